@@ -1,0 +1,292 @@
+"""One append: rows in, segments written, duplicates and conflicts told apart, and a single commit at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timezone
+from types import MappingProxyType
+from typing import Any, Final
+
+import attrs
+import polars as pl
+
+from .._records import FIELDS
+from .._tables import FRAME_TYPES
+from ..errors import CdrError, ConflictError
+from ._log import Log, Segment, Snapshot
+from ._tiers import Tier
+
+__all__ = ["Append", "AppendReport", "Conflict"]
+
+_ROWS_IN_MEMORY: Final = 1_000_000
+_ROWS_A_SEGMENT: Final = 1_000_000
+_TRIES: Final = 200
+_CONFLICTS_SHOWN: Final = 100
+_IDENTITY: Final = ["start", "call_id"]
+
+
+@attrs.frozen
+class Conflict:
+    """A call that came again with other content.
+
+    Attributes:
+        start: Its start, in UTC.
+        call_id: Its id.
+        fields: The fields that differ from what is stored.
+    """
+
+    start: datetime = attrs.field(converter=lambda at: at.astimezone(timezone.utc))
+    call_id: str
+    fields: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class AppendReport:
+    """What became of the rows of one append.
+
+    Without replacing, ``added + duplicates + conflicts`` is what came in.
+
+    Attributes:
+        added: Rows stored by it; those that took an older one's place are among them.
+        duplicates: Rows skipped because the same call with the same content was there already.
+        conflicts: Rows kept out because the same call was there with other content.
+        replaced: Rows, of the store or earlier in the same append, whose place a later one took (only with
+            ``on_conflict="replace"``).
+        conflicting: The first 100 of the conflicts.
+    """
+
+    added: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    replaced: int = 0
+    conflicting: tuple[Conflict, ...] = ()
+
+
+class Append:
+    """One append under way. Nothing of it can be seen before `commit`, and all of it at once after.
+
+    Use it as a context manager: leaving the block without a commit removes what was written.
+    """
+
+    def __init__(
+        self, log: Log, tiers: Mapping[str, Tier], hot: Tier, *, replace: bool, settings: Mapping[str, Any]
+    ) -> None:
+        self._log = log
+        self._tiers = tiers
+        self._hot = hot
+        self._replace = replace
+        self._settings = settings
+        self._base = log.snapshot()
+        self._waiting: list[pl.DataFrame] = []
+        self._fresh: dict[str, Segment] = {}  # rows of this append
+        self._rewritten: dict[str, Segment] = {}  # what is left of older segments after replacements
+        self._removed: dict[str, Segment] = {}  # those older segments
+        self._duplicates = 0
+        self._conflicts = 0
+        self._replaced = 0  # in the store
+        self._superseded = 0  # in this append
+        self._conflicting: list[Conflict] = []
+
+    def __enter__(self) -> Append:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._discard([*self._fresh.values(), *self._rewritten.values()])
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Take in a frame that fits the catalogue."""
+        self._waiting.append(frame)
+        if sum(waiting.height for waiting in self._waiting) >= _ROWS_IN_MEMORY:
+            self._flush()
+
+    def commit(self, facts: Mapping[str, Any] = MappingProxyType({})) -> AppendReport:
+        """Make everything added visible, in one step; return what became of it.
+
+        Args:
+            facts: What the log shall keep about it.
+
+        Raises:
+            ConflictError: When other writers were faster too many times.
+            StorageError: When something could not be written; the store is as it was.
+        """
+        self._flush()
+        for attempt in range(_TRIES):
+            if not self._fresh and not self._removed:
+                return self._report()
+            if self._base.version < 0:
+                self._rebase(self._log.create(self._settings))  # which others may have filled by now
+            after = self._log.commit(
+                self._base,
+                "replace" if self._removed else "append",
+                added=[*self._fresh.values(), *self._rewritten.values()],
+                removed=self._removed,
+                facts=facts,
+            )
+            if after is not None:
+                report = self._report()
+                self._fresh, self._rewritten = {}, {}  # the store's now: leaving the block keeps them
+                return report
+            time.sleep(random.uniform(0, 0.002 * min(attempt + 1, 50)))
+            self._rebase(self._log.snapshot())
+        raise ConflictError(f"Other writers committed first {_TRIES} times in a row; try again when it is quieter.")
+
+    def _report(self) -> AppendReport:
+        return AppendReport(
+            added=sum(segment.rows for segment in self._fresh.values()),
+            duplicates=self._duplicates,
+            conflicts=self._conflicts,
+            replaced=self._replaced + self._superseded,
+            conflicting=tuple(self._conflicting),
+        )
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        waiting, self._waiting = [frame for frame in self._waiting if frame.height], []
+        if not waiting:
+            return
+        columns = [name for name in FIELDS if any(name in frame.columns for frame in waiting)]
+        whole = pl.concat([_with_columns(frame, columns) for frame in waiting])
+        # Stable, so that of rows with one identity the first stays the first.
+        whole = whole.sort(_IDENTITY, maintain_order=True)
+        days = whole["start"].dt.date()
+        ends = [*(days != days.shift(1)).fill_null(True).arg_true().to_list(), whole.height]
+        for low, high in zip(ends, ends[1:], strict=False):
+            self._store_day(whole.slice(low, high - low))
+
+    def _store_day(self, frame: pl.DataFrame) -> None:
+        frame = self._against_itself(frame)
+        for segment in self._overlapping(frame, self._world()):
+            if not frame.height:
+                return
+            frame = self._against(frame, segment)
+        for at in range(0, frame.height, _ROWS_A_SEGMENT):
+            segment = self._hot.write(frame.slice(at, _ROWS_A_SEGMENT))
+            self._fresh[segment.id] = segment
+
+    def _world(self) -> Iterable[Segment]:
+        """Return the segments as they would be if the append were committed now."""
+        kept = (s for s in self._base.segments.values() if s.id not in self._removed)
+        return [*kept, *self._rewritten.values(), *self._fresh.values()]
+
+    @staticmethod
+    def _overlapping(frame: pl.DataFrame, segments: Iterable[Segment]) -> Iterator[Segment]:
+        if frame.height:
+            first, last = frame["start"][0], frame["start"][-1]
+            yield from (s for s in segments if s.first <= last and s.last >= first)
+
+    # -- telling duplicates and conflicts apart -----------------------------------------------------------------
+
+    def _against_itself(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return *frame* with each identity once: the first of its rows, or the last when replacing."""
+        same = (frame["start"] == frame["start"].shift(1)) & (frame["call_id"] == frame["call_id"].shift(1))
+        same = same.fill_null(False)
+        if not same.any():
+            return frame
+        group = (~same).cum_sum()
+        kept = (~same.shift(-1, fill_value=False) if self._replace else ~same).arg_true()
+        dropped = (same.shift(-1, fill_value=False) if self._replace else same).arg_true()
+        differs = self._judge(frame[dropped], frame[kept][group[dropped] - 1])
+        self._superseded += int(differs.sum()) if self._replace else 0
+        return frame[kept]
+
+    def _against(self, frame: pl.DataFrame, segment: Segment) -> pl.DataFrame:
+        """Return the rows of *frame* that are to be stored beside *segment*."""
+        tier = self._tiers[segment.tier]
+        stored = tier.read(segment, _IDENTITY).with_row_index("_row")
+        first, last = frame["start"][0], frame["start"][-1]
+        stored = stored.filter(pl.col("start").is_between(first, last))
+        hits = frame.select(_IDENTITY).with_row_index("_new").join(stored, on=_IDENTITY, how="inner", maintain_order="left")
+        if not hits.height:
+            return frame
+        old = tier.read(segment, [*FIELDS])[hits["_row"]]
+        differs = self._judge(frame[hits["_new"]], old)
+        drop = hits["_new"] if not self._replace else hits["_new"].filter(~differs)
+        if self._replace and differs.any():
+            self._take_out(segment, hits["_row"].filter(differs))
+        return frame.with_row_index("_new").filter(~pl.col("_new").is_in(drop.implode())).drop("_new")
+
+    def _judge(self, new: pl.DataFrame, old: pl.DataFrame) -> pl.Series:
+        """Count each of the *new* rows as a duplicate of its *old* one or as a conflict; return which differ.
+
+        When replacing, those that differ are no conflicts: the caller says what becomes of them.
+        """
+        unequal = _unequal(new, old)
+        differs = unequal.select(pl.any_horizontal(pl.all())).to_series()
+        conflicts = int(differs.sum())
+        self._duplicates += differs.len() - conflicts
+        if self._replace:
+            return differs
+        self._conflicts += conflicts
+        for row in differs.arg_true().head(_CONFLICTS_SHOWN - len(self._conflicting)).to_list():
+            fields = tuple(name for name in unequal.columns if unequal[name][row])
+            self._conflicting.append(Conflict(new["start"][row], new["call_id"][row], fields))
+        return differs
+
+    def _take_out(self, segment: Segment, rows: pl.Series) -> None:
+        """Write *segment* anew without *rows*; both are settled by the commit."""
+        whole = self._tiers[segment.tier].read(segment, [*FIELDS])
+        left = whole.with_row_index("_row").filter(~pl.col("_row").is_in(rows.implode())).drop("_row")
+        target = self._fresh if segment.id in self._fresh else self._rewritten
+        if left.height:
+            rewritten = self._tiers[segment.tier].write(left)
+            target[rewritten.id] = rewritten
+        self._replaced += rows.len()
+        if segment.id in self._base.segments:
+            self._removed[segment.id] = segment
+        else:
+            target.pop(segment.id)
+            self._discard([segment])
+
+    # -- losing the race ----------------------------------------------------------------------------------------
+
+    def _rebase(self, newer: Snapshot) -> None:
+        """Go on from *newer*: rows that someone else stored meanwhile are judged again."""
+        news = [s for s in newer.segments.values() if s.id not in self._base.segments]
+        gone = any(old not in newer.segments for old in self._removed)
+        if not gone and not any(self._shares_identity(segment, news) for segment in self._fresh.values()):
+            self._base = newer
+            return
+        fresh, rewritten = self._fresh, self._rewritten
+        self._waiting = [self._hot.read(segment, [*FIELDS]) for segment in fresh.values()]
+        self._base, self._fresh, self._rewritten, self._removed = newer, {}, {}, {}
+        self._replaced = 0
+        self._flush()
+        self._discard([*fresh.values(), *rewritten.values()])
+
+    def _shares_identity(self, segment: Segment, news: Iterable[Segment]) -> bool:
+        for other in news:
+            if other.first <= segment.last and other.last >= segment.first:
+                mine = self._hot.read(segment, _IDENTITY)
+                theirs = self._tiers[other.tier].read(other, _IDENTITY)
+                if mine.join(theirs, on=_IDENTITY, how="semi").height:
+                    return True
+        return False
+
+    def _discard(self, segments: Iterable[Segment]) -> None:
+        for segment in segments:
+            with contextlib.suppress(CdrError):  # what stays behind is not part of the store
+                self._tiers[segment.tier].remove(segment)
+
+
+def _with_columns(frame: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
+    return frame.select(
+        pl.col(name) if name in frame.columns else pl.lit(None, dtype=FRAME_TYPES[name]).alias(name) for name in columns
+    )
+
+
+def _unequal(new: pl.DataFrame, old: pl.DataFrame) -> pl.DataFrame:
+    """Return, for each field and row, whether the two frames of equal height differ."""
+    found: dict[str, pl.Series] = {}
+    for name, kind in FRAME_TYPES.items():
+        sides = [
+            frame[name] if name in frame.columns else pl.Series(name, [None], dtype=kind).new_from_index(0, frame.height)
+            for frame in (new, old)
+        ]
+        if isinstance(kind, pl.Categorical):
+            sides = [side.cast(pl.String) for side in sides]
+        found[name] = sides[0].ne_missing(sides[1])
+    return pl.DataFrame(found)

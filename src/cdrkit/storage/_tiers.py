@@ -1,0 +1,50 @@
+"""What a tier is: a place that keeps segments, in a format of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import polars as pl
+
+from ._log import Segment
+
+__all__ = ["Tier"]
+
+
+class Tier(Protocol):
+    """A place that keeps segments of calls.
+
+    A tier never changes a segment: it writes one whole, reads it, and forgets it when told to. Which segments make up
+    the store is the log's business.
+    """
+
+    @property
+    def name(self) -> str:
+        """What segments of this tier are marked with."""
+        ...
+
+    def write(self, frame: pl.DataFrame) -> Segment:
+        """Write *frame* durably as one segment.
+
+        Args:
+            frame: At least one call, all of one UTC day, sorted by (``start``, ``call_id``), in the frame types of the
+                catalogue.
+
+        Raises:
+            StorageError: When it could not be written; nothing of it is left in sight.
+        """
+        ...
+
+    def read(self, segment: Segment, columns: Sequence[str]) -> pl.DataFrame:
+        """Return those *columns* of *segment*, all rows in their order; a column it lacks comes back as nulls.
+
+        Raises:
+            CorruptDataError: When what is read is not what was written.
+            NotFoundError: When the file is gone.
+        """
+        ...
+
+    def remove(self, segment: Segment) -> None:
+        """Remove what *segment* occupies; nothing happens when it is gone."""
+        ...

@@ -1,0 +1,283 @@
+"""Appending: duplicates, conflicts, replacement, many writers, and what is left behind when it fails."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cdrkit
+from cdrkit import CallRecord, Query, open_store
+from cdrkit.errors import AccessDeniedError, ConfigError, SchemaError, StorageError
+from cdrkit.storage import open_files
+from tests.strategies import records
+
+START = datetime(2026, 11, 22, 23, 30, tzinfo=timezone.utc)
+
+
+def calls(ids: range, **fields: object) -> list[CallRecord]:
+    """Return calls a minute apart, crossing a day's end."""
+    return [CallRecord(call_id=f"{n:06d}", start=START + timedelta(minutes=n), **fields) for n in ids]  # type: ignore[arg-type]
+
+
+def identities(store: cdrkit.Store) -> list[str]:
+    """Return the ids in the store."""
+    return [call.call_id for call in store.run()]
+
+
+def test_same_content_is_skipped(tmp_path: Path) -> None:
+    """Appending the same calls again adds nothing and counts them as duplicates."""
+    store = open_store(tmp_path)
+    assert store.append(calls(range(50))).added == 50
+    report = store.append(calls(range(40, 60)))
+    assert (report.added, report.duplicates, report.conflicts) == (10, 10, 0)
+    assert store.count() == 60
+
+
+def test_other_content_is_kept_out_and_named(tmp_path: Path) -> None:
+    """A call that comes again with other content is a conflict: the first stays, the report names the fields."""
+    store = open_store(tmp_path)
+    store.append(calls(range(3), duration=5))
+    report = store.append(calls(range(2, 4), duration=6, source="1"))
+    assert (report.added, report.conflicts) == (1, 1)
+    conflict = report.conflicting[0]
+    assert (conflict.call_id, conflict.start) == ("000002", START + timedelta(minutes=2))
+    assert conflict.start.tzinfo is timezone.utc
+    assert set(conflict.fields) == {"duration", "source"}
+    assert [call.duration for call in store.run()] == [5, 5, 5, 6]
+
+
+def test_replace_takes_the_place(tmp_path: Path) -> None:
+    """on_conflict="replace" stores the newer content, in one commit, and leaves every other call alone."""
+    store = open_store(tmp_path)
+    store.append(calls(range(60)))
+    before = store.run()
+    report = store.append(calls(range(20, 40), charge=Decimal("1.5")), on_conflict="replace")
+    assert (report.added, report.replaced, report.conflicts) == (20, 20, 0)
+    assert [call.charge is not None for call in store.run()] == [20 <= n < 40 for n in range(60)]
+    assert all(call.charge is None for call in before), "a result keeps to the version it was run at"
+    assert store.append(calls(range(20, 40), charge=Decimal("1.5")), on_conflict="replace").duplicates == 20
+
+
+def test_repeats_inside_one_append(tmp_path: Path) -> None:
+    """Of rows with one identity in one append the first stays; when replacing, the last."""
+    twice = [*calls(range(2), duration=1), *calls(range(2), duration=2), *calls(range(1), duration=1)]
+    first = open_store(tmp_path / "first")
+    report = first.append(twice)
+    assert (report.added, report.duplicates, report.conflicts) == (2, 1, 2)
+    assert [call.duration for call in first.run()] == [1, 1]
+    last = open_store(tmp_path / "last")
+    report = last.append(twice, on_conflict="replace")
+    assert report.added == 2
+    assert [call.duration for call in last.run()] == [1, 2]
+
+
+@given(st.lists(st.lists(records(), max_size=10), max_size=4), st.booleans())
+def test_report_accounts_for_every_row(batches: list[list[CallRecord]], replace: bool) -> None:
+    """Whatever comes in, the store holds each identity once and the report accounts for every row."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(folder)
+        held: dict[object, CallRecord] = {}
+        for batch in batches:
+            report = store.append(batch, on_conflict="replace" if replace else "report")
+            if not replace:
+                assert report.added + report.duplicates + report.conflicts == len(batch)
+            for record in batch:
+                identity = (record.start, record.call_id)
+                held[identity] = record if replace else held.get(identity, record)
+        expected = sorted(held.values(), key=lambda record: (record.start, record.call_id))
+        assert list(store.run()) == expected
+
+
+def test_everything_that_holds_calls_can_be_appended(tmp_path: Path) -> None:
+    """Records, Arrow, Polars, pandas and iterables of batches all store the same calls."""
+    table = open_store("memory://append-shapes")
+    table.append(calls(range(9), duration=3, direction="inbound", mos=4.2))
+    arrow = table.run().to_arrow()
+    shapes = {
+        "arrow": arrow,
+        "batches": iter(arrow.to_batches(max_chunksize=2)),
+        "polars": pl.from_arrow(arrow),
+        "lazy": pl.from_arrow(arrow).lazy(),  # type: ignore[union-attr]
+        "pandas": pytest.importorskip("pandas") and arrow.to_pandas(),
+        "records": (record for record in table.run()),
+    }
+    for name, shape in shapes.items():
+        store = open_store(tmp_path / name)
+        assert store.append(shape).added == 9, name
+        assert list(store.run()) == list(table.run()), name
+
+
+def test_a_bad_batch_leaves_the_store_as_it_was(tmp_path: Path) -> None:
+    """When a later batch does not fit, nothing of the append is stored and no file stays behind."""
+    store = open_store(tmp_path)
+    store.append(calls(range(3)))
+    files = open_files(tmp_path)
+    before = files.list("")
+    good = pl.DataFrame({"call_id": ["x"], "start": [START]})
+    with pytest.raises(SchemaError, match="durration.*Did you mean 'duration'"):
+        store.append(iter([good, good.with_columns(durration=pl.lit(3))]))
+    assert files.list("") == before
+    assert store.count() == 3
+
+
+def test_region_is_settled_when_the_store_is_made(tmp_path: Path) -> None:
+    """A store keeps its region; opening it for another one is refused before anything is written."""
+    open_store(tmp_path, region="gb").append(calls(range(1)))
+    assert open_store(tmp_path).region == "GB"
+    with pytest.raises(ConfigError, match="region='GB'"):
+        open_store(tmp_path, region="US").append(calls(range(2)))
+
+
+def test_threads_append_side_by_side(tmp_path: Path) -> None:
+    """Threads that append overlapping calls through one store lose none and double none."""
+    store = open_store(tmp_path)
+    reports: list[cdrkit.AppendReport] = []
+
+    def work(first: int) -> None:
+        for at in range(first, first + 40, 10):
+            reports.append(store.append(calls(range(at, at + 20))))
+
+    threads = [threading.Thread(target=work, args=(n * 15,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert identities(store) == [f"{n:06d}" for n in range(95)]
+    assert sum(report.added for report in reports) == 95
+    assert sum(report.added + report.duplicates for report in reports) == 4 * 4 * 20
+
+
+def _append_in_process(folder: str, first: int) -> int:
+    store = open_store(folder)
+    return sum(store.append(calls(range(at, at + 20))).added for at in range(first, first + 100, 10))
+
+
+def test_processes_append_side_by_side(tmp_path: Path) -> None:
+    """Processes that append overlapping calls lose none and double none."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(3) as pool:
+        added = pool.starmap(_append_in_process, [(os.fspath(tmp_path), n * 30) for n in range(3)])
+    assert identities(open_store(tmp_path)) == [f"{n:06d}" for n in range(170)]
+    assert sum(added) == 170
+
+
+def test_two_replacements_meet(tmp_path: Path) -> None:
+    """Threads replacing the same calls end with one version of each, and lose no call."""
+    store = open_store(tmp_path)
+    store.append(calls(range(30)))
+
+    def work(duration: int) -> None:
+        store.append(calls(range(10, 30), duration=duration), on_conflict="replace")
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = list(store.run())
+    assert [call.call_id for call in found] == [f"{n:06d}" for n in range(30)]
+    assert len({call.duration for call in found[10:]}) == 1
+
+
+_FULL_DISK = """
+import resource, signal, sys
+import cdrkit
+from cdrkit.errors import StorageError
+from tests.test_append import calls
+store = cdrkit.open_store(sys.argv[1])
+store.append(calls(range(3)))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), hard))
+try:
+    store.append(calls(range(3, 500)))
+except StorageError as exc:
+    print("refused", "Make room" in str(exc))
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+print(store.count(), cdrkit.open_store(sys.argv[1]).count())
+print(store.append(calls(range(3, 500))).added)
+"""
+
+
+@pytest.mark.parametrize("room", [0, 100, 4096], ids=["none", "a little", "the segment's first block"])
+def test_no_room_while_writing(tmp_path: Path, room: int) -> None:
+    """A disk without room refuses the append; the store is as before, and works again when there is room."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, os.fspath(tmp_path), str(room)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[:3] == ["refused True", "3 3", "497"], done.stderr
+    leftovers = [entry for entry in os.listdir(tmp_path / "hot") if entry.startswith(".tmp")]
+    assert leftovers == []
+
+
+_READ_ONLY = """
+import os, sys
+import cdrkit
+from cdrkit.errors import AccessDeniedError
+from tests.test_append import calls
+store = cdrkit.open_store(sys.argv[1])
+if os.getuid() == 0:
+    os.setgid(65534), os.setuid(65534)
+try:
+    store.append(calls(range(3)))
+except AccessDeniedError as exc:
+    print("Check its permissions" in str(exc), sys.argv[1] in exc.url)
+"""
+
+
+def test_read_only_folder() -> None:
+    """A folder that may not be written to is refused with what to check."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o555)
+        done = subprocess.run([sys.executable, "-c", _READ_ONLY, folder], capture_output=True, text=True, check=True)
+        os.chmod(folder, 0o755)
+    assert done.stdout == "True True\n", done.stderr
+
+
+def test_a_filesystem_that_overwrites_is_refused() -> None:
+    """A log is not kept where creation is not exclusive: two writers could lose each other's calls."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Overwriting(MemoryFileSystem):  # type: ignore[misc]
+        """A filesystem like those that ignore the wish to create only."""
+
+        protocol = "overwriting"
+
+        def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: object) -> None:
+            super().pipe_file(path, value, mode="overwrite", **kwargs)
+
+    import fsspec
+
+    fsspec.register_implementation("overwriting", Overwriting, clobber=True)
+    store = open_store("overwriting://store")
+    with pytest.raises(ConfigError, match="exclusive creation"):
+        store.append(calls(range(1)))
+
+
+def test_wrong_words_are_refused(tmp_path: Path) -> None:
+    """An unknown on_conflict, and things that hold no calls, say what to give instead."""
+    store = open_store(tmp_path)
+    with pytest.raises(ConfigError, match="'report' or 'replace'"):
+        store.append([], on_conflict="merge")  # type: ignore[arg-type]
+    with pytest.raises(SchemaError, match="CallRecords"):
+        store.append("Master.csv")  # type: ignore[arg-type]
+    assert store.append([]).added == 0
+    assert not os.path.exists(tmp_path / "hot"), "nothing was made"
+    assert store.count(Query().connected()) == 0
+
+
+def test_errors_share_a_root() -> None:
+    """Storage errors are what ``except CdrError`` catches."""
+    assert issubclass(AccessDeniedError, StorageError)

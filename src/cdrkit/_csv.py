@@ -1,0 +1,195 @@
+"""The CSV writer: RFC 4180, UTF-8, instants in UTC, safe to open in a spreadsheet.
+
+It takes frames and knows nothing of queries. Memory is bounded by one slice of a frame, however many rows
+there are.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Any, Final, Literal, TypeAlias, cast
+
+import polars as pl
+import pyarrow as pa
+
+from ._records import known_field
+from .errors import ConfigError
+
+__all__ = ["Compression", "Headers", "compression_of", "guarded", "iter_csv_frames", "write_frames"]
+
+#: How a CSV is compressed.
+Compression: TypeAlias = Literal["gzip", "zstd"]
+#: What stands in the first line: field names, or the labels that portals show.
+Headers: TypeAlias = Literal["names", "labels"]
+
+_ROWS_AT_ONCE: Final = 8_192
+_INSTANT: Final = "%Y-%m-%dT%H:%M:%S%.fZ"
+_SUFFIXES: Final[dict[str, Compression]] = {".gz": "gzip", ".zst": "zstd"}
+# OWASP's list of what starts a formula; spreadsheets read the full-width forms as the plain ones.
+_FORMULA: Final = r"^[=+\-@\t\r\n\x00＝＋－＠]"
+_PHONE_NUMBER: Final = r"^\+[0-9]{1,15}$"
+
+
+def write_frames(
+    frames: Iterable[pl.DataFrame],
+    columns: Sequence[str],
+    sink: IO[bytes],
+    *,
+    guard: bool = True,
+    headers: Headers = "names",
+    compression: Compression | None = None,
+) -> int:
+    """Write *frames* as one CSV into *sink*, which stays open, and return how many rows were written.
+
+    Args:
+        frames: Tables that hold *columns*. Instants are written in UTC, whatever the zone of their column.
+        columns: The columns, in the order to write them.
+        sink: A file opened for binary writing, or anything with such a ``write``.
+        guard: Whether text that a spreadsheet would run as a formula is disarmed (see `guarded`).
+        headers: What stands in the first line, which is written even when there are no rows.
+        compression: How to compress; None: not at all.
+
+    Raises:
+        ConfigError: When *sink* takes text, or *headers* or *compression* is unknown.
+        UnknownFieldError: When labels are asked for and a column is no field.
+    """
+    if isinstance(sink, io.TextIOBase):
+        raise ConfigError("A CSV is written as bytes, and this file takes text; open it with mode 'wb'.")
+    written = _Count()
+    for data in _compressed(_chunks(frames, columns, guard, headers, written), compression):
+        while data:  # an unbuffered file may take a part only
+            taken: int | None = cast(Any, sink).write(data)  # None from web responses
+            data = b"" if taken is None else data[taken:]
+    return written.rows
+
+
+def iter_csv_frames(
+    frames: Iterable[pl.DataFrame],
+    columns: Sequence[str],
+    *,
+    guard: bool = True,
+    headers: Headers = "names",
+    compression: Compression | None = None,
+) -> Iterator[bytes]:
+    """Return the bytes that `write_frames` would write, in pieces, as a web response wants them.
+
+    Nothing is read from *frames* before the first piece is asked for. It may be abandoned at any point.
+
+    Raises:
+        ConfigError: When *headers* or *compression* is unknown.
+        UnknownFieldError: When labels are asked for and a column is no field.
+    """
+    return _compressed(_chunks(frames, columns, guard, headers, _Count()), compression)
+
+
+def compression_of(path: str | os.PathLike[str]) -> Compression | None:
+    """Return the compression that the suffix of *path* asks for: ``.gz``, ``.zst``, or none."""
+    return _SUFFIXES.get(os.path.splitext(os.fspath(path))[1].lower())
+
+
+def guarded(text: pl.Expr) -> pl.Expr:
+    """Return *text* with ``'`` in front of each value that a spreadsheet could take for a formula (CWE-1236).
+
+    That is what starts with ``=``, ``+``, ``-``, ``@`` (full-width forms too), a tab, CR, LF or NUL; but not
+    ``+`` and 1 to 15 digits, which is how a telephone number is written.
+    """
+    risky = text.str.contains(_FORMULA) & ~text.str.contains(_PHONE_NUMBER)
+    return pl.when(risky).then(pl.lit("'") + text).otherwise(text)
+
+
+class _Count:
+    """How many rows went out: what a generator cannot return to who only takes its pieces."""
+
+    rows = 0
+
+
+def _chunks(
+    frames: Iterable[pl.DataFrame], columns: Sequence[str], guard: bool, headers: Headers, written: _Count
+) -> Iterator[bytes]:
+    return _encoded(frames, list(columns), guard, _header(columns, headers), written)
+
+
+def _encoded(
+    frames: Iterable[pl.DataFrame], columns: list[str], guard: bool, header: bytes, written: _Count
+) -> Iterator[bytes]:
+    for frame in frames:
+        for part in frame.select(columns).iter_slices(_ROWS_AT_ONCE):
+            if part.height:
+                yield header + _rows(part.with_columns(_cells(part.schema, guard)), header=False)
+                header = b""
+                written.rows += part.height
+    if header:
+        yield header
+
+
+def _header(columns: Sequence[str], headers: Headers) -> bytes:
+    if headers == "labels":
+        columns = [known_field(name).label for name in columns]
+    elif headers != "names":
+        raise ConfigError(f"headers cannot be {headers!r}; give 'names' or 'labels'.")
+    return _rows(pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), header=True)
+
+
+def _rows(frame: pl.DataFrame, *, header: bool) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_csv(buffer, include_header=header, line_terminator="\r\n", datetime_format=_INSTANT)
+    return buffer.getvalue()
+
+
+def _cells(schema: pl.Schema, guard: bool) -> Iterator[pl.Expr]:
+    for name, kind in schema.items():
+        if isinstance(kind, pl.Datetime):
+            yield pl.col(name).dt.convert_time_zone("UTC")
+        elif guard and isinstance(kind, (pl.String, pl.Categorical, pl.Enum)):
+            yield guarded(pl.col(name).cast(pl.String)).alias(name)
+
+
+def _compressed(chunks: Iterator[bytes], compression: Compression | None) -> Iterator[bytes]:
+    if compression is None:
+        return chunks
+    if compression == "gzip":
+        return _gzip(chunks)
+    if compression == "zstd":
+        return _zstd(chunks)
+    raise ConfigError(f"compression cannot be {compression!r}; give 'gzip', 'zstd' or None.")
+
+
+def _gzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    # Arrow's gzip is fixed at level 9: five times slower than level 6 for 4 % less. Its header holds no time.
+    packer = zlib.compressobj(6, wbits=31)
+    for chunk in chunks:
+        if packed := packer.compress(chunk):
+            yield packed
+    yield packer.flush()
+
+
+def _zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    collected = _Collector()
+    packer = pa.CompressedOutputStream(pa.PythonFile(collected, mode="w"), "zstd")
+    for chunk in chunks:
+        packer.write(chunk)
+        if packed := collected.take():
+            yield packed
+    packer.close()
+    yield collected.take()
+
+
+class _Collector(io.RawIOBase):
+    """A file that hands on what was written into it."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._parts.append(bytes(data))
+        return len(self._parts[-1])
+
+    def take(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return b"".join(parts)

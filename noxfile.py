@@ -1,0 +1,73 @@
+"""Sessions of nox. Without arguments the first four run, in this order; `nox -l` lists all of them."""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+EXTRAS = ",".join(PROJECT["project"]["optional-dependencies"])
+
+
+def group(*names: str) -> list[str]:
+    """Return what the dependency groups of pyproject.toml name."""
+    return list(nox.project.dependency_groups(PROJECT, *names))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, spelling, layers, and that the package can be built and published."""
+    session.install(*group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("codespell")
+    session.run("lint-imports", "--no-cache", "--no-logo", env={"PYTHONPATH": "src"})
+    dist = session.create_tmp()
+    session.run("python", "-m", "build", "--outdir", dist)
+    session.run("twine", "check", "--strict", f"{dist}/*.whl", f"{dist}/*.tar.gz")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check types everywhere, and that every public name has one."""
+    session.install("--editable", f".[{EXTRAS}]", *group("typing", "test", "docs"))
+    session.run("mypy")
+    session.run("basedpyright", "src", "tests/typing")
+    session.run("basedpyright", "--verifytypes", "cdrkit", "--ignoreexternal")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a broken reference fails. Its examples run with the tests."""
+    session.install(f".[{EXTRAS}]", *group("docs"))
+    session.run("sphinx-build", "--nitpicky", "--fail-on-warning", "--keep-going", "docs", "docs/_build/html")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests, and every example of README, documentation and docstrings, against the built wheel."""
+    session.install(f".[{EXTRAS}]", *group("test"))  # pip builds the wheel and installs that, not src
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False, python=PYTHONS)
+def pythons(session: nox.Session) -> None:
+    """Do the same on every Python that is supported and found."""
+    tests(session)
+
+
+@nox.session(name="property", default=False)
+def properties(session: nox.Session) -> None:
+    """Run the property tests with many more examples."""
+    session.install(f".[{EXTRAS}]", *group("test"))
+    session.run("pytest", "tests", "-m", "hypothesis", "--hypothesis-profile=thorough", *session.posargs)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Report the branches of src that no test takes."""
+    session.install("--editable", f".[{EXTRAS}]", *group("test"), "coverage")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "report")

@@ -48,7 +48,9 @@ class Cursor:
             if version != _CURSOR_VERSION or len(order) != len(values) or len(order) < 2:
                 raise ValueError("made by another version")
             names = tuple((known_field(name).name, bool(descending)) for name, descending in order)
-            return cls(names, tuple(_from_cursor(name, v) for (name, _), v in zip(names, values, strict=True)))
+            return cls(
+                names, tuple(_from_cursor(name, v) for (name, _), v in zip(names, values, strict=True))
+            )
         except (ValueError, TypeError, QueryError, binascii.Error, InvalidOperation, RecursionError) as exc:
             shown = text if not isinstance(text, str) or len(text) <= 60 else f"{text[:60]}…"
             raise QueryError(
@@ -73,7 +75,9 @@ def _from_cursor(name: str, value: Any) -> Any:
         return parse_instant(_text_only(value))
     if info.type == MONEY:
         return Decimal(_text_only(value))
-    kind = (int, float) if info.type not in (INSTANT, MONEY) and not info.is_text and not info.choices else str
+    kind = (
+        (int, float) if info.type not in (INSTANT, MONEY) and not info.is_text and not info.choices else str
+    )
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(f"{value!r} is no value of {name}")
     return value

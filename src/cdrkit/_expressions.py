@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Final, Literal, NoReturn
 import attrs
 import polars as pl
 
-from ._numbers import search_pattern
 from ._records import CHOICE, FRACTION, INSTANT, INTEGER, MONEY, FieldInfo, known_field, stored_value
+from ._searches import search_pattern
 from ._tables import FRAME_TYPES
 from ._times import format_instant, parse_instant
 from .errors import QueryError, SchemaError
@@ -92,11 +92,11 @@ class Expr:
         raise NotImplementedError
 
 
-def _joined(kind: type[All] | type[AnyOf], left: Expr, right: object, sign: str) -> Expr:
+def _joined(kind: type[All | AnyOf], left: Expr, right: object, sign: str) -> Expr:
     if not isinstance(right, Expr):
         raise QueryError(
-            f"{right!r} is not a condition, so {left!r} {sign} {right!r} means nothing. Compare a field, in parentheses: "
-            f"(field('duration') > 0) {sign} (field('sip_code') == 200)."
+            f"{right!r} is not a condition, so {left!r} {sign} {right!r} means nothing. "
+            f"Compare a field, in parentheses: (field('duration') > 0) {sign} (field('sip_code') == 200)."
         )
     parts: list[Expr] = []
     for side in (left, right):
@@ -333,12 +333,16 @@ class FieldRef:
 def _value(info: FieldInfo, value: object) -> Any:
     """Return *value* as the field holds it."""
     if value is None:
-        raise QueryError(f"Nothing equals absence: write field({info.name!r}).is_null(), or ~ of it, instead of None.")
+        raise QueryError(
+            f"Nothing equals absence: write field({info.name!r}).is_null(), or ~ of it, instead of None."
+        )
     if isinstance(value, (Expr, FieldRef)):
         raise QueryError(f"field({info.name!r}) can be compared with a value, not with {value!r}.")
     if info.type == INSTANT:
         if not isinstance(value, (str, datetime, date)):
-            raise QueryError(f"{info.name} is compared with an aware datetime or ISO 8601 text, not {value!r}.")
+            raise QueryError(
+                f"{info.name} is compared with an aware datetime or ISO 8601 text, not {value!r}."
+            )
         return parse_instant(value, parameter=info.name)
     if info.type in INTEGER and isinstance(value, int) and not isinstance(value, bool):
         if abs(value) >= 2**62:
@@ -347,9 +351,13 @@ def _value(info: FieldInfo, value: object) -> Any:
     try:
         stored = stored_value(info, value)
     except SchemaError as exc:
-        raise QueryError(f"{exc} It is what field({info.name!r}) was compared with.", parameter=info.name) from exc
+        raise QueryError(
+            f"{exc} It is what field({info.name!r}) was compared with.", parameter=info.name
+        ) from exc
     if stored is None:  # not a number
-        raise QueryError(f"{info.name} cannot be compared with {value!r}; absence is asked for by .is_null().")
+        raise QueryError(
+            f"{info.name} cannot be compared with {value!r}; absence is asked for by .is_null()."
+        )
     return str(stored) if info.choices else stored
 
 
@@ -395,7 +403,8 @@ def condition_from_dict(data: object, depth: int = 0) -> Expr:
         return number_search(data["number"], data.get("role", "either"), data.get("match"))
     if not {"field", "op"} <= keys <= {"field", "op", "value"}:
         raise QueryError(
-            f"{data!r} is not a condition; give field, op and value, or one of all, any, not, number.", parameter="where"
+            f"{data!r} is not a condition; give field, op and value, or one of all, any, not, number.",
+            parameter="where",
         )
     return _comparison_from_dict(field(data["field"]), data)
 
@@ -405,7 +414,9 @@ def _comparison_from_dict(ref: FieldRef, data: Mapping[str, Any]) -> Expr:
     if op not in _OPS:
         raise QueryError(f"There is no operator {op!r}; use one of {', '.join(_OPS)}.", parameter="where")
     if (op == "is_null") == ("value" in data):
-        raise QueryError(f"{dict(data)!r}: is_null takes no value, every other operator one.", parameter="where")
+        raise QueryError(
+            f"{dict(data)!r}: is_null takes no value, every other operator one.", parameter="where"
+        )
     if op == "is_null":
         return ref.is_null()
     value = data["value"]
@@ -422,7 +433,7 @@ def number_search(texts: object, role: str, match: str | None) -> NumberSearch:
     Raises:
         QueryError: When a text, the role or the kind of match is not one.
     """
-    items = [texts] if isinstance(texts, str) else list(texts) if isinstance(texts, Iterable) else [texts]
+    items: list[Any] = [texts] if isinstance(texts, str) or not isinstance(texts, Iterable) else list(texts)
     if not items:
         raise QueryError("Give at least one number to search for.", parameter="number")
     if role not in _ROLE_FIELDS:

@@ -1,43 +1,30 @@
-"""Telephone numbers in one form however they were written, the sortable key of a form, and searches for numbers.
+"""Telephone numbers in one form, however they were written.
 
-Every text has one *form*: E.164 (``+442079460018``) when it is a telephone number, otherwise the text itself without
-separators (``2001``, ``*98``) or in lower case (``anonymous``). Two texts are the same number when their forms are equal.
+Every text has one *form*: E.164 (``+442079460018``) when it is a telephone number, otherwise the text itself
+without separators (``2001``, ``*98``) or in lower case (``anonymous``). Two texts are one number when their
+forms are equal.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
-from typing import Final, Literal, cast
+from collections.abc import Iterator
+from typing import Final
 
 import attrs
 import phonenumbers
 import polars as pl
-from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberDesc
+from phonenumbers import PhoneMetadata, PhoneNumber
 
-from .errors import ConfigError, QueryError, suggestion
+from .errors import ConfigError, suggestion
 
-__all__ = [
-    "NumberPattern",
-    "check_region",
-    "form",
-    "forms",
-    "key_of",
-    "keys",
-    "prefix_range",
-    "search_pattern",
-    "typed_form",
-]
-
-MatchKind = Literal["exact", "prefix", "suffix", "contains"]
+__all__ = ["DialPlan", "check_region", "dial_plan", "dialled", "folded", "form", "forms", "typed_form"]
 
 _LONGEST: Final = 250
 _SHORTEST: Final = 7  # fewer digits are an extension or a service, unless a numbering plan knows them
 _UNMARKED: Final = 11  # as many digits as an international number without its plus has
-_KEY_DIGITS: Final = 15
 
 _SEPARATORS: Final = " \u00a0().\\-/\u2010-\u2015\u2212\ufe58\ufe63\uff0d"
 _NUMBER: Final = re.compile(f"[{_SEPARATORS}]*+[+\uff0b]?[{_SEPARATORS}0-9]*+")
@@ -48,7 +35,6 @@ _CLEAN: Final[dict[int, str | None]] = {
     0xFF0B: "+",
 }
 _COLUMN_NUMBER: Final = f"^[{_SEPARATORS}]*\\+?[{_SEPARATORS}]*[0-9][{_SEPARATORS}0-9]*$"
-_KEYED: Final = re.compile(f"\\+[0-9]{{1,{_KEY_DIGITS}}}")
 
 
 def check_region(region: str | None) -> str | None:
@@ -59,50 +45,57 @@ def check_region(region: str | None) -> str | None:
     """
     if region is None:
         return None
-    if isinstance(region, str) and region.upper() in phonenumbers.SUPPORTED_REGIONS:
-        return region.upper()
+    given: object = region
     hint = ""
-    if isinstance(region, str):
+    if isinstance(given, str):
+        name = given.upper()
+        if name in phonenumbers.SUPPORTED_REGIONS:
+            return name
         known = sorted(phonenumbers.SUPPORTED_REGIONS)
-        hint = " Did you mean 'GB'?" if region.upper() == "UK" else suggestion(region.upper(), known)[0]
+        hint = " Did you mean 'GB'?" if name == "UK" else suggestion(name, known)[0]
     raise ConfigError(
         f"There is no region {region!r}; give the two letters of a country, such as 'GB'.{hint}"
     )
 
 
-# -- one text ---------------------------------------------------------------------------------------------------
+# -- one text ------------------------------------------------------------------------------------------------
 
 
 def form(text: str, region: str | None) -> str:
     """Return the form of a stored *text*.
 
-    Digits with an optional leading plus and separators are a number when their length is possible, read as dialled in
-    *region*. Fewer than seven digits gain no country code unless they are a valid number of a region that dials such
-    numbers. Digits without a plus that read as an international number are one where the region's plan has no place
-    for them.
+    White space around it never counts. Digits with an optional leading plus and separators are a number when
+    their length is possible, read as dialled in *region*. Fewer than seven of them gain no country code unless
+    they are a valid number that is dialled so. Digits without a plus are an international number where the
+    region's plan has no place for them, and where they begin with its own calling code and not as its national
+    numbers do.
+
+    >>> form("(020) 7946-0018", "GB"), form("2001", "GB"), form("Anonymous", "GB")
+    ('+442079460018', '2001', 'anonymous')
 
     Args:
         text: What a switch wrote.
-        region: The region that national forms are of, as `check_region` returns it; None: only international forms.
+        region: The region whose national forms are meant, as `check_region` returns it; None: none.
     """
-    digits = _dialled(text)
+    stored = text.strip()
+    digits = dialled(stored)
     if digits is None:
-        return _folded(text)
+        return folded(stored)
     return _telephone(digits, region) or digits
 
 
 def typed_form(text: str, region: str | None) -> str:
-    """Return the form of what a person typed: as `form`, and understanding ``tel:``, extensions, letters for digits.
+    """Return the form of what a person typed: like `form`, and with ``tel:``, extensions, letters for digits.
 
     Args:
         text: What was typed.
-        region: The region that national forms are of; None: only international forms.
+        region: The region whose national forms are meant; None: none.
     """
     shown = "".join(sign for sign in text if unicodedata.category(sign) != "Cf").strip()
     if len(shown) > _LONGEST:
         return form(text, region)
     shown = "".join(_ascii_digit(sign) for sign in shown)
-    if shown[:4].casefold() == "tel:" and _dialled(shown[4:]) is not None:
+    if shown[:4].casefold() == "tel:" and dialled(shown[4:]) is not None:
         shown = shown[4:]
     found = form(shown, region)
     if _CODE.fullmatch(shown) and "#" not in shown:
@@ -120,7 +113,7 @@ def _ascii_digit(sign: str) -> str:
     return str(unicodedata.decimal(sign, sign))
 
 
-def _dialled(text: str) -> str | None:
+def dialled(text: str) -> str | None:
     """Return the digits of *text*, after a plus if there is one; None when it has anything but those."""
     if len(text) > _LONGEST or not _NUMBER.fullmatch(text):
         return None
@@ -128,7 +121,7 @@ def _dialled(text: str) -> str | None:
     return None if digits in ("", "+") else digits
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     if _CODE.fullmatch(text):
         digits = text.translate(_CLEAN)
         if digits not in ("", "+"):
@@ -145,31 +138,26 @@ def _telephone(digits: str, region: str | None) -> str | None:
         if digits.startswith("00"):
             return _written(_possible("+" + digits[2:], None))
         return _written(_unmarked(digits)) if len(digits) >= _UNMARKED else None
-    metadata = _metadata(region)
-    trunk = metadata.national_prefix or ""
-    trunked = digits.startswith(trunk)
+    plan = dial_plan(region)
+    trunked = digits.startswith(plan.trunk)
     national = _possible(digits, region)
     if len(digits) < _SHORTEST:
         return _written(national) if trunked and _is_valid(national) else None
-    if national is not None and trunk and trunked:
+    if national is not None and plan.trunk and trunked:
         return _e164(national)
-    own = digits.startswith(str(metadata.country_code))
+    own = digits.startswith(plan.code)
     international = _unmarked(digits) if own or len(digits) >= _UNMARKED else None
     if national is None:
         return _written(international) if len(digits) >= _UNMARKED or _is_valid(international) else None
-    # Both lengths are possible. Where national numbers begin with a prefix and this one does not, the region's own
-    # code at its head is taken for that; otherwise the national reading is only given up when it is in no plan.
-    preferred = _is_valid(international) and ((own and trunk) or not _is_valid(national))
+    # Both readings have a possible length. Where national numbers begin with a prefix and this one does not,
+    # the region's own code at its head is that code; otherwise the national reading yields when in no plan.
+    preferred = _is_valid(international) and ((own and plan.trunk) or not _is_valid(national))
     return _written(international if preferred else national)
 
 
 def _unmarked(digits: str) -> PhoneNumber | None:
-    """Return the international number that lost its plus."""
+    """Return the international number that has lost its plus."""
     return None if digits[0] == "0" else _possible("+" + digits, None)
-
-
-def _is_valid(number: PhoneNumber | None) -> bool:
-    return number is not None and phonenumbers.is_valid_number(number)
 
 
 def _possible(text: str, region: str | None) -> PhoneNumber | None:
@@ -181,6 +169,10 @@ def _possible(text: str, region: str | None) -> PhoneNumber | None:
     return number if possible == phonenumbers.ValidationResult.IS_POSSIBLE else None
 
 
+def _is_valid(number: PhoneNumber | None) -> bool:
+    return number is not None and phonenumbers.is_valid_number(number)
+
+
 def _written(number: PhoneNumber | None) -> str | None:
     return None if number is None else _e164(number)
 
@@ -189,18 +181,139 @@ def _e164(number: PhoneNumber) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-def _metadata(region: str) -> PhoneMetadata:
-    return cast(PhoneMetadata, PhoneMetadata.metadata_for_region(region, None))
+# -- numbering plans -----------------------------------------------------------------------------------------
 
 
-# -- a column of texts ------------------------------------------------------------------------------------------
+@attrs.frozen
+class DialPlan:
+    """What the numbering plan of a region says, for whole columns.
+
+    Attributes:
+        code: The calling code.
+        exit_code: Pattern of what is dialled before a foreign calling code.
+        usual_exit_code: The one that is usual; empty where there are several.
+        trunk: What is dialled before a national number; empty where nothing is.
+        prefix: Pattern of what is taken off a national number.
+        rewrite_group: The group of *prefix* with which a number is rewritten instead; 0 where none is.
+        general: Pattern of every national number.
+        kinds: Pattern and lengths of each kind of number.
+        lengths: The lengths of numbers that can be dialled from everywhere.
+        longest: The longest national number.
+        decides: Whether it is the main plan of its code: what is valid there is valid.
+        alone: Whether no other region has the code.
+    """
+
+    code: str
+    exit_code: str
+    usual_exit_code: str
+    trunk: str
+    prefix: str
+    rewrite_group: int
+    general: str
+    kinds: tuple[tuple[str, tuple[int, ...]], ...]
+    lengths: tuple[int, ...]
+    longest: int
+    decides: bool
+    alone: bool
+
+    @property
+    def prefix_may_be_empty(self) -> bool:
+        """Whether *prefix* matches every number."""
+        return bool(self.prefix) and re.match(self.prefix, "") is not None
+
+    def keeps(self, number: pl.Expr) -> pl.Expr:
+        """Return whether nothing would be taken off *number*."""
+        if not self.prefix:
+            return pl.lit(True)
+        if self.prefix_may_be_empty:
+            return number.str.extract(f"^({self.prefix})", 1) == ""
+        return ~number.str.contains(f"^(?:{self.prefix})")
+
+    def stripped(self, number: pl.Expr) -> pl.Expr:
+        """Return *number* with the prefix taken off; null where it is rewritten."""
+        without = number.str.replace(f"^(?:{self.prefix})", "")
+        if not self.rewrite_group:
+            return without
+        kept = number.str.extract(f"^(?:{self.prefix})", self.rewrite_group).is_null()
+        return pl.when(kept).then(without)
+
+    def viable(self, number: pl.Expr) -> pl.Expr:
+        """Return whether *number* looks like a national number."""
+        return number.str.contains(f"^(?:{self.general})$")
+
+    def valid(self, number: pl.Expr) -> pl.Expr:
+        """Return whether *number* is of one of the kinds."""
+        length = number.str.len_bytes()
+        kinds = [number.str.contains(f"^(?:{kind})$") & length.is_in(sizes) for kind, sizes in self.kinds]
+        return self.viable(number) & length.is_in(self.lengths) & pl.any_horizontal(kinds)
+
+
+@functools.lru_cache(maxsize=512)
+def dial_plan(region: str) -> DialPlan:
+    """Return the numbering plan of a region."""
+    return _plan(PhoneMetadata.metadata_for_region(region, None), region)
+
+
+@functools.lru_cache(maxsize=512)
+def _code_plan(code: int) -> DialPlan:
+    """Return the plan of the main region of a calling code."""
+    region = phonenumbers.region_code_for_country_code(code)
+    return _plan(PhoneMetadata.metadata_for_region_or_calling_code(code, region), region)
+
+
+def _plan(metadata: PhoneMetadata | None, region: str) -> DialPlan:
+    assert metadata is not None
+    assert metadata.country_code is not None
+    general = metadata.general_desc
+    assert general is not None
+    exit_code = metadata.international_prefix or ""
+    usual = (metadata.preferred_international_prefix or exit_code).replace("~", "")
+    prefix = _ascii(metadata.national_prefix_for_parsing)
+    kinds = (
+        metadata.fixed_line,
+        metadata.mobile,
+        metadata.toll_free,
+        metadata.premium_rate,
+        metadata.shared_cost,
+        metadata.personal_number,
+        metadata.voip,
+        metadata.pager,
+        metadata.uan,
+        metadata.voicemail,
+    )
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[metadata.country_code]
+    return DialPlan(
+        code=str(metadata.country_code),
+        exit_code=_ascii(exit_code),
+        usual_exit_code=usual if usual.isdigit() else "",
+        trunk=metadata.national_prefix or "",
+        prefix=prefix,
+        rewrite_group=re.compile(prefix).groups if metadata.national_prefix_transform_rule else 0,
+        general=_ascii(general.national_number_pattern),
+        kinds=tuple(
+            (_ascii(kind.national_number_pattern), kind.possible_length)
+            for kind in kinds
+            if kind is not None and kind.national_number_pattern
+        ),
+        lengths=tuple(sorted(set(general.possible_length) - set(general.possible_length_local_only))),
+        longest=max(general.possible_length),
+        decides=regions[0] == region and not metadata.leading_digits,
+        alone=len(regions) == 1,
+    )
+
+
+def _ascii(pattern: str | None) -> str:
+    return (pattern or "").replace("\\d", "[0-9]")
+
+
+# -- a column of texts ---------------------------------------------------------------------------------------
 
 
 def forms(column: pl.Series, region: str | None) -> pl.Series:
     """Return the form of every text of *column*, a null for a null.
 
-    The same as `form` of each. Most texts are settled for the whole column by regular expressions taken from the
-    numbering plans, wherever those prove what `form` would say; the rest go through it one by one.
+    The same as `form` of each. Most texts are settled for the whole column by regular expressions taken from
+    the numbering plans, wherever those prove what `form` would say; the rest go through it one by one.
     """
     texts = column.cast(pl.String)
     distinct = texts.drop_nulls().unique()
@@ -239,7 +352,7 @@ def _column_forms(texts: pl.Series, region: str | None) -> pl.Series:
     rows = _Rows(pl.DataFrame({"text": texts}).with_row_index("row"), [])
     rows.settle(text.is_null(), text)
     numbers = rows.take((text.str.len_bytes() <= _LONGEST) & text.str.contains(_COLUMN_NUMBER))
-    # With a letter, and nothing but printable ASCII, lower case is the casefold and a space the only white space.
+    # In printable ASCII with a letter, lower case is the casefold, and space the only white space.
     rows.settle(text.str.contains("^[ -~]*[A-Za-z][ -~]*$"), text.str.strip_chars(" ").str.to_lowercase())
     rows.settle(pl.lit(True), text.map_elements(lambda item: form(item, region), return_dtype=pl.String))
     separators = f"[{_SEPARATORS}]"
@@ -258,9 +371,9 @@ def _column_forms(texts: pl.Series, region: str | None) -> pl.Series:
 def _settle_marked(rows: _Rows) -> pl.DataFrame:
     """Settle digits with a plus; return what is left."""
     number = pl.col("digits").str.slice(1)
-    plan = _calling_plan(rows.rest, number)
+    untouched, _ = _with_code(rows.rest, number)
     # Where no national prefix can be taken out, E.164 and the folded text are the same.
-    rows.settle(plan.untouched, pl.col("digits"))
+    rows.settle(untouched, pl.col("digits"))
     return rows.rest
 
 
@@ -269,363 +382,106 @@ def _settle_anywhere(rows: _Rows) -> list[pl.DataFrame]:
     digits = pl.col("digits")
     full = digits.str.slice(2)
     abroad = rows.take(digits.str.starts_with("00"))
-    plan = _calling_plan(abroad.rest, full)
-    abroad.settle(plan.untouched & plan.possible, "+" + full)
+    untouched, possible = _with_code(abroad.rest, full)
+    abroad.settle(untouched & possible, "+" + full)
     rows.settle(digits.str.starts_with("0") | (digits.str.len_bytes() < _UNMARKED), digits)
-    plan = _calling_plan(rows.rest, digits)
-    rows.settle(plan.untouched & plan.possible, "+" + digits)
+    untouched, possible = _with_code(rows.rest, digits)
+    rows.settle(untouched & possible, "+" + digits)
     return [abroad.rest, rows.rest]
 
 
 def _settle_national(rows: _Rows, region: str) -> list[pl.DataFrame]:
     """Settle digits without a plus as dialled in *region*; return what is left."""
     digits, length = pl.col("digits"), pl.col("digits").str.len_bytes()
-    own = _metadata(region)
-    main = _code_metadata(own.country_code)
-    trunked = digits.str.starts_with(own.national_prefix) if own.national_prefix else pl.lit(False)
+    own = dial_plan(region)
+    main = _code_plan(int(own.code))
+    trunked = digits.str.starts_with(own.trunk) if own.trunk else pl.lit(False)
 
     short = rows.take(length < _SHORTEST)
-    if own.national_prefix:
+    if own.trunk:
         short.settle(~trunked, digits)
 
-    exit_code = f"^(?:{own.international_prefix})"
-    abroad = rows.take(digits.str.contains(exit_code))
-    full = digits.str.replace(exit_code, "")
-    plan = _calling_plan(abroad.rest, full)
-    abroad.settle(plan.untouched & plan.possible, "+" + full)
+    abroad = rows.take(digits.str.contains(f"^(?:{own.exit_code})"))
+    full = digits.str.replace(f"^(?:{own.exit_code})", "")
+    untouched, possible = _with_code(abroad.rest, full)
+    abroad.settle((trunked | digits.str.starts_with("0")) & untouched & possible, "+" + full)
+    abroad.settle(digits.str.starts_with("0") & untouched & ~possible, digits)
 
-    coded = rows.take(digits.str.starts_with(str(own.country_code)))
-    _settle_coded(coded, region, trunked)
+    coded = rows.take(digits.str.starts_with(own.code))
+    _settle_coded(coded, own, main)
 
-    national = f"+{own.country_code}" + digits
-    possible = length.is_in(_lengths(main))
-    bare = rows.take(_untouched(digits, own))
-    bare.settle(possible & (length < _UNMARKED), national)
-    bare.settle(~possible & (length < _UNMARKED), digits)
-    plan = _calling_plan(bare.rest, digits)
-    bare.settle(~possible & ~digits.str.starts_with("0") & plan.untouched & plan.possible, "+" + digits)
-    if _decides(own, region):
-        bare.settle(possible & _valid(digits, own), national)
+    bare = rows.take(own.keeps(digits))
+    fits = length.is_in(main.lengths)
+    bare.settle(fits & (length < _UNMARKED), f"+{own.code}" + digits)
+    bare.settle(length < _UNMARKED, digits)
+    untouched, possible = _with_code(bare.rest, digits)
+    bare.settle(~fits & ~digits.str.starts_with("0") & untouched & possible, "+" + digits)
+    if own.decides:
+        bare.settle(fits & own.valid(digits), f"+{own.code}" + digits)
 
     stripped = pl.col("stripped")
-    prefixed = rows.take(trunked & ~_matches(digits, own.general_desc), _stripped(own).alias("stripped"))
-    inner = stripped.str.len_bytes()
-    prefixed.settle(
-        inner.is_in(_lengths(own)) & inner.is_in(_lengths(main)), f"+{own.country_code}" + stripped
-    )
-    groups = (short, abroad, coded, bare, prefixed, rows)
-    return [group.rest.select("row", "digits") for group in groups]
+    prefixed = rows.take(trunked & ~own.viable(digits), own.stripped(digits).alias("stripped"))
+    left_length = stripped.str.len_bytes()
+    possible = left_length.is_in(main.lengths)
+    prefixed.settle(left_length.is_in(own.lengths) & possible, f"+{own.code}" + stripped)
+    prefixed.settle(digits.str.starts_with("0") & ~possible & ~fits, digits)
+    return [part.rest.select("row", "digits") for part in (short, abroad, coded, bare, prefixed, rows)]
 
 
-def _settle_coded(rows: _Rows, region: str, trunked: pl.Expr) -> None:
+def _settle_coded(rows: _Rows, own: DialPlan, main: DialPlan) -> None:
     """Settle digits that begin with the region's own calling code."""
-    own = _metadata(region)
-    main = _code_metadata(own.country_code)
-    code = str(own.country_code)
     digits, length = pl.col("digits"), pl.col("digits").str.len_bytes()
-    inner, inner_length = digits.str.slice(len(code)), length - len(code)
-    clean = _untouched(inner, own) & _untouched(inner, main) & inner_length.is_in(_lengths(main))
-    too_long = length > max(own.general_desc.possible_length)
-    rows.settle(too_long & clean, "+" + digits)
-    if not _decides(own, region):
+    trunked = digits.str.starts_with(own.trunk) if own.trunk else pl.lit(False)
+    inner = digits.str.slice(len(own.code))
+    whole = own.keeps(inner) & main.keeps(inner)
+    clean = whole & inner.str.len_bytes().is_in(main.lengths)
+    rows.settle((length > own.longest) & clean, "+" + digits)
+    rows.settle((length > own.longest) & whole, digits)
+    if not own.decides:
         return
     # The code may begin a national number as well: 39 in Italy, 91 in India.
-    national = _untouched(digits, own) & length.is_in(_lengths(own)) & _valid(digits, own)
-    alone = len(phonenumbers.region_codes_for_country_code(int(own.country_code or 0))) == 1
-    if own.national_prefix:
-        rows.settle(~trunked & clean & _valid(inner, own), "+" + digits)
-        if alone:
-            rows.settle(~too_long & national & _untouched(inner, own) & ~_valid(inner, own), f"+{code}" + digits)
+    national = (length <= own.longest) & own.keeps(digits) & own.valid(digits)
+    if own.trunk:
+        rows.settle(~trunked & clean & own.valid(inner), "+" + digits)
+        if own.alone:
+            rows.settle(national & own.keeps(inner) & ~own.valid(inner), f"+{own.code}" + digits)
     else:
-        rows.settle(~too_long & national, f"+{code}" + digits)
-        if alone:
-            invalid = _untouched(digits, own) & ~_valid(digits, own)
-            rows.settle(clean & _valid(inner, own) & invalid, "+" + digits)
+        rows.settle(national, f"+{own.code}" + digits)
+        if own.alone:
+            rows.settle(clean & own.valid(inner) & own.keeps(digits) & ~own.valid(digits), "+" + digits)
 
 
-@attrs.frozen
-class _CallingPlan:
-    """Of digits that begin with a calling code: what is certain about them.
-
-    Attributes:
-        untouched: The code exists, and no national prefix follows it.
-        possible: The number has a possible length.
-    """
-
-    untouched: pl.Expr
-    possible: pl.Expr
-
-
-def _calling_plan(rows: pl.DataFrame, number: pl.Expr) -> _CallingPlan:
-    """Return the plan of the calling codes that the *number* of any of the rows begins with."""
-    begins = rows.select(number.str.slice(0, 3).alias("begin"))["begin"].unique()
+def _with_code(rows: pl.DataFrame, number: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """Say of *number*: it begins with a calling code and no national prefix; its length is possible."""
+    begins = rows.select(number.str.slice(0, 3).alias("begin"))["begin"].unique().to_list()
     codes = tuple(sorted({code for begin in begins for code in _codes_of(begin)}))
     if not codes:
-        return _CallingPlan(pl.lit(False), pl.lit(False))
-    known, prefixed, possible = _plan_patterns(codes)
+        return pl.lit(False), pl.lit(False)
+    known, prefixed, possible = _code_patterns(codes)
     untouched = number.str.contains(known)
     if prefixed:
         untouched = untouched & ~number.str.contains(prefixed)
-    for code in codes:
-        if _may_be_empty(_code_metadata(code).national_prefix_for_parsing):
-            elsewhere = ~number.str.starts_with(str(code))
-            inner = number.str.slice(len(str(code)))
-            untouched = untouched & (elsewhere | _untouched(inner, _code_metadata(code)))
-    return _CallingPlan(untouched, number.str.contains(possible))
+    for plan in map(_code_plan, codes):
+        if plan.prefix_may_be_empty:
+            inner = number.str.slice(len(plan.code))
+            untouched = untouched & (~number.str.starts_with(plan.code) | plan.keeps(inner))
+    return untouched, number.str.contains(possible)
 
 
-def _codes_of(begin: str) -> Iterable[int]:
-    found = (int(begin[:length]) for length in range(1, len(begin) + 1) if begin[0] != "0")
-    return (code for code in found if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+def _codes_of(begin: str) -> Iterator[int]:
+    for length in range(1, len(begin) + 1):
+        if begin[0] != "0" and int(begin[:length]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            yield int(begin[:length])
 
 
 @functools.lru_cache(maxsize=256)
-def _plan_patterns(codes: tuple[int, ...]) -> tuple[str, str, str]:
-    """Return patterns of what begins with a code, of what has a national prefix after it, and of possible numbers."""
-    prefixed, possible = [], []
-    for code in codes:
-        metadata = _code_metadata(code)
-        prefix = metadata.national_prefix_for_parsing
-        if prefix and not _may_be_empty(prefix):
-            prefixed.append(f"{code}(?:{_ascii(prefix)})")
-        lengths = "|".join(f"[0-9]{{{length}}}" for length in _lengths(metadata))
-        possible.append(f"{code}(?:{lengths})")
-    known = f"^(?:{'|'.join(map(str, codes))})"
-    return known, f"^(?:{'|'.join(prefixed)})" if prefixed else "", f"^(?:{'|'.join(possible)})$"
-
-
-def _code_metadata(code: int) -> PhoneMetadata:
-    """Return the metadata of the main region of a calling code."""
-    region = phonenumbers.region_code_for_country_code(code)
-    return cast(PhoneMetadata, PhoneMetadata.metadata_for_region_or_calling_code(code, region))
-
-
-def _lengths(metadata: PhoneMetadata) -> list[int]:
-    """Return the lengths that numbers may have which can be dialled from everywhere."""
-    general = metadata.general_desc
-    return sorted(set(general.possible_length) - set(general.possible_length_local_only))
-
-
-def _decides(own: PhoneMetadata, region: str) -> bool:
-    """Return whether a number that matches a kind of number of *region* is valid, without asking its neighbours."""
-    main = phonenumbers.region_code_for_country_code(own.country_code) == region
-    return main and not own.leading_digits
-
-
-def _untouched(number: pl.Expr, metadata: PhoneMetadata) -> pl.Expr:
-    """Return whether no national prefix would be taken from *number*."""
-    prefix = metadata.national_prefix_for_parsing
-    if not prefix:
-        return pl.lit(True)
-    if _may_be_empty(prefix):
-        return number.str.extract(f"^({_ascii(prefix)})", 1) == ""
-    return ~number.str.contains(f"^(?:{_ascii(prefix)})")
-
-
-def _stripped(metadata: PhoneMetadata) -> pl.Expr:
-    """Return the digits without their national prefix; null where it is not taken but rewritten."""
-    prefix = _ascii(metadata.national_prefix_for_parsing or "")
-    without = pl.col("digits").str.replace(f"^(?:{prefix})", "")
-    if not metadata.national_prefix_transform_rule:
-        return without
-    groups = re.compile(prefix).groups
-    if not groups:
-        return without
-    return pl.when(pl.col("digits").str.extract(f"^(?:{prefix})", groups).is_null()).then(without)
-
-
-def _may_be_empty(prefix: str | None) -> bool:
-    return prefix is not None and re.match(prefix, "") is not None
-
-
-def _matches(number: pl.Expr, desc: PhoneNumberDesc) -> pl.Expr:
-    pattern = desc.national_number_pattern
-    return number.str.contains(f"^(?:{_ascii(pattern)})$") if pattern else pl.lit(False)
-
-
-def _valid(number: pl.Expr, metadata: PhoneMetadata) -> pl.Expr:
-    """Return whether *number* is of some kind of the region's numbers."""
-    kinds = (
-        metadata.premium_rate,
-        metadata.toll_free,
-        metadata.shared_cost,
-        metadata.voip,
-        metadata.personal_number,
-        metadata.pager,
-        metadata.uan,
-        metadata.voicemail,
-        metadata.fixed_line,
-        metadata.mobile,
+def _code_patterns(codes: tuple[int, ...]) -> tuple[str, str, str]:
+    """Return patterns: begins with one of the codes; a national prefix follows; the length is possible."""
+    plans = [_code_plan(code) for code in codes]
+    prefixed = [f"{p.code}(?:{p.prefix})" for p in plans if p.prefix and not p.prefix_may_be_empty]
+    sizes = ((p.code, "|".join(f"[0-9]{{{length}}}" for length in p.lengths)) for p in plans)
+    return (
+        f"^(?:{'|'.join(map(str, codes))})",
+        f"^(?:{'|'.join(prefixed)})" if prefixed else "",
+        f"^(?:{'|'.join(f'{code}(?:{size})' for code, size in sizes)})$",
     )
-    length = number.str.len_bytes()
-    found = [
-        _matches(number, desc) & length.is_in(list(desc.possible_length))
-        for desc in kinds
-        if desc is not None and desc.national_number_pattern and desc.possible_length
-    ]
-    general = length.is_in(list(metadata.general_desc.possible_length))
-    return _matches(number, metadata.general_desc) & general & pl.any_horizontal(found)
-
-
-def _ascii(pattern: str) -> str:
-    return pattern.replace("\\d", "[0-9]")
-
-
-# -- searches ---------------------------------------------------------------------------------------------------
-
-
-@attrs.frozen
-class NumberPattern:
-    """What the form of a number must be like.
-
-    Attributes:
-        kind: How it is compared.
-        forms: What it is compared with; one that fits is enough.
-    """
-
-    kind: MatchKind
-    forms: tuple[str, ...]
-
-    def matches(self, form: str) -> bool:
-        """Return whether a form fits."""
-        if self.kind == "exact":
-            return form in self.forms
-        if self.kind == "prefix":
-            return form.startswith(self.forms)
-        if self.kind == "suffix":
-            return form.endswith(self.forms)
-        return any(part in form for part in self.forms)
-
-    def mask(self, column_of_forms: pl.Expr) -> pl.Expr:
-        """Return the same for a column of forms; a null does not fit."""
-        text = column_of_forms.str
-        if self.kind == "exact":
-            found = [column_of_forms == form for form in self.forms]
-        elif self.kind == "prefix":
-            found = [text.starts_with(form) for form in self.forms]
-        elif self.kind == "suffix":
-            found = [text.ends_with(form) for form in self.forms]
-        else:
-            found = [text.contains(form, literal=True) for form in self.forms]
-        return pl.any_horizontal(found).fill_null(False)
-
-
-def search_pattern(text: str, region: str | None, match: str | None = None) -> NumberPattern:
-    """Return what the forms of the numbers searched for are like.
-
-    >>> search_pattern("020 7946*", "GB")
-    NumberPattern(kind='prefix', forms=('+44207946',))
-
-    Args:
-        text: The number as typed. Without *match*, a ``*`` at its end, start or both searches for a prefix, a suffix
-            or a part.
-        region: The region that national forms are of; None: only international forms.
-        match: ``exact``, ``prefix``, ``suffix`` or ``contains``; ``*`` is then a character like any other.
-
-    Raises:
-        QueryError: When there is nothing to search for, or no such kind of match.
-    """
-    kinds: dict[str, MatchKind] = {kind: kind for kind in ("exact", "prefix", "suffix", "contains")}
-    if match is not None and match not in kinds:
-        raise QueryError(
-            f"There is no kind of match {match!r} for a number; use exact, prefix, suffix or contains.",
-            parameter="number",
-        )
-    if not isinstance(text, str):
-        raise QueryError(f"A number to search for is text, not {text!r}.", parameter="number")
-    wanted = text.strip()
-    kind: MatchKind = "exact"
-    if match is not None:
-        kind = kinds[match]
-    else:
-        if wanted.endswith("*"):
-            kind = "contains" if wanted.startswith("*") else "prefix"
-        elif wanted.startswith("*"):
-            kind = "suffix"
-        wanted = wanted.strip("*")
-    if not wanted.strip() or not _encodable(wanted):
-        raise QueryError(
-            f"The number {text!r} has nothing to search for; give digits or a name, with * at an end for a part of it.",
-            parameter="number",
-        )
-    if kind == "exact":
-        return NumberPattern(kind, (typed_form(wanted, region),))
-    if kind == "prefix":
-        return NumberPattern(kind, _prefix_forms(wanted, region))
-    digits = _dialled(wanted)
-    part = _folded(wanted) if digits is None else digits
-    return NumberPattern(kind, (part.removeprefix("+") if kind == "suffix" and len(part) > 1 else part,))
-
-
-def _encodable(text: str) -> bool:
-    return not any("\ud800" <= sign <= "\udfff" for sign in text)
-
-
-def _prefix_forms(text: str, region: str | None) -> tuple[str, ...]:
-    digits = _dialled(text)
-    if digits is None:
-        return (_folded(text),)
-    if digits[0] == "+":
-        return (digits,)
-    if region is None:
-        if digits.startswith("00") and len(digits) > 2:
-            return ("+" + digits[2:], digits)
-        return ("+" + digits, digits)
-    metadata = _metadata(region)
-    exit_code = metadata.preferred_international_prefix or metadata.international_prefix or ""
-    exit_code = exit_code.replace("~", "")
-    if exit_code.isdigit() and digits.startswith(exit_code) and len(digits) > len(exit_code):
-        return ("+" + digits.removeprefix(exit_code),)
-    trunk = metadata.national_prefix
-    if trunk and digits.startswith(trunk):
-        return (f"+{metadata.country_code}{digits.removeprefix(trunk)}",)
-    return ("+" + digits, f"+{metadata.country_code}{digits}", digits)
-
-
-# -- keys -------------------------------------------------------------------------------------------------------
-
-
-def key_of(form: str) -> int:
-    """Return the sortable key of a form, a signed 64-bit number that never changes.
-
-    For a plus and at most fifteen digits: the digits on the left of fifteen places, and in the last four bits how
-    many they are. Such keys sort as the digits do, are equal only for equal numbers, and a prefix is one range of
-    them. Any other form has a hash below zero: two forms may share one, so the row must be looked at.
-    """
-    if _KEYED.fullmatch(form):
-        return int(form[1:].ljust(_KEY_DIGITS, "0")) * 16 + len(form) - 1
-    digest = hashlib.blake2b(form.encode(), digest_size=8).digest()
-    return -(int.from_bytes(digest, "big") >> 1) - 1
-
-
-def keys(forms: pl.Series) -> pl.Series:
-    """Return the key of every form, as Int64; a null for a null."""
-    form = pl.col("form")
-    rows = forms.cast(pl.String).alias("form").to_frame()
-    digits = form.str.slice(1)
-    number = digits.str.pad_end(_KEY_DIGITS, "0").cast(pl.Int64, strict=False) * 16 + digits.str.len_bytes()
-    keyed = form.str.contains(f"^{_KEYED.pattern}$")
-    found = rows.select(pl.when(keyed).then(number).alias("key"), form)
-    others = found.filter(pl.col("key").is_null() & form.is_not_null())["form"].unique()
-    if others.is_empty():
-        return found["key"].alias(forms.name)
-    hashed = pl.DataFrame(
-        {"form": others, "hash": pl.Series([key_of(text) for text in others], dtype=pl.Int64)}
-    )
-    found = found.join(hashed, on="form", how="left", maintain_order="left")
-    return found.select(pl.coalesce("key", "hash").alias(forms.name)).to_series()
-
-
-def prefix_range(digits: str) -> tuple[int, int]:
-    """Return the keys of all numbers that begin with a plus and *digits*: the lowest, and one beyond the highest.
-
-    Numbers of more than fifteen digits have no sortable key and are not in it.
-
-    Args:
-        digits: Up to fifteen digits, without the plus; none for all numbers.
-    """
-    if len(digits) > _KEY_DIGITS:
-        return 0, 0
-    place = 10 ** (_KEY_DIGITS - len(digits))
-    first = int(digits or "0")
-    return first * place * 16 + len(digits), (first + 1) * place * 16

@@ -60,7 +60,9 @@ def check_keys(given: Iterable[str], known: Collection[str], what: str) -> None:
     for key in given:
         if key not in known:
             hint, _ = suggestion(str(key), known)
-            raise QueryError(f"A query has no {what} {key!r}.{hint} There are: {', '.join(known)}.", parameter=str(key))
+            raise QueryError(
+                f"A query has no {what} {key!r}.{hint} There are: {', '.join(known)}.", parameter=str(key)
+            )
 
 
 def flag(value: str) -> bool:

@@ -28,6 +28,7 @@ from .errors import CdrError, QueryError
 
 __all__ = ["Preset", "Query"]
 
+
 @attrs.frozen
 class Preset:
     """A named period of a time zone, such as ``last_7_days``; it becomes a range when the query runs."""
@@ -76,7 +77,8 @@ class Query:
         for condition in conditions:
             if not isinstance(condition, Expr):
                 raise QueryError(
-                    f"where() takes conditions such as field('sip_code') == 200, not {condition!r}.", parameter="where"
+                    f"where() takes conditions such as field('sip_code') == 200, not {condition!r}.",
+                    parameter="where",
                 )
             found.update(dict.fromkeys(condition.parts if isinstance(condition, All) else (condition,)))
         # "and" has no order: queries that ask the same are equal, whatever order they were built in.
@@ -143,7 +145,9 @@ class Query:
             QueryError: When a text, the role or the match is not one.
         """
         if role not in ("source", "destination", "either"):
-            raise QueryError(f"There is no role {role!r}; use source, destination or either.", parameter="role")
+            raise QueryError(
+                f"There is no role {role!r}; use source, destination or either.", parameter="role"
+            )
         return self.where(number_search(text, role, match))
 
     def cli(self, *numbers: str) -> Query:
@@ -204,7 +208,9 @@ class Query:
             QueryError: When one is given twice, or none is given.
         """
         if not names or len(set(names)) != len(names):
-            raise QueryError(f"Choose each column once, and at least one; {list(names)} was given.", parameter="columns")
+            raise QueryError(
+                f"Choose each column once, and at least one; {list(names)} was given.", parameter="columns"
+            )
         return attrs.evolve(self, selected=tuple(known_field(name).name for name in names))
 
     def newest_first(self) -> Query:
@@ -284,7 +290,9 @@ class Query:
             parts.append(f".columns({', '.join(map(repr, self.selected))})")
         if self.order:
             newest = self.order == (("start", True),)
-            parts.append(".newest_first()" if newest else f".order_by({', '.join(map(repr, _signed(self.order)))})")
+            parts.append(
+                ".newest_first()" if newest else f".order_by({', '.join(map(repr, _signed(self.order)))})"
+            )
         if self.maximum is not None:
             parts.append(f".limit({self.maximum})")
         if self.position is not None:
@@ -384,7 +392,9 @@ class Query:
             if name in given:
                 try:
                     query = read(query, given[name], given)
-                except CdrError as exc:  # the URL is all that its author sees: every message names the parameter
+                except (
+                    CdrError
+                ) as exc:  # the URL is all that its author sees: every message names the parameter
                     raise QueryError(f"{name}={', '.join(given[name])}: {exc}", parameter=name) from exc
         return query
 
@@ -418,11 +428,19 @@ def _condition_params(conditions: tuple[Expr, ...]) -> Iterator[tuple[str, str]]
             yield "connected", "1"
         elif condition == _RECORDED:
             yield "recording", "1"
-        elif isinstance(condition, Membership) and condition.field in lists and all(condition.values) and (
-            condition.values and free(lists[condition.field])
+        elif (
+            isinstance(condition, Membership)
+            and condition.field in lists
+            and all(condition.values)
+            and (condition.values and free(lists[condition.field]))
         ):
             yield from ((lists[condition.field], value) for value in condition.values)
-        elif isinstance(condition, NumberSearch) and condition.role == "did" and condition.match is None and free("did"):
+        elif (
+            isinstance(condition, NumberSearch)
+            and condition.role == "did"
+            and condition.match is None
+            and free("did")
+        ):
             yield from (("did", text) for text in condition.texts)
         elif isinstance(condition, NumberSearch) and condition.role != "did" and free("number"):
             yield from (("number", text) for text in condition.texts)
@@ -430,12 +448,15 @@ def _condition_params(conditions: tuple[Expr, ...]) -> Iterator[tuple[str, str]]
                 yield "role", condition.role
             if condition.match is not None:
                 yield "match", condition.match
-        elif isinstance(condition, Comparison) and condition.field == "duration" and condition.op == ">=" and free("min"):
-            yield "min_duration", str(condition.value)
-        elif isinstance(condition, Comparison) and condition.field == "duration" and condition.op == "<=" and free("max"):
-            yield "max_duration", str(condition.value)
+        elif isinstance(condition, Comparison) and (bound := _bound_param(condition)) and free(bound):
+            yield bound, str(condition.value)
         else:
             yield "where", json.dumps(condition.to_dict(), separators=(",", ":"), ensure_ascii=False)
+
+
+def _bound_param(condition: Comparison) -> str | None:
+    bounds = {">=": "min_duration", "<=": "max_duration"}
+    return bounds.get(condition.op) if condition.field == "duration" and condition.value >= 0 else None
 
 
 def _zone_of(given: Given) -> str:

@@ -161,7 +161,13 @@ class Recording:
         with self._reading():
             return self._files.read(self._path, start, stop)
 
-    def download(self, dest: str | os.PathLike[str], *, overwrite: bool = False) -> str:
+    def download(
+        self,
+        dest: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        storage_options: Mapping[str, object] | None = None,
+    ) -> str:
         """Copy it to *dest*, which appears whole or not at all, and return where it went.
 
         Args:
@@ -169,6 +175,7 @@ class Recording:
                 file name.
             overwrite: Whether a file that is there already is replaced. It is not by default: recordings of
                 different days often share a name.
+            storage_options: Options for the filesystem of a URL (credentials, endpoint).
 
         Raises:
             RecordingNotFoundError: When it is not there.
@@ -179,7 +186,7 @@ class Recording:
         if target.endswith("/") or (not is_url(target) and os.path.isdir(target)):
             target = f"{target.removesuffix('/')}/{posixpath.basename(self._path)}"
         folder, name = split_url(target)
-        files = open_files(folder)
+        files = open_files(folder, storage_options)
         with self.open() as source:
             if not overwrite and files.size(name) is not None:
                 raise StorageError(f"{target!r} exists; pass overwrite=True to replace it.", url=target)

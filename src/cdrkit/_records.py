@@ -7,7 +7,7 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -111,7 +111,7 @@ def _instant(value: object) -> datetime:
         raise TypeError("a datetime is needed")
     if value.tzinfo is None or value.utcoffset() is None:
         raise ValueError("it has no time zone; make it aware, for example with .replace(tzinfo=...)")
-    return value.astimezone(timezone.utc)
+    return value.astimezone(UTC)
 
 
 def _integer(bits: int) -> Callable[[object], int]:
@@ -212,7 +212,13 @@ def _describe(
     label: str, type_: pa.DataType, meaning: str, unit: str | None, kind: type[enum.StrEnum] | None
 ) -> dict[str, Any]:
     choices = () if kind is None else tuple(kind)
-    return {"label": label, "type": type_, "meaning": meaning, "unit": unit, "choices": tuple(map(str, choices))}
+    return {
+        "label": label,
+        "type": type_,
+        "meaning": meaning,
+        "unit": unit,
+        "choices": tuple(map(str, choices)),
+    }
 
 
 _CONVERTERS: Final[list[tuple[pa.DataType, Callable[[object], Any]]]] = [
@@ -269,7 +275,7 @@ class CallRecord:
     """
 
     call_id: str = attrs.field(
-        converter=_checked(_text),
+        converter=_checked(_text),  # type: ignore[misc]  # mypy does not know converters that are objects
         metadata=_describe("Call ID", pa.string(), "Unique for one record (leg).", None, None),
     )
     linked_id: str | None = _optional("Linked ID", pa.string(), "Shared by the legs of one call.")
@@ -278,15 +284,13 @@ class CallRecord:
         "Direction", CHOICE, "Which way the call went, seen from the customer.", kind=Direction
     )
     start: datetime = attrs.field(
-        converter=_checked(_instant),
+        converter=_checked(_instant),  # type: ignore[misc]  # mypy does not know converters that are objects
         metadata=_describe("Call Time", INSTANT, "When the attempt began.", "UTC", None),
     )
     answer: datetime | None = _optional("Answer Time", INSTANT, "When it was answered.", unit="UTC")
     end: datetime | None = _optional("End Time", INSTANT, "When it ended.", unit="UTC")
     source: str | None = _optional("Source Number", pa.string(), "Calling number (CLI), as received.")
-    source_name: str | None = _optional(
-        "Source Name", pa.string(), "Caller's name as sent: untrusted text."
-    )
+    source_name: str | None = _optional("Source Name", pa.string(), "Caller's name as sent: untrusted text.")
     destination: str | None = _optional(
         "Destination", pa.string(), "Number dialled, after the switch's processing."
     )

@@ -14,8 +14,19 @@ from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 import polars as pl
 import pyarrow as pa
 
-from ._records import CHOICE, FIELDS, FRACTION, INSTANT, INTEGER, MONEY, SCHEMA, WORD, CallRecord, FieldInfo
-from ._records import records_to_arrow
+from ._records import (
+    CHOICE,
+    FIELDS,
+    FRACTION,
+    INSTANT,
+    INTEGER,
+    MONEY,
+    SCHEMA,
+    WORD,
+    CallRecord,
+    FieldInfo,
+    records_to_arrow,
+)
 from .errors import SchemaError, suggestion
 
 __all__ = [
@@ -133,7 +144,7 @@ def _as_polars(data: Any) -> pl.DataFrame:
     return frame
 
 
-def _utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _utc(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     """Return instants of any offset in UTC (Polars does not know zones such as ``+01:00``)."""
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
         return column.cast(pa.timestamp(column.type.unit, tz="UTC"))
@@ -184,7 +195,9 @@ def _refuse(info: FieldInfo, column: pl.Series, bad: pl.Series, why: str) -> Non
     """Raise for the first row that is *bad*, if any."""
     row = bad.fill_null(False).arg_max() if bad.any() else None
     if row is not None:
-        raise SchemaError(f"{info.name} cannot be {column[row]!r} (row {row}): {why}.", field=info.name, row=row)
+        raise SchemaError(
+            f"{info.name} cannot be {column[row]!r} (row {row}): {why}.", field=info.name, row=row
+        )
 
 
 def _texts(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series:
@@ -197,7 +210,9 @@ def _texts(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series
         _refuse(info, column, ~texts.is_in(list(info.choices)), f"one of {', '.join(info.choices)} is needed")
     if info.name == "extra":
         texts = column.str.strip_chars()
-        _refuse(info, column, ~(texts.str.starts_with("{") & texts.str.ends_with("}")), "a JSON object is needed")
+        _refuse(
+            info, column, ~(texts.str.starts_with("{") & texts.str.ends_with("}")), "a JSON object is needed"
+        )
     return column.cast(target)
 
 
@@ -244,16 +259,23 @@ def _amounts(column: pl.Series, info: FieldInfo) -> pl.Series:
     if column.dtype.is_float():
         column = column.fill_nan(None)
     amounts = column.cast(target, strict=False)
-    _refuse(info, column, amounts.is_null() & column.is_not_null(), "at most 12 digits before the point are stored")
+    _refuse(
+        info,
+        column,
+        amounts.is_null() & column.is_not_null(),
+        "at most 12 digits before the point are stored",
+    )
     if isinstance(column.dtype, pl.Decimal) and column.dtype.scale > 6:
-        _refuse(info, column, amounts.cast(column.dtype, strict=False) != column, "at most 6 decimals are stored")
+        _refuse(
+            info, column, amounts.cast(column.dtype, strict=False) != column, "at most 6 decimals are stored"
+        )
     return amounts
 
 
 def arrow_table(frame: pl.DataFrame) -> pa.Table:
     """Return *frame* as an Arrow table in the types of `SCHEMA`; instants keep the zone they are shown in."""
-    columns: list[pa.ChunkedArray] = []
-    fields: list[pa.Field] = []
+    columns: list[pa.ChunkedArray[Any]] = []
+    fields: list[pa.Field[Any]] = []
     for name in frame.columns:
         wanted = SCHEMA.field(name)
         series = frame[name]
@@ -261,8 +283,8 @@ def arrow_table(frame: pl.DataFrame) -> pa.Table:
             zone = series.dtype.time_zone if isinstance(series.dtype, pl.Datetime) else "UTC"
             wanted = wanted.with_type(pa.timestamp("us", tz=zone))
         if isinstance(series.dtype, pl.Categorical):
-            array = series.cast(pl.String).to_arrow().cast(pa.string()).dictionary_encode()
-            array = array.cast(wanted.type)
+            words = series.cast(pl.String).to_arrow().cast(pa.string())
+            array: pa.Array[Any] = words.dictionary_encode().cast(wanted.type)
         else:
             array = series.to_arrow().cast(wanted.type)
         columns.append(pa.chunked_array([array], type=wanted.type))

@@ -296,8 +296,7 @@ def _parse_text(value: str, timezone: str, parameter: str | None) -> datetime:
             hint = "the + of an offset is written %2B in a URL."
         raise QueryError(f"{_called(parameter)} {value!r} is not ISO 8601: {hint}", parameter=parameter)
     try:
-        if parts["clock"] is None:
-            return day_start(date.fromisoformat(text), timezone)
+        day = date.fromisoformat(text) if parts["clock"] is None else None
         moment = datetime.fromisoformat(text.upper())
     except ValueError as exc:
         raise QueryError(
@@ -305,6 +304,8 @@ def _parse_text(value: str, timezone: str, parameter: str | None) -> datetime:
             "months are 01 to 12, hours 00 to 23.",
             parameter=parameter,
         ) from exc
+    if day is not None:
+        return day_start(day, timezone)
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone(timezone))).astimezone(UTC)
 
 

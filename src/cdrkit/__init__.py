@@ -1,0 +1,38 @@
+"""Telephone call detail records (CDRs): stored, asked, shown and exported, without a server."""
+
+from __future__ import annotations
+
+from ._expressions import Expr, field
+from ._ingest import IngestReport
+from ._query import Query
+from ._recordings import Recording
+from ._records import FIELDS, SCHEMA, CallRecord, Direction, Disposition, HangupParty
+from ._rendering import DisplaySettings
+from ._reports import DailyTotal, DailyTotals
+from ._results import Page, Result
+from ._store import Store, open_store
+from ._times import TimeRange
+from .storage import AppendReport
+
+__all__ = [
+    "FIELDS",
+    "SCHEMA",
+    "AppendReport",
+    "CallRecord",
+    "DailyTotal",
+    "DailyTotals",
+    "Direction",
+    "DisplaySettings",
+    "Disposition",
+    "Expr",
+    "HangupParty",
+    "IngestReport",
+    "Page",
+    "Query",
+    "Recording",
+    "Result",
+    "Store",
+    "TimeRange",
+    "field",
+    "open_store",
+]

@@ -1,0 +1,171 @@
+"""Reports over calls: totals per UTC day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Final, overload
+
+import attrs
+import polars as pl
+import pyarrow as pa
+
+__all__ = ["TOTALLED", "DailyTotal", "DailyTotals", "daily_totals"]
+
+#: The columns that totals are made from.
+TOTALLED: Final = ("start", "duration", "billed_duration", "charge", "currency")
+#: ISO 4217's code for "no currency is involved"; charges that name none are totalled under it.
+NO_CURRENCY: Final = "XXX"
+
+
+def _frozen(charges: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+    return MappingProxyType(dict(charges))
+
+
+@attrs.frozen(kw_only=True)
+class DailyTotal:
+    """The calls that began on one UTC day, summed up.
+
+    Attributes:
+        day: The day, in UTC.
+        attempts: How many calls, connected or not.
+        connected: How many of them were connected (``duration`` above 0).
+        duration: Their connected time, in seconds.
+        billed_duration: Their billed time, in seconds.
+        charges: What customers are billed, by currency (ISO 4217; ``XXX``: the record names none). Amounts of
+            different currencies are never added up.
+        only_connected: Whether the query left out attempts that were not connected.
+    """
+
+    day: date
+    attempts: int
+    connected: int
+    duration: int
+    billed_duration: int
+    charges: Mapping[str, Decimal] = attrs.field(converter=_frozen, hash=False)
+    only_connected: bool = False
+
+    @property
+    def asr(self) -> float | None:
+        """Answer-seizure ratio in percent: connected / attempts x 100 (ITU-T E.425, with attempts as seizures).
+
+        None without attempts, and when only connected calls were asked for: it would say 100 whatever happened.
+        """
+        if self.only_connected or not self.attempts:
+            return None
+        return 100 * self.connected / self.attempts
+
+    @property
+    def acd(self) -> float | None:
+        """Average call duration in seconds: connected time / connected calls; None without any."""
+        return self.duration / self.connected if self.connected else None
+
+
+class DailyTotals(Sequence[DailyTotal]):
+    """Totals per UTC day, earliest first; days without calls are left out.
+
+    Example:
+        >>> from datetime import datetime, timezone
+        >>> import cdrkit
+        >>> store = cdrkit.open_store("memory://totals-example")
+        >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+        >>> _ = store.append([cdrkit.CallRecord(call_id="1", start=at, duration=60, charge="0.25", currency="GBP"),
+        ...                   cdrkit.CallRecord(call_id="2", start=at, duration=0)])
+        >>> total = store.daily_totals()[0]
+        >>> str(total.day), total.attempts, total.connected, total.asr, dict(total.charges)
+        ('2026-11-22', 2, 1, 50.0, {'GBP': Decimal('0.250000')})
+    """
+
+    def __init__(self, totals: Iterable[DailyTotal]) -> None:
+        self._totals = tuple(totals)
+
+    @overload
+    def __getitem__(self, index: int) -> DailyTotal: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[DailyTotal]: ...
+    def __getitem__(self, index: int | slice) -> DailyTotal | Sequence[DailyTotal]:
+        """Return one total, or some."""
+        return self._totals[index]
+
+    def __len__(self) -> int:
+        """Return how many days had calls."""
+        return len(self._totals)
+
+    def __iter__(self) -> Iterator[DailyTotal]:
+        """Iterate over the days, earliest first."""
+        return iter(self._totals)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether both hold the same totals."""
+        return isinstance(other, DailyTotals) and self._totals == other._totals
+
+    def __hash__(self) -> int:
+        """Return a hash that equal totals share."""
+        return hash(self._totals)
+
+    def __repr__(self) -> str:
+        return f"DailyTotals({list(self._totals)!r})"
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return a row a day with the attributes of `DailyTotal`, and a column ``charge_GBP`` etc. a currency."""
+        currencies = sorted({currency for total in self._totals for currency in total.charges})
+        rows: list[dict[str, Any]] = [
+            {
+                "day": total.day,
+                "attempts": total.attempts,
+                "connected": total.connected,
+                "duration": total.duration,
+                "billed_duration": total.billed_duration,
+                "asr": total.asr,
+                "acd": total.acd,
+            }
+            | {f"charge_{currency}": total.charges.get(currency) for currency in currencies}
+            for total in self._totals
+        ]
+        schema: dict[str, pl.DataType] = {
+            "day": pl.Date(),
+            **dict.fromkeys(("attempts", "connected", "duration", "billed_duration"), pl.Int64()),
+            **dict.fromkeys(("asr", "acd"), pl.Float64()),
+            **{f"charge_{currency}": pl.Decimal(38, 6) for currency in currencies},
+        }
+        return pl.DataFrame(rows, schema=schema)
+
+    def to_arrow(self) -> pa.Table:
+        """Return the same as an Arrow table."""
+        return self.to_polars().to_arrow()
+
+
+def daily_totals(frames: Iterable[pl.DataFrame], *, only_connected: bool) -> DailyTotals:
+    """Return the totals of *frames*, which hold the columns `TOTALLED`."""
+    connected = pl.col("duration").fill_null(0) > 0
+    day = pl.col("start").dt.date().alias("day")
+    calls: list[pl.DataFrame] = []
+    charges: list[pl.DataFrame] = []
+    for frame in frames:
+        calls.append(
+            frame.group_by(day).agg(
+                attempts=pl.len(),
+                connected=connected.sum(),
+                duration=pl.col("duration").cast(pl.Int64).sum(),
+                billed_duration=pl.col("billed_duration").cast(pl.Int64).sum(),
+            )
+        )
+        charges.append(
+            frame.filter(pl.col("charge").is_not_null())
+            .group_by(day, pl.col("currency").fill_null(NO_CURRENCY))
+            .agg(pl.col("charge").cast(pl.Decimal(38, 6)).sum())
+        )
+    if not calls:
+        return DailyTotals(())
+    days = pl.concat(calls).group_by("day").agg(pl.all().sum()).sort("day")
+    amounts: dict[date, dict[str, Decimal]] = {}
+    for on, currency, amount in (
+        pl.concat(charges).group_by("day", "currency").sum().sort("day", "currency").iter_rows()
+    ):
+        amounts.setdefault(on, {})[currency] = amount
+    return DailyTotals(
+        DailyTotal(**row, charges=amounts.get(row["day"], {}), only_connected=only_connected)
+        for row in days.iter_rows(named=True)
+    )

@@ -1,0 +1,261 @@
+"""Results: a query that can be run, and every way out of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import IO, TYPE_CHECKING, Final
+
+import attrs
+import polars as pl
+import pyarrow as pa
+
+from ._csv import Compression, Headers, compression_of, iter_csv_frames, write_frames
+from ._cursors import Cursor
+from ._query import Query
+from ._records import FIELDS, CallRecord
+from ._rendering import display_text, localize
+from ._tables import arrow_table, empty_frame, records_of
+from ._times import check_zone
+from .errors import ConfigError, MissingExtraError, QueryError
+from .storage import Plan, open_files, split_url
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Page", "Result"]
+
+_LARGEST_PAGE: Final = 100_000
+_DEFAULT_BATCH: Final = 65_536
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """Some calls of a result, and how to get the next ones.
+
+    Attributes:
+        records: The calls, whole, in the query's order.
+        next_cursor: What to give to `Query.after` for the next page; None when this is the last one.
+        columns: The columns that the query chose, or all of them.
+        timezone: The zone that `rows` shows instants in.
+    """
+
+    records: tuple[CallRecord, ...]
+    next_cursor: str | None
+    columns: tuple[str, ...]
+    timezone: str = "UTC"
+
+    def rows(self, *, labels: bool = False) -> list[dict[str, str]]:
+        """Return the chosen columns as text for eyes, in the display zone.
+
+        Args:
+            labels: Name the columns as portals do (``Call Time``) instead of by field.
+        """
+        frame = pl.DataFrame(
+            {name: [getattr(record, name) for record in self.records] for name in self.columns},
+            schema=empty_frame(self.columns).schema,
+        )
+        return display_text(frame, self.timezone, labels=labels).to_dicts()
+
+
+class Result:
+    """The calls that a query asks for. Nothing is read before an exit is used.
+
+    It is bound to the store as it was when the query was run, and to that moment: every exit, and every repetition,
+    gives the same calls, whatever is appended meanwhile. Exits named ``to_`` return a new object, ``write_`` and
+    ``iter_csv`` produce CSV, iteration gives `CallRecord`.
+
+    Tables and CSV have the columns that the query chose (all of them, if none); records are always whole.
+
+    Example:
+        >>> from datetime import datetime, timezone
+        >>> import cdrkit
+        >>> store = cdrkit.open_store("memory://result-example")
+        >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+        >>> _ = store.append([cdrkit.CallRecord(call_id="1", start=at, source="+442079460018", duration=34)])
+        >>> calls = store.run(cdrkit.Query().connected().columns("start", "source"))
+        >>> calls.count()
+        1
+        >>> [call.source for call in calls]
+        ['+442079460018']
+        >>> b"".join(calls.iter_csv())
+        b'start,source\\r\\n2026-11-22T09:00:00Z,+442079460018\\r\\n'
+    """
+
+    def __init__(self, plan: Plan, query: Query, timezone: str = "UTC") -> None:
+        self._plan = plan
+        self._query = query
+        self._timezone = timezone
+
+    def __repr__(self) -> str:
+        zone = "" if self._timezone == "UTC" else f", timezone={self._timezone!r}"
+        return f"<Result of {self._query!r} at version {self._plan.snapshot.version}{zone}>"
+
+    @property
+    def query(self) -> Query:
+        """The query that was run."""
+        return self._query
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of tables and CSV, in their order."""
+        return self._query.selected or tuple(FIELDS)
+
+    @property
+    def timezone(self) -> str:
+        """The zone that instants are shown in; CSV and records stay in UTC."""
+        return self._timezone
+
+    def in_timezone(self, timezone: str) -> Result:
+        """Return the same result, shown in another zone: tables, pages and `to_text` change; CSV and records do not.
+
+        Raises:
+            ConfigError: When there is no such zone.
+        """
+        return Result(self._plan, self._query, check_zone(timezone))
+
+    # -- how many, and record by record -------------------------------------------------------------------------
+
+    def count(self) -> int:
+        """Return how many calls there are, a limit included."""
+        return self._plan.count()
+
+    def __iter__(self) -> Iterator[CallRecord]:
+        """Iterate over the calls as whole records, in order, a bounded number in memory."""
+        for frame in self._plan.frames(tuple(FIELDS)):
+            yield from records_of(frame)
+
+    def page(self, size: int = 100) -> Page:
+        """Return the first *size* calls; `Page.next_cursor` leads to the next ones.
+
+        The cursor marks a place in the order, not a row number: it stays right while calls arrive and while they move
+        between tiers. The query's own limit counts from the cursor on.
+
+        Raises:
+            QueryError: When *size* is not between 1 and 100,000.
+        """
+        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= _LARGEST_PAGE:
+            raise QueryError(f"A page has 1 to {_LARGEST_PAGE} calls, not {size!r}.", parameter="size")
+        limit = self._plan.maximum
+        wanted = size + 1 if limit is None else min(size + 1, limit)
+        plan = attrs.evolve(self._plan, maximum=wanted)
+        records = [record for frame in plan.frames(tuple(FIELDS)) for record in records_of(frame)]
+        cursor = None
+        if len(records) > size:
+            records = records[:size]
+            order = self._plan.order
+            cursor = Cursor(order, tuple(getattr(records[-1], name) for name, _ in order)).encode()
+        return Page(records=tuple(records), next_cursor=cursor, columns=self.columns, timezone=self._timezone)
+
+    # -- tables -------------------------------------------------------------------------------------------------
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return a Polars frame; instants in the display zone (the same instants)."""
+        return localize(pl.concat([empty_frame(self.columns), *self._frames()]), self._timezone)
+
+    def to_arrow(self) -> pa.Table:
+        """Return an Arrow table in the types of `SCHEMA`; instants in the display zone (the same instants)."""
+        parts = [
+            arrow_table(localize(frame, self._timezone))
+            for frame in (empty_frame(self.columns), *self._frames())
+        ]
+        return pa.concat_tables(parts).unify_dictionaries()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a pandas frame; instants in the display zone (the same instants).
+
+        Raises:
+            MissingExtraError: When pandas is not installed.
+        """
+        try:
+            import pandas  # noqa: F401  # pyarrow imports it itself; asked here for a clear message
+        except ImportError as exc:
+            raise MissingExtraError(
+                "to_pandas() needs pandas: pip install 'cdrkit[pandas]'.", extra="pandas"
+            ) from exc
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
+
+    def to_text(self, *, labels: bool = True) -> pl.DataFrame:
+        """Return a frame of text for eyes: instants with their offset in the display zone, durations as h:mm:ss.
+
+        Args:
+            labels: Name the columns as portals do (``Call Time``) instead of by field.
+        """
+        return display_text(
+            pl.concat([empty_frame(self.columns), *self._frames()]), self._timezone, labels=labels
+        )
+
+    def batches(self, rows: int = _DEFAULT_BATCH) -> Iterator[pa.RecordBatch]:
+        """Yield Arrow batches of at most *rows* calls each, in order, a bounded number in memory.
+
+        Raises:
+            QueryError: When *rows* is not a whole number above 0.
+        """
+        if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
+            raise QueryError(f"A batch has at least one call, not {rows!r}.", parameter="rows")
+        return self._batches(rows)
+
+    def _batches(self, rows: int) -> Iterator[pa.RecordBatch]:
+        for frame in self._frames():
+            for part in frame.iter_slices(rows):
+                yield from arrow_table(localize(part, self._timezone)).to_batches()
+
+    def _frames(self) -> Iterator[pl.DataFrame]:
+        return self._plan.frames(self.columns)
+
+    # -- CSV ----------------------------------------------------------------------------------------------------
+
+    def write_csv(
+        self,
+        dest: str | os.PathLike[str] | IO[bytes],
+        *,
+        guard: bool = True,
+        headers: Headers = "names",
+        compression: Compression | None = None,
+        storage_options: Mapping[str, object] | None = None,
+    ) -> int:
+        """Write the calls as CSV (RFC 4180, UTF-8), instants always in UTC, and return how many there were.
+
+        Args:
+            dest: A path or any fsspec URL, which appears whole or not at all, or a binary file object. The suffixes
+                ``.gz`` and ``.zst`` compress.
+            guard: Put ``'`` before text that a spreadsheet would take for a formula; False for machines.
+            headers: ``names`` of the fields, or the ``labels`` that portals show.
+            compression: ``gzip`` or ``zstd``, whatever the suffix.
+            storage_options: Options for the filesystem of a URL (credentials, endpoint).
+
+        Raises:
+            StorageError: When it cannot be written.
+            ConfigError: When an option is unknown.
+        """
+        if not isinstance(dest, (str, os.PathLike)):
+            if not hasattr(dest, "write") or storage_options:
+                raise ConfigError(
+                    f"{dest!r} is no path or URL; give one, or a binary file without storage options."
+                )
+            return write_frames(
+                self._frames(), self.columns, dest, guard=guard, headers=headers, compression=compression
+            )
+        folder, name = split_url(dest)
+        with open_files(folder, storage_options).writer(name) as sink:
+            return write_frames(
+                self._frames(),
+                self.columns,
+                sink,
+                guard=guard,
+                headers=headers,
+                compression=compression or compression_of(name),
+            )
+
+    def iter_csv(
+        self, *, guard: bool = True, headers: Headers = "names", compression: Compression | None = None
+    ) -> Iterator[bytes]:
+        """Return the same CSV piece by piece, for a web response; memory does not grow with the calls.
+
+        Raises:
+            ConfigError: When an option is unknown.
+        """
+        return iter_csv_frames(
+            self._frames(), self.columns, guard=guard, headers=headers, compression=compression
+        )

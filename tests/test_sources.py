@@ -1,0 +1,134 @@
+"""Sources by name: the table of built-in ones, and those that other packages bring as entry points."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from cdrkit.errors import ConfigError, UnknownFormatError
+from cdrkit.sources import AsteriskCsv, Reject, SourceBatch, available, make_source
+
+MODULE = """
+import io
+from cdrkit.sources import SourceBatch
+import polars as pl
+
+class Lines:
+    def __init__(self, *, switch, upper=False):
+        self.switch, self.upper = switch, upper
+
+    def __call__(self, stream):
+        yield SourceBatch(frame=pl.DataFrame({"switch": [self.switch]}), bytes_read=len(stream.read()))
+
+def anything(**options):
+    return options
+
+number = 7
+"""
+
+
+@pytest.fixture
+def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Return a function that installs a package with the entry points given and tells its module's name."""
+
+    def install(name: str, **points: str) -> str:
+        folder = tmp_path / name
+        info = folder / f"{name}-0.1.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
+        lines = [f"{key.replace('_', '-')} = {value}" for key, value in points.items()]
+        (info / "entry_points.txt").write_text("\n".join(["[cdrkit.sources]", *lines]) + "\n")
+        (folder / f"{name}.py").write_text(MODULE)
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        return name
+
+    return install
+
+
+def test_built_in_format() -> None:
+    """A format of this package is listed, and made with its options."""
+    assert "asterisk-csv" in available()
+    assert list(available()) == sorted(available())
+    assert make_source("asterisk-csv", {"timezone": "Europe/London"}) == AsteriskCsv(timezone="Europe/London")
+
+
+@pytest.mark.parametrize("name", ["asterisk", "asterisk_csv", "ASTERISK-CSV", "", "pcap", None, 7])
+def test_unknown_format(name: object) -> None:
+    """An unknown format is an error that names it and the formats there are."""
+    with pytest.raises(UnknownFormatError, match="There is no format") as caught:
+        make_source(name, {})  # type: ignore[arg-type]
+    assert caught.value.name == str(name)
+    assert caught.value.available == available()
+    assert "asterisk-csv" in str(caught.value)
+
+
+def test_close_name_is_suggested() -> None:
+    """A slip of the finger is answered with the format that was meant."""
+    with pytest.raises(UnknownFormatError, match="Did you mean 'asterisk-csv'"):
+        make_source("asterix-csv", {})
+
+
+def test_unknown_option() -> None:
+    """An option that the format does not know is refused, never ignored; those it knows are named."""
+    with pytest.raises(
+        ConfigError, match=r"no option 'timezon'; its options are timezone, .*Did you mean 'timezone'"
+    ):
+        make_source("asterisk-csv", {"timezon": "UTC"})
+
+
+def test_entry_point_is_listed_without_loading(plug_in: Callable[..., str]) -> None:
+    """Another package's format is listed without importing its module, and loaded when it is asked for."""
+    module = plug_in("other_switch", other_lines="other_switch:Lines")
+    assert "other-lines" in available()
+    assert module not in sys.modules
+    make_source("asterisk-csv", {"timezone": "UTC"})
+    assert module not in sys.modules
+    source = make_source("other-lines", {"switch": "sw1", "upper": True})
+    assert module in sys.modules
+    assert type(source).__name__ == "Lines"
+
+
+def test_entry_point_options(plug_in: Callable[..., str]) -> None:
+    """Options of another package's format are checked as those of this package are."""
+    plug_in("other_options", other_lines="other_options:Lines", anything="other_options:anything")
+    with pytest.raises(ConfigError, match="needs the option 'switch'"):
+        make_source("other-lines", {})
+    with pytest.raises(ConfigError, match="no option 'colour'; its options are switch, upper"):
+        make_source("other-lines", {"switch": "sw1", "colour": "red"})
+    assert make_source("anything", {"colour": "red"}) == {"colour": "red"}  # type: ignore[comparison-overlap]
+
+
+@pytest.mark.parametrize(
+    ("point", "what"),
+    [
+        ("no_such_module_at_all:Source", "cannot be loaded"),
+        ("other_broken:nothing", "cannot be loaded"),
+        ("other_broken:number", "cannot make a source"),
+    ],
+)
+def test_broken_entry_point(plug_in: Callable[..., str], point: str, what: str) -> None:
+    """A format whose package is broken says so, with the cause."""
+    plug_in("other_broken", broken=point)
+    with pytest.raises(ConfigError, match=what) as caught:
+        make_source("broken", {})
+    assert caught.value.__cause__ is not None
+
+
+def test_own_format_comes_first(plug_in: Callable[..., str]) -> None:
+    """Another package cannot take the place of a built-in format."""
+    plug_in("other_same", asterisk_csv="other_same:Lines")
+    assert isinstance(make_source("asterisk-csv", {"timezone": "UTC"}), AsteriskCsv)
+    assert available().count("asterisk-csv") == 1
+
+
+def test_batch_counts_its_rows() -> None:
+    """A batch has read what is in its frame and what it rejects."""
+    frame = pl.DataFrame({"call_id": ["a", "b"]})
+    assert SourceBatch(frame=frame, rejects=(Reject(3, "No.", "x"),)).read == 3

@@ -18,7 +18,7 @@ from sybil.parsers.rest import DocTestParser
 SRC = Path(__file__).parent / "src"
 
 # How long an example takes says nothing about whether it is right.
-settings.register_profile("usual", deadline=None)
+settings.register_profile("usual", deadline=None, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=3_000)
 settings.load_profile("usual")
 

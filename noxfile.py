@@ -34,7 +34,7 @@ def typing(session: nox.Session) -> None:
     """Check types everywhere, and that every public name has one."""
     session.install("--editable", f".[{EXTRAS}]", *group("typing", "test", "docs"))
     session.run("mypy")
-    session.run("basedpyright", "src", "tests/typing")
+    session.run("basedpyright", "tests/typing")
     session.run("basedpyright", "--verifytypes", "cdrkit", "--ignoreexternal")
 
 
@@ -63,6 +63,13 @@ def properties(session: nox.Session) -> None:
     """Run the property tests with many more examples."""
     session.install(f".[{EXTRAS}]", *group("test"))
     session.run("pytest", "tests", "-m", "hypothesis", "--hypothesis-profile=thorough", *session.posargs)
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """Run the demonstration from the built wheel, with what its users install and nothing else."""
+    session.install(".[cli]")
+    session.run("cdrkit", "demo", *session.posargs)
 
 
 @nox.session(default=False)

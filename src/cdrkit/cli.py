@@ -1,0 +1,386 @@
+"""The command line ``cdrkit`` (extra ``cli``): ingest, query, export, totals, recording, demo."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+try:
+    import click
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Table
+    from rich.text import Text
+except ImportError as exc:
+    raise SystemExit("The command line needs two more packages: pip install 'cdrkit[cli]'.") from exc
+
+from ._expressions import field
+from ._ingest import Progress as ProgressCallback
+from ._query import Query
+from ._reports import DailyTotals
+from ._store import Store, open_store
+from .errors import CdrError, NotFoundError
+from .sources import available
+from .testing import write_office
+
+__all__ = ["main"]
+
+_COLUMNS: Final = ("start", "source", "destination", "duration", "disposition")
+_UNWATCHED_WIDTH: Final = 200
+
+_out = Console(width=None if sys.stdout.isatty() else _UNWATCHED_WIDTH)
+_err = Console(stderr=True)
+
+
+def main() -> None:
+    """Run the command line; an error of cdrkit's is one line on standard error and exit status 1."""
+    try:
+        status = cli.main(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except CdrError as exc:
+        _err.print(Text(f"cdrkit: {exc}", style="bold red"))
+        sys.exit(1)
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:  # `cdrkit query … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cdrkit")
+def cli() -> None:
+    """Store, ask, show and export telephone call detail records."""
+
+
+def _filters(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which calls are wanted; they are gathered into the command's ``query``."""
+    options = [
+        click.option("--connected", is_flag=True, help="Connected calls only."),
+        click.option("--during", metavar="PRESET", help="today, last_7_days, this_month, ..."),
+        click.option(
+            "--start", metavar="TIME", help="At or after (ISO 8601; local to --timezone without an offset)."
+        ),
+        click.option("--end", metavar="TIME", help="Before."),
+        click.option(
+            "--number",
+            multiple=True,
+            metavar="NUMBER",
+            help="However written; * at an end: any.",
+        ),
+        click.option(
+            "--role", type=click.Choice(["source", "destination", "either"]), help="Where to look for it."
+        ),
+        click.option("--did", multiple=True, metavar="NUMBER", help="Came in on this DID."),
+        click.option("--customer", multiple=True, metavar="ID"),
+        click.option("--provider", multiple=True, metavar="ID"),
+        click.option("--direction", multiple=True, metavar="WORD", help="inbound, outbound, internal."),
+        click.option("--disposition", multiple=True, metavar="WORD", help="answered, busy, no_answer, ..."),
+        click.option("--switch", multiple=True, metavar="NAME"),
+        click.option("--min-duration", metavar="SECONDS"),
+        click.option("--max-duration", metavar="SECONDS"),
+        click.option("--recorded", "recording", is_flag=True, help="Calls that name a recording."),
+        click.option("--where", multiple=True, metavar="JSON", help="A condition in the query format."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+_timezone = click.option(
+    "--timezone", default="UTC", show_default=True, metavar="ZONE", help="IANA name; for days and eyes."
+)
+_region = click.option("--region", metavar="CODE", help="Region of numbers in national form (GB, US, ...).")
+_store_argument = click.argument("store", metavar="STORE")
+
+
+def _query(timezone: str, given: dict[str, Any]) -> Query:
+    pairs: list[tuple[str, str]] = [("timezone", timezone)]
+    for name, value in given.items():
+        if value is True:
+            pairs.append((name, "1"))
+        elif isinstance(value, tuple):
+            pairs += [(name, item) for item in value]
+        elif value:
+            pairs.append((name, str(value)))
+    return Query.from_params(pairs)
+
+
+def _existing(store: str, region: str | None = None, **options: Any) -> Store:
+    """Open a store that is to be read: a misspelt name is not an empty store."""
+    opened = open_store(store, region=region, **options)
+    if not opened.exists:
+        raise NotFoundError(
+            f"There is no store at {store!r}; make one with: cdrkit ingest {store} FILE ...", url=store
+        )
+    return opened
+
+
+@cli.command()
+@_store_argument
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--format", "format_", default="asterisk-csv", show_default=True, help="One of: " + ", ".join(available())
+)
+@click.option(
+    "--timezone", metavar="ZONE", help="IANA name of the zone that the switch writes local times in."
+)
+@_region
+@click.option("--replace", is_flag=True, help="Let newer content take the place of older.")
+@click.option("--rejects", metavar="FILE", help="Write rows that cannot be taken to this CSV.")
+@click.option(
+    "--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the format."
+)
+def ingest(
+    store: str,
+    files: tuple[str, ...],
+    format_: str,
+    timezone: str | None,
+    region: str | None,
+    replace: bool,
+    rejects: str | None,
+    options: tuple[str, ...],
+) -> None:
+    """Read a switch's files into STORE (a folder or URL, made when it is not there)."""
+    opened = open_store(store, region=region)
+    settings: dict[str, Any] = dict(_option(text) for text in options)
+    if timezone is not None:
+        settings["timezone"] = timezone
+    refused = 0
+    for number, file in enumerate(files):
+        with _progress(os.path.basename(file)) as report_progress:
+            report = opened.ingest(
+                file,
+                format=format_,
+                on_conflict="replace" if replace else "report",
+                progress=report_progress,
+                **settings,
+            )
+        _tell(str(report))
+        refused += report.rejected
+        if rejects is not None and report.rejected:
+            target = rejects if len(files) == 1 else f"{rejects}.{number + 1}"
+            report.write_rejects(target)
+            _tell(f"  rejects are in {target}")
+    if refused:
+        raise click.exceptions.Exit(3)
+
+
+def _option(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"-o {text}: write NAME=VALUE.")
+    return name.replace("-", "_"), {"true": True, "false": False}.get(value.lower(), value)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[ProgressCallback]:
+    """Show a bar on standard error while a terminal watches."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
+        task = bar.add_task(Text(what).plain, total=None)
+
+        def advance(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield advance
+
+
+@cli.command()
+@_store_argument
+@_filters
+@_timezone
+@click.option("--columns", metavar="NAMES", help="Field names with commas between.")
+@click.option(
+    "--order",
+    metavar="NAMES",
+    default="-start",
+    show_default=True,
+    help="Field names; - in front: descending.",
+)
+@click.option("--limit", default=20, show_default=True, metavar="N")
+@click.option("--cursor", metavar="CURSOR", help="Go on where an earlier page ended.")
+def query(
+    store: str, timezone: str, columns: str | None, order: str, limit: int, cursor: str | None, **given: Any
+) -> None:
+    """Show calls of STORE as a table, newest first."""
+    opened = _existing(store)
+    wanted = _query(
+        timezone, {**given, "columns": columns or ",".join(_COLUMNS), "order": order, "cursor": cursor}
+    )
+    page = opened.run(wanted).in_timezone(timezone).page(limit)
+    rows = page.rows(labels=True)
+    total = opened.count(Query(wanted.conditions, wanted.presets, wanted.period))
+    _show(rows, f"{len(rows):,} of {total:,} calls, times in {timezone}")
+    if page.next_cursor is not None:
+        _tell(f"next page: --cursor {page.next_cursor}")
+
+
+def _show(rows: list[dict[str, str]], caption: str) -> None:
+    table = Table(caption=caption, caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in rows[0] if rows else ():
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row.values()))  # Text: what is in a cell is no markup
+    _out.print(table)
+
+
+@cli.command()
+@_store_argument
+@click.argument("dest", metavar="DEST")
+@_filters
+@_timezone
+@click.option("--columns", metavar="NAMES", help="Field names with commas between.")
+@click.option("--labels", is_flag=True, help="Labels instead of field names in the first line.")
+@click.option("--no-guard", is_flag=True, help="For machines: leave text alone that a spreadsheet could run.")
+def export(
+    store: str, dest: str, timezone: str, columns: str | None, labels: bool, no_guard: bool, **given: Any
+) -> None:
+    """Write calls of STORE to DEST as CSV, always in UTC; DEST may end in .gz or .zst, or be - for standard output."""
+    result = _existing(store).run(_query(timezone, {**given, "columns": columns}))
+    headers: Any = "labels" if labels else "names"
+    if dest == "-":
+        result.write_csv(sys.stdout.buffer, guard=not no_guard, headers=headers)
+        return
+    written = result.write_csv(dest, guard=not no_guard, headers=headers)
+    _tell(f"{written:,} calls written to {dest}")
+
+
+@cli.command()
+@_store_argument
+@_filters
+@_timezone
+def totals(store: str, timezone: str, **given: Any) -> None:
+    """Show totals of STORE per UTC day; --timezone is that of the filters' dates."""
+    _show_totals(_existing(store).daily_totals(_query(timezone, given)))
+
+
+def _show_totals(totals: DailyTotals) -> None:
+    rows: list[dict[str, str]] = []
+    for total in totals:
+        charges = ", ".join(
+            f"{amount.normalize():,f} {currency}" for currency, amount in total.charges.items()
+        )
+        rows.append(
+            {
+                "Day (UTC)": str(total.day),
+                "Attempts": f"{total.attempts:,}",
+                "Connected": f"{total.connected:,}",
+                "ASR %": "" if total.asr is None else f"{total.asr:.1f}",
+                "ACD s": "" if total.acd is None else f"{total.acd:.1f}",
+                "Duration s": f"{total.duration:,}",
+                "Charge": charges,
+            }
+        )
+    _show(rows, f"{len(rows)} days")
+
+
+@cli.command()
+@_store_argument
+@click.argument("call_id")
+@click.argument("dest", required=False)
+@click.option(
+    "--recordings", required=True, metavar="TEMPLATE", help="Where they lie: /var/spool/.../{recording}"
+)
+@click.option("--overwrite", is_flag=True, help="Replace DEST when it exists.")
+def recording(store: str, call_id: str, dest: str | None, recordings: str, overwrite: bool) -> None:
+    """Say what the recording of call CALL_ID is, and copy it to DEST."""
+    opened = _existing(store, recordings=recordings)
+    calls = list(opened.run(Query().where(field("call_id") == call_id).limit(2)))
+    if len(calls) != 1:
+        raise NotFoundError(f"{'No call has' if not calls else 'Several calls have'} the id {call_id!r}.")
+    found = opened.recording(calls[0])
+    length = "length unknown" if found.duration is None else f"{found.duration:.1f} s"
+    _tell(f"{found.location}: {found.format or 'unknown format'}, {length}, {found.size_bytes:,} bytes")
+    if dest is not None:
+        _tell(f"copied to {found.download(dest, overwrite=overwrite)}")
+
+
+@cli.command()
+@click.argument("folder", required=False)
+@click.option("--calls", default=3000, show_default=True, help="How many calls to make up.")
+@click.option("--timezone", default="Europe/London", show_default=True, help="The office's zone.")
+@click.option("--seed", default=1, show_default=True, help="The same seed makes up the same calls.")
+def demo(folder: str | None, calls: int, timezone: str, seed: int) -> None:
+    """Make up an office in FOLDER (default: a new temporary one) and do the main job on it, step by step."""
+    place = os.path.abspath(folder) if folder else tempfile.mkdtemp(prefix="cdrkit-demo-")
+    _say("1. A made-up office: its switch's CDR file and its recordings")
+    office = write_office(place, calls=calls, timezone=timezone, seed=seed)
+    _tell(f"{office.calls:,} calls in {office.master}")
+
+    _say(f"2. Ingest: Asterisk's local times ({timezone}) become UTC; again, and nothing is added")
+    store = open_store(
+        os.path.join(place, "store"), region="GB", recordings=os.path.join(office.recordings, "{recording}")
+    )
+    for _ in range(2):
+        began = time.perf_counter()
+        with _progress("Master.csv") as report_progress:
+            report = store.ingest(
+                office.master,
+                format="asterisk-csv",
+                timezone=timezone,
+                recording_column="userfield",
+                customer_column="accountcode",
+                progress=report_progress,
+            )
+        _tell(f"{report} [{time.perf_counter() - began:.2f} s]")
+
+    _say(f"3. The newest connected calls, times shown in {timezone}")
+    connected = Query().connected().newest_first().columns(*_COLUMNS)
+    _show(
+        store.run(connected).in_timezone(timezone).page(10).rows(labels=True),
+        f"10 of {store.count(connected):,} calls",
+    )
+
+    _say("4. Totals per UTC day")
+    _show_totals(store.daily_totals(Query().during("last_7_days")))
+
+    _say(f"5. One number, typed in national form: {office.number}")
+    search = Query().number(office.number)
+    ways = {
+        str(getattr(call, role))
+        for role in ("source", "destination")
+        for call in store.run(Query().number(office.number, "source" if role == "source" else "destination"))
+    }
+    _tell(f"{store.count(search):,} calls, written as: {', '.join(sorted(ways))}")
+
+    _say("6. CSV, always in UTC")
+    csv = os.path.join(place, "connected-last-7-days.csv")
+    written = store.run(Query().connected().during("last_7_days", timezone)).write_csv(csv)
+    _tell(f"{written:,} calls in {csv}")
+
+    _say("7. A recording")
+    (recorded,) = store.run(Query().has_recording().connected().newest_first().limit(1))
+    found = store.recording(recorded)
+    copy = found.download(os.path.join(place, "recording.wav"), overwrite=True)
+    _tell(f"call {recorded.call_id}: {found.duration:.1f} s of {found.format}, copied to {copy}")
+
+    _say("Everything lies in")
+    for what, where in (
+        ("store", os.path.join(place, "store")),
+        ("switch's file", office.master),
+        ("recordings", office.recordings),
+        ("CSV", csv),
+        ("recording", copy),
+    ):
+        _tell(f"  {what:14} {where}")
+    _tell(f"Ask it: cdrkit query {os.path.join(place, 'store')} --number '{office.number}'")
+
+
+def _tell(text: str) -> None:
+    """Print a line as it is: paths stay whole, and nothing in it is markup."""
+    _out.print(Text(text), soft_wrap=True)
+
+
+def _say(title: str) -> None:
+    _out.print()
+    _out.print(Text(title, style="bold"))

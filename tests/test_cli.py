@@ -1,0 +1,140 @@
+"""The command line, run as a user runs it: in a process of its own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cdrkit import Query, open_store
+from cdrkit.testing import Office, write_office
+
+pytest.importorskip("click")
+pytest.importorskip("rich")
+
+
+def cdrkit(*words: object, status: int = 0) -> tuple[str, str]:
+    """Run the command, check its exit status, and return its standard output and standard error."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from cdrkit.cli import main; main()", *map(str, words)],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    out, err = done.stdout.decode(), done.stderr.decode()
+    assert done.returncode == status, (out, err)
+    return out, err
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """Return a small made-up office."""
+    return write_office(tmp_path_factory.mktemp("office"), calls=300, now=datetime(2026, 11, 23, tzinfo=UTC))
+
+
+@pytest.fixture(scope="module")
+def filled(office: Office, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the folder of a store that the command filled."""
+    folder = str(tmp_path_factory.mktemp("store"))
+    words = ["--timezone", "Europe/London", "--region", "GB", "-o", "recording_column=userfield"]
+    out, _ = cdrkit("ingest", folder, office.master, *words)
+    assert "300 rows read" in out
+    return folder
+
+
+def test_query_shows_what_the_library_gives(filled: str, office: Office) -> None:
+    """The table has the calls of the same query, in their order, and a cursor that leads on."""
+    words = ["--connected", "--number", office.number, "--timezone", "Europe/London"]
+    out, _ = cdrkit("query", filled, *words, "--limit", 5)
+    result = (
+        open_store(filled)
+        .run(Query().connected().number(office.number).newest_first())
+        .in_timezone("Europe/London")
+    )
+    shown = [row["start"] for row in result.page(5).rows()]
+    assert re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d\d:\d\d", out) == shown
+    assert f"5 of {result.count()} calls" in out
+    cursor = re.search(r"--cursor (\S+)", out)
+    assert cursor is not None
+    following, _ = cdrkit("query", filled, *words, "--limit", 5, "--cursor", cursor[1])
+    assert result.page(6).rows()[5]["start"] in following
+
+
+def test_export(filled: str, tmp_path: Path) -> None:
+    """A CSV goes to a file or to standard output, always in UTC."""
+    out, _ = cdrkit("export", filled, tmp_path / "calls.csv", "--connected", "--columns", "start,source")
+    store = open_store(filled)
+    result = store.run(Query().connected().columns("start", "source"))
+    assert f"{result.count():,} calls" in out
+    assert (tmp_path / "calls.csv").read_bytes() == b"".join(result.iter_csv())
+    piped, _ = cdrkit("export", filled, "-", "--labels", "--columns", "start,charge")
+    rows = list(csv.reader(io.StringIO(piped)))
+    assert rows[0] == ["Call Time", "Charge"]
+    assert len(rows) == store.count() + 1
+
+
+def test_totals(filled: str) -> None:
+    """There is a line a day, with its attempts."""
+    out, _ = cdrkit("totals", filled)
+    for total in open_store(filled).daily_totals():
+        assert re.search(rf"{total.day}\s+{total.attempts}\s+{total.connected}\s", out)
+
+
+def test_recording(filled: str, office: Office, tmp_path: Path) -> None:
+    """A recording is described and copied."""
+    template = f"{office.recordings}/{{recording}}"
+    call = next(iter(open_store(filled).run(Query().has_recording().newest_first())))
+    out, _ = cdrkit("recording", filled, call.call_id, tmp_path / "call.wav", "--recordings", template)
+    assert "wav" in out
+    assert call.recording is not None
+    assert (tmp_path / "call.wav").read_bytes() == Path(office.recordings, call.recording).read_bytes()
+
+
+def test_rejects_are_written_and_the_status_says_so(tmp_path: Path, office: Office) -> None:
+    """With rejects the exit status is 3, the rest is stored, and the rows are in the named file."""
+    broken = Path(office.master).read_bytes() + b"not,a,call\n"
+    (tmp_path / "Master.csv").write_bytes(broken)
+    words = ["--timezone", "UTC", "--rejects", tmp_path / "rejects.csv"]
+    out, _ = cdrkit("ingest", tmp_path / "store", tmp_path / "Master.csv", *words, status=3)
+    assert "1 rejected" in out
+    assert "not,a,call" in (tmp_path / "rejects.csv").read_text()
+    assert open_store(tmp_path / "store").count() == 300
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["query", "/nowhere/store"], "There is no store at"),
+        (["query", "{store}", "--during", "last_weak"], "last_week"),
+        (["query", "{store}", "--columns", "srce"], "source"),
+        (["query", "{store}", "--start", "2026-02-01", "--end", "2026-01-01"], "before the start"),
+        (["totals", "{store}", "--timezone", "Mars"], "Mars"),
+        (["ingest", "{store}", "/nowhere.csv", "--timezone", "UTC"], "nowhere.csv"),
+        (["ingest", "{store}", "/etc/hostname", "--format", "cisco"], "asterisk-csv"),
+        (["recording", "{store}", "no-such-call", "--recordings", "/rec/{recording}"], "no-such-call"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_errors_are_one_line(filled: str, words: list[str], says: str) -> None:
+    """An error is said in words on standard error, without a traceback, and the exit status is 1."""
+    _, err = cdrkit(*(word.replace("{store}", filled) for word in words), status=1)
+    assert says in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def test_demo(tmp_path: Path) -> None:
+    """The demo does the main job from file to recording, and everything it names is there."""
+    out, _ = cdrkit("demo", tmp_path / "demo", "--calls", 300)
+    for file in ("Master.csv", "connected-last-7-days.csv", "recording.wav", "store/hot"):
+        assert (tmp_path / "demo" / file).exists()
+        assert file.split("/")[0] in out
+    assert "0 added, 300 duplicates" in out
+    again, _ = cdrkit("demo", tmp_path / "demo", "--calls", 300)
+    assert "Everything lies in" in again

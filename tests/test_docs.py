@@ -1,0 +1,23 @@
+"""The documentation: what is written in it is run, or known not to be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+RUN = {"python"}
+SHOWN = {"sh", "text", "json", "csv"}
+DIRECTIVES = {"{eval-rst}", "{include}", "{toctree}", "{warning}", "{note}"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_is_of_a_known_kind(page: Path) -> None:
+    """A fenced block names a language that is run here, or one that is only shown: none escapes by a typing error."""
+    fences = re.findall(r"^ *(?:`{3,}|~{3,})(.*)$", page.read_text(), re.MULTILINE)
+    opening = fences[::2]
+    assert len(fences) % 2 == 0
+    assert {line.split(" ")[0] for line in opening} <= RUN | SHOWN | DIRECTIVES

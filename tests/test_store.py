@@ -1,0 +1,462 @@
+"""The store end to end: a switch's file in; pages, tables, totals, CSV and recordings out."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdrkit import FIELDS, SCHEMA, CallRecord, Query, Store, field, open_store
+from cdrkit.errors import (
+    CdrError,
+    ConfigError,
+    NotFoundError,
+    QueryError,
+    RecordingNotFoundError,
+    SchemaError,
+    ScopeError,
+    StorageError,
+    UnknownFormatError,
+)
+from cdrkit.testing import synthesize_calls, write_office
+from tests import truth
+from tests.strategies import queries, records
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def busy() -> Store:
+    """Return a store of some thousand made-up calls."""
+    store = open_store("memory://busy", region="GB")
+    store.append(synthesize_calls(5_000, days=10, end=NOW))
+    return store
+
+
+class TestAnyFilesystem:
+    """The same behaviour on the local disk, in memory and on S3."""
+
+    def test_append_and_ask(self, store: Store, make_call: Callable[..., CallRecord]) -> None:
+        """What was appended is found; appending again adds nothing; replacing replaces."""
+        calls = [make_call() for _ in range(30)]
+        assert not store.exists
+        assert store.append(calls).added == 30
+        assert store.append(calls).duplicates == 30
+        assert list(store.run()) == calls
+        assert [call.call_id for call in store.run(Query().newest_first().limit(2))] == ["call-29", "call-28"]
+        changed = CallRecord(call_id="call-3", start=calls[3].start, duration=99)
+        assert store.append(changed, on_conflict="replace").replaced == 1
+        assert list(store.run(Query().where(field("duration") == 99))) == [changed]
+        assert store.count() == 30
+
+    def test_another_process_would_see_it(self, place: Any, make_call: Callable[..., CallRecord]) -> None:
+        """A store opened anew on the same URL finds the calls; one opened before finds later ones."""
+        first, second = (open_store(place.url, storage_options=place.options) for _ in range(2))
+        first.append(make_call())
+        assert second.count() == 1
+        second.append(make_call())
+        assert first.count() == 2
+
+
+class TestSwitchFile:
+    """From Asterisk's Master.csv to calls."""
+
+    def test_every_row_of_the_sample(self, samples: Path, tmp_path: Path) -> None:
+        """218 rows are read; each is added, a duplicate or rejected; legs share a linked id; again adds nothing."""
+        store = open_store(tmp_path, region="US")
+        sample = samples / "asterisk" / "cdr.csv"
+        rows = rows_of(sample)
+        report = store.ingest(sample, format="asterisk-csv", timezone="America/New_York")
+        assert report.read == 218 == len(rows)
+        assert report.added + report.duplicates + report.rejected == 218
+        assert (report.added, report.rejected, report.conflicts) == (len({tuple(row) for row in rows}), 0, 0)
+        legs: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+        for row in rows:
+            legs[row[16]].add(tuple(row))
+        found: dict[str | None, int] = defaultdict(int)
+        for call in store.run():
+            found[call.linked_id] += 1
+        assert found == {unique: len(parts) for unique, parts in legs.items()}
+        talked = sum(int(row[13]) for row in {tuple(row) for row in rows})
+        assert sum(total.duration for total in store.daily_totals()) == talked
+        again = store.ingest(sample, format="asterisk-csv", timezone="America/New_York")
+        assert (again.added, again.duplicates) == (0, 218)
+
+    def test_a_copy_that_grew(self, samples: Path, tmp_path: Path) -> None:
+        """Ingesting a copy that grew by ten lines adds ten."""
+        store = open_store(tmp_path / "store")
+        master = tmp_path / "Master.csv"
+        lines = (samples / "asterisk" / "cdr.csv").read_bytes().splitlines(keepends=True)
+        master.write_bytes(b"".join(lines))
+        before = store.ingest(master, format="asterisk-csv", timezone="America/New_York")
+        new = [line.replace(b'"2017-', b'"2018-') for line in lines[:10]]
+        assert len(set(new)) == 10
+        with master.open("ab") as file:
+            file.writelines(new)
+        after = store.ingest(master, format="asterisk-csv", timezone="America/New_York")
+        assert (after.added, after.read) == (10, 228)
+        assert store.count() == before.added + 10
+
+    def test_number_search_ignores_how_it_was_written(self, samples: Path, tmp_path: Path) -> None:
+        """Any way to write a number of the sample finds the same calls."""
+        store = open_store(tmp_path, region="US")
+        store.ingest(samples / "asterisk" / "cdr.csv", format="asterisk-csv", timezone="America/New_York")
+        rows = {tuple(row) for row in rows_of(samples / "asterisk" / "cdr.csv")}
+        expected = sum("397-815-2211" in row[1:3] for row in rows)
+        assert expected > 50
+        for text in ("397-815-2211", "(397) 815 2211", "+1 397 815 2211", "13978152211", "3978152211"):
+            assert store.count(Query().number(text)) == expected, text
+        assert store.count(Query().number("397815*")) == sum(
+            any(number.startswith("397-815") for number in row[1:3]) for row in rows
+        )
+
+    def test_office(self, tmp_path: Path) -> None:
+        """A made-up office goes from file to CSV and recording."""
+        office = write_office(tmp_path / "office", calls=400, now=NOW)
+        store = open_store(
+            tmp_path / "store", region="GB", recordings=os.path.join(office.recordings, "{recording}")
+        )
+        report = store.ingest(
+            office.master, format="asterisk-csv", timezone="Europe/London", recording_column="userfield"
+        )
+        assert (report.read, report.rejected) == (office.calls, 0)
+        assert report.added + report.duplicates == office.calls
+        recorded = next(iter(store.run(Query().connected().has_recording().newest_first())))
+        recording = store.recording(recorded)
+        assert recording.exists
+        assert recording.format == "wav"
+        assert recorded.duration is not None
+        assert recording.duration == pytest.approx(min(recorded.duration, 6), abs=0.1)
+        copy = recording.download(tmp_path / "copy.wav")
+        assert Path(copy).read_bytes() == recording.read()
+
+    def test_rejects_can_be_mended(self, tmp_path: Path, samples: Path) -> None:
+        """Rejected rows are written out, mended and ingested, and then the store is as if they had been right."""
+        lines = (samples / "asterisk" / "smallcdr.csv").read_bytes().splitlines(keepends=True)
+        broken = [
+            line.replace(b"2017-06-2", b"2017-26-2") if n % 9 == 4 else line for n, line in enumerate(lines)
+        ]
+        assert broken != lines
+        store = open_store(tmp_path / "store")
+        report = store.ingest(b"".join(broken), format="asterisk-csv", timezone="America/New_York")
+        assert report.rejected == sum(a != b for a, b in zip(lines, broken, strict=True))
+        assert [reject.row for reject in report.rejects] == [
+            n + 1 for n, line in enumerate(broken) if line != lines[n]
+        ]
+        assert report.write_rejects(tmp_path / "rejects.csv") == report.rejected
+        listed = rows_of(tmp_path / "rejects.csv")
+        assert listed[0] == ["row", "reason", "text"]
+        assert [row[2].encode() for row in listed[1:]] == [
+            line.rstrip(b"\r\n") for n, line in enumerate(broken) if line != lines[n]
+        ]
+        report.write_rejects(tmp_path / "raw.csv", raw=True)
+        mended = (tmp_path / "raw.csv").read_bytes().replace(b"2017-26-2", b"2017-06-2")
+        store.ingest(mended, format="asterisk-csv", timezone="America/New_York")
+        right = open_store(tmp_path / "right")
+        right.ingest(b"".join(lines), format="asterisk-csv", timezone="America/New_York")
+        assert list(store.run()) == list(right.run())
+
+    def test_a_callers_own_file_stays_open(self, samples: Path) -> None:
+        """A file object is read and left open; progress is reported up to its end."""
+        seen: list[tuple[int, int | None]] = []
+        store = open_store("memory://own-file")
+        sample = samples / "asterisk" / "cdr.csv"
+        with sample.open("rb") as file:
+            store.ingest(
+                file, format="asterisk-csv", timezone="UTC", progress=lambda *args: seen.append(args)
+            )
+            assert not file.closed
+        assert seen[-1][0] == sample.stat().st_size
+        store.ingest(sample, format="asterisk-csv", timezone="UTC", progress=lambda *args: seen.append(args))
+        assert seen[-1] == (sample.stat().st_size, sample.stat().st_size)
+
+
+GOOD = (
+    b'"","1","2","office","","SIP/a","SIP/b","Dial","","2026-11-22 09:00:00","2026-11-22 09:00:04",'
+    b'"2026-11-22 09:00:38",38,34,"ANSWERED","DOCUMENTATION","1763802000.1",""\n'
+)
+
+
+class TestBadInput:
+    """Bad input gets an error of the right class that says what, with which value, what to do; nothing is stored."""
+
+    @pytest.mark.parametrize(
+        ("data", "options", "error", "says"),
+        [
+            (GOOD, {"format": "asterix-csv"}, UnknownFormatError, "asterix-csv.*asterisk-csv"),
+            (GOOD, {"timezone": None}, ConfigError, "timezone"),
+            (GOOD, {"timezone": "Europe/Lundon"}, ConfigError, "Europe/Lundon.*Europe/London"),
+            (GOOD, {"time_zone": "UTC"}, ConfigError, "time_zone"),
+            (GOOD, {"on_reject": "ignore"}, ConfigError, "'report' or 'raise'"),
+            (b"", {}, SchemaError, "empty"),
+            (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", {}, SchemaError, "asterisk|Asterisk"),
+            (b'{"calls": []}\n', {}, SchemaError, "Asterisk"),
+            (b"a,b,c\n1,2,3\n", {}, SchemaError, "3"),
+            (GOOD.replace(b',""\n', b"\n"), {}, ConfigError, "loguniqueid"),
+            (GOOD + GOOD[:60], {"on_reject": "raise"}, SchemaError, "row 2.*still being written"),
+            (GOOD + b"a,b\n", {"on_reject": "raise"}, SchemaError, "row 2.*2 columns"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else None,
+    )
+    def test_ingest(self, data: bytes, options: dict[str, Any], error: type[CdrError], says: str) -> None:
+        """What cannot be ingested is refused and leaves the store as it was."""
+        store = open_store(f"memory://bad-{abs(hash((data, str(options))))}")
+        settings = {"format": "asterisk-csv", "timezone": "UTC"} | options
+        settings = {key: value for key, value in settings.items() if value is not None}
+        with pytest.raises(error, match=f"(?s){says}"):
+            store.ingest(data, **settings)
+        assert not store.exists
+
+    def test_torn_last_line_waits(self) -> None:
+        """A file still being written gives its whole lines; the torn one is reported, and taken once it is whole."""
+        store = open_store("memory://torn")
+        second = GOOD.replace(b"09:00", b"09:10").replace(b".1", b".2")
+        for cut in (1, 30, len(second) - 4, len(second) - 20):
+            report = store.ingest(GOOD + second[:cut], format="asterisk-csv", timezone="UTC")
+            assert (report.read, report.rejected) == (2, 1), cut
+            assert "still being written" in report.rejects[0].reason
+        assert store.count() == 1
+        assert store.ingest(GOOD + second, format="asterisk-csv", timezone="UTC").added == 1
+
+    def test_missing_file(self) -> None:
+        """A file that is not there is named."""
+        with pytest.raises(NotFoundError, match="nowhere.csv"):
+            open_store("memory://missing").ingest("/nowhere.csv", format="asterisk-csv", timezone="UTC")
+        with pytest.raises(ConfigError, match="mode 'rb'"):
+            open_store("memory://missing").ingest(io.StringIO("x"), format="asterisk-csv", timezone="UTC")  # type: ignore[arg-type]
+
+    def test_queries(self, busy: Store) -> None:
+        """A query that cannot be run says why."""
+        page = busy.run(Query().newest_first()).page(1)
+        assert page.next_cursor is not None
+        with pytest.raises(QueryError, match="order"):
+            busy.run(Query().order_by("charge").after(page.next_cursor))
+        with pytest.raises(QueryError, match="time zone"):
+            busy.run(now=datetime(2026, 1, 1))
+        with pytest.raises(QueryError, match="not a Query"):
+            busy.run("calls")  # type: ignore[arg-type]
+        with pytest.raises(QueryError, match="100,000|100000"):
+            busy.run().page(0)
+        with pytest.raises(QueryError, match="at least one"):
+            busy.run().batches(0)
+        with pytest.raises(ConfigError, match="Mars"):
+            busy.run().in_timezone("Mars")
+
+    @pytest.mark.parametrize(
+        "options",
+        [{}, {"url": "a", "hot": "b"}, {"url": "nope://x"}, {"url": "x", "region": "UK"}, {"url": ""}],
+    )
+    def test_stores_that_cannot_work(self, options: dict[str, Any]) -> None:
+        """Opening a store with what cannot work is refused at once."""
+        with pytest.raises(ConfigError):
+            open_store(**options)
+
+    def test_a_full_disk_under_a_csv(self, busy: Store) -> None:
+        """A CSV that finds no room is an error, not a short file."""
+        with open("/dev/full", "wb", buffering=0) as full, pytest.raises((StorageError, OSError)):
+            busy.run().write_csv(full)
+
+    def test_a_failed_csv_does_not_appear(self, busy: Store, tmp_path: Path) -> None:
+        """A CSV whose folder cannot be made leaves nothing behind."""
+        (tmp_path / "file").write_text("in the way")
+        with pytest.raises(StorageError):
+            busy.run().write_csv(tmp_path / "file" / "calls.csv")
+
+    def test_recordings(self, make_call: Callable[..., CallRecord], tmp_path: Path) -> None:
+        """A call without recording, and a path that leaves the root, are refused."""
+        store = open_store(tmp_path, recordings=f"{tmp_path}/rec/{{recording}}")
+        with pytest.raises(RecordingNotFoundError):
+            store.recording(make_call())
+        with pytest.raises(RecordingNotFoundError):
+            store.recording(make_call(recording="a.wav")).read()
+        with pytest.raises(ScopeError):
+            store.recording(make_call(recording="../../etc/passwd"))
+        with pytest.raises(RecordingNotFoundError, match="recordings="):
+            open_store(tmp_path).recording(make_call(recording="a.wav"))
+
+
+class TestExits:
+    """Every way out gives the same calls."""
+
+    def test_tables(self, busy: Store) -> None:
+        """Arrow, Polars, pandas, batches and iteration agree; types are those of SCHEMA."""
+        query = Query().connected().newest_first().limit(500)
+        result = busy.run(query, now=NOW)
+        expected = list(result)
+        table = result.to_arrow()
+        assert table.schema.equals(SCHEMA)
+        assert list(open_store_of(table).run(query)) == expected
+        assert result.to_polars().height == result.count() == len(expected) == 500
+        assert pa.Table.from_batches(list(result.batches(64))).num_rows == 500
+        assert {batch.num_rows for batch in result.batches(64)} <= set(range(1, 65))
+        frame = pytest.importorskip("pandas") and result.to_pandas()
+        assert list(frame.columns) == list(FIELDS)
+        assert frame["start"].dt.to_pydatetime().tolist() == [call.start for call in expected]
+        assert busy.run(Query().limit(0)).to_arrow().schema.equals(SCHEMA)
+
+    def test_columns_choose_and_order(self, busy: Store) -> None:
+        """Tables and CSV have the chosen columns in their order; records stay whole."""
+        result = busy.run(Query().columns("charge", "start").limit(3))
+        assert result.to_arrow().column_names == ["charge", "start"]
+        assert b"".join(result.iter_csv()).startswith(b"charge,start\r\n")
+        assert all(call.call_id for call in result)
+
+    def test_a_display_zone_changes_tables_only(self, busy: Store) -> None:
+        """The same instants are shown in the zone; CSV and records stay in UTC."""
+        plain = busy.run(Query().limit(50))
+        shown = plain.in_timezone("Australia/Lord_Howe")
+        assert shown.to_polars()["start"].dtype.time_zone == "Australia/Lord_Howe"  # type: ignore[attr-defined]
+        assert shown.to_polars()["start"].to_list() == plain.to_polars()["start"].to_list()
+        assert shown.to_arrow().schema.field("start").type == pa.timestamp("us", tz="Australia/Lord_Howe")
+        assert b"".join(shown.iter_csv()) == b"".join(plain.iter_csv())
+        assert list(shown) == list(plain)
+        zone = ZoneInfo("Australia/Lord_Howe")
+        for call, row in zip(plain, shown.page(50).rows(), strict=True):
+            local = call.start.astimezone(zone).isoformat(sep=" ", timespec="seconds")
+            assert row["start"] == f"{local[:19]} {local[19:]}"
+
+    def test_a_result_keeps_to_its_version(self, make_call: Callable[..., CallRecord]) -> None:
+        """A result gives the same calls however often it is used and whatever is appended meanwhile."""
+        store = open_store("memory://version")
+        store.append([make_call() for _ in range(3)])
+        result = store.run()
+        walk = iter(result)
+        next(walk)
+        store.append([make_call() for _ in range(3)])
+        assert len(list(walk)) == 2
+        assert result.count() == 3
+        assert store.count() == 6
+
+    def test_csv_destinations(self, busy: Store, tmp_path: Path) -> None:
+        """A path, a URL, a file object and an iterator get the same bytes; suffixes compress."""
+        result = busy.run(Query().connected())
+        data = b"".join(result.iter_csv())
+        assert result.write_csv(tmp_path / "calls.csv") == result.count()
+        assert (tmp_path / "calls.csv").read_bytes() == data
+        result.write_csv(tmp_path / "calls.csv.gz")
+        assert gzip.decompress((tmp_path / "calls.csv.gz").read_bytes()) == data
+        result.write_csv(tmp_path / "calls.csv.zst")
+        assert pa.input_stream(str(tmp_path / "calls.csv.zst")).read() == data
+        sink = io.BytesIO()
+        result.write_csv(sink)
+        assert sink.getvalue() == data
+        assert b"".join(result.iter_csv(headers="labels")).startswith(b"Call ID,Linked ID,")
+
+    @given(st.lists(records(), max_size=15), queries())
+    def test_csv_read_back_equals_the_result(self, calls: list[CallRecord], query: Query) -> None:
+        """A CSV without guard, read back by the standard library, holds every value of the result."""
+        store = open_store_of(calls)
+        result = store.run(query, now=NOW)
+        header, *rows = csv.reader(io.StringIO(b"".join(result.iter_csv(guard=False)).decode(), newline=""))
+        assert tuple(header) == result.columns
+        assert [dict(zip(header, row, strict=True)) for row in rows] == [
+            {name: as_text(getattr(call, name)) for name in header} for call in result
+        ]
+
+    def test_daily_totals_agree_with_plain_python(self, busy: Store) -> None:
+        """Totals per UTC day equal a plain sum over the records; money of different currencies stays apart."""
+        query = Query().during("last_7_days")
+        expected: dict[date, dict[str, Any]] = {}
+        for call in truth.run(query, busy.run(), region="GB", now=NOW):
+            day = expected.setdefault(
+                call.start.date(),
+                {"attempts": 0, "connected": 0, "duration": 0, "billed_duration": 0, "charges": {}},
+            )
+            day["attempts"] += 1
+            day["connected"] += call.connected
+            day["duration"] += call.duration or 0
+            day["billed_duration"] += call.billed_duration or 0
+            if call.charge is not None:
+                code = call.currency or "XXX"
+                day["charges"][code] = day["charges"].get(code, Decimal(0)) + call.charge
+        totals = busy.daily_totals(query, now=NOW)
+        assert {
+            total.day: {
+                "attempts": total.attempts,
+                "connected": total.connected,
+                "duration": total.duration,
+                "billed_duration": total.billed_duration,
+                "charges": dict(total.charges),
+            }
+            for total in totals
+        } == expected
+        assert [total.day for total in totals] == sorted(expected)
+        assert len({code for total in totals for code in total.charges}) > 1
+        assert totals.to_polars()["attempts"].sum() == sum(day["attempts"] for day in expected.values())
+        assert totals.to_arrow().num_rows == len(totals)
+
+    def test_asr_of_connected_calls_is_not_claimed(self, busy: Store) -> None:
+        """With only connected calls asked for there is no answer-seizure ratio; otherwise it is a percentage."""
+        assert {total.asr for total in busy.daily_totals(Query().connected())} == {None}
+        total = busy.daily_totals()[0]
+        assert total.asr == pytest.approx(100 * total.connected / total.attempts)
+        assert total.acd == pytest.approx(total.duration / total.connected)
+
+
+@pytest.mark.parametrize("zone", ["Europe/London", "America/New_York", "Australia/Lord_Howe", "Asia/Tehran"])
+@pytest.mark.parametrize(
+    "change", [date(2026, 3, 29), date(2026, 10, 25), date(2026, 3, 8), date(2026, 11, 1), date(2026, 4, 5)]
+)
+def test_periods_across_clock_changes(zone: str, change: date) -> None:
+    """On and around a change of clocks, presets and between() select the calls of the local days, by zoneinfo."""
+    info = ZoneInfo(zone)
+    start = datetime(change.year, change.month, change.day, tzinfo=UTC) - timedelta(days=3)
+    calls = [CallRecord(call_id=str(n), start=start + timedelta(minutes=30 * n)) for n in range(6 * 48)]
+    store = open_store_of(calls)
+    now = datetime(change.year, change.month, change.day, 12, tzinfo=info).astimezone(UTC)
+    local = {call.call_id: call.start.astimezone(info) for call in calls}
+
+    def selected(query: Query) -> list[str]:
+        return [call.call_id for call in store.run(query, now=now)]
+
+    today, day = change, timedelta(days=1)
+    for query, first, last in [
+        (Query().during("today", zone), today, today),
+        (Query().during("yesterday", zone), today - day, today - day),
+        (Query().during("last_3_days", zone), today - 2 * day, today),
+        (Query().between(change.isoformat(), (change + day).isoformat(), zone), today, today),
+        (Query().between(change, change + 2 * day, zone), today, today + day),
+    ]:
+        assert selected(query) == [name for name, at in local.items() if first <= at.date() <= last]
+    hours = len(selected(Query().during("today", zone))) / 2
+    midnight = datetime(change.year, change.month, change.day, tzinfo=info)
+    following = datetime.combine(change + day, datetime.min.time(), tzinfo=info)
+    assert hours == (following.astimezone(UTC) - midnight.astimezone(UTC)) / timedelta(hours=1)
+
+
+_made = iter(range(10**9))
+
+
+def open_store_of(calls: Any) -> Store:
+    """Return a store in memory that holds *calls*."""
+    store = open_store(f"memory://made-{next(_made)}", region="GB")
+    store.append(calls)
+    return store
+
+
+def rows_of(path: Path) -> list[list[str]]:
+    """Return the rows of a CSV file, by the standard library."""
+    return list(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
+
+
+def as_text(value: Any) -> str:
+    """Return how CSV shows a value."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        text = value.isoformat().replace("+00:00", "Z")
+        return text if "." not in text else text[:-1].rstrip("0") + "Z"
+    return str(value)

@@ -1,0 +1,130 @@
+"""What a type checker knows of the public names. Checked, never run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import IO, Any, assert_type
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+
+import cdrkit
+from cdrkit import (
+    AppendReport,
+    CallRecord,
+    DailyTotal,
+    DailyTotals,
+    Direction,
+    DisplaySettings,
+    Disposition,
+    Expr,
+    HangupParty,
+    IngestReport,
+    Page,
+    Query,
+    Recording,
+    Result,
+    Store,
+    TimeRange,
+    field,
+)
+from cdrkit.errors import CdrError, SchemaError, StorageError, UnknownFieldError
+
+# The record and its catalogue
+call = CallRecord(
+    call_id="17",
+    start=datetime(2026, 11, 22, 9, 30, tzinfo=UTC),
+    direction=Direction.INBOUND,
+    charge=Decimal("0.25"),
+)
+assert_type(call.call_id, str)
+assert_type(call.start, datetime)
+assert_type(call.source, str | None)
+assert_type(call.duration, int | None)
+assert_type(call.pdd, float | None)
+assert_type(call.charge, Decimal | None)
+assert_type(call.direction, Direction | None)
+assert_type(call.disposition, Disposition | None)
+assert_type(call.hangup_party, HangupParty | None)
+assert_type(call.connected, bool)
+assert_type(cdrkit.FIELDS["start"].label, str)
+assert_type(cdrkit.FIELDS["start"].unit, str | None)
+assert_type(cdrkit.SCHEMA, pa.Schema)
+
+# The question
+condition = (field("sip_code") == 200) & ~field("mos").is_null() | field("source").is_in(["2041"])
+assert_type(condition, Expr)
+query = (
+    Query()
+    .connected()
+    .during("last_7_days", "Europe/London")
+    .between("2026-11-22", call.start)
+    .number(["+44 20 7946 0018", "2041"], role="destination", match="exact")
+    .customer("1003")
+    .duration(at_least=5)
+    .where(condition)
+    .columns("start", "source")
+    .newest_first()
+    .limit(100)
+)
+assert_type(query, Query)
+assert_type(query.to_dict(), dict[str, Any])
+assert_type(Query.from_params(query.to_params()), Query)
+assert_type(query.time_range(call.start), TimeRange)
+
+# The store
+store = cdrkit.open_store("calls", region="GB")
+assert_type(store, Store)
+assert_type(store.append([call]), AppendReport)
+assert_type(store.append(pl.DataFrame()), AppendReport)
+assert_type(store.append(iter([call])), AppendReport)
+report = store.ingest(b"", format="asterisk-csv", timezone="Europe/London")
+assert_type(report, IngestReport)
+assert_type(report.added, int)
+assert_type(store.count(query), int)
+
+# The answer
+calls = store.run(query)
+assert_type(calls, Result)
+assert_type(calls.in_timezone("Europe/London"), Result)
+assert_type(iter(calls), Iterator[CallRecord])
+assert_type(calls.to_polars(), pl.DataFrame)
+assert_type(calls.to_arrow(), pa.Table)
+assert_type(calls.to_pandas(), pd.DataFrame)
+assert_type(calls.batches(), Iterator[pa.RecordBatch])
+assert_type(calls.write_csv("calls.csv"), int)
+assert_type(calls.iter_csv(compression="gzip"), Iterator[bytes])
+page = calls.page(100)
+assert_type(page, Page)
+assert_type(page.records, tuple[CallRecord, ...])
+assert_type(page.next_cursor, str | None)
+totals = store.daily_totals(query)
+assert_type(totals, DailyTotals)
+assert_type(totals[0], DailyTotal)
+assert_type(totals[0].charges, Mapping[str, Decimal])
+assert_type(totals[0].asr, float | None)
+assert_type(DisplaySettings.from_dict({}).columns, tuple[str, ...])
+
+# The recording
+recording = store.recording(call)
+assert_type(recording, Recording)
+assert_type(recording.exists, bool)
+assert_type(recording.duration, float | None)
+assert_type(recording.open(), IO[bytes])
+assert_type(recording.read(0, 100), bytes)
+assert_type(recording.download("call.wav"), str)
+
+# The errors
+try:
+    field("sipcode")
+except UnknownFieldError as error:
+    assert_type(error.close_matches, tuple[str, ...])
+except SchemaError as error:
+    assert_type(error.row, int | None)
+except StorageError as error:
+    assert_type(error.retryable, bool)
+except CdrError:
+    pass

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from cdrkit.errors import AccessDeniedError, ConfigError, SchemaError, StorageEr
 from cdrkit.storage import open_files
 from tests.strategies import records
 
-START = datetime(2026, 11, 22, 23, 30, tzinfo=timezone.utc)
+START = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
 
 
 def calls(ids: range, **fields: object) -> list[CallRecord]:
@@ -53,7 +53,7 @@ def test_other_content_is_kept_out_and_named(tmp_path: Path) -> None:
     assert (report.added, report.conflicts) == (1, 1)
     conflict = report.conflicting[0]
     assert (conflict.call_id, conflict.start) == ("000002", START + timedelta(minutes=2))
-    assert conflict.start.tzinfo is timezone.utc
+    assert conflict.start.tzinfo is UTC
     assert set(conflict.fields) == {"duration", "source"}
     assert [call.duration for call in store.run()] == [5, 5, 5, 6]
 
@@ -215,7 +215,10 @@ print(store.append(calls(range(3, 500))).added)
 def test_no_room_while_writing(tmp_path: Path, room: int) -> None:
     """A disk without room refuses the append; the store is as before, and works again when there is room."""
     done = subprocess.run(
-        [sys.executable, "-c", _FULL_DISK, os.fspath(tmp_path), str(room)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", _FULL_DISK, os.fspath(tmp_path), str(room)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.split("\n")[:3] == ["refused True", "3 3", "497"], done.stderr
     leftovers = [entry for entry in os.listdir(tmp_path / "hot") if entry.startswith(".tmp")]
@@ -227,6 +230,7 @@ import os, sys
 import cdrkit
 from cdrkit.errors import AccessDeniedError
 from tests.test_append import calls
+cdrkit.open_store("memory://warm-up").append(calls(range(1)))  # nobody may be unable to import what is still to come
 store = cdrkit.open_store(sys.argv[1])
 if os.getuid() == 0:
     os.setgid(65534), os.setuid(65534)
@@ -241,7 +245,9 @@ def test_read_only_folder() -> None:
     """A folder that may not be written to is refused with what to check."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o555)
-        done = subprocess.run([sys.executable, "-c", _READ_ONLY, folder], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", _READ_ONLY, folder], capture_output=True, text=True, check=True
+        )
         os.chmod(folder, 0o755)
     assert done.stdout == "True True\n", done.stderr
 

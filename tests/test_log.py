@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from cdrkit import CallRecord, open_store
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
 from cdrkit.storage import Log, open_files
 
-START = datetime(2026, 11, 22, tzinfo=timezone.utc)
+START = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def filled(folder: Path, commits: int = 3) -> None:
@@ -21,7 +21,10 @@ def filled(folder: Path, commits: int = 3) -> None:
     store = open_store(folder)
     for n in range(commits):
         store.append(
-            [CallRecord(call_id=f"{n}-{i}", start=START + timedelta(days=n, seconds=i), source=f"+44{i}") for i in range(10)]
+            [
+                CallRecord(call_id=f"{n}-{i}", start=START + timedelta(days=n, seconds=i), source=f"+44{i}")
+                for i in range(10)
+            ]
         )
 
 
@@ -116,7 +119,7 @@ def test_any_flipped_byte_of_a_segment(tmp_path: Path) -> None:
 def test_missing_segment_is_named(tmp_path: Path) -> None:
     """A segment that is gone is an error that names it, not fewer calls."""
     filled(tmp_path, 2)
-    segment = sorted((tmp_path / "hot").glob("day=*/*.arrow"))[0]
+    segment = min((tmp_path / "hot").glob("day=*/*.arrow"))
     segment.unlink()
     with pytest.raises(NotFoundError, match=segment.name):
         list(open_store(tmp_path).run())

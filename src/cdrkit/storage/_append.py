@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import attrs
 import polars as pl
@@ -38,7 +39,7 @@ class Conflict:
         fields: The fields that differ from what is stored.
     """
 
-    start: datetime = attrs.field(converter=lambda at: at.astimezone(timezone.utc))
+    start: datetime
     call_id: str
     fields: tuple[str, ...]
 
@@ -90,7 +91,7 @@ class Append:
         self._superseded = 0  # in this append
         self._conflicting: list[Conflict] = []
 
-    def __enter__(self) -> Append:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -131,7 +132,9 @@ class Append:
                 return report
             time.sleep(random.uniform(0, 0.002 * min(attempt + 1, 50)))
             self._rebase(self._log.snapshot())
-        raise ConflictError(f"Other writers committed first {_TRIES} times in a row; try again when it is quieter.")
+        raise ConflictError(
+            f"Other writers committed first {_TRIES} times in a row; try again when it is quieter."
+        )
 
     def _report(self) -> AppendReport:
         return AppendReport(
@@ -154,7 +157,7 @@ class Append:
         whole = whole.sort(_IDENTITY, maintain_order=True)
         days = whole["start"].dt.date()
         ends = [*(days != days.shift(1)).fill_null(True).arg_true().to_list(), whole.height]
-        for low, high in zip(ends, ends[1:], strict=False):
+        for low, high in itertools.pairwise(ends):
             self._store_day(whole.slice(low, high - low))
 
     def _store_day(self, frame: pl.DataFrame) -> None:
@@ -199,10 +202,14 @@ class Append:
         stored = tier.read(segment, _IDENTITY).with_row_index("_row")
         first, last = frame["start"][0], frame["start"][-1]
         stored = stored.filter(pl.col("start").is_between(first, last))
-        hits = frame.select(_IDENTITY).with_row_index("_new").join(stored, on=_IDENTITY, how="inner", maintain_order="left")
+        hits = (
+            frame.select(_IDENTITY)
+            .with_row_index("_new")
+            .join(stored, on=_IDENTITY, how="inner", maintain_order="left")
+        )
         if not hits.height:
             return frame
-        old = tier.read(segment, [*FIELDS])[hits["_row"]]
+        old = tier.read(segment, [*FIELDS], hits["_row"])
         differs = self._judge(frame[hits["_new"]], old)
         drop = hits["_new"] if not self._replace else hits["_new"].filter(~differs)
         if self._replace and differs.any():
@@ -223,7 +230,7 @@ class Append:
         self._conflicts += conflicts
         for row in differs.arg_true().head(_CONFLICTS_SHOWN - len(self._conflicting)).to_list():
             fields = tuple(name for name in unequal.columns if unequal[name][row])
-            self._conflicting.append(Conflict(new["start"][row], new["call_id"][row], fields))
+            self._conflicting.append(Conflict(new["start"][row].astimezone(UTC), new["call_id"][row], fields))
         return differs
 
     def _take_out(self, segment: Segment, rows: pl.Series) -> None:
@@ -274,7 +281,8 @@ class Append:
 
 def _with_columns(frame: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
     return frame.select(
-        pl.col(name) if name in frame.columns else pl.lit(None, dtype=FRAME_TYPES[name]).alias(name) for name in columns
+        pl.col(name) if name in frame.columns else pl.lit(None, dtype=FRAME_TYPES[name]).alias(name)
+        for name in columns
     )
 
 
@@ -283,7 +291,9 @@ def _unequal(new: pl.DataFrame, old: pl.DataFrame) -> pl.DataFrame:
     found: dict[str, pl.Series] = {}
     for name, kind in FRAME_TYPES.items():
         sides = [
-            frame[name] if name in frame.columns else pl.Series(name, [None], dtype=kind).new_from_index(0, frame.height)
+            frame[name]
+            if name in frame.columns
+            else pl.Series(name, [None], dtype=kind).new_from_index(0, frame.height)
             for frame in (new, old)
         ]
         if isinstance(kind, pl.Categorical):

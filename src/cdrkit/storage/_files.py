@@ -12,6 +12,7 @@ import io
 import os
 import posixpath
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final, Protocol
 
@@ -83,7 +84,7 @@ class Files(Protocol):
         ...
 
     def size(self, path: str) -> int | None:
-        """Return the size of *path* in bytes, or None when it is not there."""
+        """Return the size of *path* in bytes, or None when there is no such file."""
         ...
 
     def list(self, folder: str) -> list[Entry]:
@@ -121,7 +122,8 @@ def _translated(url: str, doing: str) -> Iterator[None]:
         if module in {"botocore", "aiobotocore", "aiohttp"}:
             if "Credential" in type(exc).__name__:
                 raise AccessDeniedError(
-                    f"Cannot {doing} {url}: {exc}. Give credentials by storage options or the environment.", url=url
+                    f"Cannot {doing} {url}: {exc}. Give credentials by storage options or the environment.",
+                    url=url,
                 ) from exc
             raise UnavailableError(f"Cannot {doing} {url}: {exc}. Try again.", url=url) from exc
         raise
@@ -133,7 +135,9 @@ def _from_os_error(exc: OSError, url: str, doing: str) -> StorageError:
             f"Cannot {doing} {url}: {exc.strerror}. Make room and try again; nothing was changed.", url=url
         )
     if isinstance(exc, PermissionError) or exc.errno in _READ_ONLY:
-        return AccessDeniedError(f"Cannot {doing} {url}: {exc.strerror or exc}. Check its permissions.", url=url)
+        return AccessDeniedError(
+            f"Cannot {doing} {url}: {exc.strerror or exc}. Check its permissions.", url=url
+        )
     return StorageError(f"Cannot {doing} {url}: {exc.strerror or exc}.", url=url)
 
 
@@ -145,7 +149,9 @@ def _checked_path(path: str, url: str) -> str:
     """
     parts = path.split("/")
     if not path or "\0" in path or "\\" in path or path.startswith("/") or ".." in parts:
-        raise AccessDeniedError(f"The path {path!r} does not stay below {url}; give a plain relative path.", url=url)
+        raise AccessDeniedError(
+            f"The path {path!r} does not stay below {url}; give a plain relative path.", url=url
+        )
     return posixpath.normpath(path)
 
 
@@ -224,7 +230,8 @@ class LocalFiles:
     def size(self, path: str) -> int | None:
         try:
             with _translated(self.url_of(path), "look at"):
-                return os.stat(self._path(path)).st_size
+                found = os.stat(self._path(path))
+                return found.st_size if stat.S_ISREG(found.st_mode) else None
         except NotFoundError:
             return None
 
@@ -239,7 +246,9 @@ class LocalFiles:
                     full = os.path.join(here, name)
                     with contextlib.suppress(FileNotFoundError):  # removed meanwhile
                         found.append(
-                            Entry(os.path.relpath(full, self._root).replace(os.sep, "/"), os.stat(full).st_size)
+                            Entry(
+                                os.path.relpath(full, self._root).replace(os.sep, "/"), os.stat(full).st_size
+                            )
                         )
         return sorted(found, key=lambda entry: entry.path)
 
@@ -248,7 +257,9 @@ class LocalFiles:
             os.unlink(self._path(path))
 
     def sign(self, path: str, expires: int) -> str:
-        raise ConfigError(f"{self.url_of(path)} is a local file: it has no URL that can be signed; stream it instead.")
+        raise ConfigError(
+            f"{self.url_of(path)} is a local file: it has no URL that can be signed; stream it instead."
+        )
 
 
 def _raise_unless_missing(exc: OSError) -> None:
@@ -340,7 +351,8 @@ class RemoteFiles:
     def size(self, path: str) -> int | None:
         try:
             with _translated(self.url_of(path), "look at"):
-                return int(self._fs.size(self._path(path)))
+                info = self._fs.info(self._path(path))
+                return None if info["type"] == "directory" else int(info["size"] or 0)
         except NotFoundError:
             return None
 
@@ -378,7 +390,9 @@ def open_files(url: str | os.PathLike[str], options: Mapping[str, object] | None
     """
     text = os.fspath(url)
     if not isinstance(text, str) or not text:
-        raise ConfigError(f"{url!r} is not a folder or URL; give a path, or a URL such as s3://bucket/folder.")
+        raise ConfigError(
+            f"{url!r} is not a folder or URL; give a path, or a URL such as s3://bucket/folder."
+        )
     settings = dict(options or {})
     try:
         # Instances and listings are not shared with the embedding application: it may list, we must see changes.
@@ -389,7 +403,9 @@ def open_files(url: str | os.PathLike[str], options: Mapping[str, object] | None
         raise ConfigError(f"{text!r} cannot be opened: {exc}.") from exc
     if isinstance(filesystem, LocalFileSystem):
         if settings:
-            raise ConfigError(f"The local folder {text!r} takes no storage options; {sorted(settings)} were given.")
+            raise ConfigError(
+                f"The local folder {text!r} takes no storage options; {sorted(settings)} were given."
+            )
         return LocalFiles(os.path.abspath(root), text)
     return RemoteFiles(filesystem, root, text)
 
@@ -402,12 +418,15 @@ def split_url(url: str | os.PathLike[str]) -> tuple[str, str]:
     """
     text = os.fspath(url)
     if is_url(text):
-        head, _, name = text.rpartition("/")
+        scheme, _, rest = text.partition("://")
+        folder, slash, name = rest.rpartition("/")
+        head = f"{scheme}://{folder}" if slash or scheme == "memory" else ""
     else:
         head, name = os.path.split(text)
-    if not name:
+        head = head or "."
+    if not name or not head:
         raise ConfigError(f"{text!r} names a folder; give the name of a file.")
-    return head or ".", name
+    return head, name
 
 
 def is_url(text: str) -> bool:

@@ -1,7 +1,8 @@
 """The hot tier: uncompressed Arrow IPC, one UTC day a folder, memory-mapped where the disk is local.
 
-The file's name carries its checksum, so a listing is enough to tell a whole file from a damaged one. Text is
-written as Arrow's string views: Polars takes those from the mapped file without copying them.
+The file's name carries its checksum, so a listing is enough to tell a whole file from a damaged one. Columns of
+few different words are written as dictionaries and money in 64 bits: both are unpacked for the rows that are asked
+for, and for no others.
 """
 
 from __future__ import annotations
@@ -18,23 +19,19 @@ from typing import Any, Final
 import polars as pl
 import pyarrow as pa
 
-from .._records import CHOICE, SCHEMA, WORD
+from .._records import CHOICE, MONEY, SCHEMA, WORD
 from .._tables import FRAME_TYPES
-from ..errors import CorruptDataError
+from ..errors import CorruptDataError, StorageError
 from ._files import Files
 from ._log import FORMAT, Segment
+from ._tiers import Rows
 
 __all__ = ["HotTier"]
 
 _OPEN_SEGMENTS: Final = 4096
-_DICTIONARY: Final = pa.dictionary(pa.int32(), pa.large_string())
-
-
-def _stored_type(name: str) -> pa.DataType:
-    wanted = SCHEMA.field(name).type
-    if wanted in (WORD, CHOICE):
-        return _DICTIONARY
-    return pa.string_view() if wanted == pa.string() else wanted
+_SAMPLE: Final = 2_000
+_TEXT: Final = pa.large_string()
+_AMOUNT: Final = pa.decimal64(18, 6)
 
 
 class HotTier:
@@ -77,9 +74,10 @@ class HotTier:
             columns={name: _column_checksum(written.column(name)) for name in held},
         )
 
-    def read(self, segment: Segment, columns: Sequence[str]) -> pl.DataFrame:
+    def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
         opened = self._opened(segment)
-        return pl.DataFrame([opened.column(name) for name in columns])
+        wanted = range(segment.rows) if rows is None else rows
+        return pl.DataFrame([opened.column(name, wanted) for name in columns])
 
     def remove(self, segment: Segment) -> None:
         with self._lock:
@@ -101,65 +99,84 @@ class HotTier:
 
 
 class _OpenSegment:
-    """A segment whose file is mapped (or fetched whole); columns are checked when they are first asked for."""
+    """A segment whose file is mapped (or fetched whole); a column is checked when it is first asked for."""
 
     def __init__(self, files: Files, segment: Segment) -> None:
         self._segment = segment
         self._url = files.url_of(segment.path)
-        self._columns: dict[str, pl.Series] = {}
+        self._checked: dict[str, pa.Array[Any]] = {}
         local = files.local_path(segment.path)
-        data = None if local is not None else files.read(segment.path)
-        if data is not None and hashlib.blake2b(data, digest_size=16).hexdigest() != segment.checksum:
-            raise self._damaged("its checksum does not hold")
-        if local is not None and files.size(segment.path) is None:
-            files.open(segment.path)  # raises what is the matter
         try:
-            if local is None:
-                self._batch = pa.ipc.open_file(pa.py_buffer(data)).get_batch(0)
-            else:
+            if local is not None:
+                files.open(segment.path).close()  # says what is the matter when it cannot be read
                 with pa.memory_map(local) as mapped:  # the mapping outlives the file handle
                     self._batch = pa.ipc.open_file(mapped).get_batch(0)
+            else:
+                data = files.read(segment.path)
+                if hashlib.blake2b(data, digest_size=16).hexdigest() != segment.checksum:
+                    raise self._damaged("its checksum does not hold")
+                self._batch = pa.ipc.open_file(pa.py_buffer(data)).get_batch(0)
+        except StorageError:
+            raise
         except (pa.ArrowException, OSError, IndexError) as exc:
             raise self._damaged(str(exc)) from exc
         if self._batch.num_rows != segment.rows:
             raise self._damaged(f"it holds {self._batch.num_rows} rows instead of {segment.rows}")
 
     def _damaged(self, why: str) -> CorruptDataError:
-        return CorruptDataError(f"{self._url} is damaged: {why}. Restore that file from a backup.", url=self._url)
+        return CorruptDataError(
+            f"{self._url} is damaged: {why}. Restore that file from a backup.", url=self._url
+        )
 
-    def column(self, name: str) -> pl.Series:
-        found = self._columns.get(name)
-        if found is None:
-            found = self._columns[name] = self._read(name)
-        return found
-
-    def _read(self, name: str) -> pl.Series:
+    def column(self, name: str, rows: Rows) -> pl.Series:
         kind = FRAME_TYPES[name]
         if name not in self._segment.columns:
-            return pl.Series(name, [None], dtype=kind).new_from_index(0, self._segment.rows)
-        index = self._batch.schema.get_field_index(name)
-        if index < 0 or self._batch.schema.field(index).type != _stored_type(name):
-            raise self._damaged(f"it has no proper column {name!r}")
-        array = self._batch.column(index)
-        if _column_checksum(array) != self._segment.columns[name]:
-            raise self._damaged(f"the checksum of its column {name!r} does not hold")
+            return pl.Series(name, [None], dtype=kind).new_from_index(0, len(rows))
+        array = self._checked.get(name)
+        if array is None:
+            array = self._checked[name] = self._check(name)
+        if isinstance(rows, range):
+            array = array.slice(rows.start, len(rows))
+        else:
+            array = array.take(rows.to_arrow())
+        if array.type == _AMOUNT:
+            array = array.cast(pa.decimal128(18, 6))
         series = pl.from_arrow(array)
         assert isinstance(series, pl.Series)
         return series.rename(name).cast(kind)
 
+    def _check(self, name: str) -> pa.Array[Any]:
+        index = self._batch.schema.get_field_index(name)
+        if index < 0:
+            raise self._damaged(f"it has no column {name!r}")
+        array = self._batch.column(index)
+        if _column_checksum(array) != self._segment.columns[name]:
+            raise self._damaged(f"the checksum of its column {name!r} does not hold")
+        return array
+
 
 def _stored(series: pl.Series) -> pa.Array[Any]:
     """Return *series* as one array that holds its own values only, in the type it is written in."""
-    wanted = _stored_type(series.name)
-    if wanted == _DICTIONARY:
-        return series.cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode()
-    # By way of large strings: a view may point into buffers that hold far more than these rows.
-    return series.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(wanted)
+    wanted = SCHEMA.field(series.name).type
+    if wanted == MONEY:
+        return series.to_arrow().cast(_AMOUNT)
+    if wanted not in (pa.string(), WORD, CHOICE):
+        return series.to_arrow().cast(wanted)
+    texts = series.cast(pl.String)
+    # By way of large strings: a string view may point into buffers that hold far more than these rows.
+    array = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(_TEXT)
+    if texts.head(_SAMPLE).n_unique() <= max(_SAMPLE // 8, 1):
+        encoded = array.dictionary_encode()
+        words = len(encoded.dictionary)
+        if words <= max(len(array) // 4, 1):
+            width = pa.int8() if words < 2**7 else pa.int16() if words < 2**15 else pa.int32()
+            return encoded.cast(pa.dictionary(width, _TEXT))
+    return array
 
 
 def _column_checksum(array: pa.Array[Any]) -> int:
-    """Return the CRC-32 of a column's buffers as they lie in the file."""
-    found = 0
+    """Return the CRC-32 of a column's type and of its buffers as they lie in the file."""
+    found = zlib.crc32(str(array.type).encode())
     parts = [array, array.dictionary] if isinstance(array, pa.DictionaryArray) else [array]
     for part in parts:
         for buffer in part.buffers():

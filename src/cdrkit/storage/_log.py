@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -24,11 +24,15 @@ __all__ = ["FORMAT", "Commit", "Log", "Segment", "Snapshot"]
 
 FORMAT: Final = 1
 _FOLDER: Final = "_log"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _NAME: Final = re.compile(r"[\w.=-]+(/[\w.=-]+)*", re.ASCII)
 
 Action = Literal["create", "append", "replace"]
+
+
+def _frozen(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(found))
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +49,7 @@ class Segment:
         last: Latest ``start`` in it; inclusive.
         checksum: BLAKE2b of the whole file, as hex digits.
         columns: CRC-32 of each column that it holds; what is null throughout is not written.
+        facts: What else its tier wants to remember of it.
     """
 
     id: str
@@ -55,7 +60,8 @@ class Segment:
     first: datetime
     last: datetime
     checksum: str
-    columns: Mapping[str, int] = attrs.field(converter=lambda found: MappingProxyType(dict(found)), hash=False)
+    columns: Mapping[str, int] = attrs.field(converter=_frozen, hash=False)
+    facts: Mapping[str, int] = attrs.field(converter=_frozen, hash=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values; instants are microseconds since 1970 in UTC."""
@@ -64,6 +70,7 @@ class Segment:
             "first": (self.first - _EPOCH) // _MICROSECOND,
             "last": (self.last - _EPOCH) // _MICROSECOND,
             "columns": dict(self.columns),
+            "facts": dict(self.facts),
         }
 
     @classmethod
@@ -264,10 +271,10 @@ class Log:
         )
         path = _path(commit.version)
         url = self._files.url_of(path)
-        if not self._files.create(path, commit.encode()):
-            # A retry below us may have met the object its own lost first try had made.
-            if Commit.decode(self._files.read(path), url).token != commit.token:
-                return None
+        # A retry below us may have met the object that its own lost first try had made: the token tells.
+        made = self._files.create(path, commit.encode())
+        if not made and Commit.decode(self._files.read(path), url).token != commit.token:
+            return None
         after = base.with_commit(commit, url)
         if self._latest.version < after.version:
             self._latest = after
@@ -279,4 +286,4 @@ def _path(version: int) -> str:
 
 
 def _now() -> datetime:
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)

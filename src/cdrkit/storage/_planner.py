@@ -23,7 +23,7 @@ from .._tables import FRAME_TYPES, empty_frame
 from .._times import TimeRange
 from ..errors import QueryError
 from ._log import Segment, Snapshot
-from ._tiers import Tier
+from ._tiers import Rows, Tier
 
 __all__ = ["Plan", "overlapping_groups"]
 
@@ -67,7 +67,9 @@ class Plan:
         """
         order = query.full_order()
         if query.position is not None and query.position.order != order:
-            names = ", ".join(f"{'-' if descending else ''}{name}" for name, descending in query.position.order)
+            names = ", ".join(
+                f"{'-' if descending else ''}{name}" for name, descending in query.position.order
+            )
             raise QueryError(
                 f"The cursor belongs to the order {names}, not to this query's; ask for the first page instead.",
                 parameter="cursor",
@@ -117,7 +119,11 @@ class Plan:
             return
         for group in overlapping_groups(self._segments(), newest_first=self.order[0][1]):
             found = [self._first_rows(segment, columns, alone=len(group) == 1) for segment in group]
-            yield found[0].select(columns) if len(group) == 1 else self._sorted(pl.concat(found)).select(columns)
+            yield (
+                found[0].select(columns)
+                if len(group) == 1
+                else self._sorted(pl.concat(found)).select(columns)
+            )
 
     @property
     def _chronological(self) -> bool:
@@ -185,29 +191,25 @@ class Plan:
         names = set[str]().union(*(fields_of(condition) for condition in self.conditions))
         if self.position is not None:
             names.update(name for name, _ in self.order)
-        frame = self._read(segment, sorted(names)).slice(rows.start, len(rows))
+        frame = self._read(segment, sorted(names), rows)
         numbers = {name for c in self.conditions for search in number_searches(c) for name in search.fields}
-        frame = frame.with_columns(forms(frame[name], self.region).alias(form_column(name)) for name in sorted(numbers))
+        frame = frame.with_columns(
+            forms(frame[name], self.region).alias(form_column(name)) for name in sorted(numbers)
+        )
         return frame.select(pl.arg_where(predicate)).to_series() + rows.start
 
     def _first_rows(self, segment: Segment, columns: Sequence[str], *, alone: bool) -> pl.DataFrame:
         """Return the rows of *segment* that can be in the answer; all columns are fetched for those only."""
         rows, predicate = self._rows(segment)
-        found: pl.Series | range = rows if predicate is None else self._matching(segment, rows, predicate)
+        found: Rows = rows if predicate is None else self._matching(segment, rows, predicate)
         down = self.order[0][1]
         if self.maximum is not None and self._chronological:
             found = found[-self.maximum :] if down else found[: self.maximum]
-        frame = self._read(segment, list(columns) if alone else self._needed(columns))
-        if isinstance(found, range):
-            frame = frame.slice(found.start, len(found))
-        else:
-            frame = frame[found]
-        if not alone or not down:
-            return frame
-        return frame.reverse()
+        frame = self._read(segment, list(columns) if alone else self._needed(columns), found)
+        return frame.reverse() if alone and down else frame
 
-    def _read(self, segment: Segment, columns: Sequence[str]) -> pl.DataFrame:
-        return self.tiers[segment.tier].read(segment, columns)
+    def _read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
+        return self.tiers[segment.tier].read(segment, columns, rows)
 
 
 def overlapping_groups(segments: Iterable[Segment], *, newest_first: bool = False) -> list[list[Segment]]:

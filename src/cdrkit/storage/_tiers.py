@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import polars as pl
 
 from ._log import Segment
 
-__all__ = ["Tier"]
+__all__ = ["Rows", "Tier"]
+
+#: Which rows of a segment: a run of them, or their numbers, ascending.
+Rows: TypeAlias = "range | pl.Series"
 
 
 class Tier(Protocol):
@@ -36,8 +39,13 @@ class Tier(Protocol):
         """
         ...
 
-    def read(self, segment: Segment, columns: Sequence[str]) -> pl.DataFrame:
-        """Return those *columns* of *segment*, all rows in their order; a column it lacks comes back as nulls.
+    def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
+        """Return those *columns* of *segment*; a column it lacks comes back as nulls.
+
+        Args:
+            segment: One of this tier.
+            columns: Fields of the catalogue, in the order wanted.
+            rows: Which rows; None: all of them. They come in their order.
 
         Raises:
             CorruptDataError: When what is read is not what was written.

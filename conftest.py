@@ -19,7 +19,7 @@ SRC = Path(__file__).parent / "src"
 
 # How long an example takes says nothing about whether it is right.
 settings.register_profile("usual", deadline=None, derandomize=True)
-settings.register_profile("thorough", deadline=None, max_examples=3_000)
+settings.register_profile("thorough", deadline=None, max_examples=1_000)
 settings.load_profile("usual")
 
 

@@ -47,6 +47,14 @@ def make_call() -> Callable[..., CallRecord]:
     return make
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep copies of remote segments out of the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @attrs.frozen
 class Place:
     """A URL that nobody uses yet, and the options that its filesystem needs."""

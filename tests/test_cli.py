@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cdrkit import Query, open_store
-from cdrkit.testing import Office, write_office
+from cdrkit.testing import Office, synthesize_calls, write_office
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
@@ -138,3 +139,44 @@ def test_demo(tmp_path: Path) -> None:
     assert "0 added, 300 duplicates" in out
     again, _ = cdrkit("demo", tmp_path / "demo", "--calls", 300)
     assert "Everything lies in" in again
+
+
+def test_keeping_both_tiers(tmp_path: Path) -> None:
+    """Roll over, list, download, verify, erase and rebuild by command; the calls stay the same until erased."""
+    store = open_store(tmp_path / "store", region="GB")
+    store.append(synthesize_calls(400, days=200))
+    before = list(store.run())
+    folder = tmp_path / "store"
+    assert "would move" in cdrkit("rollover", folder, "--dry-run")[0]
+    assert not open_store(folder).archive.months()
+    assert "2026-0" in cdrkit("rollover", folder)[0]
+    assert list(open_store(folder).run()) == before
+    listed, _ = cdrkit("months", folder)
+    month = open_store(folder).archive.months()[0].month
+    assert month in listed
+    cdrkit("download", folder, month, tmp_path / "month.csv.gz", "--format", "csv.gz")
+    assert (tmp_path / "month.csv.gz").exists()
+    cdrkit("compact", folder)
+    cdrkit("vacuum", folder)
+    assert "all is well" in cdrkit("verify", folder)[0]
+    customer = before[0].customer_id
+    assert "would erase" in cdrkit("erase", folder, "--customer", customer, "--reason", "asked")[0]
+    assert open_store(folder).count() == len(before)
+    cdrkit("erase", folder, "--customer", customer, "--reason", "asked", "--really")
+    left = [call for call in before if call.customer_id != customer]
+    assert list(open_store(folder).run()) == left
+    assert "would erase" in cdrkit("expire", folder, "2026-06-01")[0]
+    stray = folder / "hot" / "day=2026-11-20" / f"{'0' * 12}-{'0' * 32}.arrow"
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_bytes(b"damaged")
+    known = max((folder / "hot").glob("day=*/*.arrow"), key=lambda file: file.stat().st_size)
+    whole = known.read_bytes()
+    known.write_bytes(whole[:-9])
+    assert known.name in cdrkit("verify", folder, status=4)[0]
+    known.write_bytes(whole)
+    assert "all is well" in cdrkit("verify", folder)[0]
+    shutil.rmtree(folder / "hot" / "_log")
+    assert stray.name in cdrkit("rebuild", folder, "--region", "GB", status=1)[1].replace("\n", "")
+    stray.unlink()
+    cdrkit("rebuild", folder, "--region", "GB")
+    assert list(open_store(folder).run()) == left

@@ -479,6 +479,32 @@ def test_two_open_quotes_swallow_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    "after",
+    [
+        ["with NUL\0", 'x"'],
+        [*["more"] * 150, 'x"'],
+        ["y" * 70_000, 'x"'],
+        ['x"' + ",more" * 9],
+        ['x" y'],
+        ["never"],
+    ],
+)
+def test_quote_that_closes_nothing(after: list[str]) -> None:
+    """What follows an open quote is read on its own, unless both are one row; each line is accounted for."""
+    [batch] = read("\n".join([line(), line(userfield="x")[:-1], *after, line(src="2")]) + "\n")
+    assert batch.frame["source"].to_list() == [ROW["src"], "2"]
+    assert [reject.row for reject in batch.rejects] == list(range(2, 3 + len(after)))
+    assert batch.rejects[0].reason == "A quote is opened in column 18 and never closed."
+
+
+def test_regular_lines_inside_quotes() -> None:
+    """A line inside quotes is no row, even one with as many columns as a row."""
+    text = "\n" + "," * 17 + "\n"
+    [row] = frame_of(line(userfield=text) + "\n \t").iter_rows(named=True)
+    assert json.loads(row["extra"])["userfield"] == text
+
+
+@pytest.mark.parametrize(
     ("last", "taken"),
     [
         (line(), True),

@@ -41,6 +41,7 @@ def write_frames(
     guard: bool = True,
     headers: Headers = "names",
     compression: Compression | None = None,
+    header: bool = True,
 ) -> int:
     """Write *frames* as one CSV into *sink*, which stays open, and return how many rows were written.
 
@@ -51,6 +52,7 @@ def write_frames(
         guard: Whether text that a spreadsheet would run as a formula is disarmed (see `guarded`).
         headers: What stands in the first line, which is written even when there are no rows.
         compression: How to compress; None: not at all.
+        header: Whether there is a first line of names; a part that goes behind another has none.
 
     Raises:
         ConfigError: When *sink* takes text, or *headers* or *compression* is unknown.
@@ -59,7 +61,8 @@ def write_frames(
     if isinstance(sink, io.TextIOBase):
         raise ConfigError("A CSV is written as bytes, and this file takes text; open it with mode 'wb'.")
     written = _Count()
-    for data in _compressed(_chunks(frames, columns, guard, headers, written), compression):
+    chunks = _encoded(frames, list(columns), guard, _header(columns, headers) if header else b"", written)
+    for data in _compressed(chunks, compression):
         while data:  # an unbuffered file may take a part only
             taken: int | None = cast(Any, sink).write(data)  # None from web responses
             data = b"" if taken is None else data[taken:]
@@ -82,7 +85,9 @@ def iter_csv_frames(
         ConfigError: When *headers* or *compression* is unknown.
         UnknownFieldError: When labels are asked for and a column is no field.
     """
-    return _compressed(_chunks(frames, columns, guard, headers, _Count()), compression)
+    return _compressed(
+        _encoded(frames, list(columns), guard, _header(columns, headers), _Count()), compression
+    )
 
 
 def compression_of(path: str | os.PathLike[str]) -> Compression | None:
@@ -104,12 +109,6 @@ class _Count:
     """How many rows went out: what a generator cannot return to who only takes its pieces."""
 
     rows = 0
-
-
-def _chunks(
-    frames: Iterable[pl.DataFrame], columns: Sequence[str], guard: bool, headers: Headers, written: _Count
-) -> Iterator[bytes]:
-    return _encoded(frames, list(columns), guard, _header(columns, headers), written)
 
 
 def _encoded(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
 from typing import Final, Literal
 
+from ._archive import Archive
 from ._ingest import IngestReport, Input, Progress, ingest_stream, opened
 from ._numbers import check_region
 from ._query import Query
@@ -17,7 +19,31 @@ from ._results import Result
 from ._tables import CallData, frames_of
 from .errors import ConfigError, QueryError
 from .sources import make_source
-from .storage import Append, AppendReport, HotTier, Log, Plan, Snapshot, open_files
+from .storage import (
+    Append,
+    AppendReport,
+    EraseReport,
+    Files,
+    HotTier,
+    Log,
+    MoveReport,
+    Plan,
+    SegmentCache,
+    Snapshot,
+    Tier,
+    VacuumReport,
+    VerifyReport,
+    WarmTier,
+    compact,
+    default_cache_folder,
+    erase,
+    lease,
+    open_files,
+    rebuild,
+    rollover,
+    vacuum,
+    verify,
+)
 
 __all__ = ["Store", "open_store"]
 
@@ -29,10 +55,14 @@ def open_store(
     url: str | os.PathLike[str] | None = None,
     *,
     hot: str | os.PathLike[str] | None = None,
+    warm: str | os.PathLike[str] | None = None,
     region: str | None = None,
     recordings: RecordingPlace | None = None,
     recordings_root: str | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    cache_bytes: int = 8 << 30,
     storage_options: Mapping[str, object] | None = None,
+    warm_options: Mapping[str, object] | None = None,
     recordings_options: Mapping[str, object] | None = None,
 ) -> Store:
     """Open a store of calls: a folder, or a bucket by any fsspec URL. It is made at the first write.
@@ -44,15 +74,20 @@ def open_store(
         0
 
     Args:
-        url: The one folder that holds everything: the hot tier lies in ``hot`` below it.
-        hot: The hot tier's own folder or URL, instead of *url*.
+        url: The one folder that holds everything: the tiers lie in ``hot`` and ``warm`` below it.
+        hot: The hot tier's own folder or URL, instead of *url*. Its filesystem must be able to create exclusively.
+        warm: The warm tier's own folder or URL; by default ``warm`` below *url*, or beside *hot*.
         region: ISO 3166 code of the region whose numbers are written in national form (``GB``: ``020 7946 0018``).
             It is fixed when the store is made; later it need not be given.
         recordings: Where a call's recording lies: a template over its fields, such as
             ``/var/spool/asterisk/monitor/{recording}`` or ``s3://acme/{start:%Y-%m-%d}/{call_id}.wav``, or a callable
             that takes a `CallRecord` and returns its path.
         recordings_root: The folder that no recording may lie outside of; needed with a callable.
+        cache: A local folder for copies of hot segments, where the hot tier is not on the local disk; by default
+            ``cdrkit/segments`` in the user's cache folder. Processes share it. It holds call records as they are.
+        cache_bytes: How much room that may take; 0: no copies are kept.
         storage_options: Options for the filesystem of *url* or *hot* (credentials, endpoint).
+        warm_options: The same for *warm*; without a *warm* of its own, *storage_options* are the warm tier's too.
         recordings_options: The same for the recordings.
 
     Returns:
@@ -61,17 +96,35 @@ def open_store(
     Raises:
         ConfigError: When a URL, an option, the region or the template cannot work.
     """
-    if (url is None) == (hot is None) or "" in (url, hot):
+    if (url is None) == (hot is None) or "" in (url, hot, warm):
         raise ConfigError("Give the store's folder or URL, or hot= with the hot tier's own; one of them.")
-    place = os.fspath(hot) if hot is not None else os.path.join(os.fspath(url or ""), "hot")
-    locator = recording_locator(recordings, root=recordings_root, options=recordings_options)
-    return Store(
-        name=os.fspath(url if url is not None else place),
-        hot=HotTier(files := open_files(place, storage_options)),
-        log=Log(files),
-        region=check_region(region),
-        locator=locator,
+    if warm is None and warm_options is not None:
+        raise ConfigError("warm_options= are for a warm tier of its own; give warm= too.")
+    base = os.fspath(url) if url is not None else os.path.split(os.fspath(hot or "").rstrip("/"))[0]
+    hot_files = open_files(os.path.join(base, "hot") if hot is None else hot, storage_options)
+    warm_files = (
+        open_files(warm, warm_options) if warm else open_files(os.path.join(base, "warm"), storage_options)
     )
+    return Store(
+        name=os.fspath(url if url is not None else hot or ""),
+        hot=HotTier(hot_files, _cache_for(hot_files, cache, cache_bytes)),
+        warm=WarmTier(warm_files),
+        log=Log(hot_files),
+        region=check_region(region),
+        locator=recording_locator(recordings, root=recordings_root, options=recordings_options),
+        archive_files=warm_files,
+    )
+
+
+def _cache_for(files: Files, folder: str | os.PathLike[str] | None, limit_bytes: int) -> SegmentCache | None:
+    is_near = files.local_path("_log") is not None or files.url.startswith("memory://")
+    if is_near and folder is not None:
+        raise ConfigError(
+            f"The hot tier {files.url!r} needs no cache: it is on this machine. Leave cache= away."
+        )
+    if is_near or limit_bytes == 0:
+        return None
+    return SegmentCache(os.fspath(folder) if folder is not None else default_cache_folder(), limit_bytes)
 
 
 class Store:
@@ -80,13 +133,25 @@ class Store:
     Reading never waits for writing: every `run` sees the newest complete version and keeps to it.
     """
 
-    def __init__(self, *, name: str, hot: HotTier, log: Log, region: str | None, locator: Locator) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        hot: Tier,
+        warm: Tier,
+        log: Log,
+        region: str | None,
+        locator: Locator,
+        archive_files: Files,
+    ) -> None:
         self._name = name
         self._hot = hot
-        self._tiers = {hot.name: hot}
+        self._warm = warm
+        self._tiers = {hot.name: hot, warm.name: warm}
         self._log = log
         self._region = region
         self._locator = locator
+        self._archive = Archive(log, warm, archive_files)
 
     def __repr__(self) -> str:
         return f"<Store {self._name!r}>"
@@ -245,13 +310,9 @@ class Store:
     def _plan(self, query: Query, now: datetime | None) -> Plan:
         if not isinstance(query, Query):
             raise QueryError(f"{query!r} is not a Query.")
-        if now is None:
-            now = datetime.now(UTC)
-        elif not isinstance(now, datetime) or now.tzinfo is None:
-            raise QueryError(f"now={now!r} has no time zone; give an aware datetime.", parameter="now")
         snapshot = self._snapshot()
         region = self._region if snapshot.version < 0 else snapshot.settings.get("region")
-        return Plan.of(query, snapshot, self._tiers, region, now)
+        return Plan.of(query, snapshot, self._tiers, region, _now(now))
 
     # -- recordings ---------------------------------------------------------------------------------------------
 
@@ -263,3 +324,132 @@ class Store:
             ScopeError: When its path would leave the recordings' root.
         """
         return self._locator.find(record)
+
+    # -- keeping ------------------------------------------------------------------------------------------------
+
+    @property
+    def archive(self) -> Archive:
+        """The warm months, for bulk download."""
+        return self._archive
+
+    def rollover(self, now: datetime | None = None, keep: int = 3, *, dry_run: bool = False) -> MoveReport:
+        """Move whole UTC months past the hot window to the warm tier.
+
+        A month moves when it ended more than *keep* months ago: no call younger than that ever moves. What is written
+        is read back and compared before one commit swaps it; readers and writers go on meanwhile. Calls that came late
+        for a month that is warm already are folded into it. The hot files go with a later `vacuum`.
+
+        Args:
+            now: The present; by default, this machine's.
+            keep: Calendar months that stay hot.
+            dry_run: Only say what there is to do.
+
+        Raises:
+            ConflictError: When another maintenance job is under way.
+            CorruptDataError: When what was read back is not what was written; nothing is swapped then.
+        """
+        with self._maintenance("rollover", dry_run):
+            return rollover(
+                self._log, self._tiers, self._hot, self._warm, now=_now(now), keep=keep, dry_run=dry_run
+            )
+
+    def compact(self, *, dry_run: bool = False) -> MoveReport:
+        """Merge the small hot segments of each UTC day, which many small appends leave, into few.
+
+        Raises:
+            ConflictError: When another maintenance job is under way.
+        """
+        with self._maintenance("compact", dry_run):
+            return compact(self._log, self._tiers, self._hot, dry_run=dry_run)
+
+    def vacuum(self, *, now: datetime | None = None, dry_run: bool = False) -> VacuumReport:
+        """Remove files that no reader needs any more: an hour after their commit, a day when none ever named them.
+
+        Raises:
+            ConflictError: When another maintenance job is under way.
+        """
+        with self._maintenance("vacuum", dry_run):
+            return vacuum(self._log, self._tiers, now=_now(now), dry_run=dry_run)
+
+    def maintain(
+        self, *, now: datetime | None = None, keep: int = 3
+    ) -> tuple[MoveReport, MoveReport, VacuumReport]:
+        """Do what is due: `rollover`, `compact` and `vacuum`; return their reports. Run it once a day or so."""
+        return self.rollover(now, keep), self.compact(), self.vacuum(now=now)
+
+    def verify(self) -> VerifyReport:
+        """Read every byte of the store and check every checksum, count, range, order and identity."""
+        return verify(self._log, self._tiers)
+
+    def rebuild(self) -> int:
+        """Make a new log from the segments alone, after the log was lost; return how many calls it has.
+
+        Open the store with the region that it had: that was in the log, too.
+
+        Raises:
+            StorageError: When there still is a log, or a segment is damaged.
+        """
+        return rebuild(self._log, self._tiers, {"region": self._region}).rows
+
+    def erase(
+        self, query: Query, *, reason: str, dry_run: bool = True, now: datetime | None = None
+    ) -> EraseReport:
+        """Remove the calls that *query* asks for from both tiers, for good, and prove that none is left.
+
+        The log keeps the reason and the count, none of the erased values. Recordings are not touched.
+
+        Args:
+            query: Which calls; it needs a condition or a period, and no limit.
+            reason: Why, for the log.
+            dry_run: Only count, which is the default: say ``dry_run=False`` to erase.
+            now: When presets are resolved; by default, the present.
+
+        Raises:
+            QueryError: When the query asks for everything or for a page, or no reason is given.
+            ConflictError: When another maintenance job is under way.
+        """
+        if not isinstance(reason, str) or not reason.strip():
+            raise QueryError("An erasure needs a reason, for the log.", parameter="reason")
+        with self._maintenance("erase", dry_run):
+            facts = {"reason": reason}
+            return erase(self._log, self._tiers, query, now=_now(now), facts=facts, dry_run=dry_run)
+
+    def expire(
+        self,
+        before: str | date | datetime,
+        *customers: str,
+        dry_run: bool = True,
+        now: datetime | None = None,
+    ) -> EraseReport:
+        """Erase calls that began before an instant: of these customers, or of all when none is named.
+
+        Args:
+            before: Exclusive; an aware datetime, a date or ISO 8601 text, as in `Query.between`.
+            customers: Customer ids.
+            dry_run: Only count, which is the default: say ``dry_run=False`` to erase.
+            now: As in `erase`.
+
+        Raises:
+            QueryError: When *before* is no instant.
+            ConflictError: When another maintenance job is under way.
+        """
+        query = Query().between(None, before)
+        return self.erase(
+            query.customer(*customers) if customers else query, reason="retention", dry_run=dry_run, now=now
+        )
+
+    @contextlib.contextmanager
+    def _maintenance(self, job: str, dry_run: bool) -> Iterator[None]:
+        if dry_run or self._snapshot().version < 0:
+            yield
+        else:
+            with lease(self._log.files, job):
+                yield
+
+
+def _now(given: datetime | None) -> datetime:
+    if given is None:
+        return datetime.now(UTC)
+    if not isinstance(given, datetime) or given.tzinfo is None:
+        raise QueryError(f"now={given!r} has no time zone; give an aware datetime.", parameter="now")
+    return given

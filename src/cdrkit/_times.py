@@ -27,6 +27,7 @@ __all__ = [
     "check_zone",
     "day_start",
     "format_instant",
+    "months_before",
     "parse_instant",
     "resolve_preset",
     "zone",
@@ -426,6 +427,12 @@ def _counted_days(number: int, unit: str, today: date) -> tuple[date, date]:
     if unit == "month":
         return _plus_months(tomorrow, -number), tomorrow
     return tomorrow - timedelta(days=number * (7 if unit == "week" else 1)), tomorrow
+
+
+def months_before(instant: datetime, months: int) -> datetime:
+    """Return the first instant of the UTC month in which *instant* minus *months* lies."""
+    day = _plus_months(instant.astimezone(UTC).date(), -months)
+    return datetime(day.year, day.month, 1, tzinfo=UTC)
 
 
 def _plus_months(day: date, months: int) -> date:

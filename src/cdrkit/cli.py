@@ -1,4 +1,4 @@
-"""The command line ``cdrkit`` (extra ``cli``): ingest, query, export, totals, recording, demo."""
+"""The command line ``cdrkit`` (extra ``cli``): from ingest and query to the keeping of both tiers, and a demo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ try:
     import click
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.table import Table
     from rich.text import Text
 except ImportError as exc:
@@ -58,8 +65,19 @@ def main() -> None:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="cdrkit")
-def cli() -> None:
+@click.option(
+    "--warm", metavar="URL", envvar="CDRKIT_WARM", help="The warm tier, where it lies apart from STORE."
+)
+@click.pass_context
+def cli(context: click.Context, warm: str | None) -> None:
     """Store, ask, show and export telephone call detail records."""
+    context.obj = warm
+
+
+def _opened(store: str, **options: Any) -> Store:
+    """Open STORE: one folder; or its hot tier, when the warm one lies apart."""
+    warm: str | None = click.get_current_context().obj
+    return open_store(store, **options) if warm is None else open_store(hot=store, warm=warm, **options)
 
 
 def _filters(command: Callable[..., None]) -> Callable[..., None]:
@@ -115,9 +133,9 @@ def _query(timezone: str, given: dict[str, Any]) -> Query:
     return Query.from_params(pairs)
 
 
-def _existing(store: str, region: str | None = None, **options: Any) -> Store:
+def _existing(store: str, **options: Any) -> Store:
     """Open a store that is to be read: a misspelt name is not an empty store."""
-    opened = open_store(store, region=region, **options)
+    opened = _opened(store, **options)
     if not opened.exists:
         raise NotFoundError(
             f"There is no store at {store!r}; make one with: cdrkit ingest {store} FILE ...", url=store
@@ -151,7 +169,7 @@ def ingest(
     options: tuple[str, ...],
 ) -> None:
     """Read a switch's files into STORE (a folder or URL, made when it is not there)."""
-    opened = open_store(store, region=region)
+    opened = _opened(store, region=region)
     settings: dict[str, Any] = dict(_option(text) for text in options)
     if timezone is not None:
         settings["timezone"] = timezone
@@ -183,9 +201,10 @@ def _option(text: str) -> tuple[str, object]:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[ProgressCallback]:
-    """Show a bar on standard error while a terminal watches."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+def _progress(what: str, *, rows: bool = False) -> Iterator[ProgressCallback]:
+    """Show a bar on standard error while a terminal watches; it counts bytes, or rows."""
+    amount = MofNCompleteColumn() if rows else DownloadColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
     with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
         task = bar.add_task(Text(what).plain, total=None)
 
@@ -303,6 +322,131 @@ def recording(store: str, call_id: str, dest: str | None, recordings: str, overw
     _tell(f"{found.location}: {found.format or 'unknown format'}, {length}, {found.size_bytes:,} bytes")
     if dest is not None:
         _tell(f"copied to {found.download(dest, overwrite=overwrite)}")
+
+
+_really = click.option("--dry-run/--really", default=True, show_default=True, help="Only count, or erase.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Only say what there is to do.")
+
+
+@cli.command()
+@_store_argument
+@click.option("--keep", default=3, show_default=True, metavar="MONTHS", help="Calendar months that stay hot.")
+@_dry_run
+def rollover(store: str, keep: int, dry_run: bool) -> None:
+    """Move whole UTC months past the hot window to the warm tier, verified."""
+    report = _existing(store).rollover(keep=keep, dry_run=dry_run)
+    months = ", ".join(report.months) or "none"
+    _tell(f"{_would(dry_run)}move {report.rows:,} calls in {report.read} segments; months: {months}")
+    _skipped(report.skipped)
+
+
+@cli.command()
+@_store_argument
+@_dry_run
+def compact(store: str, dry_run: bool) -> None:
+    """Merge small hot segments."""
+    report = _existing(store).compact(dry_run=dry_run)
+    _tell(
+        f"{_would(dry_run)}merge {report.read} segments with {report.rows:,} calls; written: {report.written}"
+    )
+    _skipped(report.skipped)
+
+
+@cli.command()
+@_store_argument
+@_dry_run
+def vacuum(store: str, dry_run: bool) -> None:
+    """Remove files that no reader needs any more."""
+    report = _existing(store).vacuum(dry_run=dry_run)
+    _tell(f"{_would(dry_run)}remove {report.segments} segments; too young yet: {report.waiting}")
+
+
+@cli.command()
+@_store_argument
+def maintain(store: str) -> None:
+    """Do what is due: rollover, compact, vacuum. For a daily timer."""
+    moved, merged, swept = _existing(store).maintain()
+    _tell(f"moved {moved.rows:,} calls, merged {merged.read} segments, removed {swept.segments} segments")
+    _skipped((*moved.skipped, *merged.skipped))
+
+
+def _would(dry_run: bool) -> str:
+    return "would " if dry_run else "done: "
+
+
+def _skipped(skipped: tuple[str, ...]) -> None:
+    if skipped:
+        _tell(f"left for the next time, changed meanwhile: {', '.join(skipped)}")
+
+
+@cli.command()
+@_store_argument
+def verify(store: str) -> None:
+    """Read every byte and check everything; the exit status is 4 when something is wrong."""
+    report = _existing(store).verify()
+    for problem in report.problems:
+        _tell(problem)
+    _tell(
+        f"version {report.version}: {report.segments} segments, {report.rows:,} calls, {report.orphans} orphans"
+    )
+    _tell("all is well" if report.ok else f"{len(report.problems)} problems")
+    if not report.ok:
+        raise click.exceptions.Exit(4)
+
+
+@cli.command()
+@_store_argument
+@_region
+def rebuild(store: str, region: str | None) -> None:
+    """Make a new log from the segments alone, after the log was lost; give the --region that the store had."""
+    _tell(f"the new log has {_opened(store, region=region).rebuild():,} calls; run verify now")
+
+
+@cli.command()
+@_store_argument
+def months(store: str) -> None:
+    """List the warm months."""
+    found = _existing(store).archive.months()
+    rows = [
+        {"Month": m.month, "Items": f"{m.items:,}", "Rows": f"{m.rows:,}", "Bytes": f"{m.size_bytes:,}"}
+        for m in found
+    ]
+    _show(rows, f"{len(rows)} months in the warm tier")
+
+
+@cli.command()
+@_store_argument
+@click.argument("month")
+@click.argument("dest")
+@click.option("--format", "format_", type=click.Choice(["parquet", "csv.gz", "csv.zst"]), default="parquet")
+def download(store: str, month: str, dest: str, format_: Any) -> None:
+    """Copy the warm MONTH (2026-08) to DEST; what was cut off goes on where it stopped."""
+    with _progress(month, rows=True) as report_progress:
+        _existing(store).archive.download(month, dest, format=format_, progress=report_progress)
+    _tell(f"{month} is in {dest}")
+
+
+@cli.command()
+@_store_argument
+@_filters
+@_timezone
+@click.option("--reason", required=True, help="Why; kept in the log.")
+@_really
+def erase(store: str, timezone: str, reason: str, dry_run: bool, **given: Any) -> None:
+    """Erase calls from both tiers, for good. Without --really it only says how many."""
+    report = _existing(store).erase(_query(timezone, given), reason=reason, dry_run=dry_run)
+    _tell(f"{_would(dry_run)}erase {report.rows:,} calls from {report.segments} segments")
+
+
+@cli.command()
+@_store_argument
+@click.argument("before", metavar="BEFORE")
+@click.option("--customer", multiple=True, metavar="ID", help="Of these customers only.")
+@_really
+def expire(store: str, before: str, customer: tuple[str, ...], dry_run: bool) -> None:
+    """Erase calls that began before BEFORE (ISO 8601, UTC). Without --really it only says how many."""
+    report = _existing(store).expire(before, *customer, dry_run=dry_run)
+    _tell(f"{_would(dry_run)}erase {report.rows:,} calls from {report.segments} segments")
 
 
 @cli.command()

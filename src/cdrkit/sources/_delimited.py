@@ -19,7 +19,8 @@ from ._contract import Reject
 
 __all__ = ["Delimited", "Flaw", "Rows", "split_row"]
 
-_BLOCK_BYTES: Final = 8 << 20
+# Larger blocks are not faster: their memory is new to the process each time.
+_BLOCK_BYTES: Final = 4 << 20
 _LINE_BYTES: Final = 16 << 20
 _ROW_BYTES: Final = 64 << 10
 _ROW_LINES: Final = 100
@@ -30,8 +31,8 @@ _OPEN: Final = re.compile(r'"[^"]*+(?:""[^"]*+)*+\Z')
 
 # For Rust's engine. What the block reader would treat in a way of its own is left to the other path: an
 # unquoted CR, a byte order mark, NUL.
-_REGULAR_FIELD: Final = r'(?:"[^"\x00]*(?:""[^"\x00]*)*"[ \t]*|[^",\r\x00\x{feff}]*)'
-_BLANKS: Final = r'"[ \t]+(?:,|$)'
+_BARE: Final = r'[^",\r\x00\x{feff}]*'
+_QUOTED: Final = r'"[^"\x00]*(?:""[^"\x00]*)*"'
 _FIELD_AND_BLANKS: Final = r'("[^"]*(?:""[^"]*)*"|[^",]*)[ \t]*(,|$)'
 
 _TORN: Final = "It has no line end: the file is still being written; ingest it again later."
@@ -168,9 +169,10 @@ class _Block:
         self._final = final
         self._torn = not raw.endswith(b"\n")
         self._spans: dict[int, int] = {}
-        self._regular: dict[int, pl.DataFrame] = {}
+        self._regular: list[tuple[int, pl.DataFrame]] = []
         self._odd: dict[int, list[tuple[int, list[str]]]] = {}
         self._undecodable: dict[int, str] = {}
+        self._untouched = format.encoding == "utf-8" and b"\r" not in raw
         self._lines = self._decoded()
         self.number = number
         self.rejects: list[Reject] = []
@@ -211,18 +213,22 @@ class _Block:
         rest = pl.DataFrame({"at": pl.int_range(len(self._lines), eager=True), "text": self._lines})
         if self._torn:
             rest = rest.head(-1)
-        for count in tuple(order):
+        for blanks, count in [(blanks, count) for blanks in (False, True) for count in order]:
             if rest.is_empty():
                 break
-            fits = rest["text"].str.contains(_regular_row(count))
+            fits = rest["text"].str.contains(_regular_row(count, blanks=blanks))
             if fits.any():
-                self._regular[count] = rest.filter(fits)
+                lines = rest.filter(fits)
                 rest = rest.filter(~fits)
+                if blanks:
+                    self._untouched = False
+                    lines = lines.with_columns(pl.col("text").str.replace_all(_FIELD_AND_BLANKS, "$1$2"))
+                self._regular.append((count, lines))
                 order.remove(count)
                 order.insert(0, count)
         self._parse_odd(rest)
         lasts = [(rows[-1][0], count) for count, rows in self._odd.items()]
-        lasts += [(rows["at"][-1], count) for count, rows in self._regular.items() if not rows.is_empty()]
+        lasts += [(rows["at"][-1], count) for count, rows in self._regular if not rows.is_empty()]
         width = max(lasts, default=(0, width))[1]
         if self._torn:
             self._parse_torn(width)
@@ -251,10 +257,8 @@ class _Block:
             else:
                 self._sort_in(at, row)
         if swallowed or self.left:
-            self._regular = {
-                count: frame.filter((pl.col("at") < self.lines_used) & ~pl.col("at").is_in(swallowed))
-                for count, frame in self._regular.items()
-            }
+            kept = (pl.col("at") < self.lines_used) & ~pl.col("at").is_in(swallowed)
+            self._regular = [(count, lines.filter(kept)) for count, lines in self._regular]
 
     def _sort_in(self, at: int, row: list[str] | str | Flaw) -> None:
         if isinstance(row, Flaw):
@@ -316,14 +320,12 @@ class _Block:
     def frames(self) -> dict[int, pl.DataFrame]:
         """Return the rows by their count of columns."""
         parts: dict[int, list[pl.DataFrame]] = {}
-        for count, frame in self._regular.items():
-            blanks = frame["text"].str.contains(_BLANKS)
-            if blanks.any():
-                dropped = pl.col("text").str.replace_all(_FIELD_AND_BLANKS, "$1$2")
-                pieces = [frame.filter(~blanks), frame.filter(blanks).with_columns(dropped)]
-            else:
-                pieces = [frame]
-            parts[count] = [_values(piece, count) for piece in pieces if not piece.is_empty()]
+        for count, lines in self._regular:
+            if lines.height == len(self._lines) and self._untouched:
+                parts[count] = [_values(lines["at"], self._raw, count)]
+            elif not lines.is_empty():
+                raw = lines["text"].str.join("\n").item().encode()
+                parts.setdefault(count, []).append(_values(lines["at"], raw, count))
         for count, rows in self._odd.items():
             numbers = pl.Series("at", [at for at, _ in rows], dtype=pl.Int64)
             schema = {str(column): pl.String for column in range(count)}
@@ -332,18 +334,17 @@ class _Block:
         return {
             count: pl.concat(frames).select((pl.col("at") + self.number).alias("row"), pl.exclude("at"))
             for count, frames in parts.items()
-            if frames
         }
 
 
 @functools.cache
-def _regular_row(count: int) -> str:
-    return f"^{_REGULAR_FIELD}(?:,{_REGULAR_FIELD}){{{count - 1}}}$"
+def _regular_row(count: int, *, blanks: bool) -> str:
+    field = rf"(?:{_QUOTED}[ \t]*|{_BARE})" if blanks else f"(?:{_QUOTED}|{_BARE})"
+    return f"^{field}(?:,{field}){{{count - 1}}}$"
 
 
-def _values(lines: pl.DataFrame, count: int) -> pl.DataFrame:
+def _values(at: pl.Series, raw: bytes, count: int) -> pl.DataFrame:
     """Return the values of regular lines."""
-    joined: str = lines["text"].str.join("\n").item()
-    values = pl.read_csv(joined.encode(), has_header=False, infer_schema=False).fill_null("")
+    values = pl.read_csv(raw, has_header=False, infer_schema=False).fill_null("")
     values.columns = [str(column) for column in range(count)]
-    return values.insert_column(0, lines["at"])
+    return values.insert_column(0, at)

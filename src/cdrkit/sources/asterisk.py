@@ -266,13 +266,15 @@ class AsteriskCsv:
             rejects += [rows.reject(row, reason) for row, reason in found]
             if len(fitting) > 1 and not values.is_empty():
                 raise ConfigError(
-                    f"Row {values['row'].sort()[0]} has {width} columns; one is uniqueid or userfield; the file "
-                    "does not say which. Give loguniqueid=True or loguserfield=True, as cdr.conf has it; "
-                    "both, when that row alone has lost a column: it is rejected then."
+                    f"Row {values['row'].sort()[0]} has {width} columns; one is uniqueid or userfield, and "
+                    "the file does not say which. Give loguniqueid=True or loguserfield=True, as cdr.conf "
+                    "has it; both, when that row alone has lost a column: it is rejected then."
                 )
             frames.append(values)
         native = pl.concat([pl.DataFrame(schema=_CHECKED), *frames], how="diagonal")
-        native = native.with_columns(pl.col(_NATIVE).fill_null("")).sort("row")
+        native = native.with_columns(pl.col(_NATIVE).fill_null(""))
+        if not native["row"].is_sorted():
+            native = native.sort("row")
         frame, repeated, missing = self._calls(native)
         rejects.sort(key=lambda reject: reject.row)
         return SourceBatch(
@@ -400,12 +402,11 @@ def _caller_name(native: pl.DataFrame) -> pl.Series:
     """Return the name in ``"Name" <number>``, ``Name <number>`` or a bare ``Name``."""
     # Step by step: as one expression each mention of a step would be computed anew.
     clid = pl.col("clid")
-    named = clid.str.extract(r"(?s)^[ \t]*(.*?)[ \t]*<[^<>]*>[ \t]*$", 1)
+    before = native.select("src", "clid", before=clid.str.replace(r"<[^<>]*>[ \t]*$", ""))
     # Without a number Asterisk writes the name alone, and without a name the number alone.
-    alone = pl.when((clid != pl.col("src")) & clid.str.contains(r"[^0-9+*#(). -]")).then(
-        clid.str.strip_chars(" \t")
-    )
-    names = native.select(name=pl.coalesce(named, alone))
+    named = pl.col("before") != clid
+    alone = (clid != pl.col("src")) & clid.str.contains(r"[^0-9+*#(). -]")
+    names = before.select(name=pl.when(named | alone).then("before").str.strip_chars(" \t"))
     name = pl.col("name")
     quoted = (name.str.len_bytes() >= 2) & name.str.starts_with('"') & name.str.ends_with('"')
     inner = pl.when(quoted).then(name.str.head(-1).str.slice(1)).otherwise(name)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from ._append import Append, AppendReport, Conflict
+from ._cache import SegmentCache, default_cache_folder
+from ._erasing import EraseReport, erase
 from ._files import Entry, Files, open_files, split_url
 from ._hot import HotTier
+from ._keeping import VacuumReport, VerifyReport, rebuild, vacuum, verify
+from ._lease import lease
 from ._log import Commit, Log, Segment, Snapshot
+from ._moving import MoveReport, compact, rollover
 from ._planner import Plan
-from ._tiers import Tier
+from ._segmentfiles import Found
+from ._tiers import Rows, Tier
+from ._warm import WarmTier
 
 __all__ = [
     "Append",
@@ -15,13 +22,29 @@ __all__ = [
     "Commit",
     "Conflict",
     "Entry",
+    "EraseReport",
     "Files",
+    "Found",
     "HotTier",
     "Log",
+    "MoveReport",
     "Plan",
+    "Rows",
     "Segment",
+    "SegmentCache",
     "Snapshot",
     "Tier",
+    "VacuumReport",
+    "VerifyReport",
+    "WarmTier",
+    "compact",
+    "default_cache_folder",
+    "erase",
+    "lease",
     "open_files",
+    "rebuild",
+    "rollover",
     "split_url",
+    "vacuum",
+    "verify",
 ]

@@ -81,6 +81,7 @@ class Append:
         self._replace = replace
         self._settings = settings
         self._base = log.snapshot()
+        self._committing = False
         self._waiting: list[pl.DataFrame] = []
         self._fresh: dict[str, Segment] = {}  # rows of this append
         self._rewritten: dict[str, Segment] = {}  # what is left of older segments after replacements
@@ -95,7 +96,8 @@ class Append:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._discard([*self._fresh.values(), *self._rewritten.values()])
+        if not self._committing:  # otherwise the commit may have taken effect although its answer was lost
+            self._discard([*self._fresh.values(), *self._rewritten.values()])
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take in a frame that fits the catalogue."""
@@ -119,6 +121,7 @@ class Append:
                 return self._report()
             if self._base.version < 0:
                 self._rebase(self._log.create(self._settings))  # which others may have filled by now
+            self._committing = not self._log.answers_are_final
             after = self._log.commit(
                 self._base,
                 "replace" if self._removed else "append",
@@ -130,6 +133,7 @@ class Append:
                 report = self._report()
                 self._fresh, self._rewritten = {}, {}  # the store's now: leaving the block keeps them
                 return report
+            self._committing = False
             time.sleep(random.uniform(0, 0.002 * min(attempt + 1, 50)))
             self._rebase(self._log.snapshot())
         raise ConflictError(

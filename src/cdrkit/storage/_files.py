@@ -14,6 +14,7 @@ import posixpath
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import IO, Any, Final, Protocol
 
 import attrs
@@ -41,10 +42,11 @@ Data = bytes | bytearray | memoryview
 
 @attrs.frozen
 class Entry:
-    """One file of a listing: its path below the root, and its size in bytes."""
+    """One file of a listing: its path below the root, its size, and when it was written, where that is known."""
 
     path: str
     size_bytes: int
+    modified: datetime | None = None
 
 
 class Files(Protocol):
@@ -245,11 +247,9 @@ class LocalFiles:
                         continue
                     full = os.path.join(here, name)
                     with contextlib.suppress(FileNotFoundError):  # removed meanwhile
-                        found.append(
-                            Entry(
-                                os.path.relpath(full, self._root).replace(os.sep, "/"), os.stat(full).st_size
-                            )
-                        )
+                        about = os.stat(full)
+                        path = os.path.relpath(full, self._root).replace(os.sep, "/")
+                        found.append(Entry(path, about.st_size, datetime.fromtimestamp(about.st_mtime, UTC)))
         return sorted(found, key=lambda entry: entry.path)
 
     def remove(self, path: str) -> None:
@@ -366,7 +366,10 @@ class RemoteFiles:
             return []
         skip = len(self._root.lstrip("/")) + 1
         return sorted(
-            (Entry(str(name).lstrip("/")[skip:], int(info["size"] or 0)) for name, info in found.items()),
+            (
+                Entry(str(name).lstrip("/")[skip:], int(info["size"] or 0), _modified(info))
+                for name, info in found.items()
+            ),
             key=lambda entry: entry.path,
         )
 
@@ -380,6 +383,17 @@ class RemoteFiles:
                 return str(self._fs.sign(self._path(path), expiration=expires))
             except NotImplementedError as exc:
                 raise ConfigError(f"{self.url} cannot sign URLs; stream the file instead.") from exc
+
+
+def _modified(info: Mapping[str, Any]) -> datetime | None:
+    """Return when a file was written; each filesystem has a name of its own for it."""
+    for name in ("LastModified", "mtime", "modified", "last_modified", "created"):
+        found = info.get(name)
+        if isinstance(found, datetime):
+            return found if found.tzinfo else found.replace(tzinfo=UTC)
+        if isinstance(found, (int, float)):
+            return datetime.fromtimestamp(found, UTC)
+    return None
 
 
 def open_files(url: str | os.PathLike[str], options: Mapping[str, object] | None = None) -> Files:

@@ -7,13 +7,12 @@ for, and for no others.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import secrets
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
@@ -22,12 +21,15 @@ import pyarrow as pa
 from .._records import CHOICE, MONEY, SCHEMA, WORD
 from .._tables import FRAME_TYPES
 from ..errors import CorruptDataError, StorageError
+from ._cache import SegmentCache
 from ._files import Files
 from ._log import FORMAT, Segment
+from ._segmentfiles import Found, check_file, checksum_of, found_files, new_identity
 from ._tiers import Rows
 
 __all__ = ["HotTier"]
 
+_SUFFIX: Final = ".arrow"
 _OPEN_SEGMENTS: Final = 4096
 _SAMPLE: Final = 2_000
 _TEXT: Final = pa.large_string()
@@ -39,8 +41,9 @@ class HotTier:
 
     name = "hot"
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, cache: SegmentCache | None = None) -> None:
         self._files = files
+        self._cache = cache
         self._open: OrderedDict[str, _OpenSegment] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -57,21 +60,25 @@ class HotTier:
         with pa.ipc.new_file(sink, schema) as writer:
             writer.write_batch(pa.record_batch(list(arrays.values()), schema=schema))
         data = sink.getvalue()
-        checksum = hashlib.blake2b(data, digest_size=16).hexdigest()
-        identity = f"{secrets.token_hex(6)}-{checksum}"
-        path = f"day={first:%Y-%m-%d}/{identity}.arrow"
+        identity = new_identity(memoryview(data))
+        path = f"day={first:%Y-%m-%d}/{identity}{_SUFFIX}"
         self._files.put(path, memoryview(data))
-        written = pa.ipc.open_file(data).get_batch(0)
+        return self._described(identity, path, data)
+
+    def _described(self, identity: str, path: str, data: pa.Buffer) -> Segment:
+        """Return the segment whose file holds *data*, by what that says of itself."""
+        batch = pa.ipc.open_file(data).get_batch(0)
+        about = json.loads((batch.schema.metadata or {})[b"cdrkit"])
         return Segment(
             id=identity,
             tier=self.name,
             path=path,
-            rows=frame.height,
+            rows=about["rows"],
             size_bytes=data.size,
-            first=first,
-            last=last,
-            checksum=checksum,
-            columns={name: _column_checksum(written.column(name)) for name in held},
+            first=datetime.fromisoformat(about["first"]),
+            last=datetime.fromisoformat(about["last"]),
+            checksum=identity.partition("-")[2],
+            columns={name: _column_checksum(batch.column(name)) for name in batch.schema.names},
         )
 
     def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
@@ -82,7 +89,30 @@ class HotTier:
     def remove(self, segment: Segment) -> None:
         with self._lock:
             self._open.pop(segment.id, None)
+        if self._cache is not None:
+            self._cache.drop(segment)
         self._files.remove(segment.path)
+
+    def check(self, segment: Segment) -> None:
+        check_file(self._files, segment)
+
+    def found(self) -> Iterable[Found]:
+        return found_files(self._files, "day=", _SUFFIX)
+
+    def forget(self, found: Found) -> None:
+        self._files.remove(found.path)
+
+    def adopt(self, found: Found) -> Segment:
+        data = self._files.read(found.path)
+        url = self._files.url_of(found.path)
+        try:
+            if checksum_of(data) != found.id.partition("-")[2]:
+                raise ValueError("its checksum does not hold")
+            return self._described(found.id, found.path, pa.py_buffer(data))
+        except (pa.ArrowException, ValueError, KeyError, IndexError) as exc:
+            raise CorruptDataError(
+                f"{url} is damaged: {exc}. Restore that file from a backup.", url=url
+            ) from exc
 
     def _opened(self, segment: Segment) -> _OpenSegment:
         with self._lock:
@@ -90,7 +120,7 @@ class HotTier:
             if found is not None:
                 self._open.move_to_end(segment.id)
                 return found
-        opened = _OpenSegment(self._files, segment)
+        opened = _OpenSegment(self._files, segment, self._cache)
         with self._lock:
             self._open[segment.id] = opened
             while len(self._open) > _OPEN_SEGMENTS:
@@ -99,23 +129,24 @@ class HotTier:
 
 
 class _OpenSegment:
-    """A segment whose file is mapped (or fetched whole); a column is checked when it is first asked for."""
+    """A segment whose file is mapped, or fetched whole; a column is checked when it is first asked for."""
 
-    def __init__(self, files: Files, segment: Segment) -> None:
+    def __init__(self, files: Files, segment: Segment, cache: SegmentCache | None) -> None:
         self._segment = segment
+        self._cache = cache
         self._url = files.url_of(segment.path)
         self._checked: dict[str, pa.Array[Any]] = {}
         local = files.local_path(segment.path)
         try:
             if local is not None:
                 files.open(segment.path).close()  # says what is the matter when it cannot be read
+            elif cache is not None:
+                local = cache.copy_of(segment, lambda: check_file(files, segment))
+            if local is not None:
                 with pa.memory_map(local) as mapped:  # the mapping outlives the file handle
                     self._batch = pa.ipc.open_file(mapped).get_batch(0)
             else:
-                data = files.read(segment.path)
-                if hashlib.blake2b(data, digest_size=16).hexdigest() != segment.checksum:
-                    raise self._damaged("its checksum does not hold")
-                self._batch = pa.ipc.open_file(pa.py_buffer(data)).get_batch(0)
+                self._batch = pa.ipc.open_file(pa.py_buffer(check_file(files, segment))).get_batch(0)
         except StorageError:
             raise
         except (pa.ArrowException, OSError, IndexError) as exc:
@@ -124,6 +155,8 @@ class _OpenSegment:
             raise self._damaged(f"it holds {self._batch.num_rows} rows instead of {segment.rows}")
 
     def _damaged(self, why: str) -> CorruptDataError:
+        if self._cache is not None:
+            self._cache.drop(self._segment)  # should only the copy be damaged, the next try gets it anew
         return CorruptDataError(
             f"{self._url} is damaged: {why}. Restore that file from a backup.", url=self._url
         )

@@ -2,33 +2,46 @@
 
 One commit is one object, and creating that object is the commit: whoever creates version *n* has committed it,
 everyone else looks at it and tries *n* + 1. A reader holds one `Snapshot` and is never disturbed.
+
+Every so many commits a checkpoint holds the whole snapshot, so that opening a store reads few objects. Commits
+before a checkpoint are dropped once it is an hour old; whoever knows nothing newer than half of that looks at the
+listing again instead of trusting that the next version is not there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import attrs
 
-from ..errors import ConfigError, CorruptDataError, NotFoundError
+from ..errors import ConfigError, CorruptDataError, NotFoundError, StorageError
 from ._files import Files
 
 __all__ = ["FORMAT", "Commit", "Log", "Segment", "Snapshot"]
 
 FORMAT: Final = 1
 _FOLDER: Final = "_log"
+_CHECKPOINT: Final = re.compile(r"_log/checkpoint-(\d{20})\.json", re.ASCII)
+_COMMIT: Final = re.compile(r"_log/(\d{20})\.json", re.ASCII)
+_CHECKPOINT_EVERY: Final = 64
+#: How long commits are kept after a checkpoint made them superfluous.
+COMMIT_GRACE: Final = timedelta(hours=1)
+_FRESH_SECONDS: Final = COMMIT_GRACE.total_seconds() / 2
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _NAME: Final = re.compile(r"[\w.=-]+(/[\w.=-]+)*", re.ASCII)
 
-Action = Literal["create", "append", "replace"]
+Action = Literal["append", "replace", "compact", "rollover", "erase", "rebuild"]
 
 
 def _frozen(found: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -99,7 +112,7 @@ class Commit:
         action: What it was.
         added: Segments that are there from now on.
         removed: Ids of segments that are not any more.
-        facts: What else is worth keeping: the source of an ingest; of version 0, the store's settings.
+        facts: What else is worth keeping: the source of an ingest; ``settings`` of the store, where it was made.
     """
 
     version: int
@@ -112,17 +125,17 @@ class Commit:
 
     def encode(self) -> bytes:
         """Return it as the bytes of its object: JSON, with a checksum."""
-        body = {
-            "format": FORMAT,
-            "version": self.version,
-            "token": self.token,
-            "at": (self.at - _EPOCH) // _MICROSECOND,
-            "action": self.action,
-            "added": [segment.to_dict() for segment in self.added],
-            "removed": list(self.removed),
-            "facts": dict(self.facts),
-        }
-        return _dump({"checksum": _checksum(body), "commit": body})
+        return _sealed(
+            {
+                "version": self.version,
+                "token": self.token,
+                "at": (self.at - _EPOCH) // _MICROSECOND,
+                "action": self.action,
+                "added": [segment.to_dict() for segment in self.added],
+                "removed": list(self.removed),
+                "facts": dict(self.facts),
+            }
+        )
 
     @classmethod
     def decode(cls, data: bytes, url: str) -> Commit:
@@ -132,15 +145,8 @@ class Commit:
             CorruptDataError: When it is not one, or its checksum does not hold.
             ConfigError: When a newer cdrkit wrote it.
         """
-        try:
-            whole = json.loads(data)
-            body = whole["commit"]
-            if whole["checksum"] != _checksum(body):
-                raise ValueError("its checksum does not hold")
-            if body["format"] > FORMAT:
-                raise ConfigError(
-                    f"{url} is of format {body['format']}, this cdrkit reads up to {FORMAT}; install a newer cdrkit."
-                )
+        with _damage_named(url):
+            body = _unsealed(data, url)
             return cls(
                 version=body["version"],
                 token=body["token"],
@@ -150,12 +156,37 @@ class Commit:
                 removed=tuple(body["removed"]),
                 facts=body["facts"],
             )
-        except ConfigError:
-            raise
-        except (ValueError, TypeError, KeyError) as exc:
-            raise CorruptDataError(
-                f"{url} is damaged: {exc}. Restore that file from a backup before using the store.", url=url
-            ) from exc
+
+
+def _sealed(body: Mapping[str, Any]) -> bytes:
+    """Return *body* as the bytes of an object that tells whether it is whole."""
+    body = {"format": FORMAT, **body}
+    return _dump({"checksum": _checksum(body), "commit": body})
+
+
+def _unsealed(data: bytes, url: str) -> Any:
+    whole = json.loads(data)
+    body = whole["commit"]
+    if whole["checksum"] != _checksum(body):
+        raise ValueError("its checksum does not hold")
+    if body["format"] > FORMAT:
+        raise ConfigError(
+            f"{url} is of format {body['format']}, this cdrkit reads up to {FORMAT}; install a newer cdrkit."
+        )
+    return body
+
+
+@contextlib.contextmanager
+def _damage_named(url: str) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise CorruptDataError(
+            f"{url} is damaged: {exc}. Restore that file from a backup, or make a new log with rebuild().",
+            url=url,
+        ) from exc
 
 
 def _dump(value: object) -> bytes:
@@ -193,7 +224,7 @@ class Snapshot:
         for segment in commit.added:
             if segments.setdefault(segment.id, segment) is not segment:
                 raise CorruptDataError(f"{url} adds segment {segment.id!r} a second time.", url=url)
-        settings = commit.facts if commit.version == 0 else self.settings
+        settings = commit.facts.get("settings", self.settings)
         return Snapshot(version=commit.version, segments=MappingProxyType(segments), settings=settings)
 
     @property
@@ -206,35 +237,137 @@ _NOTHING: Final = Snapshot(version=-1, segments=MappingProxyType({}), settings=M
 
 
 class Log:
-    """The log below one root. It remembers the newest snapshot it saw; reading on from there is cheap."""
+    """The log below one root. It remembers the newest snapshot it saw; reading on from there is cheap.
+
+    Safe to use from several threads and processes.
+    """
 
     def __init__(self, files: Files) -> None:
         self._files = files
         self._latest = _NOTHING
+        self._looked = -math.inf  # when the listing was last read, by the monotonic clock
 
     def snapshot(self) -> Snapshot:
         """Return the newest snapshot; version -1 where no store was made yet.
 
         Raises:
-            CorruptDataError: When a commit is damaged or missing.
+            CorruptDataError: When a commit or a checkpoint is damaged or missing.
         """
         latest = self._latest
-        while True:
-            path = _path(latest.version + 1)
-            try:
-                data = self._files.read(path)
-            except NotFoundError:
-                break
-            url = self._files.url_of(path)
-            commit = Commit.decode(data, url)
-            if commit.version != latest.version + 1:
-                raise CorruptDataError(f"{url} holds version {commit.version}.", url=url)
-            latest = latest.with_commit(commit, url)
-        if latest.version < 0 and self._files.list(_FOLDER):
-            url = self._files.url_of(_path(0))
-            raise CorruptDataError(f"{url} is missing, though later commits are there; restore it.", url=url)
-        self._latest = latest
+        if latest.version < 0 or time.monotonic() - self._looked > _FRESH_SECONDS:
+            looked = time.monotonic()
+            latest = self._listed(latest)
+            self._looked = looked
+        while (commit := self._read(latest.version + 1)) is not None:
+            latest = latest.with_commit(commit, self.url_of(commit.version))
+        if latest.version > self._latest.version:
+            self._latest = latest
         return latest
+
+    @property
+    def files(self) -> Files:
+        """The files among which the log lies."""
+        return self._files
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything of a log."""
+        return bool(self._files.list(_FOLDER))
+
+    @property
+    def answers_are_final(self) -> bool:
+        """Whether a commit that failed can not take effect later, as one can that is still on its way to a service."""
+        return self._files.local_path(_path(0)) is not None
+
+    def url_of(self, version: int) -> str:
+        """Return where the commit of *version* lies."""
+        return self._files.url_of(_path(version))
+
+    def _read(self, version: int) -> Commit | None:
+        try:
+            data = self._files.read(_path(version))
+        except NotFoundError:
+            return None
+        commit = Commit.decode(data, self.url_of(version))
+        if commit.version != version:
+            url = self.url_of(version)
+            raise CorruptDataError(f"{url} holds version {commit.version}.", url=url)
+        return commit
+
+    def _listed(self, latest: Snapshot) -> Snapshot:
+        """Return the newest checkpoint that is later than *latest*, or *latest*, having seen that no gap follows."""
+        versions, checkpoints = self._versions()
+        newest = max(checkpoints, default=-1)
+        if newest > latest.version:
+            latest = self._checkpoint(newest)
+        missing = latest.version + 1
+        if any(version > latest.version for version in versions) and missing not in versions:
+            url = self.url_of(missing)
+            raise CorruptDataError(
+                f"{url} is missing, though later commits are there. Restore it from a backup, or make a new log with "
+                "rebuild().",
+                url=url,
+            )
+        return latest
+
+    def _versions(self) -> tuple[set[int], set[int]]:
+        """Return the versions of which there is a commit, and those of which there is a checkpoint."""
+        names = [entry.path for entry in self._files.list(_FOLDER)]
+        commits = {int(match[1]) for name in names if (match := _COMMIT.fullmatch(name))}
+        return commits, {int(match[1]) for name in names if (match := _CHECKPOINT.fullmatch(name))}
+
+    # -- checkpoints --------------------------------------------------------------------------------------------
+
+    def checkpoint(self, snapshot: Snapshot) -> None:
+        """Write *snapshot* whole, so that later readers need no older commit."""
+        body = {
+            "version": snapshot.version,
+            "at": (_now() - _EPOCH) // _MICROSECOND,
+            "settings": dict(snapshot.settings),
+            "segments": [segment.to_dict() for segment in snapshot.segments.values()],
+        }
+        self._files.put(_checkpoint_path(snapshot.version), _sealed(body))
+
+    def _checkpoint(self, version: int) -> Snapshot:
+        url = self._files.url_of(_checkpoint_path(version))
+        data = self._files.read(_checkpoint_path(version))
+        with _damage_named(url):
+            body = _unsealed(data, url)
+            segments = {found.id: found for found in map(Segment.from_dict, body["segments"])}
+            if body["version"] != version:
+                raise ValueError(f"it holds version {body['version']}")
+            return Snapshot(version=version, segments=MappingProxyType(segments), settings=body["settings"])
+
+    def recent(self) -> list[Commit]:
+        """Return the commits that are still there, oldest first."""
+        versions, _ = self._versions()
+        return [commit for version in sorted(versions) if (commit := self._read(version)) is not None]
+
+    def clean(self, now: datetime) -> int:
+        """Drop commits and checkpoints that a checkpoint older than the grace made superfluous; return how many.
+
+        Args:
+            now: The present, by this machine's clock.
+        """
+        versions, checkpoints = self._versions()
+        settled = [version for version in checkpoints if now - self._checkpoint_time(version) > COMMIT_GRACE]
+        if not settled:
+            return 0
+        keep = max(settled)
+        dropped = [_path(v) for v in versions if v <= keep] + [
+            _checkpoint_path(v) for v in checkpoints if v < keep
+        ]
+        for path in sorted(dropped):
+            self._files.remove(path)
+        return len(dropped)
+
+    def _checkpoint_time(self, version: int) -> datetime:
+        url = self._files.url_of(_checkpoint_path(version))
+        with _damage_named(url):
+            body = _unsealed(self._files.read(_checkpoint_path(version)), url)
+            return _EPOCH + int(body["at"]) * _MICROSECOND
+
+    # -- commits ------------------------------------------------------------------------------------------------
 
     def create(self, settings: Mapping[str, Any]) -> Snapshot:
         """Make the store with *settings*, unless there is one by now; return its newest snapshot.
@@ -242,7 +375,16 @@ class Log:
         Raises:
             ConfigError: When the filesystem cannot create exclusively: no log can live there.
         """
-        first = Commit(version=0, token=secrets.token_hex(8), at=_now(), action="create", facts=settings)
+        latest = self.snapshot()
+        if latest.version >= 0:
+            return latest
+        first = Commit(
+            version=0,
+            token=secrets.token_hex(8),
+            at=_now(),
+            action="create",
+            facts={"settings": dict(settings)},
+        )
         if self._files.create(_path(0), first.encode()) and self._files.create(_path(0), first.encode()):
             raise ConfigError(
                 f"{self._files.url} overwrites where it should refuse: it has no exclusive creation, so two writers "
@@ -259,7 +401,12 @@ class Log:
         removed: Iterable[str] = (),
         facts: Mapping[str, Any] = MappingProxyType({}),
     ) -> Snapshot | None:
-        """Commit on top of *base*; return the new snapshot, or None when someone else was first."""
+        """Commit on top of *base*; return the new snapshot, or None when someone else was first.
+
+        Raises:
+            StorageError: When it could not be written. Whether it took effect may be unknown then: what it adds must
+                stay where it is.
+        """
         commit = Commit(
             version=base.version + 1,
             token=secrets.token_hex(8),
@@ -269,20 +416,53 @@ class Log:
             removed=tuple(removed),
             facts=facts,
         )
-        path = _path(commit.version)
-        url = self._files.url_of(path)
-        # A retry below us may have met the object that its own lost first try had made: the token tells.
-        made = self._files.create(path, commit.encode())
-        if not made and Commit.decode(self._files.read(path), url).token != commit.token:
+        after = base.with_commit(commit, self.url_of(commit.version))
+        if time.monotonic() - self._looked > _FRESH_SECONDS and self.snapshot().version != base.version:
             return None
-        after = base.with_commit(commit, url)
+        if not self._made(commit) or self._void(commit):
+            return None
         if self._latest.version < after.version:
             self._latest = after
+        if after.version % _CHECKPOINT_EVERY == 0:
+            with contextlib.suppress(
+                StorageError
+            ):  # the commit stands; a later one makes the next checkpoint
+                self.checkpoint(after)
         return after
+
+    def _made(self, commit: Commit) -> bool:
+        """Create the object of *commit*; return whether it is there, whatever the filesystem's answer was."""
+        try:
+            if self._files.create(_path(commit.version), commit.encode()):
+                return True
+        except StorageError:
+            if self._is_there(commit):
+                return True
+            raise
+        # A retry below us may have met the object that its own lost first try had made.
+        return self._is_there(commit)
+
+    def _is_there(self, commit: Commit) -> bool:
+        found = self._read(commit.version)
+        return found is not None and found.token == commit.token
+
+    def _void(self, commit: Commit) -> bool:
+        """Return whether *commit* came so late that its version had been dropped from the log; then undo it."""
+        if time.monotonic() - self._looked <= _FRESH_SECONDS:
+            return False
+        _, checkpoints = self._versions()
+        if max(checkpoints, default=-1) < commit.version:
+            return False
+        self._files.remove(_path(commit.version))
+        return True
 
 
 def _path(version: int) -> str:
     return f"{_FOLDER}/{version:020d}.json"
+
+
+def _checkpoint_path(version: int) -> str:
+    return f"{_FOLDER}/checkpoint-{version:020d}.json"
 
 
 def _now() -> datetime:

@@ -109,6 +109,15 @@ class Plan:
                 return self.maximum
         return found
 
+    def matches(self) -> Iterator[tuple[Segment, pl.Series]]:
+        """Yield each segment that may hold calls of the answer, with the numbers of its rows that do."""
+        for segment in self._segments():
+            rows, predicate = self._rows(segment)
+            if predicate is None:
+                yield segment, pl.int_range(rows.start, rows.stop, dtype=pl.UInt32, eager=True)
+            else:
+                yield segment, self._matching(segment, rows, predicate)
+
     # -- in order -----------------------------------------------------------------------------------------------
 
     def _ordered(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:

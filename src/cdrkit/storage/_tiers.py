@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeAlias
 
 import polars as pl
 
 from ._log import Segment
+from ._segmentfiles import Found
 
 __all__ = ["Rows", "Tier"]
 
@@ -55,4 +56,29 @@ class Tier(Protocol):
 
     def remove(self, segment: Segment) -> None:
         """Remove what *segment* occupies; nothing happens when it is gone."""
+        ...
+
+    def check(self, segment: Segment) -> None:
+        """Read all of *segment* and compare it with its checksum.
+
+        Raises:
+            CorruptDataError: When it is not what was written.
+            NotFoundError: When it is gone.
+        """
+        ...
+
+    def found(self) -> Iterable[Found]:
+        """Return the segments that lie in this tier's place, whether or not the log knows of them."""
+        ...
+
+    def forget(self, found: Found) -> None:
+        """Remove a segment that no log knows of; nothing happens when it is gone."""
+        ...
+
+    def adopt(self, found: Found) -> Segment:
+        """Return the segment in a file, by what the file says of itself.
+
+        Raises:
+            CorruptDataError: When it is not what was written.
+        """
         ...

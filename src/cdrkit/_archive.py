@@ -1,0 +1,231 @@
+"""Bulk download of warm months, piece by piece, so that a download that was cut off goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import IO, Final, Literal, TypeAlias
+
+import attrs
+
+from ._csv import write_frames
+from ._records import FIELDS
+from .errors import ConfigError, CorruptDataError, NotFoundError, QueryError
+from .storage import Files, Log, Segment, Tier, open_files
+
+__all__ = ["Archive", "ArchiveMonth"]
+
+_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+_BLOCK: Final = 1 << 20
+
+ArchiveFormat: TypeAlias = Literal["parquet", "csv.gz", "csv.zst"]
+
+
+@attrs.frozen(kw_only=True)
+class ArchiveMonth:
+    """One UTC month of the warm tier.
+
+    Attributes:
+        month: As ``2026-08``.
+        items: How many files it is kept in.
+        rows: How many calls.
+        size_bytes: How large the files are together, compressed as they are.
+    """
+
+    month: str
+    items: int
+    rows: int
+    size_bytes: int
+
+
+class Archive:
+    """The warm months of a store, for bulk download; `Store.archive` gives it."""
+
+    def __init__(self, log: Log, warm: Tier, warm_files: Files) -> None:
+        self._log = log
+        self._warm = warm
+        self._files = warm_files
+
+    def months(self) -> list[ArchiveMonth]:
+        """Return the months that are in the warm tier, earliest first."""
+        return [
+            ArchiveMonth(
+                month=month,
+                items=len(segments),
+                rows=sum(segment.rows for segment in segments),
+                size_bytes=sum(segment.size_bytes for segment in segments),
+            )
+            for month, segments in sorted(self._months().items())
+        ]
+
+    def _months(self) -> Mapping[str, list[Segment]]:
+        found: dict[str, list[Segment]] = defaultdict(list)
+        for segment in self._log.snapshot().segments.values():
+            if segment.tier == self._warm.name:
+                found[f"{segment.first:%Y-%m}"].append(segment)
+        return found
+
+    def download(
+        self,
+        month: str,
+        dest: str | os.PathLike[str],
+        *,
+        format: ArchiveFormat = "parquet",
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> str:
+        """Copy a month out of the warm tier.
+
+        What was cut off is taken up again by calling it once more: pieces that are whole stay. Beside the result lies
+        ``<dest>.sha256`` (in the folder ``SHA256SUMS``), in the form that ``sha256sum --check`` reads.
+
+        Args:
+            month: As ``2026-08``.
+            dest: A local path: of a folder for ``parquet``, which gets the month's files as they are; of one file for
+                ``csv.gz`` and ``csv.zst``, with every field, in UTC, in order.
+            format: ``parquet``, ``csv.gz`` or ``csv.zst``.
+            progress: Called with the calls done and all there are.
+
+        Returns:
+            *dest*.
+
+        Raises:
+            NotFoundError: When that month is not in the warm tier.
+            QueryError: When *month* is not one.
+            ConfigError: When the format is unknown.
+            CorruptDataError: When what was read is not what was stored.
+        """
+        if not isinstance(month, str) or not _MONTH.fullmatch(month):
+            raise QueryError(f"A month is written as 2026-08, not {month!r}.", parameter="month")
+        if format not in ("parquet", "csv.gz", "csv.zst"):
+            raise ConfigError(f"format cannot be {format!r}; give 'parquet', 'csv.gz' or 'csv.zst'.")
+        segments = sorted(self._months().get(month, []), key=lambda segment: (segment.first, segment.id))
+        if not segments:
+            known = ", ".join(item.month for item in self.months()) or "none"
+            raise NotFoundError(f"The month {month} is not in the warm tier; there are: {known}.")
+        target = os.fspath(dest)
+        folder = target if format == "parquet" else f"{target}.parts"
+        pieces = _Pieces(folder)
+        total = sum(segment.rows for segment in segments)
+        done = 0
+        names: list[str] = []
+        for number, segment in enumerate(segments):
+            name = _piece_name(segment, number, format)
+            names.append(name)
+            if format == "parquet":
+                pieces.copy(name, self._files, segment)
+            else:
+                pieces.make(name, lambda sink, s=segment, n=number: self._write_csv(s, sink, format, n == 0))  # type: ignore[misc]
+            done += segment.rows
+            if progress is not None:
+                progress(done, total)
+        if format == "parquet":
+            pieces.keep_only(names)
+        else:
+            pieces.join(names, target)
+        return target
+
+    def _write_csv(self, segment: Segment, sink: IO[bytes], format: str, first: bool) -> None:
+        """Write one segment as a compressed stream of its own: such streams may stand one after the other."""
+        frame = self._warm.read(segment, [*FIELDS])
+        write_frames(
+            [frame], tuple(FIELDS), sink, header=first, compression="gzip" if format == "csv.gz" else "zstd"
+        )
+
+
+def _piece_name(segment: Segment, number: int, format: str) -> str:
+    if format == "parquet":
+        return segment.path.rpartition("/")[2]
+    return f"{segment.id}.{'first' if number == 0 else 'next'}.{format}"
+
+
+class _Pieces:
+    """A local folder of pieces: each appears whole, with its SHA-256 known, or not at all."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._files = open_files(folder)
+        self._sums_path = "SHA256SUMS"
+        self._sums: dict[str, str] = {}
+        if self._files.size(self._sums_path) is not None:
+            for line in self._files.read(self._sums_path).decode().splitlines():
+                digest, _, name = line.partition("  ")
+                self._sums[name] = digest
+
+    def _is_whole(self, name: str) -> bool:
+        return (
+            name in self._sums
+            and self._files.size(name) is not None
+            and self._digest(name) == self._sums[name]
+        )
+
+    def _digest(self, name: str) -> str:
+        found = hashlib.sha256()
+        with self._files.open(name) as file:
+            while block := file.read(_BLOCK):
+                found.update(block)
+        return found.hexdigest()
+
+    def make(self, name: str, write: Callable[[IO[bytes]], None]) -> None:
+        """Write a piece, unless it is there whole."""
+        if self._is_whole(name):
+            return
+        with self._files.writer(name) as sink:
+            write(sink)
+        self._sums[name] = self._digest(name)
+        self._write_sums(self._sums)
+
+    def copy(self, name: str, source: Files, segment: Segment) -> None:
+        """Copy a segment's file, going on behind what is there of it, unless it is there whole."""
+        if self._is_whole(name):
+            return
+        part = os.path.join(self._folder, f"{name}.part")
+        os.makedirs(self._folder, exist_ok=True)
+        with open(part, "ab") as file:
+            while (at := file.tell()) < segment.size_bytes:
+                block = source.read(segment.path, at, min(at + _BLOCK, segment.size_bytes))
+                if not block:
+                    break
+                file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+        with open(part, "rb") as file:
+            found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        if found != segment.checksum:
+            os.unlink(part)
+            raise CorruptDataError(
+                f"{source.url_of(segment.path)} came out damaged; download it again; if that stays so, run verify().",
+                url=source.url_of(segment.path),
+            )
+        os.replace(part, os.path.join(self._folder, name))
+        self._sums[name] = self._digest(name)
+        self._write_sums(self._sums)
+
+    def keep_only(self, names: list[str]) -> None:
+        """Remove pieces of an earlier download of the month, from before it was written anew."""
+        for stale in set(self._sums) - set(names):
+            self._files.remove(stale)
+        self._sums = {name: self._sums[name] for name in names}
+        self._write_sums(self._sums)
+
+    def _write_sums(self, sums: Mapping[str, str]) -> None:
+        self._files.put(
+            self._sums_path, "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode()
+        )
+
+    def join(self, names: list[str], target: str) -> None:
+        """Put the pieces one after the other into *target*, which appears whole, and remove them."""
+        head, name = os.path.split(os.path.abspath(target))
+        files = open_files(head)
+        whole = hashlib.sha256()
+        with files.writer(name) as sink:
+            for piece in names:
+                with self._files.open(piece) as file:
+                    while block := file.read(_BLOCK):
+                        whole.update(block)
+                        sink.write(block)
+        files.put(f"{name}.sha256", f"{whole.hexdigest()}  {name}\n".encode())
+        shutil.rmtree(self._folder)

@@ -1,0 +1,101 @@
+"""A local cache of whole segments, for hot tiers that are not on the local disk.
+
+Segments never change, so a copy is right for ever. Processes share the folder: a copy appears whole under its
+segment's name, and taking one away does not disturb those who have it mapped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from ..errors import AccessDeniedError, StorageError
+from ._log import Segment
+
+__all__ = ["SegmentCache", "default_cache_folder"]
+
+_PART: Final = ".part-"
+
+
+def default_cache_folder() -> str:
+    """Return the user's cache folder for segments (XDG base directory specification)."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "cdrkit", "segments")
+
+
+class SegmentCache:
+    """Copies of segments in one local folder, the least recently opened going first when room is needed.
+
+    Args:
+        folder: Where; it is made when it is first needed, for its owner's eyes only.
+        limit_bytes: How much room it may take. A segment larger than that is kept while it is the newest.
+    """
+
+    def __init__(self, folder: str, limit_bytes: int) -> None:
+        self._folder = folder
+        self._limit = limit_bytes
+
+    def copy_of(self, segment: Segment, fetch: Callable[[], bytes]) -> str:
+        """Return the path of a copy of *segment*, which *fetch* gets when there is none yet.
+
+        Raises:
+            StorageError: When the cache's folder cannot be written.
+        """
+        path = os.path.join(self._folder, segment.id)
+        try:
+            if os.stat(path).st_size == segment.size_bytes:
+                os.utime(path)  # opened just now
+                return path
+        except FileNotFoundError:
+            pass
+        except OSError as exc:
+            raise self._unusable(exc) from exc
+        data = fetch()
+        try:
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)
+            part = os.path.join(self._folder, f"{_PART}{secrets.token_hex(8)}")
+            try:
+                with open(part, "xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())  # a power failure must not leave a copy that looks whole
+                os.replace(part, path)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(part)
+        except OSError as exc:
+            raise self._unusable(exc) from exc
+        self._make_room(keep=segment.id)
+        return path
+
+    def drop(self, segment: Segment) -> None:
+        """Forget the copy of *segment*, if there is one."""
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self._folder, segment.id))
+
+    def _make_room(self, keep: str) -> None:
+        copies: list[tuple[float, int, str]] = []
+        with contextlib.suppress(OSError), os.scandir(self._folder) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # another process made room, too
+                    about = entry.stat()
+                    copies.append((about.st_mtime, about.st_size, entry.name))
+        used = sum(size for _, size, _ in copies)
+        for _, size, name in sorted(copies):
+            if used <= self._limit:
+                return
+            if name != keep:
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(self._folder, name))
+                used -= size
+
+    def _unusable(self, exc: OSError) -> StorageError:
+        kind = AccessDeniedError if isinstance(exc, PermissionError) else StorageError
+        return kind(
+            f"The cache of segments {self._folder!r} cannot be used: {exc.strerror or exc}. Give another folder with "
+            "cache=, or none with cache_bytes=0.",
+            url=self._folder,
+        )

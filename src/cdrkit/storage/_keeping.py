@@ -1,0 +1,214 @@
+"""Keeping the store in order: sweeping up what no commit names, proving that all is whole, making a lost log anew."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import attrs
+import polars as pl
+
+from .._records import FIELDS
+from ..errors import NotFoundError, StorageError
+from ._log import Log, Segment, Snapshot
+from ._planner import overlapping_groups
+from ._tiers import Tier
+
+__all__ = ["VacuumReport", "VerifyReport", "rebuild", "vacuum", "verify"]
+
+#: How long a segment stays after a commit removed it: readers of an older version may still open it.
+GRACE: Final = timedelta(hours=1)
+#: How long a segment that no commit ever named stays: it may belong to an append that is still under way.
+ORPHAN_GRACE: Final = timedelta(hours=24)
+_IDENTITY: Final = ["start", "call_id"]
+
+
+@attrs.frozen(kw_only=True)
+class VacuumReport:
+    """What a vacuum swept up.
+
+    Attributes:
+        segments: Segments that no commit names any more, removed.
+        waiting: Such segments that are too young to be removed.
+        commits: Log objects that a checkpoint made superfluous, removed.
+        dry_run: Whether it was only looked at; nothing was removed then.
+    """
+
+    segments: int = 0
+    waiting: int = 0
+    commits: int = 0
+    dry_run: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class VerifyReport:
+    """What a verification found.
+
+    Attributes:
+        version: The version that was verified.
+        segments: How many segments it has.
+        rows: How many calls.
+        problems: What is wrong, a sentence each; empty when all is well.
+        orphans: Segments that lie there without a commit naming them: harmless, `vacuum` removes them in time.
+    """
+
+    version: int
+    segments: int
+    rows: int
+    problems: tuple[str, ...] = ()
+    orphans: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+def vacuum(
+    log: Log,
+    tiers: Mapping[str, Tier],
+    *,
+    now: datetime,
+    grace: timedelta = GRACE,
+    orphan_grace: timedelta = ORPHAN_GRACE,
+    dry_run: bool = False,
+) -> VacuumReport:
+    """Remove segments that no commit names any more, and commits that a checkpoint made superfluous."""
+    lying = [(tier, found) for tier in tiers.values() for found in tier.found()]
+    # The log is read after the listing: what was committed between the two is known by now.
+    snapshot = log.snapshot()
+    if snapshot.version < 0:
+        return VacuumReport(dry_run=dry_run)
+    removed_at = {gone: commit.at for commit in log.recent() for gone in commit.removed}
+    ever_added = {segment.id for commit in log.recent() for segment in commit.added}
+    removed = waiting = 0
+    for tier, found in lying:
+        if found.id in snapshot.segments:
+            continue
+        since = removed_at.get(found.id)
+        if since is None and found.id not in ever_added:
+            since, allowed = found.modified, orphan_grace
+        else:
+            allowed = grace
+        if since is not None and now - since <= allowed:
+            waiting += 1
+            continue
+        removed += 1
+        if not dry_run:
+            tier.forget(found)
+    commits = 0
+    if not dry_run:
+        if removed_at or snapshot.version:
+            log.checkpoint(snapshot)
+        commits = log.clean(now)
+    return VacuumReport(segments=removed, waiting=waiting, commits=commits, dry_run=dry_run)
+
+
+# -- verification --------------------------------------------------------------------------------------------
+
+
+def verify(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
+    """Read every byte of the store and check every checksum, count, range, order and identity."""
+    try:
+        snapshot = Log(log.files).snapshot()  # from the listing: the log itself is part of what is verified
+    except StorageError as exc:
+        return VerifyReport(version=-1, segments=0, rows=0, problems=(str(exc),))
+    problems: list[str] = []
+    ordered = sorted(snapshot.segments.values(), key=lambda segment: (segment.first, segment.id))
+    for segment in ordered:
+        problems += _problems(segment, tiers)
+    if not problems:
+        for group in overlapping_groups(ordered):
+            problems += _repeats(group, tiers)
+    lying = {found.id for tier in tiers.values() for found in tier.found()}
+    return VerifyReport(
+        version=snapshot.version,
+        segments=len(ordered),
+        rows=snapshot.rows,
+        problems=tuple(problems),
+        orphans=len(lying - set(snapshot.segments)),
+    )
+
+
+def _problems(segment: Segment, tiers: Mapping[str, Tier]) -> list[str]:
+    tier = tiers.get(segment.tier)
+    if tier is None:
+        return [f"segment {segment.id} is in the tier {segment.tier!r}, which this store was opened without."]
+    try:
+        tier.check(segment)
+        frame = tier.read(segment, [*FIELDS])
+    except StorageError as exc:
+        return [str(exc)]
+    wrong = []
+    if frame.height != segment.rows:
+        wrong.append(f"it holds {frame.height} rows instead of {segment.rows}")
+    if (frame["start"][0], frame["start"][-1]) != (segment.first, segment.last):
+        wrong.append("its first or last call is not the one that the log names")
+    if not frame.select(_IDENTITY).equals(frame.select(_IDENTITY).sort(_IDENTITY)):
+        wrong.append("its calls are not in order")
+    return [f"segment {segment.path}: {what}." for what in wrong]
+
+
+def _repeats(group: Sequence[Segment], tiers: Mapping[str, Tier]) -> list[str]:
+    """Return what is said of identities that occur more than once among segments that overlap."""
+    identities = pl.concat([tiers[segment.tier].read(segment, _IDENTITY) for segment in group])
+    twice = identities.height - identities.n_unique()
+    if not twice:
+        return []
+    return [f"{twice} calls are stored more than once between {group[0].first} and {group[-1].last}."]
+
+
+# -- a new log -----------------------------------------------------------------------------------------------
+
+
+def rebuild(log: Log, tiers: Mapping[str, Tier], settings: Mapping[str, Any]) -> Snapshot:
+    """Make a new log from the segments alone, after the log was lost.
+
+    Every intact segment is taken. Where calls occur more than once (segments that a commit had replaced, but that were
+    not swept up yet), each is kept once, as it stands in the newest file.
+
+    Raises:
+        StorageError: When there still is a log, or a segment is damaged.
+    """
+    if log.exists:
+        raise StorageError(
+            f"{log.files.url} still has a log; move its _log folder away before making a new one."
+        )
+    lying = [(tier, found) for tier in tiers.values() for found in tier.found()]
+    if not lying:
+        raise NotFoundError(
+            f"There are no segments at {log.files.url} to make a log from.", url=log.files.url
+        )
+    written: dict[str, datetime] = {
+        found.id: found.modified for _, found in lying if found.modified is not None
+    }
+    segments = sorted(
+        (tier.adopt(found) for tier, found in lying), key=lambda segment: (segment.first, segment.id)
+    )
+    kept: list[Segment] = []
+    for group in overlapping_groups(segments):
+        kept += group if len(group) == 1 or not _repeats(group, tiers) else _merged(group, tiers, written)
+    base = log.create(settings)
+    after = log.commit(base, "rebuild", added=kept)
+    if after is None:
+        raise StorageError(
+            f"Someone else wrote to {log.files.url} while its log was made; nothing was lost, try again."
+        )
+    return after
+
+
+def _merged(
+    group: Sequence[Segment], tiers: Mapping[str, Tier], written: Mapping[str, datetime]
+) -> Iterable[Segment]:
+    """Write the calls of *group* anew, each once: from its newest file."""
+    newest_first = sorted(
+        group, key=lambda segment: (written.get(segment.id, segment.first), segment.id), reverse=True
+    )
+    whole = pl.concat([tiers[segment.tier].read(segment, [*FIELDS]) for segment in newest_first])
+    whole = whole.unique(_IDENTITY, keep="first", maintain_order=True).sort(_IDENTITY)
+    hot = tiers["hot"]
+    days = whole["start"].dt.date()
+    ends = [*(days != days.shift(1)).fill_null(True).arg_true().to_list(), whole.height]
+    return [hot.write(whole.slice(low, high - low)) for low, high in itertools.pairwise(ends)]

@@ -1,0 +1,246 @@
+"""Moving calls between segments: compaction within the hot tier, and roll-over from the hot tier to the warm one.
+
+Both write new segments, read them back, compare them with what they were made from, and only then swap them in
+one commit. Cut off anywhere, the store is as before; what was written meanwhile is swept up by `vacuum`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+import attrs
+import polars as pl
+
+from .._records import FIELDS
+from .._tables import FRAME_TYPES
+from .._times import months_before
+from ..errors import CdrError, ConfigError, CorruptDataError
+from ._log import Action, Log, Segment, Snapshot
+from ._planner import overlapping_groups
+from ._tiers import Tier
+
+__all__ = ["Fingerprint", "MoveReport", "compact", "rewritten", "rollover", "swapped"]
+
+#: A hot segment with fewer rows than this is worth merging with its neighbours.
+_SMALL: Final = 250_000
+_ROWS_A_HOT_SEGMENT: Final = 1_000_000
+#: Rows of a warm segment: what a search has to read when a number index points at one call in it.
+_ROWS_A_WARM_SEGMENT: Final = 250_000
+_IDENTITY: Final = ["start", "call_id"]
+_SEEDS: Final = (20_261_124, 4_211_620_102)
+
+
+@attrs.frozen(kw_only=True)
+class MoveReport:
+    """What a compaction or a roll-over did.
+
+    Attributes:
+        rows: Calls that were written anew.
+        read: Segments that they were in before.
+        written: Segments that they are in now.
+        months: The UTC months that were moved, as ``2026-08``; of a compaction, none.
+        skipped: Months or days left for the next time because someone else changed them meanwhile.
+        dry_run: Whether it was only looked at what there is to do; ``written`` is 0 then.
+    """
+
+    rows: int = 0
+    read: int = 0
+    written: int = 0
+    months: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    dry_run: bool = False
+
+
+@attrs.frozen
+class Fingerprint:
+    """The count and an order-independent checksum of rows; two sets of rows with the same one are the same."""
+
+    rows: int
+    sums: tuple[int, ...]
+
+    @classmethod
+    def of(cls, frames: Iterable[pl.DataFrame]) -> Fingerprint:
+        """Return the fingerprint of all rows of *frames* together; it holds within this process only."""
+        rows, sums = 0, [0] * len(_SEEDS)
+        for frame in frames:
+            whole = frame.select(
+                pl.col(name).cast(pl.String) if isinstance(kind, pl.Categorical) else pl.col(name)
+                for name, kind in FRAME_TYPES.items()
+            )
+            rows += whole.height
+            for place, seed in enumerate(_SEEDS):
+                sums[place] += int(whole.hash_rows(seed=seed).cast(pl.Int128).sum())
+        return cls(rows, tuple(sums))
+
+
+# -- compaction ----------------------------------------------------------------------------------------------
+
+
+def compact(log: Log, tiers: Mapping[str, Tier], hot: Tier, *, dry_run: bool = False) -> MoveReport:
+    """Merge the small hot segments of each UTC day into few; whatever is not small stays as it is."""
+    days: dict[str, list[Segment]] = defaultdict(list)
+    for segment in log.snapshot().segments.values():
+        if segment.tier == hot.name and segment.rows < _SMALL:
+            days[f"{segment.first:%Y-%m-%d}"].append(segment)
+    total = MoveReport(dry_run=dry_run)
+    for day, segments in sorted(days.items()):
+        if len(segments) < 2:
+            continue
+        if dry_run:
+            total = _plus(total, segments, [])
+            continue
+        whole = pl.concat([hot.read(segment, [*FIELDS]) for segment in segments]).sort(_IDENTITY)
+        fresh = rewritten(log, hot, [whole], segments, tiers, rows_each=_ROWS_A_HOT_SEGMENT)
+        if swapped(log, tiers, "compact", segments, fresh) is None:
+            total = attrs.evolve(total, skipped=(*total.skipped, day))
+        else:
+            total = _plus(total, segments, fresh)
+    return total
+
+
+# -- roll-over -----------------------------------------------------------------------------------------------
+
+
+def rollover(
+    log: Log,
+    tiers: Mapping[str, Tier],
+    hot: Tier,
+    warm: Tier,
+    *,
+    now: datetime,
+    keep: int,
+    dry_run: bool = False,
+) -> MoveReport:
+    """Move whole UTC months that ended more than *keep* months before *now* to the warm tier.
+
+    Late calls for a month that is warm already are folded into it.
+
+    Raises:
+        ConfigError: When *keep* is not a whole number of 0 or more.
+        CorruptDataError: When what was read back is not what was written; nothing is swapped then.
+    """
+    if not isinstance(keep, int) or isinstance(keep, bool) or keep < 0:
+        raise ConfigError(f"keep is a whole number of months of 0 or more, not {keep!r}.")
+    before = months_before(now, keep)
+    months: dict[str, list[Segment]] = defaultdict(list)
+    for segment in log.snapshot().segments.values():
+        if segment.tier == hot.name and segment.last < before:
+            months[f"{segment.first:%Y-%m}"].append(segment)
+    total = MoveReport(dry_run=dry_run)
+    for month, late in sorted(months.items()):
+        snapshot = log.snapshot()
+        sources = _with_overlapping(late, (s for s in snapshot.segments.values() if s.tier == warm.name))
+        total = attrs.evolve(total, months=(*total.months, month))
+        if dry_run:
+            total = _plus(total, sources, [])
+            continue
+        frames = _sorted_groups(tiers, sources)
+        fresh = rewritten(log, warm, frames, sources, tiers, rows_each=_ROWS_A_WARM_SEGMENT)
+        if swapped(log, tiers, "rollover", sources, fresh, {"month": month}) is None:
+            total = attrs.evolve(total, skipped=(*total.skipped, month))
+        else:
+            total = _plus(total, sources, fresh)
+    return total
+
+
+def _with_overlapping(late: Sequence[Segment], warm: Iterable[Segment]) -> list[Segment]:
+    """Return *late* and those of *warm* whose time range meets one of theirs, by their first call."""
+    touched = [s for s in warm if any(s.first <= other.last and s.last >= other.first for other in late)]
+    return sorted([*late, *touched], key=lambda segment: (segment.first, segment.id))
+
+
+def _sorted_groups(tiers: Mapping[str, Tier], segments: Sequence[Segment]) -> Iterator[pl.DataFrame]:
+    """Yield the calls of *segments* in order, one group of overlapping ones at a time."""
+    for group in overlapping_groups(segments):
+        frames = [tiers[segment.tier].read(segment, [*FIELDS]) for segment in group]
+        yield frames[0] if len(frames) == 1 else pl.concat(frames).sort(_IDENTITY)
+
+
+# -- writing anew, and the swap ------------------------------------------------------------------------------
+
+
+def rewritten(
+    log: Log,
+    tier: Tier,
+    frames: Iterable[pl.DataFrame],
+    sources: Sequence[Segment],
+    tiers: Mapping[str, Tier],
+    *,
+    rows_each: int,
+) -> list[Segment]:
+    """Write *frames*, which are in order, as segments of *tier*, and compare them with *sources* once read back.
+
+    Raises:
+        CorruptDataError: When they differ; what was written is removed again.
+    """
+    fresh: list[Segment] = []
+    try:
+        waiting: list[pl.DataFrame] = []
+        for frame in frames:
+            waiting.append(frame)
+            while sum(part.height for part in waiting) >= rows_each:
+                whole = pl.concat(waiting)
+                fresh.append(tier.write(whole.head(rows_each)))
+                waiting = [whole.slice(rows_each)]
+        left = pl.concat(waiting)
+        if left.height:
+            fresh.append(tier.write(left))
+        wanted = Fingerprint.of(tiers[source.tier].read(source, [*FIELDS]) for source in sources)
+        found = Fingerprint.of(tier.read(segment, [*FIELDS]) for segment in fresh)
+        if wanted != found:
+            raise CorruptDataError(
+                f"{found.rows} calls read back from the {tier.name} tier are not the {wanted.rows} that were written; "
+                "nothing was changed. Check that storage, then try again."
+            )
+    except BaseException:
+        discard(tiers, fresh)
+        raise
+    return fresh
+
+
+def swapped(
+    log: Log,
+    tiers: Mapping[str, Tier],
+    action: Action,
+    sources: Sequence[Segment],
+    fresh: Sequence[Segment],
+    facts: Mapping[str, Any] = MappingProxyType({}),
+) -> Snapshot | None:
+    """Commit *fresh* in the place of *sources*; None when one of those is gone, and *fresh* is removed then."""
+    final = True
+    try:
+        while True:
+            base = log.snapshot()
+            if any(source.id not in base.segments for source in sources):
+                discard(tiers, fresh)
+                return None
+            final = False
+            after = log.commit(base, action, added=fresh, removed=[s.id for s in sources], facts=facts)
+            final = True
+            if after is not None:
+                return after
+    except BaseException:
+        if final or log.answers_are_final:
+            discard(tiers, fresh)
+        raise
+
+
+def discard(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
+    """Remove segments that no commit names; what cannot be removed now is left for `vacuum`."""
+    for segment in segments:
+        with contextlib.suppress(CdrError):
+            tiers[segment.tier].remove(segment)
+
+
+def _plus(total: MoveReport, read: Sequence[Segment], written: Sequence[Segment]) -> MoveReport:
+    return attrs.evolve(
+        total,
+        rows=total.rows + sum(segment.rows for segment in read),
+        read=total.read + len(read),
+        written=total.written + len(written),
+    )

@@ -1,0 +1,233 @@
+"""What every tier owes, as tests that the author of another tier runs with pytest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import polars as pl
+from polars.testing import assert_frame_equal
+
+from .._records import FIELDS
+from .._tables import FRAME_TYPES, conformed
+from ..errors import CorruptDataError, NotFoundError
+from ..storage import Files, Found, Segment, Tier
+from ._synthesis import synthesize_calls
+
+__all__ = ["TierTests"]
+
+_FLIPS = 40
+
+
+class TierTests:
+    """The conformance suite of tiers: a tier that passes can stand below a store.
+
+    A subclass brings the fixture ``files``, which gives an empty place to each test, and `make_tier`. The suite
+    damages what lies at ``segment.path`` below that place.
+
+    Example:
+        >>> import pytest
+        >>> from cdrkit.storage import WarmTier, open_files
+        >>> class TestWarmOnDisk(TierTests):
+        ...     @pytest.fixture
+        ...     def files(self, tmp_path):
+        ...         return open_files(tmp_path)
+        ...
+        ...     def make_tier(self, files):
+        ...         return WarmTier(files)
+    """
+
+    def make_tier(self, files: Files) -> Tier:
+        """Return a new tier that keeps its segments among *files*; it knows nothing of earlier ones."""
+        raise NotImplementedError("the subclass returns its tier")
+
+    # -- what is written is what is read --------------------------------------------------------------------------
+
+    def test_round_trip(self, files: Files) -> None:
+        """A frame comes back as it was written: values, order and types, from another instance as well."""
+        tier, frame = self.make_tier(files), _calls()
+        segment = tier.write(frame)
+        for reader in (tier, self.make_tier(files)):
+            assert_frame_equal(reader.read(segment, list(FIELDS)), frame)
+
+    def test_one_call(self, files: Files) -> None:
+        """A segment may hold a single call."""
+        tier, frame = self.make_tier(files), _calls(1)
+        assert_frame_equal(tier.read(tier.write(frame), list(FIELDS)), frame)
+
+    def test_segment_describes_its_calls(self, files: Files) -> None:
+        """The segment says whose it is, how many calls it holds, and the range of their starts, both ends within."""
+        tier, frame = self.make_tier(files), _calls()
+        segment = tier.write(frame)
+        assert (segment.tier, segment.rows) == (tier.name, frame.height)
+        assert (segment.first, segment.last) == (frame["start"].min(), frame["start"].max())
+        assert segment.size_bytes == files.size(segment.path)
+
+    def test_segment_survives_the_log(self, files: Files) -> None:
+        """The log keeps a segment as JSON; what comes back equals it and can be read."""
+        frame = _calls()
+        segment = self.make_tier(files).write(frame)
+        found = Segment.from_dict(json.loads(json.dumps(segment.to_dict())))
+        assert found == segment
+        assert_frame_equal(self.make_tier(files).read(found, list(FIELDS)), frame)
+
+    def test_columns_in_any_order(self, files: Files) -> None:
+        """Those columns come back that are asked for, in the order in which they are asked for."""
+        tier, frame = self.make_tier(files), _calls()
+        segment = tier.write(frame)
+        for names in (["start"], ["charge", "call_id", "switch"], list(FIELDS)[::-1]):
+            assert_frame_equal(tier.read(segment, names), frame.select(names))
+
+    def test_missing_columns_are_null(self, files: Files) -> None:
+        """A column that no call of the segment fills comes back as nulls of its type, as many as there are rows."""
+        tier, frame = self.make_tier(files), _calls().select("call_id", "start", "source")
+        segment = tier.write(frame)
+        found = tier.read(segment, list(FIELDS))
+        assert found.schema == FRAME_TYPES
+        assert_frame_equal(found.select(frame.columns), frame)
+        assert found.drop(frame.columns).null_count().row(0) == (frame.height,) * (len(FIELDS) - 3)
+        assert tier.read(segment, ["mos"], range(2, 5)).height == 3
+
+    def test_rows(self, files: Files) -> None:
+        """Rows are a run or ascending numbers; any of them come back in their order, and none is an empty frame."""
+        tier, frame = self.make_tier(files), _calls()
+        segment = tier.write(frame)
+        for rows in (range(frame.height), range(7, 40), range(3, 3), range(frame.height - 1, frame.height)):
+            found = tier.read(segment, list(FIELDS), rows)
+            assert_frame_equal(found, frame[rows.start : rows.stop])
+        for numbers in ([0], [1, 2, 50, frame.height - 1], []):
+            rows_asked = pl.Series(numbers, dtype=pl.UInt32)
+            assert_frame_equal(tier.read(segment, list(FIELDS), rows_asked), frame[numbers])
+
+    # -- segments are on their own --------------------------------------------------------------------------------
+
+    def test_segments_do_not_disturb_each_other(self, files: Files) -> None:
+        """Two segments are two, even of the same calls; removing one leaves the others."""
+        tier, frame, other = self.make_tier(files), _calls(), _calls(seed=2)
+        segments = [tier.write(each) for each in (frame, frame, other)]
+        assert len({segment.id for segment in segments}) == 3
+        tier.remove(segments[0])
+        for reader in (tier, self.make_tier(files)):
+            assert_frame_equal(reader.read(segments[1], list(FIELDS)), frame)
+            assert_frame_equal(reader.read(segments[2], list(FIELDS)), other)
+
+    def test_removing_twice(self, files: Files) -> None:
+        """Removing what is gone does nothing; reading it says that it is gone."""
+        import pytest
+
+        tier = self.make_tier(files)
+        segment = tier.write(_calls())
+        tier.remove(segment)
+        tier.remove(segment)
+        with pytest.raises(NotFoundError):
+            tier.read(segment, list(FIELDS))
+
+    def test_threads(self, files: Files) -> None:
+        """Threads that read one tier at the same time each get their answer."""
+        writer = self.make_tier(files)
+        frames = [_calls(seed=seed) for seed in (1, 2)]
+        segments = [writer.write(frame) for frame in frames]
+        tier = self.make_tier(files)
+        asked = [(number % 2, list(FIELDS)[number % 7 :]) for number in range(24)]
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda each: tier.read(segments[each[0]], each[1]), asked))
+        for frame, (which, names) in zip(found, asked, strict=True):
+            assert_frame_equal(frame, frames[which].select(names))
+
+    # -- damage -----------------------------------------------------------------------------------------------------
+
+    def test_flipped_bytes(self, files: Files) -> None:
+        """Whatever byte is changed, the right rows come back or CorruptDataError names the file; `check` sees all."""
+        import pytest
+
+        frame = _calls(60)
+        segment = self.make_tier(files).write(frame)
+        refused = 0
+        for damaged in _flipped(files.read(segment.path)):
+            files.put(segment.path, damaged)
+            with pytest.raises(CorruptDataError, match=segment.id):
+                self.make_tier(files).check(segment)
+            try:
+                found = self.make_tier(files).read(segment, list(FIELDS))
+            except CorruptDataError as exc:
+                assert segment.path in str(exc)
+                refused += 1
+            else:
+                assert_frame_equal(found, frame)
+        assert refused > 0, "no change of any byte was noticed"
+
+    def test_truncated(self, files: Files) -> None:
+        """A file that was cut off anywhere is refused by its name."""
+        import pytest
+
+        segment = self.make_tier(files).write(_calls(60))
+        good = files.read(segment.path)
+        for size in (0, 1, len(good) // 2, len(good) - 1):
+            files.put(segment.path, good[:size])
+            with pytest.raises(CorruptDataError, match=segment.id):
+                self.make_tier(files).check(segment)
+            with pytest.raises(CorruptDataError, match=segment.id):
+                self.make_tier(files).read(segment, list(FIELDS))
+
+    def test_missing(self, files: Files) -> None:
+        """A file that is gone is NotFoundError, by its name; it is never fewer calls."""
+        import pytest
+
+        segment = self.make_tier(files).write(_calls())
+        files.remove(segment.path)
+        with pytest.raises(NotFoundError, match=segment.id):
+            self.make_tier(files).read(segment, list(FIELDS))
+        with pytest.raises(NotFoundError, match=segment.id):
+            self.make_tier(files).check(segment)
+
+    # -- without a log ----------------------------------------------------------------------------------------------
+
+    def test_check_of_what_is_whole(self, files: Files) -> None:
+        """`check` says nothing of a segment that is as it was written."""
+        segment = self.make_tier(files).write(_calls())
+        self.make_tier(files).check(segment)
+
+    def test_segments_are_found_and_adopted(self, files: Files) -> None:
+        """What lies in the tier's place is found, without anything else, and tells all that its segment told."""
+        files.put("elsewhere/note.txt", b"not a segment")
+        tier = self.make_tier(files)
+        assert list(tier.found()) == []
+        segments = {segment.id: segment for segment in (tier.write(_calls(seed=seed)) for seed in (1, 2))}
+        reader = self.make_tier(files)
+        found = list(reader.found())
+        assert {each.id: reader.adopt(each) for each in found} == segments
+
+    def test_found_can_be_forgotten(self, files: Files) -> None:
+        """Forgetting what was found removes it, and nothing else; forgetting it twice does nothing."""
+        tier = self.make_tier(files)
+        kept, gone = (tier.write(_calls(seed=seed)) for seed in (1, 2))
+        for each in [each for each in tier.found() if each.id == gone.id] * 2:
+            tier.forget(each)
+        assert [each.id for each in tier.found()] == [kept.id]
+
+    def test_damage_is_not_adopted(self, files: Files) -> None:
+        """A file that is not as it was written is refused by its name."""
+        import pytest
+
+        segment = self.make_tier(files).write(_calls(60))
+        found = Found(id=segment.id, path=segment.path, modified=None)
+        for damaged in _flipped(files.read(segment.path)):
+            files.put(segment.path, damaged)
+            with pytest.raises(CorruptDataError, match=segment.id):
+                self.make_tier(files).adopt(found)
+
+
+def _calls(rows: int = 300, seed: int = 1) -> pl.DataFrame:
+    """Return made-up calls of one UTC day, in order, in all the columns of the catalogue."""
+    frame = pl.from_arrow(synthesize_calls(rows, days=1, seed=seed, customers=20))
+    assert isinstance(frame, pl.DataFrame)
+    return conformed(frame)
+
+
+def _flipped(good: bytes) -> Iterator[bytes]:
+    """Yield *good* with one byte changed, here and there from its first byte to its last."""
+    for number in range(_FLIPS + 1):
+        damaged = bytearray(good)
+        damaged[number * (len(good) - 1) // _FLIPS] ^= 0x55
+        yield bytes(damaged)

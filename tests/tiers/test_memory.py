@@ -1,0 +1,32 @@
+"""The shipped tiers in memory."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from cdrkit.storage import Files, HotTier, Tier, WarmTier, open_files
+from cdrkit.testing._tiers import TierTests
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def files() -> Files:
+    """Return a place that nobody uses yet."""
+    return open_files(f"memory://tiers-{next(_numbers)}")
+
+
+class TestHot(TierTests):
+    """Arrow IPC in memory."""
+
+    def make_tier(self, files: Files) -> Tier:
+        return HotTier(files)
+
+
+class TestWarm(TierTests):
+    """Parquet in memory."""
+
+    def make_tier(self, files: Files) -> Tier:
+        return WarmTier(files)

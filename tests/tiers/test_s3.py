@@ -1,0 +1,37 @@
+"""The shipped tiers on S3."""
+
+from __future__ import annotations
+
+import itertools
+
+import fsspec
+import pytest
+
+from cdrkit.storage import Files, HotTier, Tier, WarmTier, open_files
+from cdrkit.testing._tiers import TierTests
+
+pytestmark = pytest.mark.s3
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def files(s3_options: dict[str, object]) -> Files:
+    """Return an empty bucket."""
+    name = f"tiers-{next(_numbers)}"
+    fsspec.filesystem("s3", **s3_options).mkdir(name)
+    return open_files(f"s3://{name}/calls", s3_options)
+
+
+class TestHot(TierTests):
+    """Arrow IPC on S3."""
+
+    def make_tier(self, files: Files) -> Tier:
+        return HotTier(files)
+
+
+class TestWarm(TierTests):
+    """Parquet on S3."""
+
+    def make_tier(self, files: Files) -> Tier:
+        return WarmTier(files)

@@ -34,15 +34,17 @@ def typing(session: nox.Session) -> None:
     """Check types everywhere, and that every public name has one."""
     session.install("--editable", f".[{EXTRAS}]", *group("typing", "test", "docs"))
     session.run("mypy")
-    session.run("basedpyright", "tests/typing")
-    session.run("basedpyright", "--verifytypes", "cdrkit", "--ignoreexternal")
+    pyright = ("basedpyright", "--pythonpath", f"{session.bin}/python")  # it would take .venv
+    session.run(*pyright, "tests/typing")
+    session.run(*pyright, "--verifytypes", "cdrkit", "--ignoreexternal")
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; a broken reference fails. Its examples run with the tests."""
     session.install(f".[{EXTRAS}]", *group("docs"))
-    session.run("sphinx-build", "--nitpicky", "--fail-on-warning", "--keep-going", "docs", "docs/_build/html")
+    options = ("--fresh-env", "--nitpicky", "--fail-on-warning", "--keep-going")
+    session.run("sphinx-build", *options, "docs", "docs/_build/html")
 
 
 @nox.session

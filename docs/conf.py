@@ -34,7 +34,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(pd|pandas)\..*"),
 ]
 # Aliases of types, in whose place the argument is described.
-nitpick_ignore = [("py:class", alias) for alias in ("CallData", "Input", "OnConflict", "Progress")]
+nitpick_ignore = [("py:class", alias) for alias in ("CallData", "Input", "OnConflict", "Progress", "Rows")]
 nitpick_ignore += [("py:obj", "field")]  # as the class behind it calls it
 
 

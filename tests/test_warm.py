@@ -6,7 +6,6 @@ import io
 import itertools
 import json
 import zlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from polars.testing import assert_frame_equal
 from cdrkit import FIELDS, CallRecord
 from cdrkit._tables import FRAME_TYPES, conformed, frames_of
 from cdrkit.errors import CorruptDataError
-from cdrkit.storage import Entry, Files, Segment, WarmTier, open_files
+from cdrkit.storage import Files, Segment, WarmTier, open_files
 from cdrkit.storage._warm import _merged, _Parts, _Recent
 from cdrkit.testing import synthesize_calls
 
@@ -128,7 +127,7 @@ class TestFile:
         chunks = {each.path_in_schema: each for each in map(group.column, range(group.num_columns))}
         assert set[str]().union(*(each.encodings for each in chunks.values())) <= PORTABLE
         assert {each.compression for each in chunks.values()} == {"ZSTD"}
-        assert all(each.statistics.has_min_max for each in chunks.values())
+        assert all(each.statistics and each.statistics.has_min_max for each in chunks.values())
         assert {chunks[name].physical_type for name in ("start", "charge", "rate")} == {"INT64"}
         assert "DELTA_BINARY_PACKED" in chunks["start"].encodings
         assert "DELTA_BYTE_ARRAY" in chunks["call_id"].encodings
@@ -171,12 +170,9 @@ class TestOtherTools:
         return calls(2000).with_columns(pl.when(~late).then("codec").alias("codec"))
 
     def test_polars(self, folder: Path) -> None:
-        """Polars reads the folder, and skips what the period leaves out."""
-        found = (
-            pl.scan_parquet(folder / "**/*.parquet", missing_columns="insert")
-            .sort("start", "call_id")
-            .collect()
-        )
+        """Polars reads each file: the calls and their types are those of the library, words are plain text."""
+        parts = [pl.read_parquet(path) for path in folder.rglob("*.parquet")]
+        found = pl.concat(parts, how="diagonal").sort("start", "call_id")
         expected = self.expected().with_columns(pl.col(pl.Categorical).cast(pl.String))
         assert_frame_equal(found.select(ALL), expected)
 
@@ -203,7 +199,7 @@ class TestOtherTools:
         ours = f"SELECT {names} FROM read_parquet('{folder}/month=*/*.parquet', union_by_name=true)"
         plain = f"SELECT {names} FROM read_parquet('{folder}/expected.parquet')"
         for one, other in ((ours, plain), (plain, ours)):
-            assert duckdb.sql(f"SELECT count(*) FROM ({one} EXCEPT ALL {other})").fetchone() == (0,)
+            assert duckdb.sql(f"SELECT count(*) FROM ({one} EXCEPT ALL {other})").fetchall() == [(0,)]
 
 
 class TestRoundTrip:
@@ -313,7 +309,7 @@ class TestDamage:
                 assert segment.path in str(exc)
             else:
                 harmless.append(at)
-                assert_frame_equal(found, frame, obj=f"after byte {at}")
+                assert found.equals(frame), f"byte {at}"
         footer = segment.size_bytes - segment.facts["footer_bytes"]
         spans = pq.read_metadata(io.BytesIO(good)).row_group(0)
         last = spans.column(spans.num_columns - 1)
@@ -360,6 +356,22 @@ class TestDamage:
         with pytest.raises(CorruptDataError, match=segment.id):
             WarmTier(files).read(attrs.evolve(segment, rows=29), ["start"])
 
+    def test_checksums_of_what_cannot_be_read(self, files: Files) -> None:
+        """Bytes that have the right checksum and still are no Parquet are refused by name, like any damage."""
+        segment = WarmTier(files).write(calls(30))
+        good = files.read(segment.path)
+        footer = segment.facts["footer_bytes"]
+        zeros = {"footer_bytes": footer, "footer_crc": zlib.crc32(bytes(footer - 8) + good[-8:])}
+        files.put(segment.path, good[:-footer] + bytes(footer - 8) + good[-8:])
+        with pytest.raises(CorruptDataError, match=segment.id):
+            WarmTier(files).read(attrs.evolve(segment, facts=zeros), ["start"])
+        chunk = pq.read_metadata(io.BytesIO(good)).row_group(0).column(0)
+        size, start = chunk.total_compressed_size, chunk.data_page_offset
+        files.put(segment.path, good[:start] + bytes(size) + good[start + size :])
+        columns = dict(segment.columns) | {chunk.path_in_schema: zlib.crc32(bytes(size))}
+        with pytest.raises(CorruptDataError, match=segment.id):
+            WarmTier(files).read(attrs.evolve(segment, columns=columns), [chunk.path_in_schema])
+
     def test_whole_file_of_no_segment(self, files: Files) -> None:
         """A Parquet file that is whole, but was not written by a tier, is not adopted."""
         tier = WarmTier(files)
@@ -372,7 +384,7 @@ class TestDamage:
             tier.adopt(found)
 
 
-spans = st.lists(st.integers(0, 3_000_000), min_size=1, max_size=40).map(
+contiguous = st.lists(st.integers(1, 3_000_000), min_size=1, max_size=40).map(
     lambda sizes: list(itertools.pairwise(itertools.accumulate(sizes, initial=4)))
 )
 
@@ -380,7 +392,7 @@ spans = st.lists(st.integers(0, 3_000_000), min_size=1, max_size=40).map(
 class TestParts:
     """The pieces that reading is made of."""
 
-    @given(spans=spans.flatmap(lambda found: st.lists(st.sampled_from(found or [(4, 5)]), unique=True)))
+    @given(spans=contiguous.flatmap(lambda found: st.lists(st.sampled_from(found), unique=True)))
     def test_merged_ranges(self, spans: list[tuple[int, int]]) -> None:
         """Every span is within one range; ranges do not overlap; none is larger than the largest or a span alone."""
         ranges = _merged(spans)

@@ -86,4 +86,6 @@ def run(
     if query.position is not None:
         position = query.position
         found = [record for record in found if compare(order, key(record), position.values) > 0]
+        if position.left is not None:
+            found = found[: position.left]
     return found if query.maximum is None else found[: query.maximum]

@@ -16,10 +16,13 @@ from ._csv import write_frames
 from ._records import FIELDS
 from .errors import ConfigError, CorruptDataError, NotFoundError, QueryError
 from .storage import Files, Log, Segment, Tier, open_files
+from .storage._files import is_url
+from .storage._segmentfiles import identity_of
 
 __all__ = ["Archive", "ArchiveMonth"]
 
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+_PARQUET: Final = ".parquet"
 _BLOCK: Final = 1 << 20
 
 ArchiveFormat: TypeAlias = Literal["parquet", "csv.gz", "csv.zst"]
@@ -43,7 +46,7 @@ class ArchiveMonth:
 
 
 class Archive:
-    """The warm months of a store, for bulk download; `Store.archive` gives it."""
+    """The warm months of a store, for bulk download; ``Store.archive`` gives it."""
 
     def __init__(self, log: Log, warm: Tier, warm_files: Files) -> None:
         self._log = log
@@ -95,7 +98,7 @@ class Archive:
         Raises:
             NotFoundError: When that month is not in the warm tier.
             QueryError: When *month* is not one.
-            ConfigError: When the format is unknown.
+            ConfigError: When the format is unknown, or *dest* is a URL.
             CorruptDataError: When what was read is not what was stored.
         """
         if not isinstance(month, str) or not _MONTH.fullmatch(month):
@@ -107,6 +110,8 @@ class Archive:
             known = ", ".join(item.month for item in self.months()) or "none"
             raise NotFoundError(f"The month {month} is not in the warm tier; there are: {known}.")
         target = os.fspath(dest)
+        if is_url(target):
+            raise ConfigError(f"A download goes to a local path, not to {target!r}.")
         folder = target if format == "parquet" else f"{target}.parts"
         pieces = _Pieces(folder)
         total = sum(segment.rows for segment in segments)
@@ -151,9 +156,11 @@ class _Pieces:
         self._sums_path = "SHA256SUMS"
         self._sums: dict[str, str] = {}
         if self._files.size(self._sums_path) is not None:
-            for line in self._files.read(self._sums_path).decode().splitlines():
+            # What is damaged is a sum of nothing: its pieces are made anew.
+            for line in self._files.read(self._sums_path).decode(errors="replace").splitlines():
                 digest, _, name = line.partition("  ")
-                self._sums[name] = digest
+                if name:
+                    self._sums[name] = digest
 
     def _is_whole(self, name: str) -> bool:
         return (
@@ -206,9 +213,10 @@ class _Pieces:
 
     def keep_only(self, names: list[str]) -> None:
         """Remove pieces of an earlier download of the month, from before it was written anew."""
-        for stale in set(self._sums) - set(names):
+        # Sums of other files may stand there, too: a folder need not be the month's alone.
+        for stale in {name for name in self._sums if identity_of(name, _PARQUET)} - set(names):
             self._files.remove(stale)
-        self._sums = {name: self._sums[name] for name in names}
+            del self._sums[stale]
         self._write_sums(self._sums)
 
     def _write_sums(self, sums: Mapping[str, str]) -> None:

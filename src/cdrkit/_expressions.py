@@ -33,6 +33,7 @@ __all__ = [
     "Not",
     "NumberSearch",
     "TextMatch",
+    "check_size",
     "condition_from_dict",
     "field",
     "fields_of",
@@ -265,7 +266,7 @@ class FieldRef:
     """
 
     __slots__ = ("_info",)
-    __hash__ = None  # type: ignore[assignment]  # == builds a condition, so it cannot be a key
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # == builds a condition, so it cannot be a key
 
     def __init__(self, info: FieldInfo) -> None:
         self._info = info
@@ -325,7 +326,7 @@ class FieldRef:
     def _match(self, how: str, text: str) -> Expr:
         if not self._info.is_text:
             raise QueryError(f"{self._info.name} is not text; .{how}() works on text fields only.")
-        if not isinstance(text, str):
+        if not isinstance(text, str) or any("\ud800" <= sign <= "\udfff" for sign in text):
             raise QueryError(f"{self!r}.{how} takes text, not {text!r}.")
         return TextMatch(self._info.name, how, text)
 
@@ -346,7 +347,7 @@ def _value(info: FieldInfo, value: object) -> Any:
         return parse_instant(value, parameter=info.name)
     if info.type in INTEGER and isinstance(value, int) and not isinstance(value, bool):
         if abs(value) >= 2**62:
-            raise QueryError(f"{info.name} cannot be compared with {value!r}: it is too large.")
+            raise QueryError(f"{info.name} cannot be compared with a number as large as that.")
         return value
     try:
         stored = stored_value(info, value)
@@ -444,7 +445,24 @@ def number_search(texts: object, role: str, match: str | None) -> NumberSearch:
         if not isinstance(text, str):
             raise QueryError(f"A number to search for is text, not {text!r}.", parameter="number")
         search_pattern(text, None, match)  # refuses what cannot be searched, whatever the region
-    return NumberSearch(tuple(dict.fromkeys(items)), role, match)
+    return NumberSearch(tuple(sorted(set(items))), role, match)
+
+
+def check_size(expr: Expr, depth: int = 0) -> int:
+    """Return how many conditions *expr* is made of.
+
+    Raises:
+        QueryError: When it is too deep or too wide to be sent and run.
+    """
+    parts = expr.parts if isinstance(expr, (All, AnyOf)) else (expr.inner,) if isinstance(expr, Not) else ()
+    if depth > _DEEPEST:
+        raise QueryError(f"The condition is nested more than {_DEEPEST} deep; flatten it.", parameter="where")
+    found = 1 + sum(check_size(part, depth + 1) for part in parts)
+    if found > _WIDEST:
+        raise QueryError(
+            f"The condition has more than {_WIDEST} parts; use .is_in([...]).", parameter="where"
+        )
+    return found
 
 
 def fields_of(expr: Expr) -> set[str]:

@@ -13,8 +13,10 @@ import attrs
 import polars as pl
 
 from ._csv import guarded
-from .errors import ConfigError, SchemaError
-from .sources import Reject, Source
+from ._rendering import visible
+from ._tables import conformed
+from .errors import CdrError, ConfigError, SchemaError, StorageError
+from .sources import Reject, Source, SourceBatch
 from .storage import Append, AppendReport, open_files, split_url
 
 __all__ = ["IngestReport", "Input", "Progress", "ingest_stream", "opened"]
@@ -71,7 +73,7 @@ class IngestReport(AppendReport):
             f"  conflict: {c.call_id} at {c.start:%Y-%m-%dT%H:%M:%SZ}: {', '.join(c.fields)}"
             for c in self.conflicting[:5]
         ]
-        return "\n".join(lines)
+        return "\n".join(map(visible, lines))
 
     def write_rejects(self, dest: str | os.PathLike[str], *, raw: bool = False) -> int:
         """Write the rejected rows to a path or URL and return how many there are.
@@ -124,6 +126,17 @@ def opened(source: Input) -> Iterator[tuple[IO[bytes], str, int | None]]:
         yield source, str(getattr(source, "name", "file")), None
 
 
+def _translated(batches: Iterator[SourceBatch], name: str) -> Iterator[SourceBatch]:
+    try:
+        yield from batches
+    except OSError as exc:
+        if isinstance(exc, CdrError):
+            raise
+        raise StorageError(
+            f"Cannot read {name} on: {exc.strerror or exc}. Nothing was stored.", url=name
+        ) from exc
+
+
 def ingest_stream(
     stream: IO[bytes],
     source: Source,
@@ -144,16 +157,17 @@ def ingest_stream(
         raise ConfigError(f"on_reject cannot be {on_reject!r}; give 'report' or 'raise'.")
     rejects: list[Reject] = []
     counts = {"read": 0, "repeated_hour": 0, "missing_hour": 0}
-    for batch in source(stream):
+    for batch in _translated(source(stream), name):
         if batch.rejects and on_reject == "raise":
             first = batch.rejects[0]
             raise SchemaError(f"{name}, row {first.row}: {first.reason} Nothing was stored.", row=first.row)
-        append.add(batch.frame)
+        append.add(conformed(batch.frame))  # whoever wrote the source
         rejects += batch.rejects
         for key in counts:
             counts[key] += getattr(batch, key)
         if progress is not None:
             progress(batch.bytes_read, size)
+    name = name.encode("utf-8", "backslashreplace").decode()  # the name of a file need not be UTF-8
     facts: dict[str, Any] = {
         "source": name,
         "format": format,

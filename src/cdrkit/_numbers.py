@@ -24,6 +24,7 @@ __all__ = ["DialPlan", "check_region", "dial_plan", "dialled", "folded", "form",
 
 _LONGEST: Final = 250
 _SHORTEST: Final = 7  # fewer digits are an extension or a service, unless a numbering plan knows them
+_FEW: Final = 64
 _UNMARKED: Final = 11  # as many digits as an international number without its plus has
 
 _SEPARATORS: Final = " \u00a0().\\-/\u2010-\u2015\u2212\ufe58\ufe63\uff0d"
@@ -317,6 +318,11 @@ def forms(column: pl.Series, region: str | None) -> pl.Series:
     """
     texts = column.cast(pl.String)
     distinct = texts.drop_nulls().unique()
+    if len(distinct) <= _FEW:  # the regular expressions cost more than they settle
+        each = {text: form(text, region) for text in distinct.to_list()}
+        return pl.Series(
+            column.name, [None if text is None else each[text] for text in texts.to_list()], dtype=pl.String
+        )
     if 2 * len(distinct) > len(texts):
         return _column_forms(texts, region).alias(column.name)
     known = pl.DataFrame({"text": distinct, "form": _column_forms(distinct, region)})

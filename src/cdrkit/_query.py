@@ -17,6 +17,7 @@ from ._expressions import (
     Expr,
     Membership,
     NumberSearch,
+    check_size,
     condition_from_dict,
     field,
     number_search,
@@ -27,6 +28,9 @@ from ._times import TimeRange, check_preset, check_zone, format_instant, parse_i
 from .errors import CdrError, QueryError
 
 __all__ = ["Preset", "Query"]
+
+
+Match = Literal["exact", "prefix", "suffix", "contains"]
 
 
 @attrs.frozen
@@ -80,6 +84,7 @@ class Query:
                     f"where() takes conditions such as field('sip_code') == 200, not {condition!r}.",
                     parameter="where",
                 )
+            check_size(condition)
             found.update(dict.fromkeys(condition.parts if isinstance(condition, All) else (condition,)))
         # "and" has no order: queries that ask the same are equal, whatever order they were built in.
         return attrs.evolve(self, conditions=tuple(sorted(found, key=repr)))
@@ -131,7 +136,7 @@ class Query:
         self,
         text: str | Iterable[str],
         role: Literal["source", "destination", "either"] = "either",
-        match: Literal["exact", "prefix", "suffix", "contains"] | None = None,
+        match: Match | None = None,
     ) -> Query:
         """Keep calls from or to a number, however it was written.
 
@@ -150,13 +155,13 @@ class Query:
             )
         return self.where(number_search(text, role, match))
 
-    def cli(self, *numbers: str) -> Query:
+    def cli(self, *numbers: str, match: Match | None = None) -> Query:
         """Keep calls from any of these numbers, however written: the CLI is the source number."""
-        return self.where(number_search(numbers, "source", None))
+        return self.where(number_search(numbers, "source", match))
 
-    def did(self, *numbers: str) -> Query:
+    def did(self, *numbers: str, match: Match | None = None) -> Query:
         """Keep calls that came in on any of these DIDs, however written."""
-        return self.where(number_search(numbers, "did", None))
+        return self.where(number_search(numbers, "did", match))
 
     def customer(self, *ids: str) -> Query:
         """Keep calls of any of these customers."""
@@ -207,7 +212,7 @@ class Query:
             UnknownFieldError: When one is not a field.
             QueryError: When one is given twice, or none is given.
         """
-        if not names or len(set(names)) != len(names):
+        if not names or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
             raise QueryError(
                 f"Choose each column once, and at least one; {list(names)} was given.", parameter="columns"
             )
@@ -239,6 +244,8 @@ class Query:
                 raise QueryError(f"A field to order by is a name, not {name!r}.", parameter="order")
             found.setdefault(known_field(name.removeprefix("-")).name, name.startswith("-") != descending)
         order = tuple(found.items())
+        if order[:1] == (("start", order[0][1]),) and order[1:2] in ((), (("call_id", order[0][1]),)):
+            order = order[:1]  # what is said behind the last tie says nothing
         return attrs.evolve(self, order=() if order == (("start", False),) else order)
 
     def limit(self, n: int) -> Query:
@@ -247,8 +254,9 @@ class Query:
         Raises:
             QueryError: When *n* is not a whole number of 0 or more.
         """
-        if not isinstance(n, int) or isinstance(n, bool) or not 0 <= n < 2**62:
-            raise QueryError(f"A limit is a whole number of 0 or more, not {n!r}.", parameter="limit")
+        if not isinstance(n, int) or isinstance(n, bool) or not 0 <= n < 10**18:
+            shown = "one so large" if isinstance(n, int) and abs(n) >= 10**18 else repr(n)
+            raise QueryError(f"A limit is a whole number of 0 or more, not {shown}.", parameter="limit")
         return attrs.evolve(self, maximum=n)
 
     def after(self, cursor: str) -> Query:
@@ -486,13 +494,14 @@ def _read_number(query: Query, values: list[str], given: Given) -> Query:
 
 
 def _read_where(query: Query, values: list[str], given: Given) -> Query:
+    found: list[Expr] = []
     for value in values:
         try:
             condition = json.loads(value)
         except (ValueError, RecursionError) as exc:
             raise QueryError(f"it is not JSON: {exc}.", parameter="where") from exc
-        query = query.where(condition_from_dict(condition))
-    return query
+        found.append(condition_from_dict(condition))
+    return query.where(*found)
 
 
 def _list_reader(field_name: str) -> _Reader:

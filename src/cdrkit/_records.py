@@ -181,6 +181,15 @@ def _choice(kind: type[_E]) -> Callable[[object], _E]:
     return convert
 
 
+def _short(value: object) -> str:
+    """Return how a message shows a value: a part of it, when it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python refuses to write out very long numbers
+        return f"a {type(value).__name__} that is too long to show"
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
 def _checked(convert: Callable[[object], Any]) -> Any:
     """Return an attrs converter that turns any failure into a SchemaError naming field and value."""
 
@@ -192,8 +201,10 @@ def _checked(convert: Callable[[object], Any]) -> Any:
             if value is None:
                 raise ValueError("every record has one")
             return convert(value)
-        except (TypeError, ValueError) as exc:
-            raise SchemaError(f"{attribute.name} cannot be {value!r}: {exc}.", field=attribute.name) from exc
+        except (TypeError, ValueError, ArithmeticError, RecursionError) as exc:
+            raise SchemaError(
+                f"{attribute.name} cannot be {_short(value)}: {exc}.", field=attribute.name
+            ) from exc
 
     return attrs.Converter(apply, takes_self=True, takes_field=True)
 

@@ -5,6 +5,7 @@ Nothing here changes what is stored, totalled or exported: that is UTC.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from ._records import FIELDS, known_field
 from ._times import check_zone
 from .errors import ConfigError, suggestion
 
-__all__ = ["DEFAULT_COLUMNS", "DisplaySettings", "display_text", "local_day", "localize"]
+__all__ = ["DEFAULT_COLUMNS", "DisplaySettings", "display_text", "local_day", "localize", "visible"]
 
 #: The columns a portal shows until its viewer chooses others.
 DEFAULT_COLUMNS: Final = (
@@ -35,7 +36,13 @@ DEFAULT_COLUMNS: Final = (
 _MAX_PAGE_SIZE: Final = 10_000
 # Callers choose their names: a control character could drive a terminal, a bidi mark could reorder digits,
 # and a line separator or a byte order mark has no business in a cell.
+_STEERING: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _UNSAFE: Final = r"[\p{Cc}\p{Bidi_Control}\x{2028}\x{2029}\x{FEFF}]"
+
+
+def visible(text: str) -> str:
+    """Return *text* with what would steer a terminal, or reverse what is read, shown as U+FFFD."""
+    return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def localize(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:

@@ -5,23 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any, Final, overload
 
 import attrs
 import polars as pl
 import pyarrow as pa
 
-__all__ = ["TOTALLED", "DailyTotal", "DailyTotals", "daily_totals"]
+__all__ = ["OUTCOME", "TOTALLED", "DailyTotal", "DailyTotals", "daily_totals"]
 
 #: The columns that totals are made from.
 TOTALLED: Final = ("start", "duration", "billed_duration", "charge", "currency")
+#: The fields that say how a call ended: a query on one of them leaves attempts out.
+OUTCOME: Final = frozenset(
+    {
+        "answer",
+        "billed_duration",
+        "disposition",
+        "duration",
+        "hangup_party",
+        "q850_cause",
+        "release_reason",
+        "sip_code",
+    }
+)
 #: ISO 4217's code for "no currency is involved"; charges that name none are totalled under it.
 NO_CURRENCY: Final = "XXX"
 
 
-def _frozen(charges: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
-    return MappingProxyType(dict(charges))
+def _copied(charges: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+    return dict(charges)
 
 
 @attrs.frozen(kw_only=True)
@@ -36,7 +48,7 @@ class DailyTotal:
         billed_duration: Their billed time, in seconds.
         charges: What customers are billed, by currency (ISO 4217; ``XXX``: the record names none). Amounts of
             different currencies are never added up.
-        only_connected: Whether the query left out attempts that were not connected.
+        by_outcome: Whether the query chose calls by how they ended, so that attempts are missing.
     """
 
     day: date
@@ -44,16 +56,17 @@ class DailyTotal:
     connected: int
     duration: int
     billed_duration: int
-    charges: Mapping[str, Decimal] = attrs.field(converter=_frozen, hash=False)
-    only_connected: bool = False
+    charges: Mapping[str, Decimal] = attrs.field(converter=_copied, hash=False)
+    by_outcome: bool = False
 
     @property
     def asr(self) -> float | None:
         """Answer-seizure ratio in percent: connected / attempts x 100 (ITU-T E.425, with attempts as seizures).
 
-        None without attempts, and when only connected calls were asked for: it would say 100 whatever happened.
+        None without attempts, and when the query chose calls by how they ended, such as connected ones: it would say
+        100 whatever happened.
         """
-        if self.only_connected or not self.attempts:
+        if self.by_outcome or not self.attempts:
             return None
         return 100 * self.connected / self.attempts
 
@@ -137,7 +150,7 @@ class DailyTotals(Sequence[DailyTotal]):
         return self.to_polars().to_arrow()
 
 
-def daily_totals(frames: Iterable[pl.DataFrame], *, only_connected: bool) -> DailyTotals:
+def daily_totals(frames: Iterable[pl.DataFrame], *, by_outcome: bool) -> DailyTotals:
     """Return the totals of *frames*, which hold the columns `TOTALLED`."""
     connected = pl.col("duration").fill_null(0) > 0
     day = pl.col("start").dt.date().alias("day")
@@ -166,6 +179,6 @@ def daily_totals(frames: Iterable[pl.DataFrame], *, only_connected: bool) -> Dai
     ):
         amounts.setdefault(on, {})[currency] = amount
     return DailyTotals(
-        DailyTotal(**row, charges=amounts.get(row["day"], {}), only_connected=only_connected)
+        DailyTotal(**row, charges=amounts.get(row["day"], {}), by_outcome=by_outcome)
         for row in days.iter_rows(named=True)
     )

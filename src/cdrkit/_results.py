@@ -129,7 +129,7 @@ class Result:
         """Return the first *size* calls; `Page.next_cursor` leads to the next ones.
 
         The cursor marks a place in the order, not a row number: it stays right while calls arrive and while they move
-        between tiers. The query's own limit counts from the cursor on.
+        between tiers. A limit of the query holds for all pages together: the cursor knows what is left of it.
 
         Raises:
             QueryError: When *size* is not between 1 and 100,000.
@@ -144,7 +144,8 @@ class Result:
         if len(records) > size:
             records = records[:size]
             order = self._plan.order
-            cursor = Cursor(order, tuple(getattr(records[-1], name) for name, _ in order)).encode()
+            left = None if limit is None else limit - size
+            cursor = Cursor(order, tuple(getattr(records[-1], name) for name, _ in order), left).encode()
         return Page(records=tuple(records), next_cursor=cursor, columns=self.columns, timezone=self._timezone)
 
     # -- tables -------------------------------------------------------------------------------------------------

@@ -9,12 +9,13 @@ from datetime import UTC, date, datetime
 from typing import Final, Literal
 
 from ._archive import Archive
+from ._expressions import fields_of
 from ._ingest import IngestReport, Input, Progress, ingest_stream, opened
 from ._numbers import check_region
 from ._query import Query
 from ._recordings import Locator, Recording, RecordingPlace, recording_locator
 from ._records import CallRecord
-from ._reports import TOTALLED, DailyTotals, daily_totals
+from ._reports import OUTCOME, TOTALLED, DailyTotals, daily_totals
 from ._results import Result
 from ._tables import CallData, frames_of
 from .errors import ConfigError, QueryError
@@ -303,9 +304,8 @@ class Store:
     def daily_totals(self, query: Query = _EVERYTHING, *, now: datetime | None = None) -> DailyTotals:
         """Return the totals of the calls that *query* asks for, per UTC day, earliest first."""
         plan = self._plan(query, now)
-        return daily_totals(
-            plan.frames(TOTALLED), only_connected=Query().connected().conditions[0] in query.conditions
-        )
+        by_outcome = any(fields_of(condition) & OUTCOME for condition in query.conditions)
+        return daily_totals(plan.frames(TOTALLED), by_outcome=by_outcome)
 
     def _plan(self, query: Query, now: datetime | None) -> Plan:
         if not isinstance(query, Query):

@@ -8,6 +8,7 @@ way out.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
@@ -40,6 +41,9 @@ __all__ = [
 ]
 
 _RECORDS_AT_ONCE: Final = 50_000
+#: The instants that Python's datetime holds, in microseconds since 1970.
+_EARLIEST: Final = -62_135_596_800_000_000
+_LATEST: Final = 253_402_300_799_999_999
 
 
 @runtime_checkable
@@ -124,7 +128,10 @@ def _not_calls(data: object) -> SchemaError:
 
 def _as_polars(data: Any) -> pl.DataFrame:
     if isinstance(data, pl.LazyFrame):
-        return data.collect()
+        try:
+            return data.collect()
+        except pl.exceptions.PolarsError as exc:
+            raise SchemaError(f"The LazyFrame cannot be collected: {exc}.") from exc
     if isinstance(data, pl.DataFrame):
         return data
     try:
@@ -136,9 +143,10 @@ def _as_polars(data: Any) -> pl.DataFrame:
             table = data
         else:
             table = pa.table(data)
+        table.validate(full=True)  # Polars takes text for UTF-8 and offsets for right
         columns = [_utc(column) for column in table.columns]
         frame = pl.from_arrow(pa.table(columns, names=table.column_names))
-    except (pa.ArrowException, pl.exceptions.PolarsError, TypeError) as exc:
+    except (pa.ArrowException, pl.exceptions.PolarsError, TypeError, ValueError, AttributeError) as exc:
         raise SchemaError(f"The {type(data).__name__} cannot be read as a table: {exc}.") from exc
     assert isinstance(frame, pl.DataFrame)
     return frame
@@ -167,7 +175,10 @@ def conformed(frame: pl.DataFrame) -> pl.DataFrame:
     for info in FIELDS.values():
         if info.required and info.name not in frame.columns:
             raise SchemaError(f"The column {info.name!r} is missing: every record has one.", field=info.name)
-    return pl.DataFrame([_column(frame[name], FIELDS[name]) for name in FIELDS if name in frame.columns])
+    try:
+        return pl.DataFrame([_column(frame[name], FIELDS[name]) for name in FIELDS if name in frame.columns])
+    except pl.exceptions.PolarsError as exc:
+        raise SchemaError(f"A column cannot be stored as its field: {exc}.") from exc
 
 
 def _column(column: pl.Series, info: FieldInfo) -> pl.Series:
@@ -209,11 +220,24 @@ def _texts(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series
         texts = column.cast(pl.String)
         _refuse(info, column, ~texts.is_in(list(info.choices)), f"one of {', '.join(info.choices)} is needed")
     if info.name == "extra":
-        texts = column.str.strip_chars()
-        _refuse(
-            info, column, ~(texts.str.starts_with("{") & texts.str.ends_with("}")), "a JSON object is needed"
-        )
+        _refuse_no_objects(info, column.cast(pl.String))
     return column.cast(target)
+
+
+def _refuse_no_objects(info: FieldInfo, column: pl.Series) -> None:
+    """Refuse text that is no JSON object: by Polars for all at once, and only where it objects, one by one."""
+    try:
+        column.str.json_decode(pl.Struct({"": pl.String}))
+    except pl.exceptions.PolarsError:
+        bad = [not _is_object(text) for text in column.to_list()]
+        _refuse(info, column, pl.Series(bad, dtype=pl.Boolean), "a JSON object is needed")
+
+
+def _is_object(text: str | None) -> bool:
+    try:
+        return text is None or isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _instants(column: pl.Series, info: FieldInfo) -> pl.Series:
@@ -228,7 +252,13 @@ def _instants(column: pl.Series, info: FieldInfo) -> pl.Series:
         )
     if kind.time_unit == "ns":
         _refuse(info, column, column.dt.nanosecond() % 1000 != 0, "instants are stored to the microsecond")
-    return column.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    found = column.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    if found.len() - found.null_count():
+        physical = found.to_physical()
+        _refuse(
+            info, physical, (physical < _EARLIEST) | (physical > _LATEST), "it is not in the years 1 to 9999"
+        )
+    return found
 
 
 def _integers(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series:

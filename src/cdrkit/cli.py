@@ -14,6 +14,7 @@ try:
     import click
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -24,12 +25,13 @@ try:
     )
     from rich.table import Table
     from rich.text import Text
-except ImportError as exc:
-    raise SystemExit("The command line needs two more packages: pip install 'cdrkit[cli]'.") from exc
+except ImportError as _missing:
+    raise SystemExit("The command line needs two more packages: pip install 'cdrkit[cli]'.") from _missing
 
 from ._expressions import field
 from ._ingest import Progress as ProgressCallback
 from ._query import Query
+from ._rendering import visible
 from ._reports import DailyTotals
 from ._store import Store, open_store
 from .errors import CdrError, NotFoundError
@@ -206,7 +208,7 @@ def _progress(what: str, *, rows: bool = False) -> Iterator[ProgressCallback]:
     amount = MofNCompleteColumn() if rows else DownloadColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
     with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
-        task = bar.add_task(Text(what).plain, total=None)
+        task = bar.add_task(escape(what), total=None)
 
         def advance(done: int, total: int | None) -> None:
             bar.update(task, completed=done, total=total)
@@ -522,7 +524,7 @@ def demo(folder: str | None, calls: int, timezone: str, seed: int) -> None:
 
 def _tell(text: str) -> None:
     """Print a line as it is: paths stay whole, and nothing in it is markup."""
-    _out.print(Text(text), soft_wrap=True)
+    _out.print(Text("\n".join(map(visible, text.split("\n")))), soft_wrap=True)
 
 
 def _say(title: str) -> None:

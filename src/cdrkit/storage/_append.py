@@ -16,8 +16,8 @@ import polars as pl
 
 from .._records import FIELDS
 from .._tables import FRAME_TYPES
-from ..errors import CdrError, ConflictError
-from ._log import Log, Segment, Snapshot
+from ..errors import CdrError, ConfigError, ConflictError
+from ._log import Commit, Log, Segment, Snapshot
 from ._tiers import Tier
 
 __all__ = ["Append", "AppendReport", "Conflict"]
@@ -81,7 +81,8 @@ class Append:
         self._replace = replace
         self._settings = settings
         self._base = log.snapshot()
-        self._committing = False
+        self._attempt: Commit | None = None
+        self._echoes: list[tuple[str, pl.DataFrame]] = []
         self._waiting: list[pl.DataFrame] = []
         self._fresh: dict[str, Segment] = {}  # rows of this append
         self._rewritten: dict[str, Segment] = {}  # what is left of older segments after replacements
@@ -96,7 +97,8 @@ class Append:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if not self._committing:  # otherwise the commit may have taken effect although its answer was lost
+        # A commit that was cut off may have taken effect: then these segments are the store's.
+        if self._attempt is None or self._log.is_refused(self._attempt):
             self._discard([*self._fresh.values(), *self._rewritten.values()])
 
     def add(self, frame: pl.DataFrame) -> None:
@@ -121,24 +123,39 @@ class Append:
                 return self._report()
             if self._base.version < 0:
                 self._rebase(self._log.create(self._settings))  # which others may have filled by now
-            self._committing = not self._log.answers_are_final
-            after = self._log.commit(
+                self._check_settings()
+                continue
+            self._attempt = self._log.draft(
                 self._base,
                 "replace" if self._removed else "append",
                 added=[*self._fresh.values(), *self._rewritten.values()],
                 removed=self._removed,
                 facts=facts,
             )
+            after = self._log.write(self._base, self._attempt)
             if after is not None:
                 report = self._report()
                 self._fresh, self._rewritten = {}, {}  # the store's now: leaving the block keeps them
+                self._log.checkpoint_if_due(after)
                 return report
-            self._committing = False
+            self._attempt = None
             time.sleep(random.uniform(0, 0.002 * min(attempt + 1, 50)))
             self._rebase(self._log.snapshot())
         raise ConflictError(
             f"Other writers committed first {_TRIES} times in a row; try again when it is quieter."
         )
+
+    def _check_settings(self) -> None:
+        """Refuse a store that someone else made meanwhile, with other settings.
+
+        Raises:
+            ConfigError: When its region is another one.
+        """
+        made, wanted = self._base.settings.get("region"), self._settings["region"]
+        if wanted is not None and made != wanted:
+            raise ConfigError(
+                f"The store was made with region={made!r} meanwhile; open it without region={wanted!r}."
+            )
 
     def _report(self) -> AppendReport:
         return AppendReport(
@@ -181,9 +198,18 @@ class Append:
 
     @staticmethod
     def _overlapping(frame: pl.DataFrame, segments: Iterable[Segment]) -> Iterator[Segment]:
-        if frame.height:
-            first, last = frame["start"][0], frame["start"][-1]
-            yield from (s for s in segments if s.first <= last and s.last >= first)
+        if not frame.height:
+            return
+        starts = frame["start"]
+        first, last = starts[0], starts[-1]
+        for segment in segments:
+            # Within the whole span is not enough: one long-gone call in a batch must not open every segment since.
+            if (
+                segment.first <= last
+                and segment.last >= first
+                and starts.search_sorted(segment.first, "left") < starts.search_sorted(segment.last, "right")
+            ):
+                yield segment
 
     # -- telling duplicates and conflicts apart -----------------------------------------------------------------
 
@@ -215,9 +241,13 @@ class Append:
             return frame
         old = tier.read(segment, [*FIELDS], hits["_row"])
         differs = self._judge(frame[hits["_new"]], old)
-        drop = hits["_new"] if not self._replace else hits["_new"].filter(~differs)
-        if self._replace and differs.any():
-            self._take_out(segment, hits["_row"].filter(differs))
+        drop = hits["_new"]
+        if self._replace:
+            drop = drop.filter(~differs)
+            if drop.len():
+                self._echoes.append((segment.id, frame[drop]))
+            if differs.any():
+                self._take_out(segment, hits["_row"].filter(differs))
         return frame.with_row_index("_new").filter(~pl.col("_new").is_in(drop.implode())).drop("_new")
 
     def _judge(self, new: pl.DataFrame, old: pl.DataFrame) -> pl.Series:
@@ -245,10 +275,11 @@ class Append:
         if left.height:
             rewritten = self._tiers[segment.tier].write(left)
             target[rewritten.id] = rewritten
-        self._replaced += rows.len()
         if segment.id in self._base.segments:
+            self._replaced += rows.len()
             self._removed[segment.id] = segment
         else:
+            self._superseded += rows.len()
             target.pop(segment.id)
             self._discard([segment])
 
@@ -258,11 +289,23 @@ class Append:
         """Go on from *newer*: rows that someone else stored meanwhile are judged again."""
         news = [s for s in newer.segments.values() if s.id not in self._base.segments]
         gone = any(old not in newer.segments for old in self._removed)
-        if not gone and not any(self._shares_identity(segment, news) for segment in self._fresh.values()):
+        # When replacing, rows that equalled a stored one must win against whoever replaced that one meanwhile.
+        again = [
+            rows
+            for stored, rows in self._echoes
+            if stored in self._base.segments and stored not in newer.segments
+        ]
+        if (
+            not gone
+            and not again
+            and not any(self._shares_identity(segment, news) for segment in self._fresh.values())
+        ):
             self._base = newer
             return
         fresh, rewritten = self._fresh, self._rewritten
-        self._waiting = [self._hot.read(segment, [*FIELDS]) for segment in fresh.values()]
+        self._waiting = [self._hot.read(segment, [*FIELDS]) for segment in fresh.values()] + again
+        self._duplicates -= sum(rows.height for rows in again)
+        self._echoes = [(stored, rows) for stored, rows in self._echoes if stored in newer.segments]
         self._base, self._fresh, self._rewritten, self._removed = newer, {}, {}, {}
         self._replaced = 0
         self._flush()

@@ -34,6 +34,7 @@ from ..errors import (
 __all__ = ["Entry", "Files", "LocalFiles", "RemoteFiles", "is_url", "open_files", "split_url"]
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_OFFERED: Final = {errno.ENOSYS, errno.EOPNOTSUPP}
 _READ_ONLY: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
 _TEMPORARY: Final = ".tmp-"
 
@@ -78,7 +79,11 @@ class Files(Protocol):
         ...
 
     def create(self, path: str, data: Data) -> bool:
-        """Do the same unless *path* exists; return whether this call made it. At most one caller is told True."""
+        """Do the same unless *path* exists; return whether this call made it. At most one caller is told True.
+
+        Raises:
+            ConfigError: When the filesystem says that it cannot do that.
+        """
         ...
 
     def writer(self, path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
@@ -328,6 +333,13 @@ class RemoteFiles:
                 self._fs.pipe_file(self._path(path), bytes(data), mode="create")
             except FileExistsError:
                 return False
+            except (NotImplementedError, OSError) as exc:
+                if isinstance(exc, OSError) and exc.errno not in _NOT_OFFERED:
+                    raise
+                raise ConfigError(
+                    f"{self.url} has no exclusive creation ({exc}), so two writers could lose each other's calls. Keep "
+                    "the hot tier on another filesystem; the warm tier may live there."
+                ) from exc
             return True
 
     @contextlib.contextmanager

@@ -31,6 +31,7 @@ __all__ = ["HotTier"]
 
 _SUFFIX: Final = ".arrow"
 _OPEN_SEGMENTS: Final = 4096
+_FETCHED_BYTES: Final = 512 << 20  # of segments that are held in memory because nothing maps them
 _SAMPLE: Final = 2_000
 _TEXT: Final = pa.large_string()
 _AMOUNT: Final = pa.decimal64(18, 6)
@@ -123,8 +124,10 @@ class HotTier:
         opened = _OpenSegment(self._files, segment, self._cache)
         with self._lock:
             self._open[segment.id] = opened
-            while len(self._open) > _OPEN_SEGMENTS:
-                self._open.popitem(last=False)
+            held = sum(other.fetched_bytes for other in self._open.values())
+            while len(self._open) > 1 and (len(self._open) > _OPEN_SEGMENTS or held > _FETCHED_BYTES):
+                _, oldest = self._open.popitem(last=False)
+                held -= oldest.fetched_bytes
         return opened
 
 
@@ -136,6 +139,7 @@ class _OpenSegment:
         self._cache = cache
         self._url = files.url_of(segment.path)
         self._checked: dict[str, pa.Array[Any]] = {}
+        self.fetched_bytes = 0
         local = files.local_path(segment.path)
         try:
             if local is not None:
@@ -147,6 +151,7 @@ class _OpenSegment:
                     self._batch = pa.ipc.open_file(mapped).get_batch(0)
             else:
                 self._batch = pa.ipc.open_file(pa.py_buffer(check_file(files, segment))).get_batch(0)
+                self.fetched_bytes = segment.size_bytes
         except StorageError:
             raise
         except (pa.ArrowException, OSError, IndexError) as exc:
@@ -174,6 +179,8 @@ class _OpenSegment:
             array = array.take(rows.to_arrow())
         if array.type == _AMOUNT:
             array = array.cast(pa.decimal128(18, 6))
+        if isinstance(array, pa.DictionaryArray) and kind == pl.String():
+            array = array.cast(_TEXT)  # by way of Categorical, every word would enter Polars' categories
         series = pl.from_arrow(array)
         assert isinstance(series, pl.Series)
         return series.rename(name).cast(kind)

@@ -51,7 +51,7 @@ class VerifyReport:
         segments: How many segments it has.
         rows: How many calls.
         problems: What is wrong, a sentence each; empty when all is well.
-        orphans: Segments that lie there without a commit naming them: harmless, `vacuum` removes them in time.
+        orphans: Segments that lie there without a commit naming them: harmless, ``vacuum`` removes them in time.
     """
 
     version: int
@@ -81,18 +81,17 @@ def vacuum(
     snapshot = log.snapshot()
     if snapshot.version < 0:
         return VacuumReport(dry_run=dry_run)
-    removed_at = {gone: commit.at for commit in log.recent() for gone in commit.removed}
-    ever_added = {segment.id for commit in log.recent() for segment in commit.added}
+    recent = log.recent()
+    removed_at = {gone: commit.at for commit in recent for gone in commit.removed}
+    added_since = {s.id for commit in recent if commit.version > snapshot.version for s in commit.added}
     removed = waiting = 0
     for tier, found in lying:
-        if found.id in snapshot.segments:
+        if found.id in snapshot.segments or found.id in added_since:
             continue
-        since = removed_at.get(found.id)
-        if since is None and found.id not in ever_added:
-            since, allowed = found.modified, orphan_grace
-        else:
-            allowed = grace
-        if since is not None and now - since <= allowed:
+        named = found.id in removed_at
+        since = removed_at[found.id] if named else found.modified
+        # What tells no time may have been written just now, by an append that is under way.
+        if since is None or now - since <= (grace if named else orphan_grace):
             waiting += 1
             continue
         removed += 1
@@ -100,9 +99,10 @@ def vacuum(
             tier.forget(found)
     commits = 0
     if not dry_run:
-        if removed_at or snapshot.version:
-            log.checkpoint(snapshot)
+        # First, for the new checkpoint may take the place of one of the same version that is old enough.
         commits = log.clean(now)
+        if snapshot.version:
+            log.checkpoint(snapshot)
     return VacuumReport(segments=removed, waiting=waiting, commits=commits, dry_run=dry_run)
 
 
@@ -114,8 +114,8 @@ def verify(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
     try:
         snapshot = Log(log.files).snapshot()  # from the listing: the log itself is part of what is verified
     except StorageError as exc:
-        return VerifyReport(version=-1, segments=0, rows=0, problems=(str(exc),))
-    problems: list[str] = []
+        return VerifyReport(version=-1, segments=0, rows=0, problems=tuple(log.problems()) or (str(exc),))
+    problems = log.problems()
     ordered = sorted(snapshot.segments.values(), key=lambda segment: (segment.first, segment.id))
     for segment in ordered:
         problems += _problems(segment, tiers)
@@ -190,9 +190,8 @@ def rebuild(log: Log, tiers: Mapping[str, Tier], settings: Mapping[str, Any]) ->
     kept: list[Segment] = []
     for group in overlapping_groups(segments):
         kept += group if len(group) == 1 or not _repeats(group, tiers) else _merged(group, tiers, written)
-    base = log.create(settings)
-    after = log.commit(base, "rebuild", added=kept)
-    if after is None:
+    after = log.create(settings, added=kept)  # one commit: cut off before it, there is no log yet
+    if any(segment.id not in after.segments for segment in kept):
         raise StorageError(
             f"Someone else wrote to {log.files.url} while its log was made; nothing was lost, try again."
         )

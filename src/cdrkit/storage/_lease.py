@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from ..errors import ConflictError
+from ..errors import ConflictError, StorageError
 from ._files import Files
 
 __all__ = ["lease"]
@@ -23,6 +23,8 @@ __all__ = ["lease"]
 _FOLDER: Final = "_log/lease"
 _NAME: Final = re.compile(rf"{_FOLDER}/(\d{{20}})\.json", re.ASCII)
 _HELD: Final = timedelta(hours=6)
+#: The tokens of the leases that this process holds: any other that names it was left behind by a failing storage.
+_held_here: Final[set[str]] = set()
 
 
 @contextlib.contextmanager
@@ -43,22 +45,43 @@ def lease(files: Files, job: str) -> Iterator[None]:
         if held is not None and _is_held(held):
             raise _busy(held)
     until = datetime.now(UTC) + _HELD
+    token = secrets.token_hex(8)
     mine: dict[str, Any] = {
         "job": job,
         "host": socket.gethostname(),
         "process": os.getpid(),
-        "token": secrets.token_hex(8),
+        "token": token,
         "until": until.isoformat(),
         "released": False,
     }
-    if not files.create(_path(number + 1), json.dumps(mine).encode()):
-        raise _busy(_read(files, number + 1) or mine)
-    for old in range(max(0, number - 1), number + 1):
-        files.remove(_path(old))
+    _held_here.add(token)
     try:
-        yield
+        _create(files, number + 1, mine)
+        for old in range(max(0, number - 1), number + 1):
+            with contextlib.suppress(StorageError):
+                files.remove(_path(old))
+        try:
+            yield
+        finally:
+            with contextlib.suppress(StorageError):  # the job's own outcome is what counts
+                files.put(_path(number + 1), json.dumps({**mine, "released": True}).encode())
     finally:
-        files.put(_path(number + 1), json.dumps({**mine, "released": True}).encode())
+        _held_here.discard(token)
+
+
+def _create(files: Files, number: int, mine: dict[str, Any]) -> None:
+    """Create the lease *number*; an answer that was lost is no failure."""
+    try:
+        if files.create(_path(number), json.dumps(mine).encode()):
+            return
+    except StorageError:
+        found = _read(files, number)
+        if found is None or found["token"] != mine["token"]:
+            raise
+        return
+    found = _read(files, number) or {**mine, "token": None}
+    if found["token"] != mine["token"]:
+        raise _busy(found)
 
 
 def _path(number: int) -> str:
@@ -68,9 +91,11 @@ def _path(number: int) -> str:
 def _read(files: Files, number: int) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(files.read(_path(number)))
-        return found if {"job", "host", "process", "until", "released"} <= set(found) else None
-    except (FileNotFoundError, ValueError):
-        return None
+        found["until"] = datetime.fromisoformat(found["until"]).astimezone(UTC).isoformat()
+        found["process"] = int(found["process"])
+        return found if {"job", "host", "token", "released"} <= set(found) else None
+    except (FileNotFoundError, ValueError, TypeError, KeyError, OverflowError):
+        return None  # a damaged lease is nobody's
 
 
 def _is_held(held: dict[str, Any]) -> bool:
@@ -78,9 +103,11 @@ def _is_held(held: dict[str, Any]) -> bool:
         return False
     if held["host"] != socket.gethostname():
         return True
+    if held["process"] == os.getpid():
+        return held["token"] in _held_here
     try:
-        os.kill(int(held["process"]), 0)  # 0 is no signal: it asks whether the process is there
-    except ProcessLookupError:
+        os.kill(held["process"], 0)  # 0 is no signal: it asks whether the process is there
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

@@ -17,7 +17,7 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -39,6 +39,7 @@ COMMIT_GRACE: Final = timedelta(hours=1)
 _FRESH_SECONDS: Final = COMMIT_GRACE.total_seconds() / 2
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_ID: Final = re.compile(r"[0-9A-Za-z][\w-]*", re.ASCII)  # it becomes a file's name in caches
 _NAME: Final = re.compile(r"[\w.=-]+(/[\w.=-]+)*", re.ASCII)
 
 Action = Literal["append", "replace", "compact", "rollover", "erase", "rebuild"]
@@ -96,7 +97,8 @@ class Segment:
                 "last": _EPOCH + data["last"] * _MICROSECOND,
             }
         )
-        if not _NAME.fullmatch(found.path) or found.rows < 1 or found.last < found.first:
+        named = _ID.fullmatch(found.id) and _NAME.fullmatch(found.path)
+        if not named or found.rows < 1 or found.last < found.first:
             raise ValueError(f"segment {found.id!r} makes no sense")
         return found
 
@@ -258,10 +260,17 @@ class Log:
             looked = time.monotonic()
             latest = self._listed(latest)
             self._looked = looked
-        while (commit := self._read(latest.version + 1)) is not None:
-            latest = latest.with_commit(commit, self.url_of(commit.version))
+        latest = self._read_on(latest)
+        # Where asking costs nothing, a version that is gone tells that the next one may be, too.
+        if latest.version >= 0 and self.answers_are_final and not self._is_kept(latest.version):
+            latest = self._read_on(self._listed(latest))
         if latest.version > self._latest.version:
             self._latest = latest
+        return latest
+
+    def _read_on(self, latest: Snapshot) -> Snapshot:
+        while (commit := self._read(latest.version + 1)) is not None:
+            latest = latest.with_commit(commit, self.url_of(commit.version))
         return latest
 
     @property
@@ -300,8 +309,11 @@ class Log:
         newest = max(checkpoints, default=-1)
         if newest > latest.version:
             latest = self._checkpoint(newest)
-        missing = latest.version + 1
-        if any(version > latest.version for version in versions) and missing not in versions:
+        later = range(latest.version + 1, max(versions, default=-1) + 1)
+        # A listing is no instant: what it lacks is asked for once more.
+        for missing in (
+            version for version in later if version not in versions and self._read(version) is None
+        ):
             url = self.url_of(missing)
             raise CorruptDataError(
                 f"{url} is missing, though later commits are there. Restore it from a backup, or make a new log with "
@@ -343,6 +355,24 @@ class Log:
         versions, _ = self._versions()
         return [commit for version in sorted(versions) if (commit := self._read(version)) is not None]
 
+    def problems(self) -> list[str]:
+        """Return what is wrong with commits and checkpoints, a sentence each, whether or not they are still needed."""
+        found: list[str] = []
+        versions, checkpoints = self._versions()
+        reading: list[tuple[Callable[[int], object], set[int]]] = [
+            (self._read, versions),
+            (self._checkpoint, checkpoints),
+        ]
+        for read, numbers in reading:
+            for version in sorted(numbers):
+                try:
+                    read(version)
+                except NotFoundError:
+                    continue  # cleaned away meanwhile
+                except StorageError as exc:
+                    found.append(str(exc))
+        return found
+
     def clean(self, now: datetime) -> int:
         """Drop commits and checkpoints that a checkpoint older than the grace made superfluous; return how many.
 
@@ -369,20 +399,25 @@ class Log:
 
     # -- commits ------------------------------------------------------------------------------------------------
 
-    def create(self, settings: Mapping[str, Any]) -> Snapshot:
+    def create(self, settings: Mapping[str, Any], *, added: Iterable[Segment] = ()) -> Snapshot:
         """Make the store with *settings*, unless there is one by now; return its newest snapshot.
+
+        Args:
+            settings: What is settled for good.
+            added: Segments that it begins with, where a lost log is made anew.
 
         Raises:
             ConfigError: When the filesystem cannot create exclusively: no log can live there.
         """
-        latest = self.snapshot()
+        latest, added = self.snapshot(), tuple(added)
         if latest.version >= 0:
             return latest
         first = Commit(
             version=0,
             token=secrets.token_hex(8),
             at=_now(),
-            action="create",
+            action="rebuild" if added else "create",
+            added=added,
             facts={"settings": dict(settings)},
         )
         if self._files.create(_path(0), first.encode()) and self._files.create(_path(0), first.encode()):
@@ -391,6 +426,26 @@ class Log:
                 "could lose each other's calls. Keep the hot tier on another filesystem; the warm tier may live there."
             )
         return self.snapshot()
+
+    def draft(
+        self,
+        base: Snapshot,
+        action: Action,
+        *,
+        added: Iterable[Segment] = (),
+        removed: Iterable[str] = (),
+        facts: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Commit:
+        """Return a commit on top of *base*; nothing is written."""
+        return Commit(
+            version=base.version + 1,
+            token=secrets.token_hex(8),
+            at=_now(),
+            action=action,
+            added=tuple(added),
+            removed=tuple(removed),
+            facts=facts,
+        )
 
     def commit(
         self,
@@ -401,34 +456,36 @@ class Log:
         removed: Iterable[str] = (),
         facts: Mapping[str, Any] = MappingProxyType({}),
     ) -> Snapshot | None:
-        """Commit on top of *base*; return the new snapshot, or None when someone else was first.
+        """Draft and write a commit at once, for those who need not ask `is_refused` afterwards."""
+        return self.write(base, self.draft(base, action, added=added, removed=removed, facts=facts))
+
+    def write(self, base: Snapshot, commit: Commit) -> Snapshot | None:
+        """Write *commit*, drafted on *base*; return the new snapshot, or None when someone else was first.
 
         Raises:
-            StorageError: When it could not be written. Whether it took effect may be unknown then: what it adds must
-                stay where it is.
+            StorageError: When it could not be written; `is_refused` tells whether what it adds may be removed then.
         """
-        commit = Commit(
-            version=base.version + 1,
-            token=secrets.token_hex(8),
-            at=_now(),
-            action=action,
-            added=tuple(added),
-            removed=tuple(removed),
-            facts=facts,
-        )
         after = base.with_commit(commit, self.url_of(commit.version))
-        if time.monotonic() - self._looked > _FRESH_SECONDS and self.snapshot().version != base.version:
-            return None
-        if not self._made(commit) or self._void(commit):
+        if not self._made(commit) or self._is_void(commit):
             return None
         if self._latest.version < after.version:
             self._latest = after
-        if after.version % _CHECKPOINT_EVERY == 0:
-            with contextlib.suppress(
-                StorageError
-            ):  # the commit stands; a later one makes the next checkpoint
-                self.checkpoint(after)
         return after
+
+    def is_refused(self, commit: Commit) -> bool:
+        """Return whether *commit* certainly did not and will not take effect, after its writing was cut off."""
+        if not self.answers_are_final:
+            return False
+        try:
+            return not self._is_there(commit)
+        except StorageError:
+            return False
+
+    def checkpoint_if_due(self, snapshot: Snapshot) -> None:
+        """Write a checkpoint at every so many versions; when that fails, a later one will do."""
+        if snapshot.version and snapshot.version % _CHECKPOINT_EVERY == 0:
+            with contextlib.suppress(StorageError):
+                self.checkpoint(snapshot)
 
     def _made(self, commit: Commit) -> bool:
         """Create the object of *commit*; return whether it is there, whatever the filesystem's answer was."""
@@ -446,15 +503,17 @@ class Log:
         found = self._read(commit.version)
         return found is not None and found.token == commit.token
 
-    def _void(self, commit: Commit) -> bool:
+    def _is_void(self, commit: Commit) -> bool:
         """Return whether *commit* came so late that its version had been dropped from the log; then undo it."""
-        if time.monotonic() - self._looked <= _FRESH_SECONDS:
-            return False
-        _, checkpoints = self._versions()
-        if max(checkpoints, default=-1) < commit.version:
+        if self._is_kept(commit.version - 1):
             return False
         self._files.remove(_path(commit.version))
         return True
+
+    def _is_kept(self, version: int) -> bool:
+        """Return whether *version* is still in the log: as a commit, or as the checkpoint that took its place."""
+        paths = (_path(version), _checkpoint_path(version))
+        return any(self._files.size(path) is not None for path in paths)
 
 
 def _path(version: int) -> str:

@@ -20,7 +20,7 @@ from .._records import FIELDS
 from .._tables import FRAME_TYPES
 from .._times import months_before
 from ..errors import CdrError, ConfigError, CorruptDataError
-from ._log import Action, Log, Segment, Snapshot
+from ._log import Action, Commit, Log, Segment, Snapshot
 from ._planner import overlapping_groups
 from ._tiers import Tier
 
@@ -121,12 +121,15 @@ def rollover(
     Late calls for a month that is warm already are folded into it.
 
     Raises:
-        ConfigError: When *keep* is not a whole number of 0 or more.
+        ConfigError: When *keep* is not a whole number of 0 or more, or reaches back beyond the year 1.
         CorruptDataError: When what was read back is not what was written; nothing is swapped then.
     """
     if not isinstance(keep, int) or isinstance(keep, bool) or keep < 0:
         raise ConfigError(f"keep is a whole number of months of 0 or more, not {keep!r}.")
-    before = months_before(now, keep)
+    try:
+        before = months_before(now, keep)
+    except OverflowError:
+        raise ConfigError(f"keep={keep} months before {now} is before the year 1; give fewer.") from None
     months: dict[str, list[Segment]] = defaultdict(list)
     for segment in log.snapshot().segments.values():
         if segment.tier == hot.name and segment.last < before:
@@ -135,16 +138,15 @@ def rollover(
     for month, late in sorted(months.items()):
         snapshot = log.snapshot()
         sources = _with_overlapping(late, (s for s in snapshot.segments.values() if s.tier == warm.name))
-        total = attrs.evolve(total, months=(*total.months, month))
         if dry_run:
-            total = _plus(total, sources, [])
+            total = _plus(total, sources, [], month)
             continue
         frames = _sorted_groups(tiers, sources)
         fresh = rewritten(log, warm, frames, sources, tiers, rows_each=_ROWS_A_WARM_SEGMENT)
         if swapped(log, tiers, "rollover", sources, fresh, {"month": month}) is None:
             total = attrs.evolve(total, skipped=(*total.skipped, month))
         else:
-            total = _plus(total, sources, fresh)
+            total = _plus(total, sources, fresh, month)
     return total
 
 
@@ -212,22 +214,25 @@ def swapped(
     facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Snapshot | None:
     """Commit *fresh* in the place of *sources*; None when one of those is gone, and *fresh* is removed then."""
-    final = True
+    attempt: Commit | None = None
     try:
         while True:
             base = log.snapshot()
             if any(source.id not in base.segments for source in sources):
                 discard(tiers, fresh)
                 return None
-            final = False
-            after = log.commit(base, action, added=fresh, removed=[s.id for s in sources], facts=facts)
-            final = True
+            attempt = log.draft(base, action, added=fresh, removed=[s.id for s in sources], facts=facts)
+            after = log.write(base, attempt)
             if after is not None:
-                return after
+                break
+            attempt = None
     except BaseException:
-        if final or log.answers_are_final:
+        # A commit that was cut off may have taken effect: then these segments are the store's.
+        if attempt is None or log.is_refused(attempt):
             discard(tiers, fresh)
         raise
+    log.checkpoint_if_due(after)
+    return after
 
 
 def discard(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
@@ -237,9 +242,10 @@ def discard(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
             tiers[segment.tier].remove(segment)
 
 
-def _plus(total: MoveReport, read: Sequence[Segment], written: Sequence[Segment]) -> MoveReport:
+def _plus(total: MoveReport, read: Sequence[Segment], written: Sequence[Segment], *months: str) -> MoveReport:
     return attrs.evolve(
         total,
+        months=(*total.months, *months),
         rows=total.rows + sum(segment.rows for segment in read),
         read=total.read + len(read),
         written=total.written + len(written),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import attrs
@@ -28,6 +28,7 @@ from ._tiers import Rows, Tier
 __all__ = ["Plan", "overlapping_groups"]
 
 _CHRONOLOGICAL: Final = tuple((("start", down), ("call_id", down)) for down in (False, True))
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ROWS_AT_ONCE: Final = 131_072
 
@@ -81,7 +82,7 @@ class Plan:
             period=query.time_range(now),
             conditions=query.conditions,
             order=order,
-            maximum=query.maximum,
+            maximum=_least(query.maximum, None if query.position is None else query.position.left),
             position=query.position,
         )
 
@@ -127,12 +128,34 @@ class Plan:
             yield self._sorted_whole(columns)
             return
         for group in overlapping_groups(self._segments(), newest_first=self.order[0][1]):
-            found = [self._first_rows(segment, columns, alone=len(group) == 1) for segment in group]
-            yield (
-                found[0].select(columns)
-                if len(group) == 1
-                else self._sorted(pl.concat(found)).select(columns)
-            )
+            yield from self._alone(group[0], columns) if len(group) == 1 else self._merged(group, columns)
+
+    def _alone(self, segment: Segment, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Yield the calls of a segment that overlaps no other: its own order is the answer's, or its reverse."""
+        found = self._wanted(segment)
+        for at in range(0, len(found), _ROWS_AT_ONCE):
+            if self.order[0][1]:
+                end = len(found) - at
+                yield self._read(segment, columns, found[max(0, end - _ROWS_AT_ONCE) : end]).reverse()
+            else:
+                yield self._read(segment, columns, found[at : at + _ROWS_AT_ONCE])
+
+    def _merged(self, group: Sequence[Segment], columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Yield the calls of segments that overlap: sorted by identity alone, then fetched piece by piece."""
+        keys = []
+        for place, segment in enumerate(group):
+            found = self._wanted(segment)
+            rows = pl.int_range(found.start, found.stop, eager=True) if isinstance(found, range) else found
+            about = (rows.cast(pl.UInt32).alias("_row"), pl.lit(place, dtype=pl.UInt32).alias("_segment"))
+            keys.append(self._read(segment, ["start", "call_id"], found).with_columns(*about))
+        merged = self._sorted(pl.concat(keys)).head(self.maximum if self.maximum is not None else 1 << 62)
+        for part in merged.iter_slices(_ROWS_AT_ONCE):
+            pieces, places = [], []
+            for (place,), mine in part.with_row_index("_place").group_by("_segment", maintain_order=True):
+                ascending = mine.sort("_row")
+                pieces.append(self._read(group[int(str(place))], columns, ascending["_row"]))
+                places.append(ascending["_place"])
+            yield pl.concat(pieces)[pl.concat(places).arg_sort()]
 
     @property
     def _chronological(self) -> bool:
@@ -144,7 +167,7 @@ class Plan:
         best = empty_frame(self._needed(columns))
         parts: list[pl.DataFrame] = []
         for segment in self._segments():
-            parts.append(self._first_rows(segment, columns, alone=False))
+            parts.append(self._read(segment, self._needed(columns), self._wanted(segment)))
             if self.maximum is not None:
                 best = self._sorted(pl.concat([best, *parts])).head(self.maximum)
                 parts = []
@@ -176,8 +199,10 @@ class Plan:
         start, end = self.period.start, self.period.end
         if self.position is not None and self._chronological:
             at = self.position.values[0]
-            if self.order[0][1]:
+            if self.order[0][1] and at < _LATEST:
                 end = at + _MICROSECOND if end is None else min(end, at + _MICROSECOND)
+            elif self.order[0][1]:
+                pass  # everything begins by then
             else:
                 start = at if start is None else max(start, at)
         return start, end
@@ -207,15 +232,13 @@ class Plan:
         )
         return frame.select(pl.arg_where(predicate)).to_series() + rows.start
 
-    def _first_rows(self, segment: Segment, columns: Sequence[str], *, alone: bool) -> pl.DataFrame:
-        """Return the rows of *segment* that can be in the answer; all columns are fetched for those only."""
+    def _wanted(self, segment: Segment) -> Rows:
+        """Return the numbers of the rows of *segment* that can be in the answer, ascending."""
         rows, predicate = self._rows(segment)
         found: Rows = rows if predicate is None else self._matching(segment, rows, predicate)
-        down = self.order[0][1]
         if self.maximum is not None and self._chronological:
-            found = found[-self.maximum :] if down else found[: self.maximum]
-        frame = self._read(segment, list(columns) if alone else self._needed(columns), found)
-        return frame.reverse() if alone and down else frame
+            found = found[-self.maximum :] if self.order[0][1] else found[: self.maximum]
+        return found
 
     def _read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
         return self.tiers[segment.tier].read(segment, columns, rows)
@@ -233,6 +256,10 @@ def overlapping_groups(segments: Iterable[Segment], *, newest_first: bool = Fals
             groups.append([segment])
             last = segment.last
     return groups[::-1] if newest_first else groups
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _sortable(name: str) -> pl.Expr:

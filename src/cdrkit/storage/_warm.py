@@ -62,9 +62,14 @@ class WarmTier:
 
     def write(self, frame: pl.DataFrame) -> Segment:
         """Write *frame*, whose calls are all of one UTC month; otherwise as `Tier.write` says."""
-        held = [name for name in frame.columns if frame[name].null_count() < frame.height]
+        # Absent columns too: other tools read a folder of files best when all have the same columns.
+        whole = frame.select(
+            pl.col(name) if name in frame.columns else pl.lit(None, dtype=kind).alias(name)
+            for name, kind in FRAME_TYPES.items()
+        )
         table = pa.table(
-            [_stored(frame[name]) for name in held], schema=pa.schema([_stored_field(name) for name in held])
+            [_stored(whole[name]) for name in whole.columns],
+            schema=pa.schema([_stored_field(name) for name in whole.columns]),
         )
         first, last = frame["start"][0], frame["start"][-1]
         about = {"format": FORMAT, "rows": frame.height, "first": first.isoformat(), "last": last.isoformat()}

@@ -1,9 +1,10 @@
-"""Made-up calls for tests, tutorials, demonstrations and benchmarks."""
+"""Made-up calls for tests, tutorials, demonstrations and benchmarks; and the suite that a tier must pass."""
 
 from __future__ import annotations
 
 from ._lines import asterisk_lines
 from ._office import Office, write_office
 from ._synthesis import synthesize_calls
+from ._tiers import TierTests
 
-__all__ = ["Office", "asterisk_lines", "synthesize_calls", "write_office"]
+__all__ = ["Office", "TierTests", "asterisk_lines", "synthesize_calls", "write_office"]

@@ -1,0 +1,110 @@
+"""Processes killed by SIGKILL, at random instants and at every step: no acknowledged call is lost."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from cdrkit import open_store
+from tests.crash.model import (
+    FAR,
+    STEPPED,
+    Operation,
+    Runs,
+    State,
+    after,
+    check,
+    check_whole,
+    log_of,
+    perform,
+    start,
+)
+
+
+def possible(before: State, notes: Path) -> list[State]:
+    """Return the states that a process which left *notes* may leave behind: its last operation is open."""
+    state, lines = before, notes.read_text().splitlines() if notes.exists() else []
+    under_way: Operation | None = None
+    for line in lines:
+        try:
+            what, operation = json.loads(line)
+        except ValueError:  # the kill cut this line
+            break
+        if what == "done":
+            state, under_way = after(state, operation), None
+        else:
+            under_way = operation
+    return [state] if under_way is None else [state, after(state, under_way)]
+
+
+def check_after_kill(folder: Path, states: list[State], story: object) -> State:
+    """Check what a kill left: one of *states*, and a store that works on; return what it holds in the end."""
+    store = open_store(folder)
+    state = check_whole(store, states, story)
+    fresh: Operation = ["append", max([499, *state]) + 1]
+    perform(store, log_of(folder), fresh)
+    state = after(state, fresh)
+    check(open_store(folder), [state], story)
+    store.compact()  # a lease of the dead is nobody's
+    store.vacuum(now=FAR)
+    check(store, [state], story)
+    reopened = open_store(folder)
+    check_whole(reopened, [state], story)
+    assert reopened.verify().orphans == 0, story
+    return state
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_killed_at_a_step(name: str, template: tuple[Path, State], tmp_path: Path, runs: Runs) -> None:
+    """Killed at any step of any operation, the store holds what it held before or after it, and works on."""
+    source, before = template
+    operation = STEPPED[name]
+
+    def killed(step: int) -> tuple[Path, list[State], str, int]:
+        folder, notes = tmp_path / f"store-{step}", tmp_path / f"notes-{step}"
+        shutil.copytree(source, folder)
+        victim = start("victim", str(folder), str(notes), "steps", str(step), json.dumps(operation))
+        told, errors = victim.communicate(timeout=120)
+        assert victim.returncode in (0, -signal.SIGKILL), errors
+        return folder, possible(before, notes), told, victim.returncode
+
+    _, _, told, code = killed(1_000_000)
+    assert code == 0
+    names = json.loads(told)
+    for step in runs.some(range(len(names)), 1):
+        folder, states, told, code = killed(step)
+        assert code == -signal.SIGKILL, (names[step], told)
+        check_after_kill(folder, states, f"{operation} killed at step {step}, {names[step]}")
+        shutil.rmtree(folder)
+
+
+def test_killed_at_random_instants(template: tuple[Path, State], tmp_path: Path, runs: Runs) -> None:
+    """Killed at any instant of any sequence of operations, over and over, the store loses and doubles no call."""
+    source, before = template
+    rng = random.Random(runs.seed)
+    folder = tmp_path / "store"
+    for run in itertools.count():
+        if run == runs.of(5, 300):
+            break
+        if run % 20 == 0:
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(source, folder)
+            state = before
+        notes = tmp_path / f"notes-{run}"
+        victim = start(
+            "victim", str(folder), str(notes), "random", str(rng.getrandbits(32)), json.dumps(state)
+        )
+        while not notes.exists() and victim.poll() is None:
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.5))
+        victim.kill()
+        _, errors = victim.communicate()
+        assert victim.returncode == -signal.SIGKILL, errors
+        state = check_after_kill(folder, possible(state, notes), f"run {run}: {notes.read_text()}")

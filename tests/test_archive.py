@@ -1,0 +1,351 @@
+"""Bulk download of warm months: the three formats, resuming, checksums, what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from cdrkit import CallRecord, Query, Store, open_store
+from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, QueryError
+from cdrkit.storage import _moving
+from tests.months import MONTHS, NOW, calls_of, every_file, in_order, inside
+
+MONTH = "2026-05"
+IN_MONTH = Query().between("2026-05-01", "2026-06-01").oldest_first()
+CSV = pytest.mark.parametrize("format", ["csv.gz", "csv.zst"])
+
+
+def fill(store: Store) -> list[CallRecord]:
+    """Fill *store*, move months to the warm tier, one of them in several files; return that month's calls."""
+    odd = calls_of(MONTH, each=20, part="-odd", source_name='=1+1, "é😀"\nline', destination="+44 20 7946 0018")
+    store.append(calls_of(*MONTHS, each=4) + odd)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 7)
+        store.rollover(NOW)
+    return list(store.run(IN_MONTH))
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Store:
+    """Return a store on the local disk with four warm months."""
+    store = open_store(tmp_path / "store")
+    assert len(fill(store)) == 24
+    return store
+
+
+def unpacked(path: Path) -> bytes:
+    """Return the content of a compressed file."""
+    if path.name.endswith(".gz"):
+        return gzip.decompress(path.read_bytes())
+    return pa.CompressedInputStream(io.BytesIO(path.read_bytes()), "zstd").read()
+
+
+def csv_of(store: Store) -> bytes:
+    """Return the month as `Result.write_csv` writes it."""
+    buffer = io.BytesIO()
+    store.run(IN_MONTH).write_csv(buffer)
+    return buffer.getvalue()
+
+
+def sums_hold(folder: Path, name: str) -> bool:
+    """Return whether ``sha256sum --check`` is content with a file of sums."""
+    found = subprocess.run(["sha256sum", "--check", "--strict", name], cwd=folder, capture_output=True, check=False)
+    return found.returncode == 0
+
+
+def test_months(store: Store) -> None:
+    """The warm months are listed with their files, calls and bytes, earliest first; hot ones are not."""
+    assert store.archive.months() == []
+    fill(store)
+    months = store.archive.months()
+    assert [(month.month, month.items, month.rows) for month in months] == [
+        ("2026-04", 1, 4),
+        ("2026-05", 4, 24),
+        ("2026-06", 1, 4),
+        ("2026-07", 1, 4),
+    ]
+    segments = [s for s in inside(store).log.snapshot().segments.values() if s.path.startswith("month=2026-05/")]
+    assert months[1].size_bytes == sum(segment.size_bytes for segment in segments)
+
+
+def test_parquet(store: Store, tmp_path: Path) -> None:
+    """The folder holds the month's files as they are, readable by other tools, and sums that sha256sum checks."""
+    made = fill(store)
+    dest = tmp_path / "down" / MONTH
+    seen: list[tuple[int, int | None]] = []
+    assert store.archive.download(MONTH, dest, progress=lambda done, total: seen.append((done, total))) == str(dest)
+    names = sorted(path.name for path in dest.iterdir())
+    assert len(names) == 5
+    assert names.pop() == "SHA256SUMS"
+    assert sums_hold(dest, "SHA256SUMS")
+    frame = pl.read_parquet(dest / "*.parquet").sort("start", "call_id")
+    assert frame["call_id"].to_list() == [call.call_id for call in made]
+    assert frame["source_name"].to_list() == [call.source_name for call in made]
+    assert seen == [(7, 24), (14, 24), (21, 24), (24, 24)]
+    pandas = pytest.importorskip("pandas")
+    parts = [pandas.read_parquet(dest / name) for name in names]
+    assert sorted(pandas.concat(parts)["call_id"]) == sorted(call.call_id for call in made)
+
+
+@CSV
+def test_csv(store: Store, tmp_path: Path, format: Literal["csv.gz", "csv.zst"]) -> None:
+    """The file holds what write_csv gives for the month, oldest first, byte by byte, and its sum is right."""
+    fill(store)
+    dest = tmp_path / "down" / f"calls.{format}"
+    seen: list[tuple[int, int | None]] = []
+    store.archive.download(MONTH, dest, format=format, progress=lambda *at: seen.append(at))
+    assert unpacked(dest) == csv_of(store)
+    assert sorted(os.listdir(dest.parent)) == [dest.name, f"{dest.name}.sha256"]
+    assert sums_hold(dest.parent, f"{dest.name}.sha256")
+    assert seen[-1] == (24, 24)
+    assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("tool", ["gzip", "zstd"])
+def test_common_tools_read_it(filled: Store, tmp_path: Path, tool: str) -> None:
+    """What gzip and zstd unpack is the whole month, though it was written in pieces."""
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed")
+    dest = tmp_path / f"calls.{'csv.gz' if tool == 'gzip' else 'csv.zst'}"
+    filled.archive.download(MONTH, dest, format="csv.gz" if tool == "gzip" else "csv.zst")
+    done = subprocess.run([tool, "-dc", str(dest)], capture_output=True, check=True)
+    assert done.stdout == csv_of(filled)
+
+
+# -- going on --------------------------------------------------------------------------------------------------
+
+
+class _CutError(Exception):
+    """Raised to end a download in its midst."""
+
+
+def cut_after(pieces: int) -> Callable[[int, int | None], None]:
+    """Return a progress callback that cuts the download off after so many pieces."""
+    seen: list[int] = []
+
+    def progress(done: int, total: int | None) -> None:
+        seen.append(done)
+        if len(seen) == pieces:
+            raise _CutError
+
+    return progress
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv.gz", "csv.zst"])
+def test_pieces_that_are_whole_stay(filled: Store, tmp_path: Path, format: Literal["parquet", "csv.gz"]) -> None:
+    """After a cut, the pieces that were there are not fetched again, and the result is the same."""
+    dest, whole = tmp_path / "cut", tmp_path / "whole"
+    with pytest.raises(_CutError):
+        filled.archive.download(MONTH, dest, format=format, progress=cut_after(2))
+    assert format == "parquet" or not dest.exists(), "nothing shows before it is whole"
+    folder = dest if format == "parquet" else tmp_path / "cut.parts"
+    before = {path.name: path.stat().st_ino for path in folder.iterdir() if path.name != "SHA256SUMS"}
+    assert len(before) == 2
+    with pytest.raises(_CutError):
+        filled.archive.download(MONTH, dest, format=format, progress=cut_after(3))
+    after = {path.name: path.stat().st_ino for path in folder.iterdir() if path.name != "SHA256SUMS"}
+    assert len(after) == 3
+    assert before.items() <= after.items()
+    filled.archive.download(MONTH, dest, format=format)
+    filled.archive.download(MONTH, whole, format=format)
+    if format == "parquet":
+        assert every_file(dest) == every_file(whole)
+    else:
+        assert dest.read_bytes() == whole.read_bytes()
+        assert not folder.exists()
+
+
+@pytest.mark.parametrize("there", [0, 1, 300, None], ids=["nothing", "a byte", "some", "all"])
+def test_a_piece_goes_on_where_it_stopped(filled: Store, tmp_path: Path, there: int | None) -> None:
+    """Of a file that was cut off in its midst only the rest is fetched."""
+    dest = tmp_path / "down"
+    dest.mkdir()
+    segments = inside(filled).log.snapshot().segments.values()
+    segment = min((s for s in segments if s.path.startswith("month=2026-05/")), key=lambda s: s.first)
+    source = tmp_path / "store" / "warm" / segment.path
+    name = source.name
+    data = source.read_bytes()
+    kept = len(data) if there is None else there
+    (dest / f"{name}.part").write_bytes(data[:kept])
+    source.write_bytes(bytes(kept) + data[kept:])  # what is there already must not be read again
+    filled.archive.download(MONTH, dest)
+    assert (dest / name).read_bytes() == data
+    assert not list(dest.glob("*.part"))
+    assert sums_hold(dest, "SHA256SUMS")
+
+
+@pytest.mark.parametrize("rest", [b"x", b"x" * 10_000], ids=["wrong", "wrong and too long"])
+def test_a_wrong_beginning_is_not_gone_on_from(filled: Store, tmp_path: Path, rest: bytes) -> None:
+    """A beginning that is not the file's is found out by the checksum; the next try begins anew."""
+    dest = tmp_path / "down"
+    dest.mkdir()
+    segments = inside(filled).log.snapshot().segments.values()
+    segment = next(s for s in segments if s.path.startswith("month=2026-05/"))
+    name = segment.path.rpartition("/")[2]
+    (dest / f"{name}.part").write_bytes(rest)
+    with pytest.raises(CorruptDataError, match=name):
+        filled.archive.download(MONTH, dest)
+    assert not (dest / name).exists()
+    filled.archive.download(MONTH, dest)
+    assert sums_hold(dest, "SHA256SUMS")
+    assert pl.read_parquet(dest / "*.parquet").height == 24
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv.gz"])
+@pytest.mark.parametrize("how", ["flipped", "cut", "gone", "sums gone", "sums damaged"])
+def test_a_damaged_piece_is_made_anew(
+    filled: Store, tmp_path: Path, format: Literal["parquet", "csv.gz"], how: str
+) -> None:
+    """A piece that is not what its sum says, or of which no sum is known, is not taken for whole."""
+    dest = tmp_path / "down"
+    with pytest.raises(_CutError):
+        filled.archive.download(MONTH, dest, format=format, progress=cut_after(3))
+    folder = dest if format == "parquet" else tmp_path / "down.parts"
+    piece = min(path for path in folder.iterdir() if path.name != "SHA256SUMS")
+    data = bytearray(piece.read_bytes())
+    if how == "flipped":
+        data[len(data) // 2] ^= 1
+        piece.write_bytes(data)
+    elif how == "cut":
+        piece.write_bytes(data[:-1])
+    elif how == "gone":
+        piece.unlink()
+    elif how == "sums gone":
+        (folder / "SHA256SUMS").unlink()
+    else:
+        (folder / "SHA256SUMS").write_bytes(b"\0\xff\n\nnonsense")
+    filled.archive.download(MONTH, dest, format=format)
+    if format == "parquet":
+        assert sums_hold(dest, "SHA256SUMS")
+        assert pl.read_parquet(dest / "*.parquet").height == 24
+    else:
+        assert gzip.decompress(dest.read_bytes()) == csv_of(filled)
+
+
+_KILLED = """
+import os, sys
+import cdrkit
+pieces = iter(range(int(sys.argv[4])))
+def progress(done, total):
+    if next(pieces, None) is None:
+        os._exit(9)
+cdrkit.open_store(sys.argv[1]).archive.download("2026-05", sys.argv[2], format=sys.argv[3], progress=progress)
+"""
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv.zst"])
+def test_a_killed_download_goes_on(filled: Store, tmp_path: Path, format: Literal["parquet", "csv.zst"]) -> None:
+    """A process that dies in the midst leaves nothing that the next one could take for whole wrongly."""
+    dest = tmp_path / f"down.{format}"
+    arguments = [str(tmp_path / "store"), str(dest), format]
+    for pieces in (0, 2):
+        done = subprocess.run([sys.executable, "-c", _KILLED, *arguments, str(pieces)], check=False)
+        assert done.returncode == 9
+    filled.archive.download(MONTH, dest, format=format)
+    if format == "parquet":
+        assert sums_hold(dest, "SHA256SUMS")
+        assert pl.read_parquet(dest / "*.parquet").height == 24
+    else:
+        assert unpacked(dest) == csv_of(filled)
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv.gz"])
+def test_a_month_that_was_written_anew(filled: Store, tmp_path: Path, format: Literal["parquet", "csv.gz"]) -> None:
+    """Pieces from before late calls were folded in do not stay among those of now, after a cut or a whole download."""
+    dest = tmp_path / "down"
+    with pytest.raises(_CutError):
+        filled.archive.download(MONTH, dest, format=format, progress=cut_after(2))
+    filled.append(calls_of(MONTH, part="-late"))
+    filled.rollover(NOW)
+    for _ in range(2):
+        filled.archive.download(MONTH, dest, format=format)
+        if format == "parquet":
+            frame = pl.read_parquet(dest / "*.parquet").sort("start", "call_id")
+            assert frame["call_id"].to_list() == [call.call_id for call in filled.run(IN_MONTH)]
+            assert sums_hold(dest, "SHA256SUMS")
+        else:
+            assert gzip.decompress(dest.read_bytes()) == csv_of(filled)
+
+
+def test_other_files_of_the_folder_stay(filled: Store, tmp_path: Path) -> None:
+    """A folder that holds other things, with sums of their own, loses none of them."""
+    dest = tmp_path / "down"
+    dest.mkdir()
+    (dest / "mine.iso").write_bytes(b"mine")
+    (dest / "mine.parquet").write_bytes(b"mine")
+    digest = hashlib.sha256(b"mine").hexdigest()
+    (dest / "SHA256SUMS").write_text(f"{digest}  mine.iso\n{digest}  mine.parquet\n")
+    filled.archive.download(MONTH, dest)
+    assert (dest / "mine.iso").read_bytes() == (dest / "mine.parquet").read_bytes() == b"mine"
+    assert len((dest / "SHA256SUMS").read_text().splitlines()) == 6
+    assert sums_hold(dest, "SHA256SUMS")
+
+
+# -- what is refused -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("month", ["2026-5", "2026-13", "2026-00", "202605", "2026-05-01", " 2026-05", "", None, 7])
+def test_no_such_way_to_write_a_month(filled: Store, tmp_path: Path, month: str) -> None:
+    """What is no month is refused."""
+    with pytest.raises(QueryError, match="2026-08"):
+        filled.archive.download(month, tmp_path / "down")
+    assert not (tmp_path / "down").exists()
+
+
+@pytest.mark.parametrize("month", ["2026-11", "1999-01"])
+def test_months_that_are_not_warm(filled: Store, tmp_path: Path, month: str) -> None:
+    """A month that is still hot, or of which there are no calls, is named together with those that there are."""
+    with pytest.raises(NotFoundError, match=rf"{month} .*2026-04, 2026-05, 2026-06, 2026-07"):
+        filled.archive.download(month, tmp_path / "down")
+    assert not (tmp_path / "down").exists()
+    with pytest.raises(NotFoundError, match="none"):
+        open_store(tmp_path / "empty").archive.download(MONTH, tmp_path / "down")
+
+
+def test_other_things_that_are_refused(filled: Store, tmp_path: Path) -> None:
+    """Another format and a URL are refused, with what to give."""
+    with pytest.raises(ConfigError, match=r"csv\.gz"):
+        filled.archive.download(MONTH, tmp_path / "down", format="csv")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="local path"):
+        filled.archive.download(MONTH, "memory://down")
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv.gz"])
+def test_damage_in_the_store_is_not_handed_on(
+    filled: Store, tmp_path: Path, format: Literal["parquet", "csv.gz"]
+) -> None:
+    """A damaged warm file is named; no result appears that holds something of it."""
+    segments = inside(filled).log.snapshot().segments.values()
+    segment = max((s for s in segments if s.path.startswith("month=2026-05/")), key=lambda s: s.first)
+    path = tmp_path / "store" / "warm" / segment.path
+    data = bytearray(path.read_bytes())
+    data[8] ^= 1
+    path.write_bytes(data)
+    for _ in range(2):
+        with pytest.raises(CorruptDataError, match=path.name):
+            open_store(tmp_path / "store").archive.download(MONTH, tmp_path / "down", format=format)
+    assert format == "parquet" or not (tmp_path / "down").exists()
+    assert not (tmp_path / "down" / path.name).exists()
+
+
+def test_the_sum_is_that_of_the_file(filled: Store, tmp_path: Path) -> None:
+    """The sum beside a CSV is the SHA-256 of the file as it lies there, and the order is that of time."""
+    dest = tmp_path / "calls.csv.gz"
+    filled.archive.download(MONTH, os.fspath(dest), format="csv.gz")
+    text = (tmp_path / "calls.csv.gz.sha256").read_text()
+    assert text == f"{hashlib.sha256(dest.read_bytes()).hexdigest()}  calls.csv.gz\n"
+    starts = pl.read_csv(io.BytesIO(gzip.decompress(dest.read_bytes())))["start"].to_list()
+    assert starts == sorted(starts)
+    assert in_order(list(filled.run(IN_MONTH))) == list(filled.run(IN_MONTH))

@@ -1,0 +1,630 @@
+"""Vacuum, checkpoints, verification and a new log: what may go, what must stay, what is found."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import attrs
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdrkit import CallRecord, Query, Store, open_store
+from cdrkit._records import FIELDS
+from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
+from cdrkit.storage import Files, Found, HotTier, Log, Segment, Snapshot, _log, open_files, rebuild, vacuum, verify
+from tests.months import NOW, calls_of, every_file, fewer, in_order, inside, months_in
+
+HOUR, TICK = timedelta(hours=1), timedelta(microseconds=1)
+_names = itertools.count()
+
+
+def new_store() -> Store:
+    """Return an empty store in memory."""
+    return open_store(f"memory://keeping-{next(_names)}", region="GB")
+
+
+def lying(store: Store) -> set[str]:
+    """Return the ids of all segments that lie in the tiers."""
+    return {found.id for tier in inside(store).tiers.values() for found in tier.found()}
+
+
+def live(store: Store) -> set[str]:
+    """Return the ids of the segments of the newest version."""
+    return set(inside(store).log.snapshot().segments)
+
+
+# -- vacuum ----------------------------------------------------------------------------------------------------
+
+
+def test_replaced_segments_go_after_their_grace(store: Store) -> None:
+    """What a commit removed stays for the grace, to the microsecond, and goes after it; no answer changes."""
+    made = calls_of("2026-05", "2026-11", each=3)
+    store.append(made)
+    store.rollover(NOW)
+    at = inside(store).log.recent()[-1].at
+    before = lying(store)
+    report = store.vacuum(now=at + HOUR)
+    assert (report.segments, report.waiting) == (0, 3)
+    assert lying(store) == before
+    dry = store.vacuum(now=at + HOUR + TICK, dry_run=True)
+    assert (dry.segments, dry.waiting, dry.dry_run) == (3, 0, True)
+    assert lying(store) == before
+    report = store.vacuum(now=at + HOUR + TICK)
+    assert (report.segments, report.waiting) == (3, 0)
+    assert lying(store) == live(store)
+    assert list(store.run()) == made
+    assert store.vacuum(now=at + HOUR + TICK).segments == 0
+    assert store.verify().ok
+
+
+@pytest.mark.parametrize("tier", ["hot", "warm"])
+def test_orphans_go_after_a_day(tmp_path: Path, tier: str) -> None:
+    """A segment that no commit ever named stays for a day after it was written: its append may be under way."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    parts = inside(store)
+    segment = next(iter(parts.log.snapshot().segments.values()))
+    orphan = parts.tiers[tier].write(parts.hot.read(segment, [*FIELDS]))
+    path = tmp_path / tier / orphan.path
+    os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+    assert store.verify().orphans == 1
+    day = timedelta(hours=24)
+    assert store.vacuum(now=NOW + day).waiting == 1
+    assert path.exists()
+    assert store.vacuum(now=NOW + day + TICK).segments == 1
+    assert not path.exists()
+    assert list(store.run()) == calls_of("2026-05")
+    assert store.verify().orphans == 0
+
+
+def test_nothing_but_segments_is_swept(tmp_path: Path) -> None:
+    """Files that are no segments of a tier's own are not its business, wherever they lie."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    others = ["hot/day=2026-05-01/notes.txt", "hot/x.arrow", "warm/month=2026-05/part-0.parquet", "warm/README"]
+    for name in others:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+        os.utime(path, (0, 0))
+    assert store.vacuum(now=NOW + timedelta(days=9)).segments == 0
+    assert all((tmp_path / name).read_text() == "mine" for name in others)
+
+
+def test_no_store_is_no_reason_to_sweep(tmp_path: Path) -> None:
+    """Without a log nothing is removed: it may be the log that was lost, not the calls."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    shutil.rmtree(tmp_path / "hot" / "_log")
+    assert open_store(tmp_path).vacuum(now=NOW + timedelta(days=900)).segments == 0
+    assert len(list(tmp_path.glob("hot/day=*/*.arrow"))) == 6
+
+
+def test_a_filesystem_that_tells_no_times(tmp_path: Path) -> None:
+    """Where it is not known when a segment was written it is never taken for old, as it may be an append's."""
+
+    class Timeless(HotTier):
+        """A tier on a filesystem that does not say when a file was written."""
+
+        def found(self) -> Iterable[Found]:
+            return [attrs.evolve(found, modified=None) for found in super().found()]
+
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    parts = inside(store)
+    hot = Timeless(open_files(tmp_path / "hot"))
+    segment = next(iter(parts.log.snapshot().segments.values()))
+    fresh = hot.write(hot.read(segment, [*FIELDS]).with_columns(call_id=pl.lit("new")))
+    report = vacuum(parts.log, {"hot": hot, "warm": parts.warm}, now=NOW + timedelta(days=9))
+    assert (report.segments, report.waiting) == (0, 1)
+    assert parts.log.commit(parts.log.snapshot(), "append", added=[fresh]) is not None
+    assert open_store(tmp_path).count() == 7
+
+
+def test_a_commit_in_the_midst_of_a_vacuum(tmp_path: Path) -> None:
+    """A segment that is committed between the vacuum's looks at the log stays, however old its file is."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    parts = inside(store)
+    segment = next(iter(parts.log.snapshot().segments.values()))
+    fresh = parts.hot.write(parts.hot.read(segment, [*FIELDS]).with_columns(call_id=pl.lit("new")))
+
+    class Overtaken(Log):
+        """A log in which another writer commits right after each look at it."""
+
+        def snapshot(self) -> Snapshot:
+            found = super().snapshot()
+            if fresh.id not in found.segments:
+                parts.log.commit(found, "append", added=[fresh])
+            return found
+
+    report = vacuum(Overtaken(parts.files), parts.tiers, now=NOW + timedelta(days=900))
+    assert report.segments == 0
+    assert open_store(tmp_path).count() == 7
+    assert open_store(tmp_path).verify().ok
+
+
+class TestGrace:
+    """No segment goes that a version needs which was the newest one at any moment of the last hour."""
+
+    @fewer
+    @given(
+        st.lists(st.tuples(st.sampled_from(["append", "replace", "compact", "rollover"]), st.integers(0, 70))),
+        st.lists(st.integers(0, 300), min_size=1, max_size=3),
+    )
+    def test_readers_of_the_last_hour(self, steps: list[tuple[str, int]], pauses: list[int]) -> None:
+        """After any history, vacuums at any minutes leave every version readable for whoever got it within an hour."""
+        store, clock = new_store(), [NOW]
+        held: list[tuple[datetime, Snapshot]] = []  # until when it was the newest, and what it is
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_log, "_now", lambda: clock[0])
+            store.append(calls_of("2026-05"))
+            for number, (step, minutes) in enumerate(steps):
+                clock[0] += timedelta(minutes=minutes)
+                before = inside(store).log.snapshot()
+                if step == "append":
+                    store.append(calls_of("2026-05", part=f"-{number}")[:2])
+                elif step == "replace":
+                    store.append(calls_of("2026-05", duration=number)[:3], on_conflict="replace")
+                elif step == "compact":
+                    store.compact()
+                else:
+                    store.rollover(NOW)
+                if inside(store).log.snapshot().version > before.version:
+                    held.append((clock[0], before))
+            expected = list(store.run())
+            for pause in pauses:
+                clock[0] += timedelta(minutes=pause)
+                store.vacuum(now=clock[0])
+                there = lying(store)
+                assert live(store) <= there
+                for until, snapshot in held:
+                    if clock[0] - until <= HOUR:
+                        assert set(snapshot.segments) <= there
+            clock[0] += timedelta(hours=30)
+            store.vacuum(now=clock[0])
+            assert lying(store) == live(store)
+            assert list(store.run()) == expected
+            assert open_store(store._name).verify().ok
+
+
+# -- checkpoints and dropped commits ---------------------------------------------------------------------------
+
+
+def commits_of(store: Store) -> list[str]:
+    """Return the names of the log's objects, without the lease."""
+    found = [entry.path for entry in inside(store).files.list("_log")]
+    return [path for path in found if "lease" not in path]
+
+
+def drop_commits(store: Store) -> None:
+    """Make a checkpoint, and drop what it makes superfluous, as vacuums hours apart do."""
+    store.vacuum(now=datetime.now(UTC))
+    assert store.vacuum(now=datetime.now(UTC) + 2 * HOUR).commits
+
+
+def look_away(store: Store) -> None:
+    """Make *store* one that has not looked at the log's listing for longer than commits are kept."""
+    inside(store).log._looked -= 2 * HOUR.total_seconds()
+
+
+def test_readers_behind_and_anew_after_commits_were_dropped(store: Store) -> None:
+    """After commits were dropped, who starts anew and who was behind see everything, and write on from there."""
+    options = inside(store).files._fs.storage_options if hasattr(inside(store).files, "_fs") else {}
+    again = {k: v for k, v in options.items() if k not in ("use_listings_cache", "skip_instance_cache")}
+    behind = open_store(store._name, storage_options=again)
+    store.append(calls_of("2026-05", each=2))
+    assert behind.count() == 2
+    held = behind.run()
+    for part in range(3):
+        store.append(calls_of("2026-06", each=1, part=f"-{part}"))
+    drop_commits(store)
+    store.append(calls_of("2026-07", each=1))
+    assert not any("0001.json" in name and "checkpoint" not in name for name in commits_of(store))
+    look_away(behind)
+    anew = open_store(store._name, storage_options=again)
+    for each in (behind, anew):
+        assert each.count() == 6
+        assert each.region == "GB"
+    assert len(list(held)) == 2
+    assert behind.append(calls_of("2026-05", each=3)).added == 1
+    assert store.count() == anew.count() == 7
+    assert anew.verify().ok
+
+
+def test_a_vacuum_of_a_quiet_store_drops_commits_too() -> None:
+    """A store that nothing is written to sheds its old commits by daily vacuums, and stays as it is."""
+    store = new_store()
+    for part in range(3):
+        store.append(calls_of("2026-06", part=f"-{part}"))
+    assert len(commits_of(store)) == 4
+    store.vacuum()
+    assert len(commits_of(store)) == 5
+    assert store.vacuum(now=datetime.now(UTC) + timedelta(days=1)).commits == 4
+    assert len(commits_of(store)) == 1
+    assert store.vacuum(now=datetime.now(UTC) + timedelta(days=2)).commits == 0
+    assert open_store(store._name).count() == 18
+
+
+def test_young_checkpoints_keep_their_commits() -> None:
+    """Commits stay for an hour after their checkpoint: who looked before it still reads on without a listing."""
+    store = new_store()
+    store.append(calls_of("2026-06"))
+    behind = open_store(store._name)
+    assert behind.count() == 6
+    store.append(calls_of("2026-07"))
+    store.vacuum()
+    assert store.vacuum(now=datetime.now(UTC) + HOUR - timedelta(minutes=1)).commits == 0
+    assert behind.count() == 12
+
+
+def test_a_writer_that_is_behind_does_not_commit_into_the_past() -> None:
+    """A commit on a version whose successors were dropped is refused, not taken for the newest."""
+    store = new_store()
+    store.append(calls_of("2026-05"))
+    behind = Log(inside(store).files)
+    base = behind.snapshot()
+    store.append(calls_of("2026-06"))
+    drop_commits(store)
+    behind._looked = -math.inf
+    assert behind.commit(base, "append") is None
+    assert behind.snapshot().version == inside(store).log.snapshot().version
+    assert open_store(store._name).count() == 12
+
+
+def test_a_commit_that_arrives_late_is_void() -> None:
+    """A commit that was so slow that its version had been dropped meanwhile is undone and tried again on top."""
+    store = new_store()
+    store.append(calls_of("2026-05"))
+
+    class Slow:
+        """Files whose first creation arrives hours later, after others went on."""
+
+        def __init__(self, files: Files) -> None:
+            self._files = files
+            self.log: Log | None = None
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._files, name)
+
+        def create(self, path: str, data: bytes) -> bool:
+            if self.log is not None:
+                log, self.log = self.log, None
+                store.append(calls_of("2026-06"))
+                drop_commits(store)
+                log._looked -= 2 * HOUR.total_seconds()
+            return self._files.create(path, data)
+
+    files = Slow(inside(store).files)
+    log = Log(files)  # type: ignore[arg-type]
+    base = log.snapshot()
+    fresh = inside(store).hot.write(
+        inside(store).hot.read(next(iter(base.segments.values())), [*FIELDS]).with_columns(call_id=pl.lit("x"))
+    )
+    files.log = log
+    before = inside(store).log
+    assert log.commit(base, "append", added=[fresh]) is None
+    assert open_store(store._name).count() == 12
+    assert log.commit(log.snapshot(), "append", added=[fresh]) is not None
+    assert open_store(store._name).count() == 13
+    assert before.snapshot().version == log.snapshot().version
+
+
+def test_a_checkpoint_every_so_many_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log with many commits is opened by reading few objects, and looking for news reads one."""
+    store = new_store()
+    store.append(calls_of("2026-05"))
+    log = inside(store).log
+    for _ in range(70):
+        assert log.commit(log.snapshot(), "append") is not None
+    read: list[str] = []
+    files = inside(store).files
+    original: Callable[..., bytes] = type(files).read
+
+    def counting(self: Files, path: str, *rest: int) -> bytes:
+        read.append(path)
+        return original(self, path, *rest)
+
+    monkeypatch.setattr(type(files), "read", counting)
+    fresh = Log(files)
+    assert fresh.snapshot() is not None
+    assert len(read) < 12
+    read.clear()
+    assert fresh.snapshot().version == 71
+    assert len(read) == 1
+
+
+def test_listings_are_read_again_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has not looked at the listing for half an hour looks at it again; before that, not."""
+    store = new_store()
+    store.append(calls_of("2026-05"))
+    log = Log(inside(store).files)
+    log.snapshot()
+    real, lists = time.monotonic, list[str]()
+    files = inside(store).files
+    original: Callable[..., object] = type(files).list
+
+    def counting(self: Files, folder: str) -> object:
+        lists.append(folder)
+        return original(self, folder)
+
+    monkeypatch.setattr(type(files), "list", counting)
+    for minutes, expected in [(29, 0), (31, 1), (45, 1), (62, 2)]:
+        monkeypatch.setattr(time, "monotonic", lambda m=minutes: real() + m * 60)
+        assert log.snapshot().version == 1
+        assert len(lists) == expected
+        monkeypatch.setattr(time, "monotonic", real)
+
+
+# -- verification ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def verified(tmp_path: Path) -> Store:
+    """Return a store with both tiers, all of which has been read once, so that everything is cached."""
+    store = open_store(tmp_path, region="GB")
+    store.append(calls_of("2026-05", "2026-11"))
+    store.rollover(NOW)
+    store.vacuum(now=datetime.now(UTC) + 2 * HOUR)
+    assert len(list(store.run())) == 12
+    report = store.verify()
+    assert (report.ok, report.problems, report.segments, report.rows, report.orphans) == (True, (), 7, 12, 0)
+    assert report.version == inside(store).log.snapshot().version
+    return store
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 0x10
+    path.write_bytes(data)
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def _lengthen(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+@pytest.mark.parametrize("damage", [_flip, _cut, _lengthen, Path.unlink])
+@pytest.mark.parametrize("kind", ["hot/day=*/*.arrow", "warm/month=*/*.parquet", "hot/_log/checkpoint-*.json"])
+def test_damage_is_found(verified: Store, tmp_path: Path, kind: str, damage: Callable[[Path], None]) -> None:
+    """A file with a changed byte, one too few, one too many, or none at all, is named, though its content is cached."""
+    path = max(tmp_path.glob(kind))
+    damage(path)
+    report = verified.verify()
+    if kind.startswith("hot/_log") and damage is Path.unlink:
+        assert report.ok, "its commits are still there"
+        return
+    assert not report.ok
+    assert len(report.problems) == 1
+    assert path.name in report.problems[0]
+    if kind.startswith("hot/_log"):
+        assert (report.version, report.segments, report.rows) == (-1, 0, 0)
+
+
+def test_every_damaged_segment_is_named(verified: Store, tmp_path: Path) -> None:
+    """One damaged file does not hide another."""
+    paths = [*tmp_path.glob("hot/day=*/*.arrow"), *tmp_path.glob("warm/month=*/*.parquet")]
+    for path in paths:
+        _flip(path)
+    report = verified.verify()
+    assert len(report.problems) == len(paths) == 7
+    assert all(any(path.name in problem for problem in report.problems) for path in paths)
+
+
+def test_a_gap_in_the_log_is_found(tmp_path: Path) -> None:
+    """A commit that is gone, or damaged, is named."""
+    store = open_store(tmp_path)
+    for part in range(3):
+        store.append(calls_of("2026-06", part=f"-{part}"))
+    commits = sorted(tmp_path.glob("hot/_log/0*.json"))
+    data = commits[2].read_bytes()
+    commits[2].unlink()
+    (problem,) = store.verify().problems
+    assert commits[2].name in problem
+    commits[2].write_bytes(data.replace(b'"append"', b'"appenD"'))
+    (problem,) = store.verify().problems
+    assert commits[2].name in problem
+    commits[2].write_bytes(data)
+    assert store.verify().ok
+
+
+def _frame(store: Store) -> tuple[Segment, pl.DataFrame]:
+    """Return a segment of *store*, and the calls of a day of their own that it does not have."""
+    parts = inside(store)
+    segment = next(s for s in parts.log.snapshot().segments.values() if s.tier == "hot")
+    frame = pl.concat([parts.hot.read(segment, [*FIELDS])] * 4)
+    start = pl.lit(datetime(2026, 12, 1, tzinfo=UTC)).dt.cast_time_unit("us") + pl.duration(minutes=pl.int_range(4))
+    return segment, frame.with_columns(start=start)
+
+
+@pytest.mark.parametrize("tier", ["hot", "warm"])
+def test_what_a_segment_says_wrongly_is_found(verified: Store, tier: str) -> None:
+    """Calls out of order, another count, another range, and calls stored twice are found in whole files as well."""
+    parts = inside(verified)
+    _, frame = _frame(verified)
+    place = parts.tiers[tier]
+    good = place.write(frame)
+    cases = {
+        "not in order": place.write(frame[[0, 2, 1, 3]]),
+        good.id: attrs.evolve(good, rows=3),
+        "first or last call": attrs.evolve(place.write(frame), last=good.last + HOUR),
+        "stored more than once": place.write(frame[[0, 1, 1, 3]]),
+    }
+    for words, segment in cases.items():
+        log = Log(parts.files)
+        assert log.commit(log.snapshot(), "append", added=[segment]) is not None
+        report = verify(log, parts.tiers)
+        assert len(report.problems) == 1, words
+        assert words in report.problems[0]
+        assert log.commit(log.snapshot(), "compact", removed=[segment.id]) is not None
+        assert verify(log, parts.tiers).ok
+
+
+def test_calls_in_two_segments_are_found(verified: Store) -> None:
+    """A call that is stored in two segments, of one tier or of both, is found and counted."""
+    parts = inside(verified)
+    _, frame = _frame(verified)
+    log = Log(parts.files)
+    for other, repeated in ((parts.hot, frame[1:3]), (parts.warm, frame[3:])):
+        twice = other.write(repeated)
+        base = log.commit(log.snapshot(), "append", added=[parts.hot.write(frame), twice])
+        assert base is not None
+        (problem,) = verify(log, parts.tiers).problems
+        assert f"{repeated.height} calls are stored more than once" in problem
+        gone = [s.id for s in base.segments.values() if s.first >= datetime(2026, 12, 1, tzinfo=UTC)]
+        assert log.commit(base, "compact", removed=gone) is not None
+
+
+def test_a_tier_that_is_not_there_is_found(verified: Store) -> None:
+    """Segments of a tier that the store was opened without are named."""
+    parts = inside(verified)
+    (problem,) = verify(parts.log, {"hot": parts.hot}).problems
+    assert "'warm'" in problem
+
+
+def test_orphans_are_counted_and_no_problem(verified: Store) -> None:
+    """Files that no commit names are counted; nothing is wrong with the store because of them."""
+    _, frame = _frame(verified)
+    for tier in inside(verified).tiers.values():
+        tier.write(frame)
+    report = verified.verify()
+    assert report.ok
+    assert report.orphans == 2
+
+
+# -- a new log -------------------------------------------------------------------------------------------------
+
+
+def _replace(store: Store) -> None:
+    store.append(calls_of("2026-05", "2026-10", duration=5)[2:9], on_conflict="replace")
+
+
+def _late(store: Store) -> None:
+    store.append(calls_of("2026-05", part="-late"))
+
+
+def _erase(store: Store) -> None:
+    store.erase(Query().customer("1002"), reason="asked for", dry_run=False)
+
+
+HISTORIES: dict[str, list[Callable[[Store], object]]] = {
+    "appends": [],
+    "replace": [_replace],
+    "compact": [_late, Store.compact],
+    "rollover": [lambda store: store.rollover(NOW)],
+    "replace, then rollover": [_replace, lambda store: store.rollover(NOW)],
+    "rollover, then replace": [lambda store: store.rollover(NOW), _replace],
+    "rollover twice": [lambda store: store.rollover(NOW), _late, lambda store: store.rollover(NOW, 0)],
+    "erase": [lambda store: store.rollover(NOW), _erase],
+    "all": [
+        _replace,
+        Store.compact,
+        lambda store: store.rollover(NOW),
+        _late,
+        _replace,
+        lambda store: store.rollover(NOW),
+        _erase,
+        lambda store: store.rollover(NOW, 0),
+    ],
+}
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+@pytest.mark.parametrize("swept", [False, True], ids=["before a vacuum", "after it"])
+def test_a_lost_log_is_made_anew(tmp_path: Path, history: str, swept: bool) -> None:
+    """From the segments alone the same calls come back, each once, as they were last; the store works on."""
+    store = open_store(tmp_path, region="GB")
+    store.append(calls_of("2026-05", "2026-10")[::2])
+    store.append(calls_of("2026-05", "2026-10")[1::2])
+    for step in HISTORIES[history]:
+        time.sleep(0.02)  # of two files, the newer one has the later time
+        step(store)
+    if swept:
+        store.vacuum(now=datetime.now(UTC) + 30 * HOUR)
+    expected = list(store.run())
+    shutil.rmtree(tmp_path / "hot" / "_log")
+    anew = open_store(tmp_path, region="GB")
+    assert not anew.exists
+    assert anew.rebuild() == len(expected)
+    assert list(anew.run()) == expected
+    assert list(open_store(tmp_path).run()) == expected
+    assert anew.region == "GB"
+    assert anew.verify().problems == ()
+    assert anew.append(expected).duplicates == len(expected)
+    anew.rollover(NOW, 0)
+    anew.vacuum(now=datetime.now(UTC) + 30 * HOUR)
+    assert months_in(anew, "hot") == []
+    assert list(anew.run()) == expected
+    assert lying(anew) == live(anew)
+
+
+def test_a_log_that_is_there_is_not_made_anew(verified: Store, tmp_path: Path) -> None:
+    """While there is anything of a log, even a damaged one, rebuild refuses and touches nothing."""
+    for path in tmp_path.glob("hot/_log/0*.json"):
+        path.write_bytes(b"damaged")
+    before = every_file(tmp_path)
+    with pytest.raises(StorageError, match="still has a log"):
+        open_store(tmp_path).rebuild()
+    assert every_file(tmp_path) == before
+
+
+def test_no_log_is_made_of_nothing(tmp_path: Path) -> None:
+    """An empty or mistyped place gets no log."""
+    with pytest.raises(NotFoundError, match="no segments"):
+        open_store(tmp_path / "typo").rebuild()
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize("kind", ["hot/day=*/*.arrow", "warm/month=*/*.parquet"])
+def test_no_log_is_made_over_damage(verified: Store, tmp_path: Path, kind: str) -> None:
+    """A damaged segment is named instead of left out; once it is restored or taken away, rebuild goes on."""
+    shutil.rmtree(tmp_path / "hot" / "_log")
+    path = min(tmp_path.glob(kind))
+    data = path.read_bytes()
+    _flip(path)
+    with pytest.raises(CorruptDataError, match=path.name):
+        open_store(tmp_path).rebuild()
+    assert not (tmp_path / "hot" / "_log").exists()
+    path.write_bytes(data)
+    assert open_store(tmp_path).rebuild() == 12
+
+
+def test_the_function_takes_any_settings() -> None:
+    """The new log holds the settings it is given, and says what it is."""
+    store = new_store()
+    store.append(calls_of("2026-06"))
+    files = inside(store).files
+    for entry in files.list("_log"):
+        files.remove(entry.path)
+    log = Log(files)
+    assert rebuild(log, inside(store).tiers, {"region": "US"}).rows == 6
+    assert log.recent()[-1].action == "rebuild"
+    assert open_store(store._name).region == "US"
+    assert in_order(list(open_store(store._name).run())) == calls_of("2026-06")
+
+
+def test_maintain_does_what_is_due() -> None:
+    """One call rolls over, compacts and sweeps; a second one finds nothing to do."""
+    store = new_store()
+    for part in range(2):
+        store.append(calls_of("2026-05", "2026-11", part=f"-{part}"))
+    expected: list[CallRecord] = list(store.run())
+    moved, merged, swept = store.maintain(now=datetime.now(UTC) + timedelta(days=400), keep=3)
+    assert moved.rows == 24 if moved.months[-1] == "2026-11" else moved.rows == 12
+    assert merged.rows + moved.rows in (24, 36)
+    assert swept.segments + swept.waiting > 0
+    store.maintain(now=datetime.now(UTC) + timedelta(days=400), keep=3)
+    assert list(store.run()) == expected
+    assert lying(store) == live(store)

@@ -1,0 +1,439 @@
+"""Compaction and roll-over: what moves, what stays, and that nothing is swapped that is not the same."""
+
+from __future__ import annotations
+
+import calendar
+import itertools
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdrkit import CallRecord, Query, Store, open_store
+from cdrkit.errors import ConfigError, CorruptDataError
+from cdrkit.storage import HotTier, MoveReport, Segment, Tier, WarmTier, compact, open_files, rollover
+from cdrkit.storage._moving import Fingerprint
+from tests.months import MONTHS, NOW, calls_of, every_file, fewer, in_order, inside, months_in
+from tests.strategies import records
+
+_names = itertools.count()
+
+
+def new_store() -> Store:
+    """Return an empty store in memory."""
+    return open_store(f"memory://moving-{next(_names)}", region="GB")
+
+
+def filled(store: Store) -> list[CallRecord]:
+    """Fill *store* with eight months of calls, in three appends, and return them in order."""
+    whole = calls_of(*MONTHS, each=3)
+    store.append(whole[::2])
+    store.append(whole[1::2])
+    return in_order(whole)
+
+
+# -- which months move -----------------------------------------------------------------------------------------
+
+
+def earlier(instant: datetime, months: int) -> datetime:
+    """Return the same day and time of the month so many *months* before, or the last day of it: plain calendar."""
+    instant = instant.astimezone(UTC)
+    year, month = instant.year, instant.month
+    for _ in range(months):
+        year, month = (year - 1, 12) if month == 1 else (year, month - 1)
+    return instant.replace(year=year, month=month, day=min(instant.day, calendar.monthrange(year, month)[1]))
+
+
+def month_end(instant: datetime) -> datetime:
+    """Return when the UTC month of *instant* ends: the first instant that is not in it."""
+    instant = instant.astimezone(UTC)
+    first = datetime(instant.year, instant.month, 1, tzinfo=UTC)
+    return first + timedelta(days=calendar.monthrange(instant.year, instant.month)[1])
+
+
+# 36 instants about the ends of twelve months, a leap February among them.
+BOUNDARIES = [
+    datetime(2027 + month // 12, month % 12 + 1, 1, tzinfo=UTC) + timedelta(microseconds=step)
+    for month in range(6, 18)
+    for step in (-1, 0, 1)
+]
+NOWS = [
+    datetime(2028, month, day, hour, minute, tzinfo=UTC)
+    for month, day in [(3, 1), (3, 29), (3, 30), (3, 31), (5, 31), (6, 1), (6, 30), (2, 29), (1, 1)]
+    for hour, minute in [(0, 0), (23, 59)]
+] + [
+    datetime(2028, 3, 1, 1, tzinfo=timezone(timedelta(hours=5))),  # in UTC it still is February
+    datetime(2028, 2, 29, 23, tzinfo=timezone(timedelta(hours=-5))),  # in UTC it is March by now
+    datetime(2028, 3, 1, tzinfo=UTC) - timedelta(microseconds=1),
+]
+
+
+class TestWindow:
+    """A month moves when it ended at least *keep* calendar months ago; nothing younger than that ever does."""
+
+    @pytest.mark.parametrize("keep", range(7))
+    def test_every_boundary(self, keep: int) -> None:
+        """At month ends of every length, in any zone, just the whole months past the window move."""
+        made = [CallRecord(call_id=str(n), start=start) for n, start in enumerate(BOUNDARIES)]
+        for now in NOWS:
+            store = new_store()
+            store.append(made)
+            store.rollover(now, keep)
+            parts = inside(store)
+            moved = [
+                start
+                for segment in parts.log.snapshot().segments.values()
+                if segment.tier == "warm"
+                for start in parts.warm.read(segment, ["start"])["start"]
+            ]
+            # By the dates alone; where the month before is shorter, its last day counts for the missing ones.
+            expected = [call.start for call in made if month_end(call.start) <= earlier(now, keep)]
+            assert sorted(moved) == expected, now
+            assert all(start < earlier(now, keep) for start in moved), now
+            assert list(store.run()) == in_order(made)
+
+    @fewer
+    @given(
+        st.lists(records(st.datetimes(datetime(2027, 1, 1), datetime(2028, 6, 1), timezones=st.just(UTC))), max_size=8),
+        st.datetimes(datetime(2027, 6, 1), datetime(2028, 7, 1), timezones=st.just(UTC)),
+        st.integers(0, 6),
+    )
+    def test_any_instant(self, made: list[CallRecord], now: datetime, keep: int) -> None:
+        """For any calls and any instant the months in the warm tier are those that the calendar says."""
+        store = new_store()
+        store.append(made)
+        report = store.rollover(now, keep)
+        expected = {f"{c.start:%Y-%m}" for c in made if month_end(c.start) <= earlier(now, keep)}
+        assert set(report.months) == expected == set(months_in(store, "warm"))
+        assert set(months_in(store, "hot")) == {f"{c.start:%Y-%m}" for c in made} - expected
+
+    @pytest.mark.parametrize("keep", [-1, 1.0, True, "3", None, 10**5, 10**9])
+    def test_no_such_window(self, keep: object) -> None:
+        """A window that is no whole number of months, or begins before all calendars, is refused."""
+        store = new_store()
+        filled(store)
+        with pytest.raises(ConfigError, match="keep"):
+            store.rollover(NOW, keep)  # type: ignore[arg-type]
+
+
+# -- roll-over -------------------------------------------------------------------------------------------------
+
+
+def test_rollover_says_what_it_did(store: Store) -> None:
+    """The report names months, calls and segments, the answers stay, and the months lie in the archive."""
+    made = filled(store)
+    report = store.rollover(NOW, 3)
+    assert report.months == ("2026-04", "2026-05", "2026-06", "2026-07")
+    assert (report.rows, report.read, report.written, report.skipped) == (12, 12, 4, ())
+    assert list(store.run()) == made
+    assert months_in(store, "hot") == ["2026-08", "2026-09", "2026-10", "2026-11"]
+    assert [(month.month, month.rows) for month in store.archive.months()] == [(m, 3) for m in report.months]
+    assert store.verify().ok
+
+
+def test_rollover_again_does_nothing() -> None:
+    """A second roll-over finds nothing to do and makes no version."""
+    store = new_store()
+    filled(store)
+    store.rollover(NOW, 3)
+    version = inside(store).log.snapshot().version
+    assert store.rollover(NOW, 3) == MoveReport()
+    assert inside(store).log.snapshot().version == version
+
+
+def test_late_calls_are_folded_in(store: Store) -> None:
+    """Calls that come late for a warm month are found at once, and lie in that month after the next roll-over."""
+    made = filled(store)
+    store.rollover(NOW, 3)
+    late = calls_of("2026-05", each=5, part="-late")
+    assert store.append(late).added == 5
+    assert store.append(late).duplicates == 5
+    expected = in_order(made + late)
+    assert list(store.run()) == expected
+    report = store.rollover(NOW, 3)
+    assert (report.months, report.rows) == (("2026-05",), 8)
+    assert list(store.run()) == expected
+    assert months_in(store, "hot") == ["2026-08", "2026-09", "2026-10", "2026-11"]
+    assert {month.month: month.rows for month in store.archive.months()}["2026-05"] == 8
+    assert store.append(late + made).duplicates == len(late + made)
+    assert store.verify().ok
+
+
+def test_late_calls_beside_a_month_leave_it_alone(store: Store) -> None:
+    """Late calls that lie before all of their month need not have it read or written again."""
+    store.append(calls_of("2026-05")[2:])
+    store.rollover(NOW, 3)
+    (before,) = inside(store).log.snapshot().segments
+    store.append(calls_of("2026-05")[:2])
+    assert store.rollover(NOW, 3).rows == 2
+    assert before in inside(store).log.snapshot().segments
+    assert list(store.run()) == calls_of("2026-05")
+    assert store.verify().ok
+
+
+def test_a_warm_call_is_replaced() -> None:
+    """on_conflict="replace" reaches calls in the warm tier; the next roll-over brings the newer ones there."""
+    store = new_store()
+    made = filled(store)
+    store.rollover(NOW, 3)
+    newer = calls_of("2026-06", duration=77)[1:3]
+    assert store.append(newer).conflicts == 2
+    report = store.append(newer, on_conflict="replace")
+    assert (report.added, report.replaced) == (2, 2)
+    ids = {call.call_id for call in newer}
+    expected = in_order([call for call in made if call.call_id not in ids] + newer)
+    assert list(store.run()) == expected
+    assert store.rollover(NOW, 3).months == ("2026-06",)
+    assert list(store.run()) == expected
+    assert "2026-06" not in months_in(store, "hot")
+    assert store.verify().ok
+
+
+def test_dry_run_changes_nothing(tmp_path: Path) -> None:
+    """A dry run says what there is to do and leaves every file as it is."""
+    store = open_store(tmp_path)
+    filled(store)
+    store.append(calls_of("2026-11", part="-more", each=3))
+    before = every_file(tmp_path)
+    moved, merged = store.rollover(NOW, 3, dry_run=True), store.compact(dry_run=True)
+    assert (moved.dry_run, moved.rows, moved.written) == (True, 12, 0)
+    assert moved.months == ("2026-04", "2026-05", "2026-06", "2026-07")
+    assert (merged.dry_run, merged.rows, merged.read, merged.written) == (True, 6, 6, 0)
+    assert every_file(tmp_path) == before
+    done = store.rollover(NOW, 3)
+    assert (done.months, done.rows, done.read) == (moved.months, moved.rows, moved.read)
+    done = store.compact()
+    assert (done.rows, done.read, done.written) == (6, 6, 3)
+
+
+def test_large_months_are_several_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A month with more calls than a segment takes is cut in pieces; calls of one instant may lie on both sides."""
+    from cdrkit.storage import _moving
+
+    monkeypatch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 7)
+    store = new_store()
+    start = datetime(2026, 5, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+    made = in_order(calls_of("2026-05", each=20) + [CallRecord(call_id=f"{n}", start=start) for n in range(21)])
+    store.append(made)
+    assert store.rollover(NOW).written == 6
+    assert list(store.run()) == made
+    assert list(store.run(Query().newest_first())) == made[::-1]
+    assert sum(month.rows for month in store.archive.months()) == 41
+    store.append(calls_of("2026-05", each=1, part="-late"))
+    store.rollover(NOW)
+    assert store.count() == 42
+    assert store.verify().ok
+
+
+# -- side by side ----------------------------------------------------------------------------------------------
+
+
+def test_two_rollovers_side_by_side(tmp_path: Path) -> None:
+    """Without any lease, roll-overs that run at once move each month once and lose nothing."""
+    store = open_store(tmp_path)
+    made = filled(store)
+    reports: list[MoveReport] = []
+    together = threading.Barrier(3)
+
+    def work() -> None:
+        parts = inside(open_store(tmp_path))
+        together.wait()
+        reports.append(rollover(parts.log, parts.tiers, parts.hot, parts.warm, now=NOW, keep=3))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(open_store(tmp_path).run()) == made
+    moved = [month for report in reports for month in report.months]
+    assert sorted(moved) == ["2026-04", "2026-05", "2026-06", "2026-07"]
+    assert sum(report.rows for report in reports) == 12
+    assert len(inside(store).log.snapshot().segments) == 4 + 12
+    verified = open_store(tmp_path).verify()
+    assert verified.ok
+    assert verified.orphans == 12, "only the hot files that were moved; what lost the race is gone"
+
+
+def test_a_month_that_changes_meanwhile_is_left(tmp_path: Path) -> None:
+    """A month in which a call is replaced while it moves stays for the next time; nothing of the attempt remains."""
+    store = open_store(tmp_path)
+    made = filled(store)
+    parts = inside(store)
+
+    class Disturbed(WarmTier):
+        """A warm tier in whose first write another writer is faster."""
+
+        disturbed = False
+
+        def write(self, frame: pl.DataFrame) -> Segment:
+            if not Disturbed.disturbed:
+                Disturbed.disturbed = True
+                store.append(calls_of("2026-04", duration=9)[:1], on_conflict="replace")
+            return super().write(frame)
+
+    warm = Disturbed(open_files(tmp_path / "warm"))
+    report = rollover(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
+    assert report.skipped == ("2026-04",)
+    assert report.months == ("2026-05", "2026-06", "2026-07")
+    assert not list(tmp_path.glob("warm/month=2026-04/*"))
+    expected = in_order(calls_of("2026-04", duration=9)[:1] + made[1:])
+    assert list(store.run()) == expected
+    assert store.rollover(NOW, 3).months == ("2026-04",)
+    assert list(store.run()) == expected
+
+
+def test_readers_keep_to_their_version() -> None:
+    """A result from before reads on during and after compaction and roll-over, and so does one half read."""
+    store = new_store()
+    made = filled(store)
+    store.append(calls_of("2026-11", part="-x"))
+    expected = in_order(made + calls_of("2026-11", part="-x"))
+    held, half = store.run(), iter(store.run())
+    seen = [next(half) for _ in range(3)]
+    store.compact()
+    assert list(held) == expected
+    store.rollover(NOW, 3)
+    store.append(calls_of("2026-05", part="-y"))
+    store.rollover(NOW, 0)
+    assert list(held) == expected
+    assert held.count() == len(expected)
+    assert [*seen, *half] == expected
+
+
+# -- compaction ------------------------------------------------------------------------------------------------
+
+
+def test_compact_merges_each_day() -> None:
+    """Small segments of a day become one; a day that has one already, and what is warm, stay."""
+    store = new_store()
+    for part in range(4):
+        store.append(calls_of("2026-10", "2026-11", part=f"-{part}")[part // 3 :])
+    expected = list(store.run())
+    report = store.compact()
+    assert (report.rows, report.read, report.written, report.months) == (47, 47, 12, ())
+    assert list(store.run()) == expected
+    assert store.compact() == MoveReport()
+    store.rollover(NOW, 0)
+    assert store.compact() == MoveReport()
+    assert list(store.run()) == expected
+    assert store.verify().ok
+
+
+@fewer
+@given(
+    st.lists(st.lists(records(), min_size=1, max_size=8), min_size=1, max_size=5),
+    st.lists(st.sampled_from(["compact", "rollover", "replace"]), max_size=4),
+)
+def test_moving_changes_no_answer(batches: list[list[CallRecord]], steps: list[str]) -> None:
+    """Whatever moves, in whatever order, the store holds the same calls, each once."""
+    store, kept = new_store(), dict[object, CallRecord]()
+    later = NOW + timedelta(days=100)
+    for number, batch in enumerate(batches):
+        store.append(batch, on_conflict="replace")
+        kept |= {(call.start, call.call_id): call for call in batch}
+        step = steps[number] if number < len(steps) else ""
+        if step == "compact":
+            store.compact()
+        elif step == "rollover":
+            store.rollover(later, 0)
+        elif step == "replace":
+            store.append(batch[::-1], on_conflict="replace")
+            kept |= {(call.start, call.call_id): call for call in batch[::-1]}
+        assert list(store.run()) == in_order(list(kept.values()))
+    assert store.verify().problems == ()
+
+
+# -- what is read back -----------------------------------------------------------------------------------------
+
+
+def _without_last(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.head(frame.height - 1)
+
+
+def _one_twice(frame: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([frame.head(1), frame.head(frame.height - 1)])
+
+
+def _one_value(frame: pl.DataFrame) -> pl.DataFrame:
+    last = pl.int_range(pl.len()) == pl.len() - 1
+    return frame.with_columns(duration=pl.when(last).then(1).otherwise("duration").cast(frame.schema["duration"]))
+
+
+def _one_lost_value(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(source=pl.lit(None, pl.String))
+
+
+def _values_swapped(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(duration=frame["duration"].reverse())
+
+
+WRONG = [_without_last, _one_twice, _one_value, _one_lost_value, _values_swapped]
+
+
+@pytest.mark.parametrize("change", WRONG)
+@pytest.mark.parametrize("move", ["compact", "rollover"])
+def test_what_is_not_the_same_is_not_swapped(tmp_path: Path, change: object, move: str) -> None:
+    """When a tier keeps other rows than it was given, the move stops: no version, no file, no call is different."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05", each=12)[::2])
+    store.append(calls_of("2026-05", each=12)[1::2])
+    store.append(calls_of("2026-05", each=12, part="-b", duration=3))
+    parts = inside(store)
+    expected, before = list(store.run()), every_file(tmp_path)
+
+    def spoil(tier: type[HotTier] | type[WarmTier], folder: str) -> Tier:
+        class Spoiling(tier):  # type: ignore[misc,valid-type]
+            """A tier that writes something else."""
+
+            def write(self, frame: pl.DataFrame) -> Segment:
+                return super().write(change(frame))  # type: ignore[operator,no-any-return]
+
+        made: Tier = Spoiling(open_files(tmp_path / folder))
+        return made
+
+    with pytest.raises(CorruptDataError, match="nothing was changed"):
+        if move == "compact":
+            hot = spoil(HotTier, "hot")
+            compact(parts.log, {"hot": hot, "warm": parts.warm}, hot)
+        else:
+            warm = spoil(WarmTier, "warm")
+            rollover(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
+    assert every_file(tmp_path) == before
+    assert list(store.run()) == expected
+    assert store.rollover(NOW).rows == 24
+    assert list(store.run()) == expected
+
+
+class TestFingerprint:
+    """Rows have the same fingerprint when they are the same, in whatever order and frames, and only then."""
+
+    @fewer
+    @given(st.lists(records(), min_size=1, max_size=8, unique_by=lambda r: (r.start, r.call_id)), st.randoms())
+    def test_order_and_cut_do_not_matter(self, made: list[CallRecord], random: object) -> None:
+        """Shuffled and cut in two, the rows keep their fingerprint."""
+        frame = _frame(made)
+        other = frame.sample(fraction=1, shuffle=True, seed=random.randrange(99))  # type: ignore[attr-defined]
+        cut = random.randrange(frame.height + 1)  # type: ignore[attr-defined]
+        assert Fingerprint.of([frame]) == Fingerprint.of([other.head(cut), other.slice(cut)])
+
+    @fewer
+    @given(
+        st.lists(records(), min_size=1, max_size=4, unique_by=lambda r: (r.start, r.call_id)),
+        st.lists(records(), min_size=1, max_size=4, unique_by=lambda r: (r.start, r.call_id)),
+    )
+    def test_other_rows_have_another(self, one: list[CallRecord], other: list[CallRecord]) -> None:
+        """Two sets of calls share a fingerprint just when they are equal."""
+        same = in_order(one) == in_order(other)
+        assert (Fingerprint.of([_frame(one)]) == Fingerprint.of([_frame(other)])) is same
+
+
+def _frame(made: Sequence[CallRecord]) -> pl.DataFrame:
+    from cdrkit._tables import frames_of
+
+    return pl.concat(list(frames_of(list(made))), how="diagonal").select(pl.all())

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import os
+import pickle
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -14,12 +15,15 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdrkit import FIELDS, SCHEMA, CallRecord, Query, Store, field, open_store
+from cdrkit import FIELDS, SCHEMA, CallRecord, IngestReport, Query, Store, field, open_store
+from cdrkit._cursors import Cursor
+from cdrkit._ingest import ingest_stream
 from cdrkit.errors import (
     CdrError,
     ConfigError,
@@ -31,6 +35,7 @@ from cdrkit.errors import (
     StorageError,
     UnknownFormatError,
 )
+from cdrkit.sources import SourceBatch
 from cdrkit.testing import synthesize_calls, write_office
 from tests import truth
 from tests.strategies import queries, records
@@ -460,3 +465,125 @@ def as_text(value: Any) -> str:
         text = value.isoformat().replace("+00:00", "Z")
         return text if "." not in text else text[:-1].rstrip("0") + "Z"
     return str(value)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        5,
+        b"x",
+        "a\0b",
+        "\ud800",
+        "http://[",
+        "zip://a::/nonexist.zip",
+        "ftp://127.0.0.1:1/x",
+        "nope://x",
+        ["x"],
+    ],
+    ids=repr,
+)
+def test_places_that_cannot_be(junk: Any) -> None:
+    """Whatever cannot be a folder or URL is a ConfigError, not an error of whatever lies below."""
+    with pytest.raises(ConfigError):
+        open_store(junk)
+    with pytest.raises(CdrError):
+        open_store("memory://junk").ingest(junk, format="asterisk-csv", timezone="UTC")
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"where": '{"field":"pdd","op":">","value":1' + "0" * 400 + "}"},
+        {"where": "[" * 10_000},
+        {"where": '{"not":' * 60 + '{"field":"pdd","op":"is_null"}' + "}" * 60},
+        {"limit": "9" * 30},
+        {"cursor": "x" * 100_000},
+        {"number": "*"},
+        {"columns": "start,start"},
+    ],
+    ids=["a huge number", "deep JSON", "deep condition", "limit", "cursor", "number", "columns"],
+)
+def test_urls_that_cannot_be(params: dict[str, str]) -> None:
+    """Whatever a URL says, what is wrong with it is a QueryError that names the parameter."""
+    with pytest.raises(QueryError) as caught:
+        Query.from_params(params)
+    assert caught.value.parameter == next(iter(params))
+
+
+@pytest.mark.parametrize(
+    ("order", "value"),
+    [
+        ("charge", "NaN"),
+        ("charge", "1e500"),
+        ("duration", 2**40),
+        ("duration", 1.5),
+        ("pdd", float("inf")),
+        ("mos", "x"),
+    ],
+)
+def test_crafted_cursors(busy: Store, order: str, value: Any) -> None:
+    """A cursor that was made by hand holds only values that its fields can hold."""
+    query = Query().order_by(order)
+    made = Cursor(query.full_order(), (value, NOW, "x")).encode()
+    with pytest.raises(QueryError, match="not a cursor"):
+        query.after(made)
+    last = datetime.max.replace(tzinfo=UTC)
+    newest = Query().newest_first()
+    far = newest.after(Cursor(newest.full_order(), (last, "x")).encode())
+    assert busy.run(far).count() == busy.count()
+
+
+def test_a_limit_holds_for_all_pages_together(busy: Store) -> None:
+    """Paging through a query with a limit gives that many calls, not that many a page."""
+    query = Query().newest_first().limit(25)
+    seen = list(busy.run(query).page(10).records)
+    cursor = busy.run(query).page(10).next_cursor
+    while cursor is not None:
+        page = busy.run(query.after(cursor)).page(10)
+        seen += page.records
+        cursor = page.next_cursor
+    assert seen == list(busy.run(query))
+
+
+def test_totals_can_be_sent_to_another_process(busy: Store) -> None:
+    """Values survive pickling: totals, queries, records, pages and errors."""
+    query = Query().connected().between("2026-11-01", None)
+    error = NotFoundError("gone", url="x")
+    for value in (busy.daily_totals(), query, busy.run(query).page(2), query.period):
+        assert pickle.loads(pickle.dumps(value)) == value
+    assert pickle.loads(pickle.dumps(error)).url == "x"
+
+
+def test_hostile_text_does_not_reach_the_terminal() -> None:
+    """A report that is printed shows what would steer a terminal as a replacement."""
+    store = open_store("memory://hostile-report")
+    evil = "\x1b]0;owned\x07"
+    store.append(CallRecord(call_id=evil, start=NOW))
+    report = store.append(CallRecord(call_id=evil, start=NOW, duration=1))
+    shown = str(IngestReport(conflicts=1, conflicting=report.conflicting, source=evil))
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+
+
+def test_batches_of_other_peoples_sources_are_checked() -> None:
+    """What a source yields is checked like any other data before it is stored."""
+
+    class Careless:
+        """A source that does not keep to the fields."""
+
+        def __call__(self, stream: Any) -> Any:
+            yield SourceBatch(frame=pl.DataFrame({"call_id": [None], "start": [NOW]}))
+
+    store = open_store("memory://careless")
+    with store._append("report") as append, pytest.raises(SchemaError, match="call_id"):
+        ingest_stream(
+            io.BytesIO(),
+            Careless(),
+            append,
+            name="x",
+            format="x",
+            size=None,
+            on_reject="report",
+            progress=None,
+        )
+    assert not store.exists

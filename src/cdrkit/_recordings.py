@@ -182,6 +182,8 @@ class Recording:
             ScopeError: When a symbolic link leads out of the recordings' root.
             StorageError: When *dest* exists and *overwrite* is off, or cannot be written.
         """
+        if not isinstance(dest, (str, os.PathLike)):
+            raise ConfigError(f"{dest!r} is no path or URL to download to.")
         target = os.fspath(dest)
         if target.endswith("/") or (not is_url(target) and os.path.isdir(target)):
             target = f"{target.removesuffix('/')}/{posixpath.basename(self._path)}"
@@ -306,6 +308,8 @@ def recording_locator(
         ConfigError: When the template, the root or an option cannot work.
         UnknownFieldError: When the template names a field that there is not.
     """
+    if root is not None and not isinstance(root, (str, os.PathLike)):
+        raise ConfigError(f"{root!r} is no path or URL of recordings.")
     base = None if root is None else os.fspath(root)
     if place is None and base is None:
         if options:
@@ -456,7 +460,7 @@ def _piece(
 ) -> _Piece:
     if field is None:
         return _Piece(literal, None, "")
-    if conversion or "{" in (spec or "") or not field.isidentifier():
+    if conversion or "{" in (spec or "") or len(spec or "") > 40 or not field.isidentifier():
         raise ConfigError(
             f"The template of recordings {template!r} cannot use {field!r}; a placeholder is the plain name of a "
             "field, and a format after ':' if need be."

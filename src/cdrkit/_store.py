@@ -18,7 +18,7 @@ from ._records import CallRecord
 from ._reports import OUTCOME, TOTALLED, DailyTotals, daily_totals
 from ._results import Result
 from ._tables import CallData, frames_of
-from .errors import ConfigError, QueryError
+from .errors import ConfigError, QueryError, SchemaError
 from .sources import make_source
 from .storage import (
     Append,
@@ -97,6 +97,11 @@ def open_store(
     Raises:
         ConfigError: When a URL, an option, the region or the template cannot work.
     """
+    for place in (url, hot, warm):
+        if place is not None and not isinstance(place, (str, os.PathLike)):
+            raise ConfigError(
+                f"{place!r} is not a folder or URL; give a path, or a URL such as s3://bucket/folder."
+            )
     if (url is None) == (hot is None) or "" in (url, hot, warm):
         raise ConfigError("Give the store's folder or URL, or hot= with the hot tier's own; one of them.")
     if warm is None and warm_options is not None:
@@ -320,9 +325,12 @@ class Store:
         """Return the recording of a call; whether its file exists is asked of the result.
 
         Raises:
+            SchemaError: When *record* is not a `CallRecord`.
             RecordingNotFoundError: When the call names none, or the store was opened without ``recordings=``.
             ScopeError: When its path would leave the recordings' root.
         """
+        if not isinstance(record, CallRecord):
+            raise SchemaError(f"A recording is that of a CallRecord, not of {record!r}.")
         return self._locator.find(record)
 
     # -- keeping ------------------------------------------------------------------------------------------------

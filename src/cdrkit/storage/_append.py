@@ -289,27 +289,29 @@ class Append:
         """Go on from *newer*: rows that someone else stored meanwhile are judged again."""
         news = [s for s in newer.segments.values() if s.id not in self._base.segments]
         gone = any(old not in newer.segments for old in self._removed)
-        # When replacing, rows that equalled a stored one must win against whoever replaced that one meanwhile.
-        again = [
-            rows
-            for stored, rows in self._echoes
-            if stored in self._base.segments and stored not in newer.segments
-        ]
         if (
             not gone
-            and not again
+            and not any(self._is_gone(stored, newer) for stored, _ in self._echoes)
             and not any(self._shares_identity(segment, news) for segment in self._fresh.values())
         ):
             self._base = newer
             return
         fresh, rewritten = self._fresh, self._rewritten
-        self._waiting = [self._hot.read(segment, [*FIELDS]) for segment in fresh.values()] + again
+        # When replacing, rows that equalled a stored one must win against whoever replaced that one meanwhile; where
+        # what is left of a segment held the stored one, that is written anew below.
+        again = [rows for stored, rows in self._echoes if stored in rewritten or self._is_gone(stored, newer)]
+        # Last comes what counts where an identity is in both.
+        self._waiting = again + [self._hot.read(segment, [*FIELDS]) for segment in fresh.values()]
         self._duplicates -= sum(rows.height for rows in again)
         self._echoes = [(stored, rows) for stored, rows in self._echoes if stored in newer.segments]
         self._base, self._fresh, self._rewritten, self._removed = newer, {}, {}, {}
         self._replaced = 0
         self._flush()
         self._discard([*fresh.values(), *rewritten.values()])
+
+    def _is_gone(self, stored: str, newer: Snapshot) -> bool:
+        """Return whether the segment *stored*, which this append met, is neither in *newer* nor its own."""
+        return stored not in newer.segments and stored not in self._rewritten and stored not in self._fresh
 
     def _shares_identity(self, segment: Segment, news: Iterable[Segment]) -> bool:
         for other in news:

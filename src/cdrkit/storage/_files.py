@@ -35,6 +35,7 @@ __all__ = ["Entry", "Files", "LocalFiles", "RemoteFiles", "is_url", "open_files"
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_OFFERED: Final = {errno.ENOSYS, errno.EOPNOTSUPP}
+_CANNOT_LINK: Final = {errno.EPERM, errno.EMLINK, *_NOT_OFFERED}
 _READ_ONLY: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
 _TEMPORARY: Final = ".tmp-"
 
@@ -120,6 +121,8 @@ def _translated(url: str, doing: str) -> Iterator[None]:
         raise StorageError(f"Cannot {doing} {url}: {exc.strerror or exc}. Is it a folder?", url=url) from exc
     except (TimeoutError, ConnectionError) as exc:
         raise UnavailableError(f"Cannot {doing} {url}: no answer ({exc}). Try again.", url=url) from exc
+    except UnicodeError as exc:
+        raise StorageError(f"Cannot {doing} {url!r}: that cannot be the name of a file.", url=url) from exc
     except ImportError as exc:
         raise ConfigError(f"Cannot {doing} {url}: {exc}. Install the package it names.") from exc
     except OSError as exc:
@@ -209,6 +212,13 @@ class LocalFiles:
                 os.link(temporary, target)  # fails when the target exists: creation is exclusive and whole
             except FileExistsError:
                 return False
+            except OSError as exc:
+                if exc.errno not in _CANNOT_LINK:
+                    raise
+                raise ConfigError(
+                    f"The filesystem of {self.url} has no hard links ({exc.strerror}), which a commit needs. Keep the "
+                    "hot tier on another filesystem; the warm tier may live there."
+                ) from exc
             _sync_folder(os.path.dirname(target))
             return True
 
@@ -414,18 +424,21 @@ def open_files(url: str | os.PathLike[str], options: Mapping[str, object] | None
     Raises:
         ConfigError: When no filesystem serves the URL, or an option is not one of its options.
     """
-    text = os.fspath(url)
-    if not isinstance(text, str) or not text:
+    if not isinstance(url, (str, os.PathLike)) or not isinstance(text := os.fspath(url), str) or not text:
         raise ConfigError(
             f"{url!r} is not a folder or URL; give a path, or a URL such as s3://bucket/folder."
         )
+    if options is not None and not isinstance(options, Mapping):
+        raise ConfigError(f"Storage options are a mapping, not {options!r}.")
+    if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise ConfigError(f"{text!r} cannot be the name of a folder.")
     settings = dict(options or {})
     try:
         # Instances and listings are not shared with the embedding application: it may list, we must see changes.
         filesystem, root = fsspec.core.url_to_fs(
             text, use_listings_cache=False, skip_instance_cache=True, **settings
         )
-    except (ValueError, TypeError, ImportError) as exc:
+    except Exception as exc:  # each filesystem has classes of its own for an address that cannot work
         raise ConfigError(f"{text!r} cannot be opened: {exc}.") from exc
     if isinstance(filesystem, LocalFileSystem):
         if settings:
@@ -442,7 +455,8 @@ def split_url(url: str | os.PathLike[str]) -> tuple[str, str]:
     Raises:
         ConfigError: When it names no file.
     """
-    text = os.fspath(url)
+    if not isinstance(url, (str, os.PathLike)) or not isinstance(text := os.fspath(url), str):
+        raise ConfigError(f"{url!r} is not a path or URL.")
     if is_url(text):
         scheme, _, rest = text.partition("://")
         folder, slash, name = rest.rpartition("/")

@@ -68,6 +68,30 @@ def properties(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def crash(session: nox.Session) -> None:
+    """Kill, fail, fill, damage and crowd stores in full, which takes half an hour; `tests` does a sample of each."""
+    session.install(f".[{EXTRAS}]", *group("test"))
+    session.run("pytest", "tests/crash", *session.posargs, env={"CDRKIT_CRASH": "full"})
+
+
+@nox.session(default=False)
+def s3(session: nox.Session) -> None:
+    """Run the tests that talk to S3: to a server in Python, and to OpenStack Swift where its packages can be had."""
+    session.install(f".[{EXTRAS}]", *group("test"))
+    script, folder = "tests/integration/swift.sh", session.create_tmp()
+    try:
+        # Status 3: not on this machine; the script has said why, and its tests are skipped.
+        said = session.run("bash", script, "start", folder, external=True, silent=True, success_codes=[0, 3])
+        lines = [line.partition("=") for line in str(said).splitlines() if line.startswith("CDRKIT_SWIFT_")]
+        if not lines:
+            session.warn(f"Without Swift: {said}")
+        env = {name: value for name, _, value in lines}
+        session.run("pytest", "tests", "-m", "s3 or swift", *session.posargs, env=env)
+    finally:
+        session.run("bash", script, "stop", folder, external=True)
+
+
+@nox.session(default=False)
 def demo(session: nox.Session) -> None:
     """Run the demonstration from the built wheel, with what its users install and nothing else."""
     session.install(".[cli]")

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import attrs
-
 from hypothesis import settings
 
 from cdrkit import CallRecord, Store
@@ -24,7 +23,8 @@ def calls_of(*months: str, each: int = 6, part: str = "", **fields: object) -> l
     return [
         CallRecord(
             call_id=f"{month}{part}-{number}",
-            start=datetime.fromisoformat(f"{month}-01T00:00:00+00:00") + timedelta(days=5 * (number % 6), seconds=number),
+            start=datetime.fromisoformat(f"{month}-01T00:00:00+00:00")
+            + timedelta(days=5 * (number % 6), seconds=number),
             **{"source": "+442079460018", "customer_id": f"{1001 + number % 3}", **fields},  # type: ignore[arg-type]
         )
         for month in months

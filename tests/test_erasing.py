@@ -241,7 +241,12 @@ def test_calls_that_move_meanwhile_are_erased_too(tmp_path: Path) -> None:
             return found
 
     report = erase(
-        Overtaken(parts.files), parts.tiers, Query().customer("SECRET-CUSTOMER"), now=NOW, facts={}, dry_run=False
+        Overtaken(parts.files),
+        parts.tiers,
+        Query().customer("SECRET-CUSTOMER"),
+        now=NOW,
+        facts={},
+        dry_run=False,
     )
     assert report.rows == 10
     assert_nowhere(tmp_path)

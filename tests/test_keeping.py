@@ -20,7 +20,19 @@ from hypothesis import strategies as st
 from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit._records import FIELDS
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
-from cdrkit.storage import Files, Found, HotTier, Log, Segment, Snapshot, _log, open_files, rebuild, vacuum, verify
+from cdrkit.storage import (
+    Files,
+    Found,
+    HotTier,
+    Log,
+    Segment,
+    Snapshot,
+    _log,
+    open_files,
+    rebuild,
+    vacuum,
+    verify,
+)
 from tests.months import NOW, calls_of, every_file, fewer, in_order, inside, months_in
 
 HOUR, TICK = timedelta(hours=1), timedelta(microseconds=1)
@@ -90,7 +102,12 @@ def test_nothing_but_segments_is_swept(tmp_path: Path) -> None:
     """Files that are no segments of a tier's own are not its business, wherever they lie."""
     store = open_store(tmp_path)
     store.append(calls_of("2026-05"))
-    others = ["hot/day=2026-05-01/notes.txt", "hot/x.arrow", "warm/month=2026-05/part-0.parquet", "warm/README"]
+    others = [
+        "hot/day=2026-05-01/notes.txt",
+        "hot/x.arrow",
+        "warm/month=2026-05/part-0.parquet",
+        "warm/README",
+    ]
     for name in others:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +175,9 @@ class TestGrace:
 
     @fewer
     @given(
-        st.lists(st.tuples(st.sampled_from(["append", "replace", "compact", "rollover"]), st.integers(0, 70))),
+        st.lists(
+            st.tuples(st.sampled_from(["append", "replace", "compact", "rollover"]), st.integers(0, 70))
+        ),
         st.lists(st.integers(0, 300), min_size=1, max_size=3),
     )
     def test_readers_of_the_last_hour(self, steps: list[tuple[str, int]], pauses: list[int]) -> None:
@@ -308,7 +327,9 @@ def test_a_commit_that_arrives_late_is_void() -> None:
     log = Log(files)  # type: ignore[arg-type]
     base = log.snapshot()
     fresh = inside(store).hot.write(
-        inside(store).hot.read(next(iter(base.segments.values())), [*FIELDS]).with_columns(call_id=pl.lit("x"))
+        inside(store)
+        .hot.read(next(iter(base.segments.values())), [*FIELDS])
+        .with_columns(call_id=pl.lit("x"))
     )
     files.log = log
     before = inside(store).log
@@ -397,7 +418,9 @@ def _lengthen(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [_flip, _cut, _lengthen, Path.unlink])
-@pytest.mark.parametrize("kind", ["hot/day=*/*.arrow", "warm/month=*/*.parquet", "hot/_log/checkpoint-*.json"])
+@pytest.mark.parametrize(
+    "kind", ["hot/day=*/*.arrow", "warm/month=*/*.parquet", "hot/_log/checkpoint-*.json"]
+)
 def test_damage_is_found(verified: Store, tmp_path: Path, kind: str, damage: Callable[[Path], None]) -> None:
     """A file with a changed byte, one too few, one too many, or none at all, is named, though its content is cached."""
     path = max(tmp_path.glob(kind))
@@ -445,7 +468,9 @@ def _frame(store: Store) -> tuple[Segment, pl.DataFrame]:
     parts = inside(store)
     segment = next(s for s in parts.log.snapshot().segments.values() if s.tier == "hot")
     frame = pl.concat([parts.hot.read(segment, [*FIELDS])] * 4)
-    start = pl.lit(datetime(2026, 12, 1, tzinfo=UTC)).dt.cast_time_unit("us") + pl.duration(minutes=pl.int_range(4))
+    start = pl.lit(datetime(2026, 12, 1, tzinfo=UTC)).dt.cast_time_unit("us") + pl.duration(
+        minutes=pl.int_range(4)
+    )
     return segment, frame.with_columns(start=start)
 
 

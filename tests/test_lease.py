@@ -32,7 +32,10 @@ def test_one_at_a_time(files: Files) -> None:
     """While one holds it, the next is told what is under way, and where; after it, the next goes on."""
     for _ in range(3):
         with lease(files, "rollover"):
-            with pytest.raises(ConflictError, match=r"rollover is under way on .*, process \d+"), lease(files, "vacuum"):
+            with (
+                pytest.raises(ConflictError, match=r"rollover is under way on .*, process \d+"),
+                lease(files, "vacuum"),
+            ):
                 pytest.fail("two hold it")
             assert len(leases(files)) == 1
     assert len(leases(files)) == 1

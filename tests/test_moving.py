@@ -99,7 +99,10 @@ class TestWindow:
 
     @fewer
     @given(
-        st.lists(records(st.datetimes(datetime(2027, 1, 1), datetime(2028, 6, 1), timezones=st.just(UTC))), max_size=8),
+        st.lists(
+            records(st.datetimes(datetime(2027, 1, 1), datetime(2028, 6, 1), timezones=st.just(UTC))),
+            max_size=8,
+        ),
         st.datetimes(datetime(2027, 6, 1), datetime(2028, 7, 1), timezones=st.just(UTC)),
         st.integers(0, 6),
     )
@@ -218,7 +221,9 @@ def test_large_months_are_several_segments(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 7)
     store = new_store()
     start = datetime(2026, 5, 31, 23, 59, 59, 999_999, tzinfo=UTC)
-    made = in_order(calls_of("2026-05", each=20) + [CallRecord(call_id=f"{n}", start=start) for n in range(21)])
+    made = in_order(
+        calls_of("2026-05", each=20) + [CallRecord(call_id=f"{n}", start=start) for n in range(21)]
+    )
     store.append(made)
     assert store.rollover(NOW).written == 6
     assert list(store.run()) == made
@@ -362,7 +367,9 @@ def _one_twice(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _one_value(frame: pl.DataFrame) -> pl.DataFrame:
     last = pl.int_range(pl.len()) == pl.len() - 1
-    return frame.with_columns(duration=pl.when(last).then(1).otherwise("duration").cast(frame.schema["duration"]))
+    return frame.with_columns(
+        duration=pl.when(last).then(1).otherwise("duration").cast(frame.schema["duration"])
+    )
 
 
 def _one_lost_value(frame: pl.DataFrame) -> pl.DataFrame:
@@ -387,7 +394,7 @@ def test_what_is_not_the_same_is_not_swapped(tmp_path: Path, change: object, mov
     parts = inside(store)
     expected, before = list(store.run()), every_file(tmp_path)
 
-    def spoil(tier: type[HotTier] | type[WarmTier], folder: str) -> Tier:
+    def spoil(tier: type[HotTier | WarmTier], folder: str) -> Tier:
         class Spoiling(tier):  # type: ignore[misc,valid-type]
             """A tier that writes something else."""
 
@@ -414,7 +421,9 @@ class TestFingerprint:
     """Rows have the same fingerprint when they are the same, in whatever order and frames, and only then."""
 
     @fewer
-    @given(st.lists(records(), min_size=1, max_size=8, unique_by=lambda r: (r.start, r.call_id)), st.randoms())
+    @given(
+        st.lists(records(), min_size=1, max_size=8, unique_by=lambda r: (r.start, r.call_id)), st.randoms()
+    )
     def test_order_and_cut_do_not_matter(self, made: list[CallRecord], random: object) -> None:
         """Shuffled and cut in two, the rows keep their fingerprint."""
         frame = _frame(made)

@@ -335,7 +335,7 @@ class Query:
         """
         if not isinstance(data, Mapping):
             raise QueryError(f"A query is a dict, not {data!r}.")
-        check_keys(data, ("where", "during", "between", "columns", "order", "limit", "after"), "query")
+        check_keys(data, ("where", "during", "between", "columns", "order", "limit", "after"), "key")
         try:
             query = cls().where(*(condition_from_dict(part) for part in data.get("where", [])))
             for preset in data.get("during", []):
@@ -467,6 +467,9 @@ def _bound_param(condition: Comparison) -> str | None:
     return bounds.get(condition.op) if condition.field == "duration" and condition.value >= 0 else None
 
 
+_Reader = Callable[[Query, list[str], Given], Query]
+
+
 def _zone_of(given: Given) -> str:
     return given.get("timezone", ["UTC"])[0]
 
@@ -493,6 +496,17 @@ def _read_number(query: Query, values: list[str], given: Given) -> Query:
     return query.number(values, role, match)  # type: ignore[arg-type]  # both are checked there
 
 
+def _read_choice(name: str, choices: tuple[str, ...]) -> _Reader:
+    """Return what checks a parameter that is read with the number; a form sends it without one, too."""
+
+    def read(query: Query, values: list[str], given: Given) -> Query:
+        if values[0] not in choices:
+            raise QueryError(f"use one of {', '.join(choices)}.", parameter=name)
+        return query
+
+    return read
+
+
 def _read_where(query: Query, values: list[str], given: Given) -> Query:
     found: list[Expr] = []
     for value in values:
@@ -508,7 +522,6 @@ def _list_reader(field_name: str) -> _Reader:
     return lambda query, values, given: query._any_of(field_name, tuple(values))
 
 
-_Reader = Callable[[Query, list[str], Given], Query]
 _READERS: Final[dict[str, _Reader]] = {
     "timezone": _read_zone,
     "during": _read_during,
@@ -516,9 +529,9 @@ _READERS: Final[dict[str, _Reader]] = {
     "end": _read_range,
     "connected": lambda query, values, given: query.connected() if flag(values[0]) else query,
     "recording": lambda query, values, given: query.has_recording() if flag(values[0]) else query,
+    "role": _read_choice("role", ("source", "destination", "either")),
+    "match": _read_choice("match", ("exact", "prefix", "suffix", "contains")),
     "number": _read_number,
-    "role": lambda query, values, given: query,  # read with the number; a form sends them without one, too
-    "match": lambda query, values, given: query,
     "did": lambda query, values, given: query.did(*values),
     **{name: _list_reader(field_name) for name, field_name in _LISTS.items()},
     "min_duration": lambda query, values, given: query.duration(at_least=whole(values[0])),

@@ -252,7 +252,10 @@ class Result:
     def iter_csv(
         self, *, guard: bool = True, headers: Headers = "names", compression: Compression | None = None
     ) -> Iterator[bytes]:
-        """Return the same CSV piece by piece, for a web response; memory does not grow with the calls.
+        """Return the same CSV piece by piece, for a web response.
+
+        In the order of time, memory is bounded by the identities of one day's calls and a slice of the rest; any other
+        order holds all of them.
 
         Raises:
             ConfigError: When an option is unknown.

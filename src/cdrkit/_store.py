@@ -77,7 +77,7 @@ def open_store(
     Args:
         url: The one folder that holds everything: the tiers lie in ``hot`` and ``warm`` below it.
         hot: The hot tier's own folder or URL, instead of *url*. Its filesystem must be able to create exclusively.
-        warm: The warm tier's own folder or URL; by default ``warm`` below *url*, or beside *hot*.
+        warm: The warm tier's own folder or URL; by default ``warm`` below *url* or *hot*.
         region: ISO 3166 code of the region whose numbers are written in national form (``GB``: ``020 7946 0018``).
             It is fixed when the store is made; later it need not be given.
         recordings: Where a call's recording lies: a template over its fields, such as
@@ -106,7 +106,7 @@ def open_store(
         raise ConfigError("Give the store's folder or URL, or hot= with the hot tier's own; one of them.")
     if warm is None and warm_options is not None:
         raise ConfigError("warm_options= are for a warm tier of its own; give warm= too.")
-    base = os.fspath(url) if url is not None else os.path.split(os.fspath(hot or "").rstrip("/"))[0]
+    base = os.fspath(url if url is not None else hot or "")
     hot_files = open_files(os.path.join(base, "hot") if hot is None else hot, storage_options)
     warm_files = (
         open_files(warm, warm_options) if warm else open_files(os.path.join(base, "warm"), storage_options)

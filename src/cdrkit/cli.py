@@ -53,7 +53,7 @@ def main() -> None:
         status = cli.main(standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except CdrError as exc:
-        _err.print(Text(f"cdrkit: {exc}", style="bold red"))
+        _err.print(Text(f"cdrkit: {visible(str(exc))}", style="bold red"), soft_wrap=True)
         sys.exit(1)
     except click.ClickException as exc:
         exc.show()

@@ -128,6 +128,10 @@ def _translated(url: str, doing: str) -> Iterator[None]:
     except OSError as exc:
         raise _from_os_error(exc, url, doing) from exc
     except Exception as exc:  # object stores raise classes of their own packages
+        if isinstance(exc, TypeError):  # s3fs looks at its options when it first connects
+            raise ConfigError(
+                f"Cannot {doing} {url}: {exc}. Are the storage options those of its filesystem?"
+            ) from exc
         module = type(exc).__module__.partition(".")[0]
         if module in {"botocore", "aiobotocore", "aiohttp"}:
             if "Credential" in type(exc).__name__:

@@ -118,6 +118,8 @@ def perform(store: Store, log: Log, operation: Operation) -> None:
         store.vacuum(now=FAR if about else None)
     elif name == "checkpoint":
         log.checkpoint(log.snapshot())
+    elif name == "rebuild":
+        store.rebuild()
     else:
         raise AssertionError(f"no such operation: {name}")
 

@@ -93,7 +93,7 @@ def test_failing_service(runs: Runs) -> None:
     new_service(0)
     held = fill(URL)
     kept = dict(FaultyFileSystem.store)
-    for run in range(runs.of(4, 150)):
+    for run in range(runs.of(2, 150)):
         faults = new_service(runs.seed + run)
         FaultyFileSystem.store.update(kept)
         rng = random.Random(runs.seed + run)
@@ -157,7 +157,7 @@ def faulty_disk() -> Iterator[Faults]:
 def test_failing_disk(tmp_path: Path, faulty_disk: Faults, runs: Runs) -> None:
     """Torn writes and failing calls of a local disk: cdrkit's errors, and no call lost or doubled."""
     held = fill(tmp_path / "template")
-    for run in range(runs.of(3, 100)):
+    for run in range(runs.of(2, 100)):
         faulty_disk.rng = random.Random(runs.seed + run)
         folder = tmp_path / f"store-{run}"
         shutil.copytree(tmp_path / "template", folder)

@@ -20,6 +20,7 @@ from tests.crash.model import (
     Runs,
     State,
     after,
+    calls_of,
     check,
     check_whole,
     log_of,
@@ -61,27 +62,55 @@ def check_after_kill(folder: Path, states: list[State], story: object) -> State:
     return state
 
 
+def killed(source: Path, folder: Path, operation: Operation, step: int) -> tuple[Path, str]:
+    """Do *operation* on a copy of *source* in *folder*, killed at that step; return its notes and what it was at."""
+    notes = folder.with_name(f"{folder.name}-notes")
+    shutil.copytree(source, folder)
+    victim = start("victim", str(folder), str(notes), "steps", str(step), json.dumps(operation))
+    _, errors = victim.communicate(timeout=120)
+    assert victim.returncode == -signal.SIGKILL, errors
+    return notes, f"{operation} killed at step {step}"
+
+
+def steps_of(source: Path, folder: Path, operation: Operation) -> list[str]:
+    """Return the names of the steps that *operation* takes on a copy of *source* in *folder*."""
+    notes = folder.with_name(f"{folder.name}-notes")
+    shutil.copytree(source, folder)
+    victim = start("victim", str(folder), str(notes), "steps", "-1", json.dumps(operation))
+    told, errors = victim.communicate(timeout=120)
+    assert victim.returncode == 0, errors
+    names: list[str] = json.loads(told)
+    return names
+
+
 @pytest.mark.parametrize("name", STEPPED)
 def test_killed_at_a_step(name: str, template: tuple[Path, State], tmp_path: Path, runs: Runs) -> None:
     """Killed at any step of any operation, the store holds what it held before or after it, and works on."""
     source, before = template
     operation = STEPPED[name]
-
-    def killed(step: int) -> tuple[Path, list[State], str, int]:
-        folder, notes = tmp_path / f"store-{step}", tmp_path / f"notes-{step}"
-        shutil.copytree(source, folder)
-        victim = start("victim", str(folder), str(notes), "steps", str(step), json.dumps(operation))
-        told, errors = victim.communicate(timeout=120)
-        assert victim.returncode in (0, -signal.SIGKILL), errors
-        return folder, possible(before, notes), told, victim.returncode
-
-    _, _, told, code = killed(1_000_000)
-    assert code == 0
-    names = json.loads(told)
+    names = steps_of(source, tmp_path / "whole", operation)
     for step in runs.some(range(len(names)), 1):
-        folder, states, told, code = killed(step)
-        assert code == -signal.SIGKILL, (names[step], told)
-        check_after_kill(folder, states, f"{operation} killed at step {step}, {names[step]}")
+        folder = tmp_path / f"store-{step}"
+        notes, story = killed(source, folder, operation, step)
+        check_after_kill(folder, possible(before, notes), f"{story}, {names[step]}")
+        shutil.rmtree(folder)
+
+
+def test_killed_while_making_a_lost_log_anew(
+    template: tuple[Path, State], tmp_path: Path, runs: Runs
+) -> None:
+    """A rebuild that is killed at any step made the whole log or none, and can be done again."""
+    source, state = tmp_path / "source", template[1]
+    shutil.copytree(template[0], source)
+    open_store(source).vacuum(now=FAR)
+    shutil.rmtree(source / "hot" / "_log")
+    names = steps_of(source, tmp_path / "whole", ["rebuild"])
+    for step in runs.some(range(len(names)), 2):
+        folder = tmp_path / f"store-{step}"
+        _, story = killed(source, folder, ["rebuild"], step)
+        if not open_store(folder).exists:
+            assert open_store(folder).rebuild() == len(calls_of(state))
+        check_after_kill(folder, [state], f"{story}, {names[step]}")
         shutil.rmtree(folder)
 
 
@@ -91,7 +120,7 @@ def test_killed_at_random_instants(template: tuple[Path, State], tmp_path: Path,
     rng = random.Random(runs.seed)
     folder = tmp_path / "store"
     for run in itertools.count():
-        if run == runs.of(5, 300):
+        if run == runs.of(4, 300):
             break
         if run % 20 == 0:
             shutil.rmtree(folder, ignore_errors=True)

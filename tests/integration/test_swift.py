@@ -55,7 +55,9 @@ def bucket(options: dict[str, object]) -> str:
 
 
 @pytest.fixture(scope="session")
-def make_store(bucket: str, options: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Store]:
+def make_store(
+    bucket: str, options: dict[str, object], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Store]:
     """Return a maker of stores whose hot tier is on the local disk and whose warm one is there."""
 
     def make() -> Store:
@@ -156,7 +158,9 @@ def test_no_hot_tier_there(bucket: str, options: dict[str, object], tmp_path: Pa
         open_store(url, storage_options=options),
         open_store(hot=url, warm=tmp_path / "warm", storage_options=options),
     ):
-        with pytest.raises(ConfigError, match=r"no exclusive creation.*Keep the hot tier on another filesystem") as caught:
+        with pytest.raises(
+            ConfigError, match=r"no exclusive creation.*Keep the hot tier on another filesystem"
+        ) as caught:
             store.append(calls_of("2026-05"))
         assert url in str(caught.value)
         assert store.count() == 0

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def test_jobs_of_a_store_take_it(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.append(calls_of("2026-05"))
     other = open_store(tmp_path)
-    jobs = [
+    jobs: list[Callable[[], object]] = [
         lambda: other.rollover(NOW),
         other.compact,
         other.vacuum,

@@ -64,7 +64,7 @@ BOUNDARIES = [
 ]
 NOWS = [
     datetime(2028, month, day, hour, minute, tzinfo=UTC)
-    for month, day in [(3, 1), (3, 29), (3, 30), (3, 31), (5, 31), (6, 1), (6, 30), (2, 29), (1, 1)]
+    for month, day in [(3, 1), (3, 31), (5, 31), (6, 30), (2, 29), (1, 1)]
     for hour, minute in [(0, 0), (23, 59)]
 ] + [
     datetime(2028, 3, 1, 1, tzinfo=timezone(timedelta(hours=5))),  # in UTC it still is February
@@ -404,13 +404,16 @@ def test_what_is_not_the_same_is_not_swapped(tmp_path: Path, change: object, mov
         made: Tier = Spoiling(open_files(tmp_path / folder))
         return made
 
-    with pytest.raises(CorruptDataError, match="nothing was changed"):
+    def run() -> None:
         if move == "compact":
             hot = spoil(HotTier, "hot")
             compact(parts.log, {"hot": hot, "warm": parts.warm}, hot)
         else:
             warm = spoil(WarmTier, "warm")
             rollover(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
+
+    with pytest.raises(CorruptDataError, match="nothing was changed"):
+        run()
     assert every_file(tmp_path) == before
     assert list(store.run()) == expected
     assert store.rollover(NOW).rows == 24

@@ -101,7 +101,7 @@ class TestAgree:
 
 
 def test_a_life(make_store: Callable[[], Store], tmp_path: Path) -> None:
-    """Roll-over, late calls, replacement, erasure, download, vacuum and verification do there what they do elsewhere."""
+    """Roll-over, late calls, replacement, erasure, download and vacuum do there what they do elsewhere."""
     store = make_store()
     made = calls_of(*MONTHS)
     store.append(made)

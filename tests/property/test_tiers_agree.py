@@ -113,7 +113,7 @@ class TestHere:
     @given(
         st.sampled_from(["memory", "memory", "local"]),
         histories,
-        st.lists(wide_queries(), min_size=5, max_size=5),
+        st.lists(wide_queries(), min_size=4, max_size=4),
     )
     def test_the_same_answers(self, place: str, history: History, asked: list[Query]) -> None:
         """Records, counts, tables, CSV and totals are the same, whatever moved when."""
@@ -140,7 +140,7 @@ class TestOnS3:
     """The same holds on S3, for both tiers there and for the warm one alone."""
 
     @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(histories, st.lists(wide_queries(), min_size=5, max_size=5), st.booleans())
+    @given(histories, st.lists(wide_queries(), min_size=4, max_size=4), st.booleans())
     def test_the_same_answers(
         self, s3_store: Callable[[bool], Store], history: History, asked: list[Query], both: bool
     ) -> None:

@@ -1,6 +1,8 @@
-"""Sessions of nox. Without arguments the first four run, in this order; `nox -l` lists all of them."""
+"""Sessions of nox. Without arguments the first four run, in this order, and on CI `s3`; `nox -l` lists all."""
 
 from __future__ import annotations
+
+import os
 
 import nox
 
@@ -74,7 +76,7 @@ def crash(session: nox.Session) -> None:
     session.run("pytest", "tests/crash", *session.posargs, env={"CDRKIT_CRASH": "full"})
 
 
-@nox.session(default=False)
+@nox.session(default="CI" in os.environ)
 def s3(session: nox.Session) -> None:
     """Run the tests that talk to S3: to a server in Python, and to OpenStack Swift where its packages can be had."""
     session.install(f".[{EXTRAS}]", *group("test"))

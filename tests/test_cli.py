@@ -137,8 +137,14 @@ def test_demo(tmp_path: Path) -> None:
         assert (tmp_path / "demo" / file).exists()
         assert file.split("/")[0] in out
     assert "0 added, 300 duplicates" in out
-    again, _ = cdrkit("demo", tmp_path / "demo", "--calls", 300)
-    assert "Everything lies in" in again
+    _, err = cdrkit("demo", tmp_path / "demo", "--calls", 300, status=2)
+    assert "holds an earlier demo" in err
+
+
+def test_nothing_found_is_said(filled: str) -> None:
+    """A query that finds nothing says so."""
+    assert "0 of 0 calls" in cdrkit("query", filled, "--customer", "nobody")[0]
+    assert "0 days" in cdrkit("totals", filled, "--customer", "nobody")[0]
 
 
 def test_keeping_both_tiers(tmp_path: Path) -> None:

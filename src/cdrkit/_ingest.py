@@ -73,6 +73,10 @@ class IngestReport(AppendReport):
             f"  conflict: {c.call_id} at {c.start:%Y-%m-%dT%H:%M:%SZ}: {', '.join(c.fields)}"
             for c in self.conflicting[:5]
         ]
+        if self.conflicts > 5:
+            lines.append(
+                f"  … and {self.conflicts - 5:,} more conflicts; were the options the same the last time?"
+            )
         return "\n".join(map(visible, lines))
 
     def write_rejects(self, dest: str | os.PathLike[str], *, raw: bool = False) -> int:
@@ -129,6 +133,8 @@ def opened(source: Input) -> Iterator[tuple[IO[bytes], str, int | None]]:
 def _translated(batches: Iterator[SourceBatch], name: str) -> Iterator[SourceBatch]:
     try:
         yield from batches
+    except SchemaError as exc:
+        raise SchemaError(f"{name}: {exc}", field=exc.field, row=exc.row) from exc
     except OSError as exc:
         if isinstance(exc, CdrError):
             raise

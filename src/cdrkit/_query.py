@@ -336,12 +336,17 @@ class Query:
         if not isinstance(data, Mapping):
             raise QueryError(f"A query is a dict, not {data!r}.")
         check_keys(data, ("where", "during", "between", "columns", "order", "limit", "after"), "key")
+        for key in ("where", "during", "columns", "order"):
+            if not isinstance(data.get(key, []), list):
+                raise QueryError(f"{key} is a list, not {data[key]!r}.", parameter=key)
         try:
             query = cls().where(*(condition_from_dict(part) for part in data.get("where", [])))
             for preset in data.get("during", []):
+                check_keys(preset, ("preset", "timezone"), "key in during")
                 query = query.during(preset["preset"], preset.get("timezone", "UTC"))
             if "between" in data:
-                query = query.between(data["between"]["start"], data["between"]["end"])
+                check_keys(data["between"], ("start", "end"), "key in between")
+                query = query.between(data["between"].get("start"), data["between"].get("end"))
             if "columns" in data:
                 query = query.columns(*data["columns"])
             if "order" in data:
@@ -496,6 +501,10 @@ def _read_number(query: Query, values: list[str], given: Given) -> Query:
     return query.number(values, role, match)  # type: ignore[arg-type]  # both are checked there
 
 
+def _names(value: str) -> list[str]:
+    return [name.strip() for name in value.split(",")]
+
+
 def _read_choice(name: str, choices: tuple[str, ...]) -> _Reader:
     """Return what checks a parameter that is read with the number; a form sends it without one, too."""
 
@@ -537,8 +546,8 @@ _READERS: Final[dict[str, _Reader]] = {
     "min_duration": lambda query, values, given: query.duration(at_least=whole(values[0])),
     "max_duration": lambda query, values, given: query.duration(at_most=whole(values[0])),
     "where": _read_where,
-    "columns": lambda query, values, given: query.columns(*values[0].split(",")),
-    "order": lambda query, values, given: query.order_by(*values[0].split(",")),
+    "columns": lambda query, values, given: query.columns(*_names(values[0])),
+    "order": lambda query, values, given: query.order_by(*_names(values[0])),
     "limit": lambda query, values, given: query.limit(whole(values[0])),
     "cursor": lambda query, values, given: query.after(values[0]),
 }

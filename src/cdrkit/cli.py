@@ -12,7 +12,6 @@ from typing import Any, Final
 
 try:
     import click
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import (
@@ -99,6 +98,9 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--role", type=click.Choice(["source", "destination", "either"]), help="Where to look for it."
+        ),
+        click.option(
+            "--match", type=click.Choice(["exact", "prefix", "suffix", "contains"]), help="How to compare it."
         ),
         click.option("--did", multiple=True, metavar="NUMBER", help="Came in on this DID."),
         click.option("--customer", multiple=True, metavar="ID"),
@@ -191,6 +193,10 @@ def ingest(
             target = rejects if len(files) == 1 else f"{rejects}.{number + 1}"
             report.write_rejects(target)
             _tell(f"  rejects are in {target}")
+    if opened.region is None:
+        _tell(
+            "note: without --region, numbers in national form are not recognised as such; it is settled for this store"
+        )
     if refused:
         raise click.exceptions.Exit(3)
 
@@ -247,12 +253,14 @@ def query(
 
 
 def _show(rows: list[dict[str, str]], caption: str) -> None:
-    table = Table(caption=caption, caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold underline")
     for name in rows[0] if rows else ():
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row.values()))  # Text: what is in a cell is no markup
-    _out.print(table)
+    if rows:
+        _out.print(table)
+    _tell(caption)
 
 
 @cli.command()
@@ -323,6 +331,8 @@ def recording(store: str, call_id: str, dest: str | None, recordings: str, overw
     length = "length unknown" if found.duration is None else f"{found.duration:.1f} s"
     _tell(f"{found.location}: {found.format or 'unknown format'}, {length}, {found.size_bytes:,} bytes")
     if dest is not None:
+        if not overwrite and os.path.isfile(dest):
+            raise click.UsageError(f"{dest} exists; add --overwrite to replace it.")
         _tell(f"copied to {found.download(dest, overwrite=overwrite)}")
 
 
@@ -459,6 +469,8 @@ def expire(store: str, before: str, customer: tuple[str, ...], dry_run: bool) ->
 def demo(folder: str | None, calls: int, timezone: str, seed: int) -> None:
     """Make up an office in FOLDER (default: a new temporary one) and do the main job on it, step by step."""
     place = os.path.abspath(folder) if folder else tempfile.mkdtemp(prefix="cdrkit-demo-")
+    if os.path.exists(os.path.join(place, "store")):
+        raise click.UsageError(f"{place} holds an earlier demo; name another folder, or remove that one.")
     _say("1. A made-up office: its switch's CDR file and its recordings")
     office = write_office(place, calls=calls, timezone=timezone, seed=seed)
     _tell(f"{office.calls:,} calls in {office.master}")
@@ -481,7 +493,7 @@ def demo(folder: str | None, calls: int, timezone: str, seed: int) -> None:
         _tell(f"{report} [{time.perf_counter() - began:.2f} s]")
 
     _say(f"3. The newest connected calls, times shown in {timezone}")
-    connected = Query().connected().newest_first().columns(*_COLUMNS)
+    connected = Query().connected().newest_first().columns("start", "source", "destination", "duration")
     _show(
         store.run(connected).in_timezone(timezone).page(10).rows(labels=True),
         f"10 of {store.count(connected):,} calls",
@@ -519,7 +531,8 @@ def demo(folder: str | None, calls: int, timezone: str, seed: int) -> None:
         ("recording", copy),
     ):
         _tell(f"  {what:14} {where}")
-    _tell(f"Ask it: cdrkit query {os.path.join(place, 'store')} --number '{office.number}'")
+    command = sys.argv[0] if os.path.basename(sys.argv[0]) == "cdrkit" else "cdrkit"
+    _tell(f"Ask it: {command} query {os.path.join(place, 'store')} --number '{office.number}'")
 
 
 def _tell(text: str) -> None:

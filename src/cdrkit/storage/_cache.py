@@ -71,10 +71,10 @@ class SegmentCache:
         self._make_room(keep=segment.id)
         return path
 
-    def drop(self, segment: Segment) -> None:
-        """Forget the copy of *segment*, if there is one."""
+    def drop(self, identity: str) -> None:
+        """Forget the copy of the segment of that id, if there is one."""
         with contextlib.suppress(OSError):
-            os.unlink(os.path.join(self._folder, segment.id))
+            os.unlink(os.path.join(self._folder, identity))
 
     def _make_room(self, keep: str) -> None:
         copies: list[tuple[float, int, str]] = []

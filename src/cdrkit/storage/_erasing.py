@@ -13,7 +13,7 @@ from .._query import Query
 from .._records import FIELDS
 from ..errors import ConflictError, CorruptDataError, QueryError, StorageError
 from ._log import Log, Segment
-from ._moving import discard, swapped
+from ._moving import Fingerprint, discard, swapped
 from ._planner import Plan
 from ._tiers import Tier
 
@@ -87,6 +87,13 @@ def erase(
                 left = _without(tiers[segment.tier].read(segment, [*FIELDS]), rows)
                 if left.height:
                     fresh.append(tiers[segment.tier].write(left))
+                    if Fingerprint.of([left]) != Fingerprint.of(
+                        [tiers[segment.tier].read(fresh[-1], [*FIELDS])]
+                    ):
+                        raise CorruptDataError(
+                            f"Calls read back from the {segment.tier} tier are not what was written; nothing was "
+                            "changed. Check that storage, then try again."
+                        )
         except BaseException:
             discard(tiers, fresh)
             raise

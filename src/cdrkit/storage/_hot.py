@@ -91,7 +91,7 @@ class HotTier:
         with self._lock:
             self._open.pop(segment.id, None)
         if self._cache is not None:
-            self._cache.drop(segment)
+            self._cache.drop(segment.id)
         self._files.remove(segment.path)
 
     def check(self, segment: Segment) -> None:
@@ -101,6 +101,8 @@ class HotTier:
         return found_files(self._files, "day=", _SUFFIX)
 
     def forget(self, found: Found) -> None:
+        if self._cache is not None:
+            self._cache.drop(found.id)
         self._files.remove(found.path)
 
     def adopt(self, found: Found) -> Segment:
@@ -161,7 +163,7 @@ class _OpenSegment:
 
     def _damaged(self, why: str) -> CorruptDataError:
         if self._cache is not None:
-            self._cache.drop(self._segment)  # should only the copy be damaged, the next try gets it anew
+            self._cache.drop(self._segment.id)  # should only the copy be damaged, the next try gets it anew
         return CorruptDataError(
             f"{self._url} is damaged: {why}. Restore that file from a backup.", url=self._url
         )

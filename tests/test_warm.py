@@ -133,12 +133,14 @@ class TestFile:
         assert "DELTA_BYTE_ARRAY" in chunks["call_id"].encodings
         assert "RLE_DICTIONARY" in chunks["customer_id"].encodings
 
-    def test_what_is_null_throughout_is_left_out(self, files: Files) -> None:
-        """A column without any value is not in the file."""
-        frame = calls(100).with_columns(pl.lit(None, FRAME_TYPES["mos"]).alias("mos"))
-        segment = WarmTier(files).write(frame)
-        assert "mos" not in segment.columns
-        assert "mos" not in pq.read_schema(io.BytesIO(files.read(segment.path))).names
+    def test_every_file_has_every_column(self, tmp_path: Path) -> None:
+        """A column without any value is in the file too: a folder of files reads as one, whichever comes first."""
+        files = open_files(tmp_path)
+        for columns in (["call_id", "start"], ["call_id", "start", "mos"], ALL):
+            WarmTier(files).write(calls(100).select(columns))
+        whole = pl.scan_parquet(f"{tmp_path}/**/*.parquet").collect()
+        assert whole.columns == ALL
+        assert whole.height == 300
 
     def test_says_what_it_is(self, month: Month) -> None:
         """The file's own metadata have format, rows and range, so that a log can be made of files alone."""
@@ -272,13 +274,6 @@ class TestRequests:
         assert_frame_equal(found, month.frame.select("extra", "call_id"))
         assert len(counter.asked) == 3
         assert counter.bytes_asked < month.segment.size_bytes / 4
-
-    def test_a_column_that_is_not_there_asks_nothing(self, files: Files) -> None:
-        """That a column is null throughout is known without a look at the file."""
-        segment = WarmTier(files).write(calls(10).select("call_id", "start"))
-        tier, counter = counting(files)
-        assert tier.read(segment, ["mos", "charge"]).null_count().row(0) == (10, 10)
-        assert counter.asked == []
 
     def test_removed_is_forgotten(self, files: Files) -> None:
         """What a tier has removed is not served from its memory."""

@@ -62,7 +62,7 @@ class Segment:
         first: Earliest ``start`` in it.
         last: Latest ``start`` in it; inclusive.
         checksum: BLAKE2b of the whole file, as hex digits.
-        columns: CRC-32 of each column that it holds; what is null throughout is not written.
+        columns: CRC-32 of each column that it holds; what it does not hold is null throughout.
         facts: What else its tier wants to remember of it.
     """
 

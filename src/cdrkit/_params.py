@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from .errors import QueryError, suggestion
 
-__all__ = ["Given", "check_keys", "flag", "grouped", "whole"]
+__all__ = ["Given", "check_keys", "flag", "grouped", "names", "whole"]
 
 #: The values of each parameter that has one.
 Given: TypeAlias = Mapping[str, list[str]]
@@ -76,6 +76,11 @@ def flag(value: str) -> bool:
     if value.lower() in ("0", "false", "off", "no"):
         return False
     raise QueryError("it is switched on by 1 and off by 0.")
+
+
+def names(value: str) -> list[str]:
+    """Return the names in *value*, which has commas between them."""
+    return [name.strip() for name in value.split(",")]
 
 
 def whole(value: str) -> int:

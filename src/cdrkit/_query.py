@@ -22,15 +22,13 @@ from ._expressions import (
     field,
     number_search,
 )
-from ._params import Given, check_keys, flag, grouped, whole
+from ._params import Given, check_keys, flag, grouped, names, whole
 from ._records import Direction, Disposition, known_field
+from ._searches import MatchKind as Match
 from ._times import TimeRange, check_preset, check_zone, format_instant, parse_instant, resolve_preset
 from .errors import CdrError, QueryError
 
 __all__ = ["Preset", "Query"]
-
-
-Match = Literal["exact", "prefix", "suffix", "contains"]
 
 
 @attrs.frozen
@@ -501,10 +499,6 @@ def _read_number(query: Query, values: list[str], given: Given) -> Query:
     return query.number(values, role, match)  # type: ignore[arg-type]  # both are checked there
 
 
-def _names(value: str) -> list[str]:
-    return [name.strip() for name in value.split(",")]
-
-
 def _read_choice(name: str, choices: tuple[str, ...]) -> _Reader:
     """Return what checks a parameter that is read with the number; a form sends it without one, too."""
 
@@ -546,8 +540,8 @@ _READERS: Final[dict[str, _Reader]] = {
     "min_duration": lambda query, values, given: query.duration(at_least=whole(values[0])),
     "max_duration": lambda query, values, given: query.duration(at_most=whole(values[0])),
     "where": _read_where,
-    "columns": lambda query, values, given: query.columns(*_names(values[0])),
-    "order": lambda query, values, given: query.order_by(*_names(values[0])),
+    "columns": lambda query, values, given: query.columns(*names(values[0])),
+    "order": lambda query, values, given: query.order_by(*names(values[0])),
     "limit": lambda query, values, given: query.limit(whole(values[0])),
     "cursor": lambda query, values, given: query.after(values[0]),
 }

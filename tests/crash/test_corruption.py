@@ -108,7 +108,7 @@ def test_cut_off(kind: str, damaged: tuple[Path, list[object]], runs: Runs) -> N
     path = one_of(folder, kind)
     whole = path.read_bytes()
     rng = random.Random(runs.seed)
-    for size in [0, 1, len(whole) - 1, *rng.sample(range(len(whole)), runs.of(1, 50))]:
+    for size in [0, len(whole) - 1, *rng.sample(range(len(whole)), runs.of(1, 50))]:
         path.write_bytes(whole[:size])
         check_damage(folder, path, truths, f"{path} cut off after {size} bytes")
 

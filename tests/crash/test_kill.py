@@ -105,7 +105,7 @@ def test_killed_while_making_a_lost_log_anew(
     open_store(source).vacuum(now=FAR)
     shutil.rmtree(source / "hot" / "_log")
     names = steps_of(source, tmp_path / "whole", ["rebuild"])
-    for step in runs.some(range(len(names)), 2):
+    for step in runs.some(range(len(names)), 1):
         folder = tmp_path / f"store-{step}"
         _, story = killed(source, folder, ["rebuild"], step)
         if not open_store(folder).exists:
@@ -120,7 +120,7 @@ def test_killed_at_random_instants(template: tuple[Path, State], tmp_path: Path,
     rng = random.Random(runs.seed)
     folder = tmp_path / "store"
     for run in itertools.count():
-        if run == runs.of(4, 300):
+        if run == runs.of(3, 300):
             break
         if run % 20 == 0:
             shutil.rmtree(folder, ignore_errors=True)

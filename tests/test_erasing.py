@@ -287,11 +287,11 @@ def test_no_room_leaves_everything(tmp_path: Path) -> None:
 
         written = 0
 
-        def write(self, frame: pl.DataFrame) -> Segment:
+        def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
             self.written += 1
             if self.written > 1:
                 raise StorageError("No space left. Make room")
-            return super().write(frame)
+            return super().write(frame, region)
 
     full = Full(open_files(tmp_path / "hot"))
     query = Query().where(field("call_id").is_in([f"2026-05-{number}" for number in range(6)]))

@@ -86,7 +86,7 @@ def test_orphans_go_after_a_day(tmp_path: Path, tier: str) -> None:
     store.append(calls_of("2026-05"))
     parts = inside(store)
     segment = next(iter(parts.log.snapshot().segments.values()))
-    orphan = parts.tiers[tier].write(parts.hot.read(segment, [*FIELDS]))
+    orphan = parts.tiers[tier].write(parts.hot.read(segment, [*FIELDS]), "GB")
     path = tmp_path / tier / orphan.path
     os.utime(path, (NOW.timestamp(), NOW.timestamp()))
     assert store.verify().orphans == 1
@@ -141,7 +141,7 @@ def test_a_filesystem_that_tells_no_times(tmp_path: Path) -> None:
     parts = inside(store)
     hot = Timeless(open_files(tmp_path / "hot"))
     segment = next(iter(parts.log.snapshot().segments.values()))
-    fresh = hot.write(hot.read(segment, [*FIELDS]).with_columns(call_id=pl.lit("new")))
+    fresh = hot.write(hot.read(segment, [*FIELDS]).with_columns(call_id=pl.lit("new")), "GB")
     report = vacuum(parts.log, {"hot": hot, "warm": parts.warm}, now=NOW + timedelta(days=9))
     assert (report.segments, report.waiting) == (0, 1)
     assert parts.log.commit(parts.log.snapshot(), "append", added=[fresh]) is not None
@@ -154,7 +154,7 @@ def test_a_commit_in_the_midst_of_a_vacuum(tmp_path: Path) -> None:
     store.append(calls_of("2026-05"))
     parts = inside(store)
     segment = next(iter(parts.log.snapshot().segments.values()))
-    fresh = parts.hot.write(parts.hot.read(segment, [*FIELDS]).with_columns(call_id=pl.lit("new")))
+    fresh = parts.hot.write(parts.hot.read(segment, [*FIELDS]).with_columns(call_id=pl.lit("new")), "GB")
 
     class Overtaken(Log):
         """A log in which another writer commits right after each look at it."""
@@ -329,8 +329,7 @@ def test_a_commit_that_arrives_late_is_void() -> None:
     fresh = inside(store).hot.write(
         inside(store)
         .hot.read(next(iter(base.segments.values())), [*FIELDS])
-        .with_columns(call_id=pl.lit("x"))
-    )
+        .with_columns(call_id=pl.lit("x")), "GB")
     files.log = log
     before = inside(store).log
     assert log.commit(base, "append", added=[fresh]) is None
@@ -478,12 +477,12 @@ def test_what_a_segment_says_wrongly_is_found(verified: Store, tier: str) -> Non
     parts = inside(verified)
     _, frame = _frame(verified)
     place = parts.tiers[tier]
-    good = place.write(frame)
+    good = place.write(frame, "GB")
     cases = {
-        "not in order": place.write(frame[[0, 2, 1, 3]]),
+        "not in order": place.write(frame[[0, 2, 1, 3]], "GB"),
         good.id: attrs.evolve(good, rows=3),
-        "first or last call": attrs.evolve(place.write(frame), last=good.last + HOUR),
-        "stored more than once": place.write(frame[[0, 1, 1, 3]]),
+        "first or last call": attrs.evolve(place.write(frame, "GB"), last=good.last + HOUR),
+        "stored more than once": place.write(frame[[0, 1, 1, 3]], "GB"),
     }
     for words, segment in cases.items():
         log = Log(parts.files)
@@ -501,8 +500,8 @@ def test_calls_in_two_segments_are_found(verified: Store) -> None:
     _, frame = _frame(verified)
     log = Log(parts.files)
     for other, repeated in ((parts.hot, frame[1:3]), (parts.warm, frame[3:])):
-        twice = other.write(repeated)
-        base = log.commit(log.snapshot(), "append", added=[parts.hot.write(frame), twice])
+        twice = other.write(repeated, "GB")
+        base = log.commit(log.snapshot(), "append", added=[parts.hot.write(frame, "GB"), twice])
         assert base is not None
         (problem,) = verify(log, parts.tiers).problems
         assert f"{repeated.height} calls are stored more than once" in problem
@@ -521,7 +520,7 @@ def test_orphans_are_counted_and_no_problem(verified: Store) -> None:
     """Files that no commit names are counted; nothing is wrong with the store because of them."""
     _, frame = _frame(verified)
     for tier in inside(verified).tiers.values():
-        tier.write(frame)
+        tier.write(frame, "GB")
     report = verified.verify()
     assert report.ok
     assert report.orphans == 2

@@ -276,11 +276,11 @@ def test_a_month_that_changes_meanwhile_is_left(tmp_path: Path) -> None:
 
         disturbed = False
 
-        def write(self, frame: pl.DataFrame) -> Segment:
+        def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
             if not Disturbed.disturbed:
                 Disturbed.disturbed = True
                 store.append(calls_of("2026-04", duration=9)[:1], on_conflict="replace")
-            return super().write(frame)
+            return super().write(frame, region)
 
     warm = Disturbed(open_files(tmp_path / "warm"))
     report = rollover(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
@@ -398,8 +398,8 @@ def test_what_is_not_the_same_is_not_swapped(tmp_path: Path, change: object, mov
         class Spoiling(tier):  # type: ignore[misc,valid-type]
             """A tier that writes something else."""
 
-            def write(self, frame: pl.DataFrame) -> Segment:
-                return super().write(change(frame))  # type: ignore[operator,no-any-return]
+            def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
+                return super().write(change(frame), region)  # type: ignore[operator,no-any-return]
 
         made: Tier = Spoiling(open_files(tmp_path / folder))
         return made

@@ -87,7 +87,7 @@ class Month:
 def month() -> Month:
     """Return a segment of 40,000 calls that no test changes."""
     files, frame = open_files(f"memory://warm-{next(_places)}"), calls(40_000)
-    return Month(files, WarmTier(files).write(frame), frame)
+    return Month(files, WarmTier(files).write(frame, "GB"), frame)
 
 
 class TestFile:
@@ -137,7 +137,7 @@ class TestFile:
         """A column without any value is in the file too: a folder of files reads as one, whichever comes first."""
         files = open_files(tmp_path)
         for columns in (["call_id", "start"], ["call_id", "start", "mos"], ALL):
-            WarmTier(files).write(calls(100).select(columns))
+            WarmTier(files).write(calls(100).select(columns), "GB")
         whole = pl.scan_parquet(f"{tmp_path}/**/*.parquet").collect()
         assert whole.columns == ALL
         assert whole.height == 300
@@ -161,8 +161,8 @@ class TestOtherTools:
         """Return a folder with a month of two segments, of which the second lacks a column."""
         tier = WarmTier(open_files(tmp_path))
         frame = self.expected()
-        tier.write(frame[:1500])
-        tier.write(frame[1500:])
+        tier.write(frame[:1500], "GB")
+        tier.write(frame[1500:], "GB")
         return tmp_path
 
     @staticmethod
@@ -216,7 +216,7 @@ class TestRoundTrip:
         """For any calls, columns and rows: ``read(write(frame), columns, rows) == frame[rows, columns]``, types too."""
         frame = pl.concat(frames_of(found)).sort("start", "call_id")
         tier = WarmTier(open_files(f"memory://warm-{next(_places)}"))
-        segment = tier.write(frame)
+        segment = tier.write(frame, "GB")
         assert_frame_equal(tier.read(segment, columns), frame.select(columns))
         low, high = sorted(data.draw(st.integers(0, frame.height)) for _ in range(2))
         assert_frame_equal(tier.read(segment, columns, range(low, high)), frame.select(columns)[low:high])
@@ -278,7 +278,7 @@ class TestRequests:
     def test_removed_is_forgotten(self, files: Files) -> None:
         """What a tier has removed is not served from its memory."""
         tier = WarmTier(files)
-        segment = tier.write(calls(10))
+        segment = tier.write(calls(10), "GB")
         tier.read(segment, ALL)
         tier.remove(segment)
         with pytest.raises(FileNotFoundError, match=segment.id):
@@ -291,7 +291,7 @@ class TestDamage:
     def test_any_flipped_byte(self, files: Files) -> None:
         """Whatever byte is changed, reading gives the right calls or CorruptDataError, never other calls."""
         frame = calls(30)
-        segment = WarmTier(files).write(frame)
+        segment = WarmTier(files).write(frame, "GB")
         good = files.read(segment.path)
         harmless = []
         for at in range(len(good)):
@@ -315,7 +315,7 @@ class TestDamage:
     @pytest.mark.parametrize("size", [0, 3, 9, 2_000, -9, -1])
     def test_truncated(self, files: Files, size: int) -> None:
         """A file that was cut off is refused by name, also when only some of its columns are read."""
-        segment = WarmTier(files).write(calls(30))
+        segment = WarmTier(files).write(calls(30), "GB")
         files.put(segment.path, files.read(segment.path)[:size])
         for columns in (ALL, ["call_id"]):
             with pytest.raises(CorruptDataError, match=segment.id):
@@ -324,7 +324,7 @@ class TestDamage:
     def test_damage_of_one_column(self, files: Files) -> None:
         """Damage of one column is found when that is read, and named; the others are still served."""
         frame = calls(30)
-        segment = WarmTier(files).write(frame)
+        segment = WarmTier(files).write(frame, "GB")
         data = bytearray(files.read(segment.path))
         found = pq.read_metadata(io.BytesIO(data)).row_group(0)
         (chunk,) = [c for c in map(found.column, range(found.num_columns)) if c.path_in_schema == "source"]
@@ -340,20 +340,20 @@ class TestDamage:
     def test_another_segments_file(self, files: Files) -> None:
         """The file of another segment under this one's name is refused."""
         tier = WarmTier(files)
-        segment, other = tier.write(calls(30)), tier.write(calls(30, seed=2))
+        segment, other = tier.write(calls(30), "GB"), tier.write(calls(30, seed=2), "GB")
         files.put(segment.path, files.read(other.path))
         with pytest.raises(CorruptDataError, match=segment.id):
             WarmTier(files).read(segment, ALL)
 
     def test_log_and_footer_disagree(self, files: Files) -> None:
         """A footer that is whole but speaks of other rows than the log does is refused."""
-        segment = WarmTier(files).write(calls(30))
+        segment = WarmTier(files).write(calls(30), "GB")
         with pytest.raises(CorruptDataError, match=segment.id):
             WarmTier(files).read(attrs.evolve(segment, rows=29), ["start"])
 
     def test_checksums_of_what_cannot_be_read(self, files: Files) -> None:
         """Bytes that have the right checksum and still are no Parquet are refused by name, like any damage."""
-        segment = WarmTier(files).write(calls(30))
+        segment = WarmTier(files).write(calls(30), "GB")
         good = files.read(segment.path)
         footer = segment.facts["footer_bytes"]
         zeros = {"footer_bytes": footer, "footer_crc": zlib.crc32(bytes(footer - 8) + good[-8:])}
@@ -370,13 +370,13 @@ class TestDamage:
     def test_whole_file_of_no_segment(self, files: Files) -> None:
         """A Parquet file that is whole, but was not written by a tier, is not adopted."""
         tier = WarmTier(files)
-        segment = tier.write(calls(30))
+        segment = tier.write(calls(30), "GB")
         (found,) = tier.found()
         foreign = io.BytesIO()
         pq.write_table(pa.table({"start": [1]}), foreign)
         files.put(segment.path, foreign.getvalue())
         with pytest.raises(CorruptDataError, match=segment.id):
-            tier.adopt(found)
+            tier.adopt(found, "GB")
 
 
 contiguous = st.lists(st.integers(1, 3_000_000), min_size=1, max_size=40).map(

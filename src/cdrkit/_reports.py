@@ -11,10 +11,8 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
-__all__ = ["OUTCOME", "TOTALLED", "DailyTotal", "DailyTotals", "daily_totals"]
+__all__ = ["OUTCOME", "DailyTotal", "DailyTotals", "daily_totals"]
 
-#: The columns that totals are made from.
-TOTALLED: Final = ("start", "duration", "billed_duration", "charge", "currency")
 #: The fields that say how a call ended: a query on one of them leaves attempts out.
 OUTCOME: Final = frozenset(
     {
@@ -30,6 +28,13 @@ OUTCOME: Final = frozenset(
 )
 #: ISO 4217's code for "no currency is involved"; charges that name none are totalled under it.
 NO_CURRENCY: Final = "XXX"
+#: The attribute of a total that each sum goes into.
+_COUNTED: Final = {
+    "attempts": "attempts",
+    "connections": "connected",
+    "duration": "duration",
+    "billed_duration": "billed_duration",
+}
 
 
 def _copied(charges: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
@@ -150,35 +155,14 @@ class DailyTotals(Sequence[DailyTotal]):
         return self.to_polars().to_arrow()
 
 
-def daily_totals(frames: Iterable[pl.DataFrame], *, by_outcome: bool) -> DailyTotals:
-    """Return the totals of *frames*, which hold the columns `TOTALLED`."""
-    connected = pl.col("duration").fill_null(0) > 0
-    day = pl.col("start").dt.date().alias("day")
-    calls: list[pl.DataFrame] = []
-    charges: list[pl.DataFrame] = []
-    for frame in frames:
-        calls.append(
-            frame.group_by(day).agg(
-                attempts=pl.len(),
-                connected=connected.sum(),
-                duration=pl.col("duration").cast(pl.Int64).sum(),
-                billed_duration=pl.col("billed_duration").cast(pl.Int64).sum(),
-            )
-        )
-        charges.append(
-            frame.filter(pl.col("charge").is_not_null())
-            .group_by(day, pl.col("currency").fill_null(NO_CURRENCY))
-            .agg(pl.col("charge").cast(pl.Decimal(38, 6)).sum())
-        )
-    if not calls:
-        return DailyTotals(())
-    days = pl.concat(calls).group_by("day").agg(pl.all().sum()).sort("day")
-    amounts: dict[date, dict[str, Decimal]] = {}
-    for on, currency, amount in (
-        pl.concat(charges).group_by("day", "currency").sum().sort("day", "currency").iter_rows()
-    ):
-        amounts.setdefault(on, {})[currency] = amount
-    return DailyTotals(
-        DailyTotal(**row, charges=amounts.get(row["day"], {}), by_outcome=by_outcome)
-        for row in days.iter_rows(named=True)
-    )
+def daily_totals(sums: pl.DataFrame, *, by_outcome: bool) -> DailyTotals:
+    """Return the totals whose *sums* are those of each UTC day and currency."""
+    days: dict[date, dict[str, Any]] = {}
+    for row in sums.sort("day", pl.col("currency").fill_null(NO_CURRENCY)).iter_rows(named=True):
+        total = days.setdefault(row["day"], {"charges": {}, **dict.fromkeys(_COUNTED.values(), 0)})
+        for column, attribute in _COUNTED.items():
+            total[attribute] += row[column]
+        if row["charge"] is not None:
+            currency = row["currency"] or NO_CURRENCY
+            total["charges"][currency] = total["charges"].get(currency, 0) + row["charge"]
+    return DailyTotals(DailyTotal(day=day, by_outcome=by_outcome, **total) for day, total in days.items())

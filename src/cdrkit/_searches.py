@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import attrs
@@ -12,12 +13,14 @@ import polars as pl
 from ._numbers import dial_plan, dialled, folded, form, typed_form
 from .errors import QueryError
 
-__all__ = ["MatchKind", "NumberPattern", "key_of", "keys", "prefix_range", "search_pattern"]
+__all__ = ["KeySearch", "MatchKind", "NumberPattern", "key_of", "key_search", "keys", "prefix_range", "search_pattern"]
 
 MatchKind = Literal["exact", "prefix", "suffix", "contains"]
 
 _KEY_DIGITS: Final = 15
 _KEYED: Final = re.compile(f"\\+[0-9]{{1,{_KEY_DIGITS}}}")
+_PREFIX: Final = re.compile(r"\+[0-9]+", re.ASCII)
+_HASHED: Final = (-(2**63), 0)
 
 
 @attrs.frozen
@@ -54,6 +57,60 @@ class NumberPattern:
         else:
             found = [text.contains(form, literal=True) for form in self.forms]
         return pl.any_horizontal(found).fill_null(False)
+
+
+@attrs.frozen
+class KeySearch:
+    """Where among sorted keys the numbers searched for are.
+
+    Attributes:
+        ranges: Ranges of keys, the end exclusive, ascending and apart.
+        sure: Whether every number with such a key fits; otherwise it may, and the row must be looked at.
+        longer: Whether numbers of more than fifteen digits may fit, too: they have hashed keys.
+    """
+
+    ranges: tuple[tuple[int, int], ...]
+    sure: bool
+    longer: bool
+
+    def with_longer(self) -> KeySearch:
+        """Return the search for where there are numbers of more than fifteen digits."""
+        return KeySearch(_joined([*self.ranges, _HASHED]), sure=False, longer=True) if self.longer else self
+
+
+def key_search(patterns: Iterable[NumberPattern]) -> KeySearch | None:
+    """Return where numbers that fit one of *patterns* are among sorted keys; None when they may be anywhere.
+
+    >>> key_search([search_pattern("020 7946 0018", "GB")])
+    KeySearch(ranges=((7073271360288012, 7073271360288013),), sure=True, longer=False)
+    """
+    ranges: list[tuple[int, int]] = []
+    sure, longer = True, False
+    for pattern in patterns:
+        if pattern.kind not in ("exact", "prefix"):
+            return None
+        for form in pattern.forms:
+            if pattern.kind == "exact":
+                key = key_of(form)
+                ranges.append((key, key + 1))
+                sure = sure and key >= 0
+            elif _PREFIX.fullmatch(form):
+                ranges.append(prefix_range(form[1:]))
+                longer = True
+            else:  # a name or a short number; a lone plus begins every number, too
+                ranges += [_HASHED, prefix_range("")] if form == "+" else [_HASHED]
+                sure = False
+    return KeySearch(_joined(ranges), sure, longer)
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    found: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if found and low <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], high))
+        elif low < high:
+            found.append((low, high))
+    return tuple(found)
 
 
 def search_pattern(text: str, region: str | None, match: str | None = None) -> NumberPattern:

@@ -15,7 +15,7 @@ from ._numbers import check_region
 from ._query import Query
 from ._recordings import Locator, Recording, RecordingPlace, recording_locator
 from ._records import CallRecord
-from ._reports import OUTCOME, TOTALLED, DailyTotals, daily_totals
+from ._reports import OUTCOME, DailyTotals, daily_totals
 from ._results import Result
 from ._tables import CallData, frames_of
 from .errors import ConfigError, QueryError, SchemaError
@@ -166,7 +166,7 @@ class Store:
     def region(self) -> str | None:
         """The region of numbers in national form, as the store was made with or is to be made with."""
         snapshot = self._snapshot()
-        return self._region if snapshot.version < 0 else snapshot.settings.get("region")
+        return self._region if snapshot.version < 0 else snapshot.region
 
     @property
     def exists(self) -> bool:
@@ -183,7 +183,7 @@ class Store:
         if (
             snapshot.version >= 0
             and self._region is not None
-            and snapshot.settings.get("region") != self._region
+            and snapshot.region != self._region
         ):
             raise ConfigError(
                 f"The store {self._name!r} was made with region={snapshot.settings.get('region')!r}, and its number "
@@ -310,13 +310,13 @@ class Store:
         """Return the totals of the calls that *query* asks for, per UTC day, earliest first."""
         plan = self._plan(query, now)
         by_outcome = any(fields_of(condition) & OUTCOME for condition in query.conditions)
-        return daily_totals(plan.frames(TOTALLED), by_outcome=by_outcome)
+        return daily_totals(plan.totals("day", "currency"), by_outcome=by_outcome)
 
     def _plan(self, query: Query, now: datetime | None) -> Plan:
         if not isinstance(query, Query):
             raise QueryError(f"{query!r} is not a Query.")
         snapshot = self._snapshot()
-        region = self._region if snapshot.version < 0 else snapshot.settings.get("region")
+        region = self._region if snapshot.version < 0 else snapshot.region
         return Plan.of(query, snapshot, self._tiers, region, _now(now))
 
     # -- recordings ---------------------------------------------------------------------------------------------

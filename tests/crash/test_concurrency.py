@@ -53,8 +53,8 @@ def meanwhile(patch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Let *act* happen once, right after the next segment is written."""
     original = HotTier.write
 
-    def write(tier: HotTier, frame: pl.DataFrame) -> Segment:
-        segment = original(tier, frame)
+    def write(tier: HotTier, frame: pl.DataFrame, region: str | None) -> Segment:
+        segment = original(tier, frame, region)
         patch.undo()
         act()
         return segment

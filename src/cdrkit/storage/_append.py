@@ -81,6 +81,7 @@ class Append:
         self._replace = replace
         self._settings = settings
         self._base = log.snapshot()
+        self._region: str | None = self._base.region if self._base.version >= 0 else settings["region"]
         self._attempt: Commit | None = None
         self._echoes: list[tuple[str, pl.DataFrame]] = []
         self._waiting: list[pl.DataFrame] = []
@@ -122,8 +123,9 @@ class Append:
             if not self._fresh and not self._removed:
                 return self._report()
             if self._base.version < 0:
-                self._rebase(self._log.create(self._settings))  # which others may have filled by now
-                self._check_settings()
+                made = self._log.create(self._settings)
+                self._check_settings(made)
+                self._rebase(made)  # which others may have filled by now
                 continue
             self._attempt = self._log.draft(
                 self._base,
@@ -145,13 +147,13 @@ class Append:
             f"Other writers committed first {_TRIES} times in a row; try again when it is quieter."
         )
 
-    def _check_settings(self) -> None:
+    def _check_settings(self, store: Snapshot) -> None:
         """Refuse a store that someone else made meanwhile, with other settings.
 
         Raises:
             ConfigError: When its region is another one.
         """
-        made, wanted = self._base.settings.get("region"), self._settings["region"]
+        made, wanted = store.region, self._settings["region"]
         if wanted is not None and made != wanted:
             raise ConfigError(
                 f"The store was made with region={made!r} meanwhile; open it without region={wanted!r}."
@@ -188,7 +190,7 @@ class Append:
                 return
             frame = self._against(frame, segment)
         for at in range(0, frame.height, _ROWS_A_SEGMENT):
-            segment = self._hot.write(frame.slice(at, _ROWS_A_SEGMENT))
+            segment = self._hot.write(frame.slice(at, _ROWS_A_SEGMENT), self._region)
             self._fresh[segment.id] = segment
 
     def _world(self) -> Iterable[Segment]:
@@ -273,7 +275,7 @@ class Append:
         left = whole.with_row_index("_row").filter(~pl.col("_row").is_in(rows.implode())).drop("_row")
         target = self._fresh if segment.id in self._fresh else self._rewritten
         if left.height:
-            rewritten = self._tiers[segment.tier].write(left)
+            rewritten = self._tiers[segment.tier].write(left, self._region)
             target[rewritten.id] = rewritten
         if segment.id in self._base.segments:
             self._replaced += rows.len()
@@ -291,6 +293,7 @@ class Append:
         gone = any(old not in newer.segments for old in self._removed)
         if (
             not gone
+            and newer.region == self._region
             and not any(self._is_gone(stored, newer) for stored, _ in self._echoes)
             and not any(self._shares_identity(segment, news) for segment in self._fresh.values())
         ):
@@ -305,6 +308,7 @@ class Append:
         self._duplicates -= sum(rows.height for rows in again)
         self._echoes = [(stored, rows) for stored, rows in self._echoes if stored in newer.segments]
         self._base, self._fresh, self._rewritten, self._removed = newer, {}, {}, {}
+        self._region = newer.region
         self._replaced = 0
         self._flush()
         self._discard([*fresh.values(), *rewritten.values()])

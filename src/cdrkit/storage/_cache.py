@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ..errors import AccessDeniedError, StorageError
-from ._log import Segment
+from ._segmentfiles import COMPANION
 
 __all__ = ["SegmentCache", "default_cache_folder"]
 
@@ -38,15 +38,20 @@ class SegmentCache:
         self._folder = folder
         self._limit = limit_bytes
 
-    def copy_of(self, segment: Segment, fetch: Callable[[], bytes]) -> str:
-        """Return the path of a copy of *segment*, which *fetch* gets when there is none yet.
+    def copy_of(self, name: str, size_bytes: int, fetch: Callable[[], bytes]) -> str:
+        """Return the path of a copy of a file, which *fetch* gets when there is none yet.
+
+        Args:
+            name: The segment's id, or, of the file beside it, that and ``.index``.
+            size_bytes: How large the file is.
+            fetch: Returns the whole file.
 
         Raises:
             StorageError: When the cache's folder cannot be written.
         """
-        path = os.path.join(self._folder, segment.id)
+        path = os.path.join(self._folder, name)
         try:
-            if os.stat(path).st_size == segment.size_bytes:
+            if os.stat(path).st_size == size_bytes:
                 os.utime(path)  # opened just now
                 return path
         except FileNotFoundError:
@@ -68,13 +73,14 @@ class SegmentCache:
                     os.unlink(part)
         except OSError as exc:
             raise self._unusable(exc) from exc
-        self._make_room(keep=segment.id)
+        self._make_room(keep=name)
         return path
 
     def drop(self, identity: str) -> None:
-        """Forget the copy of the segment of that id, if there is one."""
-        with contextlib.suppress(OSError):
-            os.unlink(os.path.join(self._folder, identity))
+        """Forget the copies of the segment of that id and of the file beside it, if there are any."""
+        for name in (identity, identity + COMPANION):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self._folder, name))
 
     def _make_room(self, keep: str) -> None:
         copies: list[tuple[float, int, str]] = []

@@ -72,7 +72,7 @@ def erase(
         )
     for _ in range(_TRIES):
         snapshot = log.snapshot()
-        region = snapshot.settings.get("region")
+        region = snapshot.region
         plan = Plan.of(query, snapshot, tiers, region, now)
         hits = [(segment, rows) for segment, rows in plan.matches() if rows.len()]
         report = EraseReport(rows=sum(rows.len() for _, rows in hits), segments=len(hits), dry_run=dry_run)
@@ -86,7 +86,7 @@ def erase(
             for segment, rows in hits:
                 left = _without(tiers[segment.tier].read(segment, [*FIELDS]), rows)
                 if left.height:
-                    fresh.append(tiers[segment.tier].write(left))
+                    fresh.append(tiers[segment.tier].write(left, region))
                     if Fingerprint.of([left]) != Fingerprint.of(
                         [tiers[segment.tier].read(fresh[-1], [*FIELDS])]
                     ):
@@ -122,12 +122,14 @@ def _remove_superseded(log: Log, tiers: Mapping[str, Tier], query: Query, now: d
     old: dict[str, Segment] = {}
     for tier in tiers.values():
         for found in tier.found():
-            if found.id in removed:
+            if found.id in removed and not found.is_whole:
+                tier.forget(found)
+            elif found.id in removed:
                 try:
-                    old[found.id] = tier.adopt(found)
+                    old[found.id] = tier.adopt(found, snapshot.region)
                 except CorruptDataError:  # what it holds cannot be told
                     tier.forget(found)
-    region = snapshot.settings.get("region")
+    region = snapshot.region
     plan = Plan.of(query, attrs.evolve(snapshot, segments=old), tiers, region, now)
     for segment, rows in plan.matches():
         if rows.len():

@@ -9,32 +9,34 @@ from __future__ import annotations
 
 import json
 import threading
-import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import polars as pl
 import pyarrow as pa
 
 from .._records import CHOICE, MONEY, SCHEMA, WORD
-from .._tables import FRAME_TYPES
-from ..errors import CorruptDataError, StorageError
+from .._searches import KeySearch
+from ..errors import CorruptDataError
 from ._cache import SegmentCache
 from ._files import Files
-from ._log import FORMAT, Segment
-from ._segmentfiles import Found, check_file, checksum_of, found_files, new_identity
-from ._tiers import Rows
+from ._indexfiles import INDEXED_ROWS, check_index, found_index, hot_index, index_path
+from ._log import Segment
+from ._mapped import AMOUNT, TEXT, MappedSegment, column_checksum, gathered
+from ._segmentfiles import Found, about_segment, check_file, checksum_of, described, found_files, new_identity
+from ._tiers import Hits, Rows
+from ._totals import Totals
 
 __all__ = ["HotTier"]
 
 _SUFFIX: Final = ".arrow"
 _OPEN_SEGMENTS: Final = 4096
-_FETCHED_BYTES: Final = 512 << 20  # of segments that are held in memory because nothing maps them
+_HELD_BYTES: Final = 512 << 20  # of segments that nothing maps, and of what was worked out about any
 _SAMPLE: Final = 2_000
-_TEXT: Final = pa.large_string()
-_AMOUNT: Final = pa.decimal64(18, 6)
+_FEW: Final = 2_000  # rows of several segments that are quicker fetched one by one
+_SHORT_TEXT: Final = pa.string()
+_LARGEST_SHORT: Final = 2**31 - 1  # the letters that its offsets reach
 
 
 class HotTier:
@@ -45,47 +47,59 @@ class HotTier:
     def __init__(self, files: Files, cache: SegmentCache | None = None) -> None:
         self._files = files
         self._cache = cache
-        self._open: OrderedDict[str, _OpenSegment] = OrderedDict()
+        self._open: OrderedDict[str, MappedSegment] = OrderedDict()
         self._lock = threading.Lock()
 
-    def write(self, frame: pl.DataFrame) -> Segment:
+    def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
         held = [name for name in frame.columns if frame[name].null_count() < frame.height]
         arrays = {name: _stored(frame[name]) for name in held}
-        first, last = frame["start"][0], frame["start"][-1]
-        about = {"format": FORMAT, "rows": frame.height, "first": first.isoformat(), "last": last.isoformat()}
         schema = pa.schema(
             [pa.field(name, array.type) for name, array in arrays.items()],
-            metadata={"cdrkit": json.dumps(about)},
+            metadata={"cdrkit": json.dumps(about_segment(frame))},
         )
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, schema) as writer:
             writer.write_batch(pa.record_batch(list(arrays.values()), schema=schema))
         data = sink.getvalue()
         identity = new_identity(memoryview(data))
-        path = f"day={first:%Y-%m-%d}/{identity}{_SUFFIX}"
+        path = f"day={frame['start'][0]:%Y-%m-%d}/{identity}{_SUFFIX}"
         self._files.put(path, memoryview(data))
-        return self._described(identity, path, data)
+        facts: Mapping[str, int] = {}
+        if frame.height >= INDEXED_ROWS:
+            try:
+                index, facts = hot_index(frame, identity, region)
+                self._files.put(index_path(path), index)
+            except BaseException:
+                self._files.remove(path)
+                raise
+        return self._described(identity, path, data, facts)
 
-    def _described(self, identity: str, path: str, data: pa.Buffer) -> Segment:
+    def _described(self, identity: str, path: str, data: pa.Buffer, index: Mapping[str, int]) -> Segment:
         """Return the segment whose file holds *data*, by what that says of itself."""
         batch = pa.ipc.open_file(data).get_batch(0)
+        columns = {name: column_checksum(batch.column(name)) for name in batch.schema.names}
         about = json.loads((batch.schema.metadata or {})[b"cdrkit"])
-        return Segment(
-            id=identity,
-            tier=self.name,
-            path=path,
-            rows=about["rows"],
-            size_bytes=data.size,
-            first=datetime.fromisoformat(about["first"]),
-            last=datetime.fromisoformat(about["last"]),
-            checksum=identity.partition("-")[2],
-            columns={name: _column_checksum(batch.column(name)) for name in batch.schema.names},
-        )
+        return described(self.name, identity, path, data.size, about, columns, index)
 
     def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
         opened = self._opened(segment)
         wanted = range(segment.rows) if rows is None else rows
         return pl.DataFrame([opened.column(name, wanted) for name in columns])
+
+    def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
+        if len(picks) == 1 or sum(rows.len() for _, rows in picks) > _FEW:
+            return pl.concat([self.read(segment, columns, rows) for segment, rows in picks])
+        opened = [(self._opened(segment), rows.to_list()) for segment, rows in picks]
+        return pl.DataFrame([gathered(name, opened) for name in columns])
+
+    def find(self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None) -> Hits:
+        index = self._opened(segment).numbers(region)
+        if index.has_longer:
+            search = search.with_longer()
+        return Hits(index.find(search, fields), search.sure)
+
+    def totals(self, segment: Segment) -> Totals:
+        return self._opened(segment).totals
 
     def remove(self, segment: Segment) -> None:
         with self._lock:
@@ -93,9 +107,11 @@ class HotTier:
         if self._cache is not None:
             self._cache.drop(segment.id)
         self._files.remove(segment.path)
+        self._files.remove(index_path(segment.path))
 
     def check(self, segment: Segment) -> None:
         check_file(self._files, segment)
+        check_index(self._files, segment)
 
     def found(self) -> Iterable[Found]:
         return found_files(self._files, "day=", _SUFFIX)
@@ -104,132 +120,50 @@ class HotTier:
         if self._cache is not None:
             self._cache.drop(found.id)
         self._files.remove(found.path)
+        self._files.remove(index_path(found.path))
 
-    def adopt(self, found: Found) -> Segment:
+    def adopt(self, found: Found, region: str | None) -> Segment:
         data = self._files.read(found.path)
         url = self._files.url_of(found.path)
         try:
             if checksum_of(data) != found.id.partition("-")[2]:
                 raise ValueError("its checksum does not hold")
-            return self._described(found.id, found.path, pa.py_buffer(data))
+            return self._described(found.id, found.path, pa.py_buffer(data), found_index(self._files, found.path, region))
         except (pa.ArrowException, ValueError, KeyError, IndexError) as exc:
             raise CorruptDataError(
                 f"{url} is damaged: {exc}. Restore that file from a backup.", url=url
             ) from exc
 
-    def _opened(self, segment: Segment) -> _OpenSegment:
+    def _opened(self, segment: Segment) -> MappedSegment:
         with self._lock:
             found = self._open.get(segment.id)
             if found is not None:
                 self._open.move_to_end(segment.id)
                 return found
-        opened = _OpenSegment(self._files, segment, self._cache)
+        opened = MappedSegment(self._files, segment, self._cache)
         with self._lock:
             self._open[segment.id] = opened
-            held = sum(other.fetched_bytes for other in self._open.values())
-            while len(self._open) > 1 and (len(self._open) > _OPEN_SEGMENTS or held > _FETCHED_BYTES):
+            held = sum(other.held_bytes for other in self._open.values())
+            while len(self._open) > 1 and (len(self._open) > _OPEN_SEGMENTS or held > _HELD_BYTES):
                 _, oldest = self._open.popitem(last=False)
-                held -= oldest.fetched_bytes
+                held -= oldest.held_bytes
         return opened
-
-
-class _OpenSegment:
-    """A segment whose file is mapped, or fetched whole; a column is checked when it is first asked for."""
-
-    def __init__(self, files: Files, segment: Segment, cache: SegmentCache | None) -> None:
-        self._segment = segment
-        self._cache = cache
-        self._url = files.url_of(segment.path)
-        self._checked: dict[str, pa.Array[Any]] = {}
-        self.fetched_bytes = 0
-        local = files.local_path(segment.path)
-        try:
-            if local is not None:
-                files.open(segment.path).close()  # says what is the matter when it cannot be read
-            elif cache is not None:
-                local = cache.copy_of(segment, lambda: check_file(files, segment))
-            if local is not None:
-                with pa.memory_map(local) as mapped:  # the mapping outlives the file handle
-                    self._batch = pa.ipc.open_file(mapped).get_batch(0)
-            else:
-                self._batch = pa.ipc.open_file(pa.py_buffer(check_file(files, segment))).get_batch(0)
-                self.fetched_bytes = segment.size_bytes
-        except StorageError:
-            raise
-        except (pa.ArrowException, OSError, IndexError, ValueError) as exc:
-            raise self._damaged(str(exc)) from exc
-        if self._batch.num_rows != segment.rows:
-            raise self._damaged(f"it holds {self._batch.num_rows} rows instead of {segment.rows}")
-
-    def _damaged(self, why: str) -> CorruptDataError:
-        if self._cache is not None:
-            self._cache.drop(self._segment.id)  # should only the copy be damaged, the next try gets it anew
-        return CorruptDataError(
-            f"{self._url} is damaged: {why}. Restore that file from a backup.", url=self._url
-        )
-
-    def column(self, name: str, rows: Rows) -> pl.Series:
-        kind = FRAME_TYPES[name]
-        if name not in self._segment.columns:
-            return pl.Series(name, [None], dtype=kind).new_from_index(0, len(rows))
-        array = self._checked.get(name)
-        if array is None:
-            array = self._checked[name] = self._check(name)
-        if isinstance(rows, range):
-            array = array.slice(rows.start, len(rows))
-        else:
-            array = array.take(rows.to_arrow())
-        if array.type == _AMOUNT:
-            array = array.cast(pa.decimal128(18, 6))
-        if isinstance(array, pa.DictionaryArray) and kind == pl.String():
-            array = array.cast(_TEXT)  # by way of Categorical, every word would enter Polars' categories
-        series = pl.from_arrow(array)
-        assert isinstance(series, pl.Series)
-        return series.rename(name).cast(kind)
-
-    def _check(self, name: str) -> pa.Array[Any]:
-        index = self._batch.schema.get_field_index(name)
-        if index < 0:
-            raise self._damaged(f"it has no column {name!r}")
-        array = self._batch.column(index)
-        try:
-            found = _column_checksum(array)
-        except (SystemError, ValueError):  # a negative count of nulls, and a name that is no text
-            found = -1
-        if found != self._segment.columns[name]:
-            raise self._damaged(f"the checksum of its column {name!r} does not hold")
-        return array
 
 
 def _stored(series: pl.Series) -> pa.Array[Any]:
     """Return *series* as one array that holds its own values only, in the type it is written in."""
     wanted = SCHEMA.field(series.name).type
     if wanted == MONEY:
-        return series.to_arrow().cast(_AMOUNT)
+        return series.to_arrow().cast(AMOUNT)
     if wanted not in (pa.string(), WORD, CHOICE):
         return series.to_arrow().cast(wanted)
     texts = series.cast(pl.String)
     # By way of large strings: a string view may point into buffers that hold far more than these rows.
-    array = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(_TEXT)
-    if texts.head(_SAMPLE).n_unique() <= max(_SAMPLE // 8, 1):
+    array = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(TEXT)
+    if texts.head(_SAMPLE).n_unique() <= max(min(len(texts), _SAMPLE) // 2, 1):
         encoded = array.dictionary_encode()
         words = len(encoded.dictionary)
         if words <= max(len(array) // 4, 1):
             width = pa.int8() if words < 2**7 else pa.int16() if words < 2**15 else pa.int32()
-            return encoded.cast(pa.dictionary(width, _TEXT))
-    return array
-
-
-def _column_checksum(array: pa.Array[Any]) -> int:
-    """Return the CRC-32 of a column: its type, its buffers as they lie in the file, and what the file says of them.
-
-    Lengths and counts of nulls are among that: Arrow believes them, and reads beyond a buffer where they are damaged.
-    """
-    found = zlib.crc32(str(array.type).encode())
-    parts = [array, array.dictionary] if isinstance(array, pa.DictionaryArray) else [array]
-    for part in parts:
-        found = zlib.crc32(f"{len(part)} {part.null_count}".encode(), found)
-        for buffer in part.buffers():
-            found = zlib.crc32(b"-" if buffer is None else b"%d " % buffer.size, found)
-            found = found if buffer is None else zlib.crc32(buffer, found)
-    return found
+            return encoded.cast(pa.dictionary(width, _SHORT_TEXT))
+    return array.cast(_SHORT_TEXT) if array.nbytes <= _LARGEST_SHORT else array

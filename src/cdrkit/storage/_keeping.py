@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import attrs
@@ -23,6 +23,7 @@ GRACE: Final = timedelta(hours=1)
 #: How long a segment that no commit ever named stays: it may belong to an append that is still under way.
 ORPHAN_GRACE: Final = timedelta(hours=24)
 _IDENTITY: Final = ["start", "call_id"]
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @attrs.frozen(kw_only=True)
@@ -176,20 +177,20 @@ def rebuild(log: Log, tiers: Mapping[str, Tier], settings: Mapping[str, Any]) ->
         raise StorageError(
             f"{log.files.url} still has a log; move its _log folder away before making a new one."
         )
-    lying = [(tier, found) for tier in tiers.values() for found in tier.found()]
+    lying = [(tier, found) for tier in tiers.values() for found in tier.found() if found.is_whole]
+    region = settings["region"]
     if not lying:
         raise NotFoundError(
             f"There are no segments at {log.files.url} to make a log from.", url=log.files.url
         )
-    written: dict[str, datetime] = {
-        found.id: found.modified for _, found in lying if found.modified is not None
-    }
     segments = sorted(
-        (tier.adopt(found) for tier, found in lying), key=lambda segment: (segment.first, segment.id)
+        (tier.adopt(found, region) for tier, found in lying), key=lambda segment: (segment.first, segment.id)
     )
+    modified = {found.id: found.modified for _, found in lying}
+    written = {segment.id: _written(segment, modified[segment.id]) for segment in segments}
     kept: list[Segment] = []
     for group in overlapping_groups(segments):
-        kept += group if len(group) == 1 or not _repeats(group, tiers) else _merged(group, tiers, written)
+        kept += group if len(group) == 1 or not _repeats(group, tiers) else _merged(group, tiers, region, written)
     after = log.create(settings, added=kept)  # one commit: cut off before it, there is no log yet
     if any(segment.id not in after.segments for segment in kept):
         raise StorageError(
@@ -198,16 +199,24 @@ def rebuild(log: Log, tiers: Mapping[str, Tier], settings: Mapping[str, Any]) ->
     return after
 
 
+def _written(segment: Segment, modified: datetime | None) -> datetime:
+    """Return when *segment* was written: by its own word, or, in format 1, by its file's time."""
+    if "written" in segment.facts:
+        return _EPOCH + timedelta(microseconds=segment.facts["written"])
+    return segment.first if modified is None else modified
+
+
 def _merged(
-    group: Sequence[Segment], tiers: Mapping[str, Tier], written: Mapping[str, datetime]
+    group: Sequence[Segment],
+    tiers: Mapping[str, Tier],
+    region: str | None,
+    written: Mapping[str, datetime],
 ) -> Iterable[Segment]:
-    """Write the calls of *group* anew, each once: from its newest file."""
-    newest_first = sorted(
-        group, key=lambda segment: (written.get(segment.id, segment.first), segment.id), reverse=True
-    )
+    """Write the calls of *group* anew, each once: from its newest segment."""
+    newest_first = sorted(group, key=lambda segment: (written[segment.id], segment.id), reverse=True)
     whole = pl.concat([tiers[segment.tier].read(segment, [*FIELDS]) for segment in newest_first])
     whole = whole.unique(_IDENTITY, keep="first", maintain_order=True).sort(_IDENTITY)
     hot = tiers["hot"]
     days = whole["start"].dt.date()
     ends = [*(days != days.shift(1)).fill_null(True).arg_true().to_list(), whole.height]
-    return [hot.write(whole.slice(low, high - low)) for low, high in itertools.pairwise(ends)]
+    return [hot.write(whole.slice(low, high - low), region) for low, high in itertools.pairwise(ends)]

@@ -17,7 +17,7 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -29,7 +29,8 @@ from ._files import Files
 
 __all__ = ["FORMAT", "Commit", "Log", "Segment", "Snapshot"]
 
-FORMAT: Final = 1
+#: What is written; everything since 1 can be read.
+FORMAT: Final = 2
 _FOLDER: Final = "_log"
 _CHECKPOINT: Final = re.compile(r"_log/checkpoint-(\d{20})\.json", re.ASCII)
 _COMMIT: Final = re.compile(r"_log/(\d{20})\.json", re.ASCII)
@@ -207,11 +208,28 @@ class Snapshot:
         version: The version; -1 where there is no store yet.
         segments: The segments by id.
         settings: What the store was made with.
+        memo: What readers worked out about this version and want to find again.
     """
 
     version: int
     segments: Mapping[str, Segment]
     settings: Mapping[str, Any]
+    memo: dict[Any, Any] = attrs.field(init=False, factory=dict, repr=False)
+
+    @property
+    def region(self) -> str | None:
+        """The region of numbers in national form, as the store was made with."""
+        found: str | None = self.settings.get("region")
+        return found
+
+    @property
+    def ordered(self) -> Sequence[Segment]:
+        """The segments by their first call."""
+        if "ordered" not in self.memo:
+            by_first = sorted(self.segments.values(), key=lambda segment: (segment.first, segment.id))
+            self.memo["ordered"] = tuple(by_first)
+        found: Sequence[Segment] = self.memo["ordered"]
+        return found
 
     def with_commit(self, commit: Commit, url: str) -> Snapshot:
         """Return the snapshot after *commit*.

@@ -30,7 +30,7 @@ __all__ = ["Fingerprint", "MoveReport", "compact", "rewritten", "rollover", "swa
 _SMALL: Final = 250_000
 _ROWS_A_HOT_SEGMENT: Final = 1_000_000
 #: Rows of a warm segment: what a search has to read when a number index points at one call in it.
-_ROWS_A_WARM_SEGMENT: Final = 250_000
+_ROWS_A_WARM_SEGMENT: Final = 245_760
 _IDENTITY: Final = ["start", "call_id"]
 _SEEDS: Final = (20_261_124, 4_211_620_102)
 
@@ -180,6 +180,7 @@ def rewritten(
     Raises:
         CorruptDataError: When they differ; what was written is removed again.
     """
+    region = log.snapshot().region
     fresh: list[Segment] = []
     try:
         waiting: list[pl.DataFrame] = []
@@ -187,11 +188,11 @@ def rewritten(
             waiting.append(frame)
             while sum(part.height for part in waiting) >= rows_each:
                 whole = pl.concat(waiting)
-                fresh.append(tier.write(whole.head(rows_each)))
+                fresh.append(tier.write(whole.head(rows_each), region))
                 waiting = [whole.slice(rows_each)]
         left = pl.concat(waiting)
         if left.height:
-            fresh.append(tier.write(left))
+            fresh.append(tier.write(left, region))
         wanted = Fingerprint.of(tiers[source.tier].read(source, [*FIELDS]) for source in sources)
         found = Fingerprint.of(tier.read(segment, [*FIELDS]) for segment in fresh)
         if wanted != found:

@@ -1,7 +1,9 @@
 """From a query and a snapshot to rows: which segments, in which order, which columns of them, and when to stop.
 
 Segments whose time ranges overlap form a group; groups do not overlap, so reading them one after the other gives
-calls in the order of time with no more than one group in memory.
+calls in the order of time with no more than one group in memory. Of each segment, first the rows are found (by the
+number index, or by a look at the few columns that the conditions need), then the columns of the answer are fetched for
+those rows alone. Totals and counts come from the roll-ups where those tell.
 """
 
 from __future__ import annotations
@@ -9,28 +11,85 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 import attrs
 import polars as pl
 
 from .._cursors import Cursor
-from .._expressions import Expr, fields_of, form_column, number_searches, polars_condition
+from .._expressions import (
+    All,
+    Expr,
+    NumberSearch,
+    fields_of,
+    form_column,
+    number_searches,
+    polars_condition,
+)
 from .._numbers import forms
 from .._query import Query
+from .._searches import KeySearch, key_search, search_pattern
 from .._tables import FRAME_TYPES, empty_frame
 from .._times import TimeRange
 from ..errors import QueryError
 from ._log import Segment, Snapshot
 from ._tiers import Rows, Tier
+from ._totals import NO_TOTALS, TOTAL_FIELDS, Totals, TotalsOfMany, answers, summed, totals_of
 
-__all__ = ["Plan", "overlapping_groups"]
+__all__ = ["Plan", "Reading", "overlapping_groups"]
 
 _CHRONOLOGICAL: Final = tuple((("start", down), ("call_id", down)) for down in (False, True))
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ROWS_AT_ONCE: Final = 131_072
+#: Hits in a group that are fetched together with those of other groups.
+_FEW_HITS: Final = 16_384
+#: Rows that are looked at first where a limit may be reached early; then twice as many, and so on.
+_FIRST_LOOK: Final = 8_192
+#: Segments with fewer rows are looked at sooner than their roll-ups.
+_WORTH_SKIPPING: Final = 4_096
+_REMEMBERED: Final = 8
+_MIDNIGHT: Final = time(tzinfo=UTC)
+
+
+@attrs.define
+class Reading:
+    """What was read for an answer, and why; `Plan` counts while it runs.
+
+    Attributes:
+        in_period: Segments that may hold calls of the period.
+        skipped: Those whose roll-ups tell that they hold no such customer.
+        indexed: Those in which the number index told the rows.
+        scanned: Those of which columns were looked at.
+        rolled_up: Those whose totals were taken from their roll-ups.
+        candidates: Rows that the number index named.
+        rows_scanned: Rows whose columns were looked at.
+        fetched: Rows of which the answer's columns were fetched.
+    """
+
+    in_period: int = 0
+    skipped: int = 0
+    indexed: int = 0
+    scanned: int = 0
+    rolled_up: int = 0
+    candidates: int = 0
+    rows_scanned: int = 0
+    fetched: int = 0
+
+
+@attrs.frozen
+class _Pick:
+    """Rows of one segment that were found, ascending; *sure*, or still to be asked all conditions."""
+
+    segment: Segment
+    rows: Rows
+    sure: bool
+
+    def series(self) -> pl.Series:
+        if isinstance(self.rows, range):
+            return pl.int_range(self.rows.start, self.rows.stop, dtype=pl.UInt32, eager=True)
+        return self.rows
 
 
 @attrs.frozen(kw_only=True)
@@ -46,6 +105,7 @@ class Plan:
         order: (field, descending), down to the last tie.
         maximum: How many calls at most, or None.
         position: Where to go on, or None.
+        reading: What was read so far.
     """
 
     snapshot: Snapshot
@@ -56,6 +116,7 @@ class Plan:
     order: tuple[tuple[str, bool], ...]
     maximum: int | None
     position: Cursor | None
+    reading: Reading = attrs.field(factory=Reading, eq=False, repr=False)
 
     @classmethod
     def of(
@@ -80,7 +141,7 @@ class Plan:
             tiers=tiers,
             region=region,
             period=query.time_range(now),
-            conditions=query.conditions,
+            conditions=tuple(_conjuncts(query.conditions)),
             order=order,
             maximum=_least(query.maximum, None if query.position is None else query.position.left),
             position=query.position,
@@ -101,23 +162,45 @@ class Plan:
 
     def count(self) -> int:
         """Return how many calls `frames` would give; columns that no condition needs are not read."""
+        if self._is_rolled_up:
+            return int(self.totals()["attempts"].sum())
         found = 0
+        unsure: list[_Pick] = []
         for segment in self._segments():
-            rows, predicate = self._rows(segment)
-            matching = len(rows) if predicate is None else len(self._matching(segment, rows, predicate))
-            found += matching
+            pick = self._picked(segment, counted=True)
+            if pick.sure:
+                found += len(pick.rows)
+            elif len(pick.rows):
+                unsure.append(pick)
             if self.maximum is not None and found >= self.maximum:
                 return self.maximum
-        return found
+        found += sum(self._asked(part, []).height for part in _parts(unsure))
+        return found if self.maximum is None else min(found, self.maximum)
+
+    def totals(self, *by: str) -> pl.DataFrame:
+        """Return the sums `SUMMED` over the calls that `frames` would give, by ``day``, ``currency`` or both.
+
+        Roll-ups answer where they can; only calls at the edges of the period are looked at then.
+        """
+        if not self._is_rolled_up:
+            parts = [Totals(totals_of(frame)).brief for frame in self.frames(TOTAL_FIELDS)]
+            return summed(pl.concat([NO_TOTALS, *parts]), *by)
+        days = _whole_days(self.period)
+        covered: list[Segment] = []
+        edges: list[Segment] = []
+        for segment in self._segments():
+            inside = days is not None or self._is_inside(segment)
+            (covered if inside else edges).append(segment)
+        self.reading.rolled_up += len(covered)
+        rolled = self._rolled_up(covered).matching(self.conditions, days or (None, None))
+        rest = [self._read(pick.segment, TOTAL_FIELDS, pick.rows) for pick in map(self._picked, edges)]
+        return summed(pl.concat([rolled, *map(totals_of, rest)]), *by)
 
     def matches(self) -> Iterator[tuple[Segment, pl.Series]]:
         """Yield each segment that may hold calls of the answer, with the numbers of its rows that do."""
         for segment in self._segments():
-            rows, predicate = self._rows(segment)
-            if predicate is None:
-                yield segment, pl.int_range(rows.start, rows.stop, dtype=pl.UInt32, eager=True)
-            else:
-                yield segment, self._matching(segment, rows, predicate)
+            rows = self._time_range(segment)
+            yield segment, self._scanned(segment, rows).series()
 
     # -- in order -----------------------------------------------------------------------------------------------
 
@@ -127,33 +210,63 @@ class Plan:
         if not self._chronological:
             yield self._sorted_whole(columns)
             return
+        few: list[_Pick] = []
+        waiting = 0
         for group in overlapping_groups(self._segments(), newest_first=self.order[0][1]):
-            yield from self._alone(group[0], columns) if len(group) == 1 else self._merged(group, columns)
+            picks = [pick for pick in map(self._picked, group) if len(pick.rows)]
+            hits = sum(len(pick.rows) for pick in picks)
+            if hits <= _FEW_HITS:
+                few += picks
+                waiting += hits
+                if waiting < (_FEW_HITS if self.maximum is None else self.maximum):
+                    continue
+                picks = []
+            if few:  # they come before this group, or are all that there is of it
+                yield self._asked(few, columns)
+                few, waiting = [], 0
+            if len(picks) == 1:
+                yield from self._alone(self._made_sure(picks[0]), columns)
+            elif picks:
+                yield from self._merged([self._made_sure(pick) for pick in picks], columns)
+        if few:
+            yield self._asked(few, columns)
 
-    def _alone(self, segment: Segment, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    def _asked(self, picks: Sequence[_Pick], columns: Sequence[str]) -> pl.DataFrame:
+        """Return *columns* of the few calls picked, in order; those that the conditions do not hold for are left out."""
+        asked = () if all(pick.sure for pick in picks) else self.conditions
+        names = [*columns, *_names(asked), *(name for name, _ in self.order)]
+        by_tier: dict[str, list[tuple[Segment, pl.Series]]] = {}
+        for pick in picks:
+            by_tier.setdefault(pick.segment.tier, []).append((pick.segment, pick.series()))
+        unique = list(dict.fromkeys(names))
+        frame = pl.concat([self.tiers[tier].gather(mine, unique) for tier, mine in by_tier.items()])
+        self.reading.fetched += frame.height
+        if asked:
+            frame = frame.filter(self._mask(frame, asked))
+        return self._sorted(frame).select(columns) if columns else frame
+
+    def _alone(self, pick: _Pick, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Yield the calls of a segment that overlaps no other: its own order is the answer's, or its reverse."""
-        found = self._wanted(segment)
+        found = pick.rows
         for at in range(0, len(found), _ROWS_AT_ONCE):
             if self.order[0][1]:
                 end = len(found) - at
-                yield self._read(segment, columns, found[max(0, end - _ROWS_AT_ONCE) : end]).reverse()
+                yield self._fetched(pick.segment, columns, found[max(0, end - _ROWS_AT_ONCE) : end]).reverse()
             else:
-                yield self._read(segment, columns, found[at : at + _ROWS_AT_ONCE])
+                yield self._fetched(pick.segment, columns, found[at : at + _ROWS_AT_ONCE])
 
-    def _merged(self, group: Sequence[Segment], columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    def _merged(self, picks: Sequence[_Pick], columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Yield the calls of segments that overlap: sorted by identity alone, then fetched piece by piece."""
         keys = []
-        for place, segment in enumerate(group):
-            found = self._wanted(segment)
-            rows = pl.int_range(found.start, found.stop, eager=True) if isinstance(found, range) else found
-            about = (rows.cast(pl.UInt32).alias("_row"), pl.lit(place, dtype=pl.UInt32).alias("_segment"))
-            keys.append(self._read(segment, ["start", "call_id"], found).with_columns(*about))
+        for place, pick in enumerate(picks):
+            about = (pick.series().alias("_row"), pl.lit(place, dtype=pl.UInt32).alias("_segment"))
+            keys.append(self._read(pick.segment, ["start", "call_id"], pick.rows).with_columns(*about))
         merged = self._sorted(pl.concat(keys)).head(self.maximum if self.maximum is not None else 1 << 62)
         for part in merged.iter_slices(_ROWS_AT_ONCE):
             pieces, places = [], []
             for (place,), mine in part.with_row_index("_place").group_by("_segment", maintain_order=True):
                 ascending = mine.sort("_row")
-                pieces.append(self._read(group[int(str(place))], columns, ascending["_row"]))
+                pieces.append(self._fetched(picks[int(str(place))].segment, columns, ascending["_row"]))
                 places.append(ascending["_place"])
             yield pl.concat(pieces)[pl.concat(places).arg_sort()]
 
@@ -164,10 +277,14 @@ class Plan:
 
     def _sorted_whole(self, columns: Sequence[str]) -> pl.DataFrame:
         """Return all calls in an order that is not that of time; with a limit, only the best are kept meanwhile."""
-        best = empty_frame(self._needed(columns))
+        names = self._needed(columns)
+        best = empty_frame(names)
         parts: list[pl.DataFrame] = []
         for segment in self._segments():
-            parts.append(self._read(segment, self._needed(columns), self._wanted(segment)))
+            pick = self._made_sure(self._picked(segment))
+            if not len(pick.rows):
+                continue
+            parts.append(self._fetched(segment, names, pick.rows))
             if self.maximum is not None:
                 best = self._sorted(pl.concat([best, *parts])).head(self.maximum)
                 parts = []
@@ -180,19 +297,18 @@ class Plan:
         keys = [_sortable(name) for name, _ in self.order]
         return frame.sort(keys, descending=[down for _, down in self.order], nulls_last=True)
 
-    # -- one segment --------------------------------------------------------------------------------------------
+    # -- which segments, and which of their rows ------------------------------------------------------------------
 
     def _segments(self) -> list[Segment]:
         """Return the segments that may hold calls of the period, by their first call."""
         start, end = self._bounds()
-        return sorted(
-            (
-                segment
-                for segment in self.snapshot.segments.values()
-                if (end is None or segment.first < end) and (start is None or segment.last >= start)
-            ),
-            key=lambda segment: (segment.first, segment.id),
-        )
+        found = [
+            segment
+            for segment in self.snapshot.ordered
+            if (end is None or segment.first < end) and (start is None or segment.last >= start)
+        ]
+        self.reading.in_period += len(found)
+        return found
 
     def _bounds(self) -> tuple[datetime | None, datetime | None]:
         """Return the period; a cursor in the order of time moves its near side, its own instant still within."""
@@ -207,38 +323,143 @@ class Plan:
                 start = at if start is None else max(start, at)
         return start, end
 
-    def _rows(self, segment: Segment) -> tuple[range, pl.Expr | None]:
-        """Return the rows of *segment* within the period, and what is still to be asked of each of them."""
+    def _time_range(self, segment: Segment) -> range:
+        """Return the rows of *segment* within the period."""
         start, end = self._bounds()
         low, high = 0, segment.rows
         if start is not None and start > segment.first:
             low = self._read(segment, ["start"])["start"].search_sorted(start, "left")
         if end is not None and end <= segment.last:
             high = self._read(segment, ["start"])["start"].search_sorted(end, "left")
-        predicates = [polars_condition(condition, self.region) for condition in self.conditions]
-        if self.position is not None:
-            predicates.append(_beyond(self.order, self.position.values))
-        return range(low, max(low, high)), functools.reduce(operator.and_, predicates) if predicates else None
+        return range(low, max(low, high))
 
-    def _matching(self, segment: Segment, rows: range, predicate: pl.Expr) -> pl.Series:
-        """Return the numbers of the rows for which *predicate* holds, ascending."""
-        names = set[str]().union(*(fields_of(condition) for condition in self.conditions))
-        if self.position is not None:
-            names.update(name for name, _ in self.order)
-        frame = self._read(segment, sorted(names), rows)
-        numbers = {name for c in self.conditions for search in number_searches(c) for name in search.fields}
+    def _picked(self, segment: Segment, *, counted: bool = False) -> _Pick:
+        """Return the rows of *segment* that can be in the answer: by roll-ups and number index, or by a look at them.
+
+        Args:
+            segment: One within the period.
+            counted: Whether all of them are to be counted, whatever the limit.
+        """
+        rows = self._time_range(segment)
+        if not rows:
+            return _Pick(segment, rows, sure=True)
+        tier = self.tiers[segment.tier]
+        if self._telling and segment.rows >= _WORTH_SKIPPING:
+            totals = tier.totals(segment)
+            if totals is not None and not totals.may_hold(self._telling):
+                self.reading.skipped += 1
+                return _Pick(segment, range(0), sure=True)
+        if self._search is not None:
+            condition, search = self._search
+            hits = tier.find(segment, search, condition.fields, self.region)
+            if hits is not None:
+                self.reading.indexed += 1
+                self.reading.candidates += hits.rows.len()
+                found = hits.rows
+                if found.len() and rows != range(segment.rows):
+                    found = found.filter(found.is_between(rows.start, rows.stop, closed="left"))
+                return _Pick(segment, found, sure=hits.sure and len(self.conditions) == 1 and not self.position)
+        limit = None if counted or not self._chronological else self.maximum
+        return self._scanned(segment, rows, limit)
+
+    def _scanned(self, segment: Segment, rows: range, limit: int | None = None) -> _Pick:
+        """Return those of *rows* that the conditions hold for; of more than *limit*, the first in the order."""
+        newest_first = self.order[0][1]
+        if not self.conditions and self.position is None:
+            if limit is not None:
+                rows = rows[-limit:] if newest_first else rows[:limit]
+            return _Pick(segment, rows, sure=True)
+        self.reading.scanned += 1
+        found: list[pl.Series] = []
+        look = len(rows) if limit is None else max(_FIRST_LOOK, 2 * limit)
+        while rows and (limit is None or sum(map(len, found)) < limit):
+            part = rows[-look:] if newest_first else rows[:look]
+            rows = rows[: len(rows) - len(part)] if newest_first else rows[len(part) :]
+            look *= 2
+            self.reading.rows_scanned += len(part)
+            frame = self._read(segment, sorted(self._asked_names), part)
+            hits = self._mask(frame, self.conditions).arg_true() + part.start
+            found.insert(0, hits) if newest_first else found.append(hits)
+        whole = pl.concat(found) if len(found) > 1 else found[0] if found else pl.Series([], dtype=pl.UInt32)
+        if limit is not None:
+            whole = whole.tail(limit) if newest_first else whole.head(limit)
+        return _Pick(segment, whole, sure=True)
+
+    def _made_sure(self, pick: _Pick) -> _Pick:
+        """Return *pick* with those of its rows that the conditions hold for."""
+        if pick.sure:
+            return pick
+        frame = self._read(pick.segment, sorted(self._asked_names), pick.rows)
+        return _Pick(pick.segment, pick.series().filter(self._mask(frame, self.conditions)), sure=True)
+
+    @property
+    def _asked_names(self) -> set[str]:
+        """The fields that the conditions, and the cursor, look at."""
+        order = () if self.position is None else (name for name, _ in self.order)
+        return {*_names(self.conditions), *order}
+
+    def _mask(self, frame: pl.DataFrame, conditions: Sequence[Expr]) -> pl.Series:
+        """Return for each row of *frame* whether *conditions* hold, and whether it comes after the cursor."""
+        numbers = {name for c in conditions for search in number_searches(c) for name in search.fields}
         frame = frame.with_columns(
             forms(frame[name], self.region).alias(form_column(name)) for name in sorted(numbers)
         )
-        return frame.select(pl.arg_where(predicate)).to_series() + rows.start
+        asked = [polars_condition(condition, self.region) for condition in conditions]
+        if self.position is not None:
+            asked.append(_beyond(self.order, self.position.values))
+        return frame.select(functools.reduce(operator.and_, asked).fill_null(False).alias("mask")).to_series()
 
-    def _wanted(self, segment: Segment) -> Rows:
-        """Return the numbers of the rows of *segment* that can be in the answer, ascending."""
-        rows, predicate = self._rows(segment)
-        found: Rows = rows if predicate is None else self._matching(segment, rows, predicate)
-        if self.maximum is not None and self._chronological:
-            found = found[-self.maximum :] if self.order[0][1] else found[: self.maximum]
+    @functools.cached_property
+    def _search(self) -> tuple[NumberSearch, KeySearch] | None:
+        """The condition that the number index answers, the narrowest of them, and where its numbers are."""
+        found = []
+        for condition in self.conditions:
+            if isinstance(condition, NumberSearch):
+                patterns = [search_pattern(text, self.region, condition.match) for text in condition.texts]
+                search = key_search(patterns)
+                if search is not None:
+                    width = sum(high - low for low, high in search.ranges)
+                    found.append((width, len(found), condition, search))
+        return min(found)[2:] if found else None
+
+    @functools.cached_property
+    def _telling(self) -> tuple[Expr, ...]:
+        """The conditions on customers: roll-ups may tell that a segment has none of them."""
+        return tuple(c for c in self.conditions if fields_of(c) == {"customer_id"})
+
+    # -- roll-ups -----------------------------------------------------------------------------------------------
+
+    @property
+    def _is_rolled_up(self) -> bool:
+        """Whether roll-ups answer every condition, and there is nothing else to an answer."""
+        return self.position is None and self.maximum is None and all(map(answers, self.conditions))
+
+    def _is_inside(self, segment: Segment) -> bool:
+        start, end = self.period.start, self.period.end
+        return (start is None or start <= segment.first) and (end is None or segment.last < end)
+
+    def _rolled_up(self, segments: Sequence[Segment]) -> TotalsOfMany:
+        """Return the totals of *segments* together; the last ones asked for are kept with the snapshot."""
+        memo = self.snapshot.memo.setdefault("totals", {})
+        key = tuple(segment.id for segment in segments)
+        found = memo.get(key)
+        if found is None:
+            found = TotalsOfMany([self._totals_of(segment) for segment in segments])
+            if len(memo) >= _REMEMBERED:
+                memo.clear()
+            memo[key] = found
+        assert isinstance(found, TotalsOfMany)
         return found
+
+    def _totals_of(self, segment: Segment) -> Totals:
+        found = self.tiers[segment.tier].totals(segment)
+        return Totals(totals_of(self._read(segment, TOTAL_FIELDS))) if found is None else found
+
+    # -- from the tiers -----------------------------------------------------------------------------------------
+
+    def _fetched(self, segment: Segment, columns: Sequence[str], rows: Rows) -> pl.DataFrame:
+        self.reading.fetched += len(rows)
+        return self._read(segment, columns, rows)
 
     def _read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
         return self.tiers[segment.tier].read(segment, columns, rows)
@@ -280,3 +501,37 @@ def _beyond(order: tuple[tuple[str, bool], ...], values: tuple[Any, ...]) -> pl.
         further: pl.Expr = (column < at) if descending else (column > at)
         result = further.fill_null(True) | ((column == at).fill_null(False) & result)
     return result
+
+
+def _conjuncts(conditions: Iterable[Expr]) -> Iterator[Expr]:
+    """Yield the conditions all of which must hold, one by one."""
+    for condition in conditions:
+        if isinstance(condition, All):
+            yield from _conjuncts(condition.parts)
+        else:
+            yield condition
+
+
+def _names(conditions: Iterable[Expr]) -> set[str]:
+    return set[str]().union(*map(fields_of, conditions))
+
+
+def _parts(picks: Sequence[_Pick]) -> Iterator[Sequence[_Pick]]:
+    """Yield *picks* in runs of a bounded number of rows, but for a pick that is larger."""
+    run: list[_Pick] = []
+    for pick in picks:
+        if run and sum(len(other.rows) for other in run) + len(pick.rows) > _ROWS_AT_ONCE:
+            yield run
+            run = []
+        run.append(pick)
+    if run:
+        yield run
+
+
+def _whole_days(period: TimeRange) -> tuple[date | None, date | None] | None:
+    """Return the UTC days of *period*, the end exclusive; None when it begins or ends within a day."""
+    bounds = (period.start, period.end)
+    if any(at is not None and at.astimezone(UTC).timetz() != _MIDNIGHT for at in bounds):
+        return None
+    start, end = (None if at is None else at.astimezone(UTC).date() for at in bounds)
+    return start, end

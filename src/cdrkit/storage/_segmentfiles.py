@@ -5,34 +5,90 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Iterator
-from datetime import datetime
-from typing import Final
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import attrs
+import polars as pl
 
 from ..errors import CorruptDataError
-from ._files import Data, Files
-from ._log import Segment
+from ._files import Data, Entry, Files
+from ._log import FORMAT, Segment
 
-__all__ = ["Found", "check_file", "checksum_of", "found_files", "identity_of", "new_identity"]
+__all__ = [
+    "COMPANION",
+    "Found",
+    "about_segment",
+    "check_file",
+    "checksum_of",
+    "described",
+    "found_files",
+    "identity_of",
+    "new_identity",
+]
 
+#: The suffix of the file that lies beside a segment's own.
+COMPANION: Final = ".index"
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _IDENTITY: Final = re.compile(r"[0-9a-f]{12}-([0-9a-f]{32})", re.ASCII)
 
 
 @attrs.frozen
 class Found:
-    """A segment's file in a tier's place, whether or not the log knows of it.
+    """A segment in a tier's place, whether or not the log knows of it.
 
     Attributes:
         id: The segment's id.
-        path: Where it lies below the tier's root.
-        modified: When it was written, where the filesystem tells.
+        path: Where its file lies below the tier's root, or would lie: of a segment whose writing was cut off, there
+            may be only the file beside it.
+        modified: When it was last written to, where the filesystem tells.
+        is_whole: Whether its own file is there.
     """
 
     id: str
     path: str
     modified: datetime | None
+    is_whole: bool = True
+
+
+def about_segment(frame: pl.DataFrame) -> dict[str, Any]:
+    """Return what a segment's file says of itself, in its metadata."""
+    first, last = frame["start"][0], frame["start"][-1]
+    return {
+        "format": FORMAT,
+        "rows": frame.height,
+        "first": first.isoformat(),
+        "last": last.isoformat(),
+        "written": (datetime.now(UTC) - _EPOCH) // _MICROSECOND,
+    }
+
+
+def described(
+    tier: str,
+    identity: str,
+    path: str,
+    size_bytes: int,
+    about: Mapping[str, Any],
+    columns: Mapping[str, int],
+    facts: Mapping[str, int],
+) -> Segment:
+    """Return the segment of which *about* is what its file says of itself."""
+    written = {"written": about["written"]} if "written" in about else {}  # not in format 1
+    return Segment(
+        id=identity,
+        tier=tier,
+        path=path,
+        rows=about["rows"],
+        size_bytes=size_bytes,
+        first=datetime.fromisoformat(about["first"]),
+        last=datetime.fromisoformat(about["last"]),
+        checksum=identity.partition("-")[2],
+        columns=columns,
+        facts={**facts, **written},
+    )
 
 
 def checksum_of(data: Data) -> str:
@@ -52,11 +108,17 @@ def identity_of(path: str, suffix: str) -> str | None:
 
 
 def found_files(files: Files, folder_prefix: str, suffix: str) -> Iterator[Found]:
-    """Yield the segments' files below the root, in folders whose name begins with *folder_prefix*."""
+    """Yield the segments below the root, in folders whose name begins with *folder_prefix*."""
+    segments: dict[str, list[Entry]] = {}
     for entry in files.list(""):
-        identity = identity_of(entry.path, suffix)
+        identity = identity_of(entry.path, suffix) or identity_of(entry.path, COMPANION)
         if identity is not None and entry.path.startswith(folder_prefix):
-            yield Found(identity, entry.path, entry.modified)
+            segments.setdefault(identity, []).append(entry)
+    for identity, entries in segments.items():
+        own = [entry.path for entry in entries if entry.path.endswith(suffix)]
+        path = own[0] if own else entries[0].path.removesuffix(COMPANION) + suffix
+        times = [entry.modified for entry in entries if entry.modified is not None]
+        yield Found(identity, path, max(times, default=None), is_whole=bool(own))
 
 
 def check_file(files: Files, segment: Segment) -> bytes:

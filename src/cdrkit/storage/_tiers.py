@@ -5,15 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeAlias
 
+import attrs
 import polars as pl
 
+from .._searches import KeySearch
 from ._log import Segment
 from ._segmentfiles import Found
+from ._totals import Totals
 
-__all__ = ["Rows", "Tier"]
+__all__ = ["Hits", "Rows", "Tier"]
 
 #: Which rows of a segment: a run of them, or their numbers, ascending.
 Rows: TypeAlias = "range | pl.Series"
+
+
+@attrs.frozen
+class Hits:
+    """What a number index says.
+
+    Attributes:
+        rows: Rows that may have such a number, ascending; all others have none.
+        sure: Whether all of them have one.
+    """
+
+    rows: pl.Series
+    sure: bool
 
 
 class Tier(Protocol):
@@ -28,12 +44,13 @@ class Tier(Protocol):
         """What segments of this tier are marked with."""
         ...
 
-    def write(self, frame: pl.DataFrame) -> Segment:
+    def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
         """Write *frame* durably as one segment.
 
         Args:
             frame: At least one call, all of one UTC day, sorted by (``start``, ``call_id``), in the frame types of the
                 catalogue.
+            region: The region of numbers in national form, as the store was made with; for a number index.
 
         Raises:
             StorageError: When it could not be written; nothing of it is left in sight.
@@ -51,6 +68,41 @@ class Tier(Protocol):
         Raises:
             CorruptDataError: When what is read is not what was written.
             NotFoundError: When the file is gone.
+        """
+        ...
+
+    def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
+        """Return those *columns* of rows of many segments, one segment after the other.
+
+        It is `read` of each, put together; a tier may know a quicker way for few rows.
+
+        Args:
+            picks: At least one segment, each with the numbers of its rows, ascending.
+            columns: As of `read`.
+        """
+        ...
+
+    def find(
+        self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None
+    ) -> Hits | None:
+        """Return the rows with a number searched for in one of *fields*; None where no index tells.
+
+        Args:
+            segment: One of this tier.
+            search: Where the numbers are among sorted keys.
+            fields: ``source``, ``destination``, ``did``: which of them.
+            region: As of `write`.
+
+        Raises:
+            CorruptDataError: When the index is not what was written.
+        """
+        ...
+
+    def totals(self, segment: Segment) -> Totals | None:
+        """Return the roll-ups of *segment*; None where there are none, and its calls must be looked at.
+
+        Raises:
+            CorruptDataError: When they are not what was written.
         """
         ...
 
@@ -75,8 +127,12 @@ class Tier(Protocol):
         """Remove a segment that no log knows of; nothing happens when it is gone."""
         ...
 
-    def adopt(self, found: Found) -> Segment:
+    def adopt(self, found: Found, region: str | None) -> Segment:
         """Return the segment in a file, by what the file says of itself.
+
+        Args:
+            found: One that is whole.
+            region: The store's; a number index that was made for another one is of no use.
 
         Raises:
             CorruptDataError: When it is not what was written.

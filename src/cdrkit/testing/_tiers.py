@@ -47,19 +47,19 @@ class TierTests:
     def test_round_trip(self, files: Files) -> None:
         """A frame comes back as it was written: values, order and types, from another instance as well."""
         tier, frame = self.make_tier(files), _calls()
-        segment = tier.write(frame)
+        segment = tier.write(frame, "GB")
         for reader in (tier, self.make_tier(files)):
             assert_frame_equal(reader.read(segment, list(FIELDS)), frame)
 
     def test_one_call(self, files: Files) -> None:
         """A segment may hold a single call."""
         tier, frame = self.make_tier(files), _calls(1)
-        assert_frame_equal(tier.read(tier.write(frame), list(FIELDS)), frame)
+        assert_frame_equal(tier.read(tier.write(frame, "GB"), list(FIELDS)), frame)
 
     def test_segment_describes_its_calls(self, files: Files) -> None:
         """The segment says whose it is, how many calls it holds, and the range of their starts, both ends within."""
         tier, frame = self.make_tier(files), _calls()
-        segment = tier.write(frame)
+        segment = tier.write(frame, "GB")
         assert (segment.tier, segment.rows) == (tier.name, frame.height)
         assert (segment.first, segment.last) == (frame["start"].min(), frame["start"].max())
         assert segment.size_bytes == files.size(segment.path)
@@ -67,7 +67,7 @@ class TierTests:
     def test_segment_survives_the_log(self, files: Files) -> None:
         """The log keeps a segment as JSON; what comes back equals it and can be read."""
         frame = _calls()
-        segment = self.make_tier(files).write(frame)
+        segment = self.make_tier(files).write(frame, "GB")
         found = Segment.from_dict(json.loads(json.dumps(segment.to_dict())))
         assert found == segment
         assert_frame_equal(self.make_tier(files).read(found, list(FIELDS)), frame)
@@ -75,14 +75,14 @@ class TierTests:
     def test_columns_in_any_order(self, files: Files) -> None:
         """Those columns come back that are asked for, in the order in which they are asked for."""
         tier, frame = self.make_tier(files), _calls()
-        segment = tier.write(frame)
+        segment = tier.write(frame, "GB")
         for names in (["start"], ["charge", "call_id", "switch"], list(FIELDS)[::-1]):
             assert_frame_equal(tier.read(segment, names), frame.select(names))
 
     def test_missing_columns_are_null(self, files: Files) -> None:
         """A column that no call of the segment fills comes back as nulls of its type, as many as there are rows."""
         tier, frame = self.make_tier(files), _calls().select("call_id", "start", "source")
-        segment = tier.write(frame)
+        segment = tier.write(frame, "GB")
         found = tier.read(segment, list(FIELDS))
         assert found.schema == FRAME_TYPES
         assert_frame_equal(found.select(frame.columns), frame)
@@ -92,7 +92,7 @@ class TierTests:
     def test_rows(self, files: Files) -> None:
         """Rows are a run or ascending numbers; any of them come back in their order, and none is an empty frame."""
         tier, frame = self.make_tier(files), _calls()
-        segment = tier.write(frame)
+        segment = tier.write(frame, "GB")
         for rows in (range(frame.height), range(7, 40), range(3, 3), range(frame.height - 1, frame.height)):
             found = tier.read(segment, list(FIELDS), rows)
             assert_frame_equal(found, frame[rows.start : rows.stop])
@@ -105,7 +105,7 @@ class TierTests:
     def test_segments_do_not_disturb_each_other(self, files: Files) -> None:
         """Two segments are two, even of the same calls; removing one leaves the others."""
         tier, frame, other = self.make_tier(files), _calls(), _calls(seed=2)
-        segments = [tier.write(each) for each in (frame, frame, other)]
+        segments = [tier.write(each, "GB") for each in (frame, frame, other)]
         assert len({segment.id for segment in segments}) == 3
         tier.remove(segments[0])
         for reader in (tier, self.make_tier(files)):
@@ -117,7 +117,7 @@ class TierTests:
         import pytest
 
         tier = self.make_tier(files)
-        segment = tier.write(_calls())
+        segment = tier.write(_calls(), "GB")
         tier.remove(segment)
         tier.remove(segment)
         with pytest.raises(NotFoundError):
@@ -127,7 +127,7 @@ class TierTests:
         """Threads that read one tier at the same time each get their answer."""
         writer = self.make_tier(files)
         frames = [_calls(seed=seed) for seed in (1, 2)]
-        segments = [writer.write(frame) for frame in frames]
+        segments = [writer.write(frame, "GB") for frame in frames]
         tier = self.make_tier(files)
         asked = [(number % 2, list(FIELDS)[number % 7 :]) for number in range(24)]
         with ThreadPoolExecutor(8) as pool:
@@ -142,7 +142,7 @@ class TierTests:
         import pytest
 
         frame = _calls(60)
-        segment = self.make_tier(files).write(frame)
+        segment = self.make_tier(files).write(frame, "GB")
         messages: list[str] = []
         for damaged in _flipped(files.read(segment.path)):
             files.put(segment.path, damaged)
@@ -161,7 +161,7 @@ class TierTests:
         """A file that was cut off anywhere is refused by its name."""
         import pytest
 
-        segment = self.make_tier(files).write(_calls(60))
+        segment = self.make_tier(files).write(_calls(60), "GB")
         good = files.read(segment.path)
         for size in (0, 1, len(good) // 2, len(good) - 1):
             files.put(segment.path, good[:size])
@@ -174,7 +174,7 @@ class TierTests:
         """A file that is gone is NotFoundError, by its name; it is never fewer calls."""
         import pytest
 
-        segment = self.make_tier(files).write(_calls())
+        segment = self.make_tier(files).write(_calls(), "GB")
         files.remove(segment.path)
         with pytest.raises(NotFoundError, match=segment.id):
             self.make_tier(files).read(segment, list(FIELDS))
@@ -185,7 +185,7 @@ class TierTests:
 
     def test_check_of_what_is_whole(self, files: Files) -> None:
         """`check` says nothing of a segment that is as it was written."""
-        segment = self.make_tier(files).write(_calls())
+        segment = self.make_tier(files).write(_calls(), "GB")
         self.make_tier(files).check(segment)
 
     def test_segments_are_found_and_adopted(self, files: Files) -> None:
@@ -193,15 +193,15 @@ class TierTests:
         files.put("elsewhere/note.txt", b"not a segment")
         tier = self.make_tier(files)
         assert list(tier.found()) == []
-        segments = {segment.id: segment for segment in (tier.write(_calls(seed=seed)) for seed in (1, 2))}
+        segments = {segment.id: segment for segment in (tier.write(_calls(seed=seed), "GB") for seed in (1, 2))}
         reader = self.make_tier(files)
         found = list(reader.found())
-        assert {each.id: reader.adopt(each) for each in found} == segments
+        assert {each.id: reader.adopt(each, "GB") for each in found} == segments
 
     def test_found_can_be_forgotten(self, files: Files) -> None:
         """Forgetting what was found removes it, and nothing else; forgetting it twice does nothing."""
         tier = self.make_tier(files)
-        kept, gone = (tier.write(_calls(seed=seed)) for seed in (1, 2))
+        kept, gone = (tier.write(_calls(seed=seed), "GB") for seed in (1, 2))
         for each in [each for each in tier.found() if each.id == gone.id] * 2:
             tier.forget(each)
         assert [each.id for each in tier.found()] == [kept.id]
@@ -210,12 +210,12 @@ class TierTests:
         """A file that is not as it was written is refused by its name."""
         import pytest
 
-        segment = self.make_tier(files).write(_calls(60))
+        segment = self.make_tier(files).write(_calls(60), "GB")
         found = Found(id=segment.id, path=segment.path, modified=None)
         for damaged in _flipped(files.read(segment.path)):
             files.put(segment.path, damaged)
             with pytest.raises(CorruptDataError, match=segment.id):
-                self.make_tier(files).adopt(found)
+                self.make_tier(files).adopt(found, "GB")
 
 
 def _calls(rows: int = 300, seed: int = 1) -> pl.DataFrame:

@@ -1,0 +1,202 @@
+"""A hot segment that is open: its file mapped, or fetched whole; each part is checked when it is first asked for."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import polars as pl
+import pyarrow as pa
+
+from .._records import SCHEMA
+from .._tables import FRAME_TYPES
+from ..errors import CorruptDataError, StorageError
+from ._cache import SegmentCache
+from ._files import Files
+from ._indexfiles import IndexFile, check_index, index_path, opened_index
+from ._log import Segment
+from ._numberindex import INDEXED, NumberIndex
+from ._segmentfiles import check_file
+from ._tiers import Rows
+from ._totals import TOTAL_FIELDS, Totals, totals_of
+
+__all__ = ["AMOUNT", "TEXT", "MappedSegment", "column_checksum", "gathered"]
+
+TEXT: Final = pa.large_string()
+AMOUNT: Final = pa.decimal64(18, 6)
+
+
+class MappedSegment:
+    """A segment of the hot tier, open for reading. Safe to use from several threads."""
+
+    def __init__(self, files: Files, segment: Segment, cache: SegmentCache | None) -> None:
+        self._files = files
+        self._segment = segment
+        self._cache = cache
+        self._checked: dict[str, pa.Array[Any]] = {}
+        self._lock = threading.Lock()
+        self._index: IndexFile | None = None
+        self._numbers: NumberIndex | None = None
+        self._totals: Totals | None = None
+        #: Memory that it takes, besides what is mapped.
+        self.held_bytes = 0
+        data = self._buffer(segment.path, segment.id, segment.size_bytes, lambda: check_file(files, segment))
+        try:
+            self._batch = pa.ipc.open_file(data).get_batch(0)
+        except (pa.ArrowException, OSError, IndexError, ValueError) as exc:
+            raise self._damaged(segment.path, str(exc)) from exc
+        if self._batch.num_rows != segment.rows:
+            raise self._damaged(
+                segment.path, f"it holds {self._batch.num_rows} rows instead of {segment.rows}"
+            )
+
+    def _buffer(self, path: str, name: str, size: int, fetch: Callable[[], bytes]) -> pa.Buffer:
+        """Return the whole of a file: mapped from the local disk, or from a copy of it, or in memory."""
+        local = self._files.local_path(path)
+        try:
+            if local is not None:
+                self._files.open(path).close()  # says what is the matter when it cannot be read
+            elif self._cache is not None:
+                local = self._cache.copy_of(name, size, fetch)
+            if local is not None:
+                with pa.memory_map(local) as mapped:  # the mapping outlives the file handle
+                    return mapped.read_buffer()
+        except StorageError:
+            raise
+        except (pa.ArrowException, OSError) as exc:
+            raise self._damaged(path, str(exc)) from exc
+        self.held_bytes += size
+        return pa.py_buffer(fetch())
+
+    def _damaged(self, path: str, why: str) -> CorruptDataError:
+        if self._cache is not None:
+            self._cache.drop(self._segment.id)  # should only the copy be damaged, the next try gets it anew
+        url = self._files.url_of(path)
+        return CorruptDataError(f"{url} is damaged: {why}. Restore that file from a backup.", url=url)
+
+    # -- columns ------------------------------------------------------------------------------------------------
+
+    def column(self, name: str, rows: Rows) -> pl.Series:
+        """Return the values of those rows of a column; nulls where the segment has none."""
+        kind = FRAME_TYPES[name]
+        array = self._array(name)
+        if array is None:
+            return pl.Series(name, [None], dtype=kind).new_from_index(0, len(rows))
+        if isinstance(rows, range):
+            array = array.slice(rows.start, len(rows))
+        else:
+            array = array.take(rows.to_arrow())
+        if array.type == AMOUNT:
+            array = array.cast(pa.decimal128(18, 6))
+        if isinstance(array, pa.DictionaryArray) and kind == pl.String():
+            array = array.cast(TEXT)  # by way of Categorical, every word would enter Polars' categories
+        series = pl.from_arrow(array)
+        assert isinstance(series, pl.Series)
+        return series.rename(name).cast(kind)
+
+    def _array(self, name: str) -> pa.Array[Any] | None:
+        if name not in self._segment.columns:
+            return None
+        array = self._checked.get(name)
+        if array is None:
+            array = self._checked[name] = self._check(name)
+        return array
+
+    def _check(self, name: str) -> pa.Array[Any]:
+        index = self._batch.schema.get_field_index(name)
+        if index < 0:
+            raise self._damaged(self._segment.path, f"it has no column {name!r}")
+        array = self._batch.column(index)
+        try:
+            found = column_checksum(array)
+        except (SystemError, ValueError):  # a negative count of nulls, and a name that is no text
+            found = -1
+        if found != self._segment.columns[name]:
+            raise self._damaged(self._segment.path, f"the checksum of its column {name!r} does not hold")
+        return array
+
+    def texts(self, name: str, rows: Sequence[int]) -> list[str | None]:
+        """Return a few values of a column of text."""
+        array = self._array(name)
+        return [None] * len(rows) if array is None else [array[row].as_py() for row in rows]
+
+    def pieces(self, name: str, rows: Sequence[int], kind: pa.DataType) -> list[pa.Array[Any]]:
+        """Return a few values of a column of another kind, as arrays of one each."""
+        array = self._array(name)
+        return [pa.nulls(len(rows), kind)] if array is None else [array.slice(row, 1) for row in rows]
+
+    # -- the file beside it -------------------------------------------------------------------------------------
+
+    def _opened_index(self) -> IndexFile | None:
+        """Return what the index file says; None where the segment has none."""
+        segment = self._segment
+        if self._index is None and "index_bytes" in segment.facts:
+            path, size = index_path(segment.path), segment.facts["index_bytes"]
+            data = self._buffer(path, f"{segment.id}.index", size, lambda: check_index(self._files, segment))
+            self._index = opened_index(data, segment)
+            if self._index is None:
+                raise self._damaged(path, "its checksum does not hold")
+        return self._index
+
+    def numbers(self, region: str | None) -> NumberIndex:
+        """Return the number index; where no file has it, it is made, and kept while the segment is open."""
+        if self._numbers is None:
+            index = self._opened_index()
+            with self._lock:
+                if index is not None:
+                    assert isinstance(index.numbers, NumberIndex)
+                    self._numbers = index.numbers
+                elif self._numbers is None:
+                    whole = range(self._segment.rows)
+                    made = NumberIndex.of(pl.DataFrame([self.column(name, whole) for name in INDEXED]), region)
+                    self.held_bytes += made.size_bytes
+                    self._numbers = made
+        return self._numbers
+
+    @property
+    def totals(self) -> Totals:
+        """The totals; where no file has them, they are made, and kept while the segment is open."""
+        if self._totals is None:
+            index = self._opened_index()
+            with self._lock:
+                if index is not None:
+                    self._totals = index.totals
+                elif self._totals is None:
+                    whole = range(self._segment.rows)
+                    made = totals_of(pl.DataFrame([self.column(name, whole) for name in TOTAL_FIELDS]))
+                    self._totals = Totals(made)
+                    self.held_bytes += self._totals.size_bytes
+        return self._totals
+
+
+def gathered(name: str, opened: Sequence[tuple[MappedSegment, Sequence[int]]]) -> pl.Series:
+    """Return a few values of one column from many segments, one after the other."""
+    kind = FRAME_TYPES[name]
+    if kind in (pl.String, pl.Categorical):
+        return pl.Series(name, [text for segment, rows in opened for text in segment.texts(name, rows)], dtype=kind)
+    plain = AMOUNT if isinstance(kind, pl.Decimal) else SCHEMA.field(name).type
+    array = pa.concat_arrays(
+        [piece for segment, rows in opened for piece in segment.pieces(name, rows, plain)]
+    )
+    if plain == AMOUNT:
+        array = array.cast(pa.decimal128(18, 6))
+    series = pl.from_arrow(array)
+    assert isinstance(series, pl.Series)
+    return series.rename(name).cast(kind)
+
+
+def column_checksum(array: pa.Array[Any]) -> int:
+    """Return the CRC-32 of a column: its type, its buffers as they lie in the file, and what the file says of them.
+
+    Lengths and counts of nulls are among that: Arrow believes them, and reads beyond a buffer where they are damaged.
+    """
+    found = zlib.crc32(str(array.type).encode())
+    parts = [array, array.dictionary] if isinstance(array, pa.DictionaryArray) else [array]
+    for part in parts:
+        found = zlib.crc32(f"{len(part)} {part.null_count}".encode(), found)
+        for buffer in part.buffers():
+            found = zlib.crc32(b"-" if buffer is None else b"%d " % buffer.size, found)
+            found = found if buffer is None else zlib.crc32(buffer, found)
+    return found

@@ -1,0 +1,175 @@
+"""Roll-ups: the calls of a segment summed up per UTC day, by customer, reseller, direction, currency and connection.
+
+They answer totals and counts without a look at any call, and tell whether a segment holds a customer at all.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Final
+
+import polars as pl
+
+from .._expressions import (
+    All,
+    AnyOf,
+    Comparison,
+    Expr,
+    Membership,
+    Missing,
+    Not,
+    fields_of,
+    polars_condition,
+)
+from .._tables import FRAME_TYPES
+
+__all__ = ["NO_TOTALS", "SUMMED", "TOTAL_FIELDS", "Totals", "TotalsOfMany", "answers", "summed", "totals_of"]
+
+#: The fields that calls are told apart by, besides their day and whether they were connected.
+_GROUPED: Final = ("customer_id", "reseller_id", "direction", "currency")
+_KEYS: Final = ("day", *_GROUPED, "connected")
+#: The fields that totals are made of.
+TOTAL_FIELDS: Final = ("start", "duration", "billed_duration", "charge", *_GROUPED)
+#: What is summed up: the calls, and of those the connected ones, their seconds, and what is charged for them.
+SUMMED: Final = ("attempts", "connections", "duration", "billed_duration", "charge")
+_MONEY: Final = pl.Decimal(38, 6)
+_SCHEMA: Final = {
+    "day": pl.Date(),
+    **dict.fromkeys(_GROUPED, pl.String()),
+    "connected": pl.Boolean(),
+    "attempts": pl.Int64(),
+    "duration": pl.Int64(),
+    "billed_duration": pl.Int64(),
+    "charge": _MONEY,
+}
+NO_TOTALS: Final = pl.DataFrame(schema=_SCHEMA)
+
+
+def totals_of(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the totals of the calls of *frame*: a row for each day and group that occurs.
+
+    ``connected`` is absent where the duration is, as ``duration > 0`` is then; ``charge`` where no call names one.
+    """
+    frame = frame.with_columns(
+        pl.lit(None, dtype=FRAME_TYPES[name]).alias(name) for name in TOTAL_FIELDS if name not in frame.columns
+    )
+    charged = pl.col("charge").is_not_null().any()
+    return (
+        frame.group_by(
+            pl.col("start").dt.date().alias("day"),
+            *_GROUPED,
+            (pl.col("duration") > 0).alias("connected"),
+        )
+        .agg(
+            attempts=pl.len().cast(pl.Int64),
+            duration=pl.col("duration").cast(pl.Int64).sum(),
+            billed_duration=pl.col("billed_duration").cast(pl.Int64).sum(),
+            charge=pl.when(charged).then(pl.col("charge").cast(_MONEY).sum()),
+        )
+        .with_columns(pl.col(name).cast(pl.String) for name in _GROUPED)
+        .select(*_SCHEMA)
+        .sort(_KEYS)
+    )
+
+
+def summed(totals: pl.DataFrame, *by: str) -> pl.DataFrame:
+    """Return *totals* summed up *by* some of their keys, with the columns `SUMMED` behind those."""
+    charged = pl.col("charge").is_not_null().any()
+    sums = [
+        pl.col("attempts").sum(),
+        pl.col("attempts").filter(pl.col("connected").fill_null(False)).sum().alias("connections"),
+        pl.col("duration").sum(),
+        pl.col("billed_duration").sum(),
+        pl.when(charged).then(pl.col("charge").sum()).alias("charge"),
+    ]
+    return totals.group_by(by).agg(sums) if by else totals.select(sums)
+
+
+def answers(condition: Expr) -> bool:
+    """Return whether totals tell which calls *condition* holds for."""
+    if isinstance(condition, (All, AnyOf)):
+        return all(map(answers, condition.parts))
+    if isinstance(condition, Not):
+        return answers(condition.inner)
+    if isinstance(condition, Comparison) and condition.field == "duration":
+        return condition.op == ">" and condition.value == 0
+    return isinstance(condition, (Comparison, Membership, Missing)) and condition.field in _GROUPED
+
+
+class Totals:
+    """The totals of one segment.
+
+    Attributes:
+        rows: A row for each day and group, as `totals_of` gives it.
+        brief: The same by day, currency and connection alone, for questions about nothing else.
+    """
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        self.rows = rows
+        self._customers: frozenset[str | None] | None = None
+
+    @functools.cached_property
+    def brief(self) -> pl.DataFrame:
+        return (
+            summed(self.rows, "day", "currency", "connected")
+            .with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in _GROUPED if name != "currency")
+            .select(*_SCHEMA)
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes."""
+        return int(self.rows.estimated_size())
+
+    def may_hold(self, conditions: Iterable[Expr]) -> bool:
+        """Return whether there may be calls that all *conditions* hold for."""
+        return all(self._may_hold(condition) for condition in conditions)
+
+    def _may_hold(self, condition: Expr) -> bool:
+        if isinstance(condition, Comparison) and condition.op == "==":
+            wanted: tuple[str, ...] = (condition.value,)
+        elif isinstance(condition, Membership):
+            wanted = condition.values
+        else:
+            return True
+        if condition.field != "customer_id":
+            return True
+        if self._customers is None:
+            self._customers = frozenset(self.rows["customer_id"].unique().to_list())
+        return not self._customers.isdisjoint(wanted)
+
+
+class TotalsOfMany:
+    """The totals of several segments, put together when they are first asked for."""
+
+    def __init__(self, parts: Sequence[Totals]) -> None:
+        self._parts = parts
+
+    @functools.cached_property
+    def _rows(self) -> pl.DataFrame:
+        return pl.concat([NO_TOTALS, *(part.rows for part in self._parts)], rechunk=True)
+
+    @functools.cached_property
+    def _brief(self) -> pl.DataFrame:
+        return pl.concat([NO_TOTALS, *(part.brief for part in self._parts)], rechunk=True)
+
+    def matching(self, conditions: Sequence[Expr], days: tuple[date | None, date | None]) -> pl.DataFrame:
+        """Return the totals of the calls that all *conditions* hold for; each is one that totals answer.
+
+        Args:
+            conditions: What must hold.
+            days: The first day, and the first after; None: without a bound.
+        """
+        asked = set[str]().union(*map(fields_of, conditions))
+        totals = self._rows if asked & {"customer_id", "reseller_id", "direction"} else self._brief
+        first, after = days
+        kept = [polars_condition(condition, None) for condition in conditions]
+        kept += [] if first is None else [pl.col("day") >= first]
+        kept += [] if after is None else [pl.col("day") < after]
+        if not kept:
+            return totals
+        # The one condition on a duration that totals answer is that it is above 0.
+        questioned = totals.select("day", *_GROUPED, pl.col("connected").cast(pl.Int64).alias("duration"))
+        return totals.filter(questioned.select(pl.all_horizontal(kept)).to_series())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import polars as pl
@@ -41,6 +42,8 @@ __all__ = [
 ]
 
 _RECORDS_AT_ONCE: Final = 50_000
+_ROWS_AT_ONCE: Final = 250_000
+_SAMPLE: Final = 1_000
 #: The instants that Python's datetime holds, in microseconds since 1970.
 _EARLIEST: Final = -62_135_596_800_000_000
 _LATEST: Final = 253_402_300_799_999_999
@@ -93,7 +96,7 @@ def frames_of(data: CallData) -> Iterator[pl.DataFrame]:
     if isinstance(data, CallRecord):
         data = [data]
     if _is_table(data):
-        yield conformed(_as_polars(data))
+        yield from _conformed_parts(data)
         return
     if not isinstance(data, Iterable) or isinstance(data, (str, bytes, dict)):
         raise _not_calls(data)
@@ -107,7 +110,7 @@ def frames_of(data: CallData) -> Iterator[pl.DataFrame]:
             for table in rest:
                 if not _is_table(table):
                     raise _not_calls(table)
-                yield conformed(_as_polars(table))
+                yield from _conformed_parts(table)
 
 
 def _chunks(items: Iterator[Any]) -> Iterator[list[Any]]:
@@ -150,6 +153,30 @@ def _as_polars(data: Any) -> pl.DataFrame:
         raise SchemaError(f"The {type(data).__name__} cannot be read as a table: {exc}.") from exc
     assert isinstance(frame, pl.DataFrame)
     return frame
+
+
+def _conformed_parts(table: Table) -> Iterator[pl.DataFrame]:
+    """Yield *table* as frames of a bounded number of rows, the next one being made while one is in use."""
+    if not isinstance(table, (pa.Table, pa.RecordBatch, pl.DataFrame)) or len(table) <= _ROWS_AT_ONCE:
+        yield conformed(_as_polars(table))
+        return
+    parts = iter(range(0, len(table), _ROWS_AT_ONCE))
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(_conformed_part, table, next(parts))
+        for at in parts:
+            ready, ahead = ahead, pool.submit(_conformed_part, table, at)
+            yield ready.result()
+        yield ahead.result()
+
+
+def _conformed_part(table: pa.Table | pa.RecordBatch | pl.DataFrame, at: int) -> pl.DataFrame:
+    try:
+        return conformed(_as_polars(table.slice(at, _ROWS_AT_ONCE)))
+    except SchemaError as exc:
+        if exc.row is None or not at:
+            raise
+        message = str(exc).replace(f"(row {exc.row})", f"(row {exc.row + at})")
+        raise SchemaError(message, field=exc.field, row=exc.row + at) from exc
 
 
 def _utc(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
@@ -226,8 +253,10 @@ def _texts(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series
 
 def _refuse_no_objects(info: FieldInfo, column: pl.Series) -> None:
     """Refuse text that is no JSON object: by Polars for all at once, and only where it objects, one by one."""
+    sample = column.head(_SAMPLE)
+    repeats = len(column) > _SAMPLE and 2 * sample.n_unique() < _SAMPLE
     try:
-        column.str.json_decode(pl.Struct({"": pl.String}))
+        (column.unique() if repeats else column).str.json_decode(pl.Struct({"": pl.String}))
     except pl.exceptions.PolarsError:
         bad = [not _is_object(text) for text in column.to_list()]
         _refuse(info, column, pl.Series(bad, dtype=pl.Boolean), "a JSON object is needed")

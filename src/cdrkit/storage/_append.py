@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, Self
@@ -16,7 +18,8 @@ import polars as pl
 
 from .._records import FIELDS
 from .._tables import FRAME_TYPES
-from ..errors import CdrError, ConfigError, ConflictError
+from ..errors import CdrError, ConfigError, ConflictError, NotFoundError, StorageError
+from ._forks import check_process
 from ._log import Commit, Log, Segment, Snapshot
 from ._tiers import Tier
 
@@ -24,6 +27,10 @@ __all__ = ["Append", "AppendReport", "Conflict"]
 
 _ROWS_IN_MEMORY: Final = 1_000_000
 _ROWS_A_SEGMENT: Final = 1_000_000
+_WORTH_THREADS: Final = 100_000
+_MOST_THREADS: Final = 4
+#: An append that takes longer looks whether its segments are still there: vacuums spare them for a day.
+_SAFE_SECONDS: Final = 12 * 3600
 _TRIES: Final = 200
 _CONFLICTS_SHOWN: Final = 100
 _IDENTITY: Final = ["start", "call_id"]
@@ -75,13 +82,14 @@ class Append:
     def __init__(
         self, log: Log, tiers: Mapping[str, Tier], hot: Tier, *, replace: bool, settings: Mapping[str, Any]
     ) -> None:
+        check_process()
         self._log = log
         self._tiers = tiers
         self._hot = hot
         self._replace = replace
         self._settings = settings
         self._base = log.snapshot()
-        self._region: str | None = self._base.region if self._base.version >= 0 else settings["region"]
+        self._began = time.monotonic()
         self._attempt: Commit | None = None
         self._echoes: list[tuple[str, pl.DataFrame]] = []
         self._waiting: list[pl.DataFrame] = []
@@ -119,14 +127,10 @@ class Append:
             StorageError: When something could not be written; the store is as it was.
         """
         self._flush()
+        self._check_age()
         for attempt in range(_TRIES):
             if not self._fresh and not self._removed:
                 return self._report()
-            if self._base.version < 0:
-                made = self._log.create(self._settings)
-                self._check_settings(made)
-                self._rebase(made)  # which others may have filled by now
-                continue
             self._attempt = self._log.draft(
                 self._base,
                 "replace" if self._removed else "append",
@@ -147,16 +151,32 @@ class Append:
             f"Other writers committed first {_TRIES} times in a row; try again when it is quieter."
         )
 
-    def _check_settings(self, store: Snapshot) -> None:
-        """Refuse a store that someone else made meanwhile, with other settings.
+    def _make_store(self) -> None:
+        """Make the store, before anything is written into it: no segment is older than the log.
 
         Raises:
-            ConfigError: When its region is another one.
+            ConfigError: When someone else made it meanwhile, with another region.
         """
-        made, wanted = store.region, self._settings["region"]
-        if wanted is not None and made != wanted:
+        made = self._log.create(self._settings)
+        wanted = self._settings["region"]
+        if wanted is not None and made.region != wanted:
             raise ConfigError(
-                f"The store was made with region={made!r} meanwhile; open it without region={wanted!r}."
+                f"The store was made with region={made.region!r} meanwhile; open it without region={wanted!r}."
+            )
+        self._base = made
+
+    def _check_age(self) -> None:
+        """Refuse to commit segments that a vacuum took for orphans, because the append took so long.
+
+        Raises:
+            StorageError: When one is gone.
+        """
+        if time.monotonic() - self._began < _SAFE_SECONDS:
+            return
+        there = {found.id for tier in self._tiers.values() for found in tier.found()}
+        if not there.issuperset([*self._fresh, *self._rewritten]):
+            raise StorageError(
+                "This append took so long that a vacuum removed some of it; nothing was stored. Append it in parts."
             )
 
     def _report(self) -> AppendReport:
@@ -174,24 +194,53 @@ class Append:
         waiting, self._waiting = [frame for frame in self._waiting if frame.height], []
         if not waiting:
             return
+        if self._base.version < 0:
+            self._make_store()
         columns = [name for name in FIELDS if any(name in frame.columns for frame in waiting)]
         whole = pl.concat([_with_columns(frame, columns) for frame in waiting])
-        # Stable, so that of rows with one identity the first stays the first.
-        whole = whole.sort(_IDENTITY, maintain_order=True)
+        if not _is_in_order(whole):
+            # Stable, so that of rows with one identity the first stays the first.
+            whole = whole.sort(_IDENTITY, maintain_order=True)
         days = whole["start"].dt.date()
         ends = [*(days != days.shift(1)).fill_null(True).arg_true().to_list(), whole.height]
+        frames: list[pl.DataFrame] = []
         for low, high in itertools.pairwise(ends):
-            self._store_day(whole.slice(low, high - low))
+            frame = self._new_of_day(whole.slice(low, high - low))
+            frames += [frame.slice(at, _ROWS_A_SEGMENT) for at in range(0, frame.height, _ROWS_A_SEGMENT)]
+        self._write(frames)
 
-    def _store_day(self, frame: pl.DataFrame) -> None:
+    def _new_of_day(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the calls of *frame*, which are of one day, that are to be stored."""
         frame = self._against_itself(frame)
         for segment in self._overlapping(frame, self._world()):
             if not frame.height:
-                return
-            frame = self._against(frame, segment)
-        for at in range(0, frame.height, _ROWS_A_SEGMENT):
-            segment = self._hot.write(frame.slice(at, _ROWS_A_SEGMENT), self._region)
-            self._fresh[segment.id] = segment
+                break
+            try:
+                frame = self._against(frame, segment)
+            except NotFoundError as exc:
+                if segment.id in self._log.snapshot().segments:
+                    raise
+                raise ConflictError(
+                    "Calls were erased while this append was compared with them; nothing was stored. Append again."
+                ) from exc
+        return frame
+
+    def _write(self, frames: Sequence[pl.DataFrame]) -> None:
+        """Write each of *frames* as a segment; large ones at the same time, on as many threads as there are cores."""
+        if sum(frame.height for frame in frames) < _WORTH_THREADS:
+            for frame in frames:
+                segment = self._hot.write(frame, self._base.region)
+                self._fresh[segment.id] = segment
+            return
+        with ThreadPoolExecutor(min(len(frames), os.cpu_count() or 1, _MOST_THREADS)) as pool:
+            tasks = [pool.submit(self._hot.write, frame, self._base.region) for frame in frames]
+            for task in as_completed(tasks):
+                if task.exception() is None:
+                    self._fresh[task.result().id] = task.result()
+                else:
+                    pool.shutdown(cancel_futures=True)  # what was written by now is removed when the block is left
+        for task in tasks:
+            task.result()
 
     def _world(self) -> Iterable[Segment]:
         """Return the segments as they would be if the append were committed now."""
@@ -275,7 +324,7 @@ class Append:
         left = whole.with_row_index("_row").filter(~pl.col("_row").is_in(rows.implode())).drop("_row")
         target = self._fresh if segment.id in self._fresh else self._rewritten
         if left.height:
-            rewritten = self._tiers[segment.tier].write(left, self._region)
+            rewritten = self._tiers[segment.tier].write(left, self._base.region)
             target[rewritten.id] = rewritten
         if segment.id in self._base.segments:
             self._replaced += rows.len()
@@ -293,7 +342,6 @@ class Append:
         gone = any(old not in newer.segments for old in self._removed)
         if (
             not gone
-            and newer.region == self._region
             and not any(self._is_gone(stored, newer) for stored, _ in self._echoes)
             and not any(self._shares_identity(segment, news) for segment in self._fresh.values())
         ):
@@ -308,7 +356,6 @@ class Append:
         self._duplicates -= sum(rows.height for rows in again)
         self._echoes = [(stored, rows) for stored, rows in self._echoes if stored in newer.segments]
         self._base, self._fresh, self._rewritten, self._removed = newer, {}, {}, {}
-        self._region = newer.region
         self._replaced = 0
         self._flush()
         self._discard([*fresh.values(), *rewritten.values()])
@@ -330,6 +377,16 @@ class Append:
         for segment in segments:
             with contextlib.suppress(CdrError):  # what stays behind is not part of the store
                 self._tiers[segment.tier].remove(segment)
+
+
+def _is_in_order(frame: pl.DataFrame) -> bool:
+    """Return whether the calls of *frame* are in the order of their identities."""
+    start = frame["start"]
+    if not start.is_sorted():
+        return False
+    ties = (start == start.shift(-1)).fill_null(False).arg_true()
+    ids = frame["call_id"]
+    return not ties.len() or bool((ids.gather(ties) <= ids.gather(ties + 1)).all())
 
 
 def _with_columns(frame: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:

@@ -103,6 +103,10 @@ class Files(Protocol):
         """Remove *path*; nothing happens when it is not there."""
         ...
 
+    def sweep(self, before: datetime) -> int:
+        """Remove what writes that were cut off before that instant left behind; return how many files that were."""
+        ...
+
     def sign(self, path: str, expires: int) -> str:
         """Return a URL that opens *path* for *expires* seconds without credentials."""
         ...
@@ -275,6 +279,19 @@ class LocalFiles:
         with _translated(self.url_of(path), "remove"), contextlib.suppress(FileNotFoundError):
             os.unlink(self._path(path))
 
+    def sweep(self, before: datetime) -> int:
+        found = 0
+        with _translated(self._root, "list"):
+            for here, _folders, names in os.walk(self._root, onerror=_raise_unless_missing):
+                for name in names:
+                    path = os.path.join(here, name)
+                    if name.startswith(_TEMPORARY):
+                        with contextlib.suppress(FileNotFoundError):  # its writer has just finished
+                            if os.stat(path).st_mtime < before.timestamp():
+                                os.unlink(path)
+                                found += 1
+        return found
+
     def sign(self, path: str, expires: int) -> str:
         raise ConfigError(
             f"{self.url_of(path)} is a local file: it has no URL that can be signed; stream it instead."
@@ -402,6 +419,9 @@ class RemoteFiles:
     def remove(self, path: str) -> None:
         with _translated(self.url_of(path), "remove"), contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._path(path))
+
+    def sweep(self, before: datetime) -> int:
+        return 0  # what was cut off never showed; unfinished uploads are the service's to end
 
     def sign(self, path: str, expires: int) -> str:
         with _translated(self.url_of(path), "sign"):

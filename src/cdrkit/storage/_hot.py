@@ -11,6 +11,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
@@ -57,10 +58,7 @@ class HotTier:
             [pa.field(name, array.type) for name, array in arrays.items()],
             metadata={"cdrkit": json.dumps(about_segment(frame))},
         )
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, schema) as writer:
-            writer.write_batch(pa.record_batch(list(arrays.values()), schema=schema))
-        data = sink.getvalue()
+        data = _file_of(pa.record_batch(list(arrays.values()), schema=schema))
         identity = new_identity(memoryview(data))
         path = f"day={frame['start'][0]:%Y-%m-%d}/{identity}{_SUFFIX}"
         self._files.put(path, memoryview(data))
@@ -122,6 +120,9 @@ class HotTier:
         self._files.remove(found.path)
         self._files.remove(index_path(found.path))
 
+    def sweep(self, before: datetime) -> int:
+        return self._files.sweep(before)
+
     def adopt(self, found: Found, region: str | None) -> Segment:
         data = self._files.read(found.path)
         url = self._files.url_of(found.path)
@@ -148,6 +149,17 @@ class HotTier:
                 _, oldest = self._open.popitem(last=False)
                 held -= oldest.held_bytes
         return opened
+
+
+def _file_of(batch: pa.RecordBatch) -> pa.Buffer:
+    """Return *batch* as an Arrow file, in a buffer that need not grow."""
+    measured = pa.MockOutputStream()
+    with pa.ipc.new_file(measured, batch.schema) as writer:
+        writer.write_batch(batch)
+    buffer = pa.allocate_buffer(measured.size())
+    with pa.ipc.new_file(pa.FixedSizeBufferWriter(buffer), batch.schema) as writer:
+        writer.write_batch(batch)
+    return buffer
 
 
 def _stored(series: pl.Series) -> pa.Array[Any]:

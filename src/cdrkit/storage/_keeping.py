@@ -14,6 +14,7 @@ from .._records import FIELDS
 from ..errors import NotFoundError, StorageError
 from ._log import Log, Segment, Snapshot
 from ._planner import overlapping_groups
+from ._segmentfiles import Found
 from ._tiers import Tier
 
 __all__ = ["VacuumReport", "VerifyReport", "rebuild", "vacuum", "verify"]
@@ -23,6 +24,8 @@ GRACE: Final = timedelta(hours=1)
 #: How long a segment that no commit ever named stays: it may belong to an append that is still under way.
 ORPHAN_GRACE: Final = timedelta(hours=24)
 _IDENTITY: Final = ["start", "call_id"]
+#: How far the clocks of a writer and of its storage may differ.
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,12 +36,16 @@ class VacuumReport:
     Attributes:
         segments: Segments that no commit names any more, removed.
         waiting: Such segments that are too young to be removed.
+        older: Segments from before the log was made, which are left alone: was an earlier log lost?
+        leftovers: Remains of writes that were cut off, removed.
         commits: Log objects that a checkpoint made superfluous, removed.
         dry_run: Whether it was only looked at; nothing was removed then.
     """
 
     segments: int = 0
     waiting: int = 0
+    older: int = 0
+    leftovers: int = 0
     commits: int = 0
     dry_run: bool = False
 
@@ -85,11 +92,14 @@ def vacuum(
     recent = log.recent()
     removed_at = {gone: commit.at for commit in recent for gone in commit.removed}
     added_since = {s.id for commit in recent if commit.version > snapshot.version for s in commit.added}
-    removed = waiting = 0
+    removed = waiting = older = 0
     for tier, found in lying:
         if found.id in snapshot.segments or found.id in added_since:
             continue
         named = found.id in removed_at
+        if not named and _is_older(found, snapshot):
+            older += 1
+            continue
         since = removed_at[found.id] if named else found.modified
         # What tells no time may have been written just now, by an append that is under way.
         if since is None or now - since <= (grace if named else orphan_grace):
@@ -98,13 +108,22 @@ def vacuum(
         removed += 1
         if not dry_run:
             tier.forget(found)
-    commits = 0
+    commits = leftovers = 0
     if not dry_run:
+        leftovers = sum(tier.sweep(now - orphan_grace) for tier in tiers.values())
         # First, for the new checkpoint may take the place of one of the same version that is old enough.
         commits = log.clean(now)
         if snapshot.version:
             log.checkpoint(snapshot)
-    return VacuumReport(segments=removed, waiting=waiting, commits=commits, dry_run=dry_run)
+    return VacuumReport(
+        segments=removed, waiting=waiting, older=older, leftovers=leftovers, commits=commits, dry_run=dry_run
+    )
+
+
+def _is_older(found: Found, snapshot: Snapshot) -> bool:
+    """Return whether a segment that no commit names is from before the log."""
+    made = snapshot.created
+    return made is not None and found.modified is not None and found.modified < made - _CLOCKS_DIFFER
 
 
 # -- verification --------------------------------------------------------------------------------------------
@@ -123,13 +142,20 @@ def verify(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
     if not problems:
         for group in overlapping_groups(ordered):
             problems += _repeats(group, tiers)
-    lying = {found.id for tier in tiers.values() for found in tier.found()}
+    lying = {found.id: found for tier in tiers.values() for found in tier.found()}
+    orphans = [found for found in lying.values() if found.id not in snapshot.segments]
+    older = sum(_is_older(found, snapshot) for found in orphans)
+    if older:
+        problems.append(
+            f"{older} segments are older than the log and not in it. If an earlier log was lost, move {log.files.url}/_log "
+            "away and make a new one with rebuild(), which takes all segments."
+        )
     return VerifyReport(
         version=snapshot.version,
         segments=len(ordered),
         rows=snapshot.rows,
         problems=tuple(problems),
-        orphans=len(lying - set(snapshot.segments)),
+        orphans=len(orphans),
     )
 
 

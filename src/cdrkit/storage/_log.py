@@ -223,6 +223,12 @@ class Snapshot:
         return found
 
     @property
+    def created(self) -> datetime | None:
+        """When the store was made, where that is known: no segment of it is older."""
+        at = self.settings.get("created")
+        return None if at is None else _EPOCH + at * _MICROSECOND
+
+    @property
     def ordered(self) -> Sequence[Segment]:
         """The segments by their first call."""
         if "ordered" not in self.memo:
@@ -430,13 +436,15 @@ class Log:
         latest, added = self.snapshot(), tuple(added)
         if latest.version >= 0:
             return latest
+        # Segments that lie there already were some other log's; those of a rebuilt one are older than it.
+        made = {} if added else {"created": (_now() - _EPOCH) // _MICROSECOND}
         first = Commit(
             version=0,
             token=secrets.token_hex(8),
             at=_now(),
             action="rebuild" if added else "create",
             added=added,
-            facts={"settings": dict(settings)},
+            facts={"settings": {**settings, **made}},
         )
         if self._files.create(_path(0), first.encode()) and self._files.create(_path(0), first.encode()):
             raise ConfigError(

@@ -54,19 +54,27 @@ class NumberIndex:
     @classmethod
     def of(cls, frame: pl.DataFrame, region: str | None) -> NumberIndex:
         """Return the index of the calls of *frame*, whose national numbers are those of *region*."""
-        parts = [
-            frame.select(
-                pl.col(name).cast(pl.String).alias("text"),
-                (pl.int_range(pl.len(), dtype=pl.UInt32) + (role << _ROW_BITS)).alias("place"),
-            ).drop_nulls("text")
-            for role, name in enumerate(INDEXED)
-            if name in frame.columns
-        ]
-        texts = pl.concat([pl.DataFrame(schema={"text": pl.String, "place": pl.UInt32}), *parts])
-        distinct = texts["text"].unique()
-        written = forms(distinct, region)
-        known = pl.DataFrame({"text": distinct, "key": keys(written)})
-        found = texts.join(known, on="text", how="left").select("key", "place").sort("key", "place")
+        texts: list[pa.Array[Any]] = []
+        places: list[pl.Series] = []
+        for role, name in enumerate(INDEXED):
+            if name in frame.columns:
+                column = frame[name].cast(pl.String)
+                if column.null_count():
+                    rows = column.is_not_null().arg_true()
+                    column = column.drop_nulls()
+                else:
+                    rows = pl.int_range(len(column), dtype=pl.UInt32, eager=True)
+                texts.append(column.to_arrow(compat_level=pl.CompatLevel.oldest()))
+                places.append(rows + (role << _ROW_BITS))
+        encoded = pa.concat_arrays(texts or [pa.array([], pa.large_string())]).dictionary_encode()
+        written = forms(_series(encoded.dictionary), region)
+        entries = pl.DataFrame(
+            {
+                "key": keys(written).gather(_series(encoded.indices)),
+                "place": pl.concat([pl.Series([], dtype=pl.UInt32), *places]),
+            }
+        )
+        found = entries.sort("key", maintain_order=True)  # places ascend already
         last = found["key"].ne_missing(found["key"].shift(-1)).arg_true()
         longer = written.str.starts_with("+") & (written.str.len_bytes() > 16)
         return cls(

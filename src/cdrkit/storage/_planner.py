@@ -33,6 +33,7 @@ from .._searches import KeySearch, key_search, search_pattern
 from .._tables import FRAME_TYPES, empty_frame
 from .._times import TimeRange
 from ..errors import QueryError
+from ._forks import check_process
 from ._log import Segment, Snapshot
 from ._tiers import Rows, Tier
 from ._totals import NO_TOTALS, TOTAL_FIELDS, Totals, TotalsOfMany, answers, summed, totals_of
@@ -127,6 +128,7 @@ class Plan:
         Raises:
             QueryError: When its cursor comes from another order.
         """
+        check_process()
         order = query.full_order()
         if query.position is not None and query.position.order != order:
             names = ", ".join(

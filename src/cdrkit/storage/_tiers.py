@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Protocol, TypeAlias
 
 import attrs
@@ -125,6 +126,10 @@ class Tier(Protocol):
 
     def forget(self, found: Found) -> None:
         """Remove a segment that no log knows of; nothing happens when it is gone."""
+        ...
+
+    def sweep(self, before: datetime) -> int:
+        """Remove what writes that were cut off before that instant left behind; return how many files that were."""
         ...
 
     def adopt(self, found: Found, region: str | None) -> Segment:

@@ -16,6 +16,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import attrs
@@ -167,6 +168,9 @@ class WarmTier:
     def forget(self, found: Found) -> None:
         self._files.remove(found.path)
         self._files.remove(index_path(found.path))
+
+    def sweep(self, before: datetime) -> int:
+        return self._files.sweep(before)
 
     def adopt(self, found: Found, region: str | None) -> Segment:
         data = self._files.read(found.path)

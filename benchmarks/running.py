@@ -139,13 +139,13 @@ def _asked(options: Options, peers: Sequence[Peer]) -> Iterator[Line]:
         taken = interleaved(asked, rounds=options.rounds, first=first)
         scale = 1 if work.unit == "s" else 1000
         figures = {name: scale * statistics.median(each) for name, each in taken.items()}
-        agreed, differing = _majority(answers)
+        agreed, differing = majority(answers)
         for name in differing:
             say(f"{work.name}: ANSWER DIFFERS: {name}")
         yield Line(work, figures, rows=works.rows_in(answers[agreed]), differing=differing)
 
 
-def _majority(answers: dict[str, pl.DataFrame | int]) -> tuple[str, list[str]]:
+def majority(answers: dict[str, pl.DataFrame | int]) -> tuple[str, list[str]]:
     """Return one of those whose answer most gave, and everybody else."""
     alike = {
         name: [other for other, theirs in answers.items() if works.same(answer, theirs)]

@@ -25,7 +25,10 @@ EXPORTED: Final = (
 )  # fmt: skip
 #: The calls as peers hold them.
 STORED: Final = pa.schema(
-    [*(field.remove_metadata() for field in SCHEMA), *((name, pa.string()) for name in NUMBER_COLUMNS)]
+    [
+        *(field.remove_metadata() for field in SCHEMA),
+        *(pa.field(name, pa.string()) for name in NUMBER_COLUMNS),
+    ]
 )
 PAGE_SIZE: Final = 100
 

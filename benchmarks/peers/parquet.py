@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 import polars as pl
 import pyarrow as pa
@@ -18,7 +18,10 @@ from ..data import END, Calls
 from ._peer import Peer, Question, folder_bytes
 
 _INSTANT: Final = "%Y-%m-%dT%H:%M:%S%.fZ"
-_NEWEST_FIRST: Final = [("start", "descending"), ("call_id", "descending")]
+_NEWEST_FIRST: Final[list[tuple[str, Literal["ascending", "descending"]]]] = [
+    ("start", "descending"),
+    ("call_id", "descending"),
+]
 
 
 class _OverParquet(Peer):
@@ -134,16 +137,24 @@ class PyArrow(_OverParquet):
     def _totals(self, wanted: pc.Expression | None) -> pa.Table:
         columns = {
             "day": pc.field("start").cast(pa.date32()),
-            "money": pc.coalesce(pc.field("currency"), pc.scalar("XXX")),
+            "money": pc.coalesce(pc.field("currency"), pc.scalar("XXX")),  # type: ignore[type-var]  # stubs
             "attempt": pc.scalar(1),
             "connected": (pc.field("duration") > 0).cast(pa.int64()),
             **{name: pc.field(name) for name in ("duration", "billed_duration", "charge")},
         }
-        sums = [("attempt", "sum"), ("connected", "sum"), ("duration", "sum"), ("billed_duration", "sum")]
         grouped = (
             self._dataset.to_table(columns=columns, filter=wanted)
             .group_by(["day", "money"])
-            .aggregate([*sums, ("charge", "count"), ("charge", "sum")])
+            .aggregate(
+                [
+                    ("attempt", "sum"),
+                    ("connected", "sum"),
+                    ("duration", "sum"),
+                    ("billed_duration", "sum"),
+                    ("charge", "count"),
+                    ("charge", "sum"),
+                ]
+            )
             .sort_by([("day", "ascending"), ("money", "ascending")])
         )
         return sql.totals_table(sql.rows_of(grouped.set_column(0, "day", grouped["day"].cast(pa.int32()))))

@@ -150,7 +150,8 @@ class PostgreSQL(Peer):
 
     def _rows(self, statement: str, values: dict[str, Any]) -> list[Any]:
         with self._connection.cursor(binary=True) as cursor:
-            return cursor.execute(statement, values).fetchall()
+            rows: list[Any] = cursor.execute(statement, values).fetchall()
+            return rows
 
     def _shown(self, statement: str, values: dict[str, Any]) -> pa.Table:
         return sql.shown_table(self._rows(statement, values))

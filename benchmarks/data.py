@@ -211,7 +211,12 @@ def _whole(parts: list[pa.Table]) -> pa.Table:
 
 def _drawn(calls: pl.LazyFrame) -> Asked:
     """Draw the parameters: they depend on the calls alone."""
-    customers = calls.group_by("customer_id").len().sort("len", "customer_id").collect()["customer_id"]
+    customers = (
+        calls.group_by("customer_id")
+        .len()
+        .sort("len", "customer_id")
+        .collect(engine="streaming")["customer_id"]
+    )
     numbers = pl.concat(
         [
             calls.select(number=source, text=raw, source=pl.lit(source == "source_number"))
@@ -223,17 +228,26 @@ def _drawn(calls: pl.LazyFrame) -> Asked:
         numbers.filter(pl.col("number").str.ends_with("7"))
         .group_by("number")
         .agg(pl.len().cast(pl.Int64).alias("calls"), pl.col("source").sum().cast(pl.Int64))
-        .collect()
+        .collect(engine="streaming")
     )
 
     def with_about(wanted: int) -> tuple[str, list[str]]:
         off = (pl.col("calls") - wanted).abs()
         lopsided = (2 * pl.col("source") - pl.col("calls")).abs()  # both roles are to be searched
         number = found.sort(off, lopsided, "number")["number"][0]
-        texts = numbers.filter(pl.col("number") == number).select(pl.col("text").unique().sort()).collect()
+        texts = (
+            numbers.filter(pl.col("number") == number)
+            .select(pl.col("text").unique().sort())
+            .collect(engine="streaming")
+        )
         return number, texts["text"].to_list()
 
-    prefixes = numbers.group_by(pl.col("number").str.slice(0, 7)).len().sort("len", "number").collect()
+    prefixes = (
+        numbers.group_by(pl.col("number").str.slice(0, 7))
+        .len()
+        .sort("len", "number")
+        .collect(engine="streaming")
+    )
     five, five_texts = with_about(5)
     fifty, fifty_texts = with_about(50)
     return Asked(

@@ -104,7 +104,7 @@ class Report:
             )
         text += [
             "",
-            "Versions: " + ", ".join(f"{name} {version}" for name, version in self.peers.items()) + ".",
+            "Versions: " + "; ".join(f"{name} {version}" for name, version in self.peers.items()) + ".",
         ]
         text += [f"Left out: {name}, {why}." for name, why in self.left_out.items()]
         different = [

@@ -40,13 +40,13 @@ def ingested(work: Path, lines: int, *, rounds: int) -> float:
 
 
 def many_segments(work: Path) -> Path:
-    """Return a store of 1,000 segments, each of one append."""
+    """Return a new store of about 1,000 segments, each of one append."""
     folder = work / "cdrkit-segments"
-    if not folder.exists():
-        store = cdrkit.open_store(folder, region="GB")
-        calls = synthesize_calls(20 * _SEGMENTS, days=DAYS, end=END).combine_chunks()
-        for number in range(_SEGMENTS):
-            store.append(calls.slice(20 * number, 20))
+    shutil.rmtree(folder, ignore_errors=True)
+    store = cdrkit.open_store(folder, region="GB")
+    calls = synthesize_calls(20 * _SEGMENTS, days=DAYS, end=END).combine_chunks()
+    for number in range(_SEGMENTS):
+        store.append(calls.slice(20 * number, 20))
     return folder
 
 

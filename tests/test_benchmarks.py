@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmarks import works
+from benchmarks import sql, works
 from benchmarks.data import DAYS, END, Calls
 from benchmarks.peers import PEERS
 from benchmarks.report import Line, Report, growth_of
@@ -116,7 +116,7 @@ class TestComparing:
 
     def test_exports_are_read_back(self, tmp_path: Path) -> None:
         """Stamps of any ISO form, the guard, and trailing zeros make no difference; another text does."""
-        head = ",".join(works.sql.EXPORTED)
+        head = ",".join(sql.EXPORTED)
         rows = (
             "2026-11-01T10:00:00.5Z,2026-11-01T10:00:09.000000Z,a,1001,inbound,+44,'=x,2,UK,9,answered,0.25",
             "2026-11-01 10:00:00.5+00,2026-11-01 10:00:09+00,a,1001,inbound,+44,=x,2,UK,9,answered,0.250000",

@@ -46,6 +46,9 @@ class ClickHouse(Peer):
     name = "clickhouse"
     modules: ClassVar = ("chdb",)
 
+    def version(self) -> str:
+        return f"{self._session.query('SELECT version()', 'TSV')}".strip() + f", in chdb {super().version()}"
+
     def start(self) -> None:
         from chdb import session
 

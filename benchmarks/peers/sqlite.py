@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime as dt
+import importlib.util
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -57,16 +59,13 @@ class SQLite(Peer):
             self._connection.execute(f"PRAGMA {setting}")
 
     def load(self, tables: Iterable[pa.Table]) -> bool:
-        connection = self._connection
-        connection.execute("PRAGMA synchronous=OFF")
-        connection.execute(f"CREATE TABLE calls ({sql.columns_of(_TYPES)})")
-        connection.execute("BEGIN")
-        for table in tables:
-            for batch in _plain(table).to_batches(max_chunksize=20_000):
-                connection.executemany(_INSERT, zip(*(c.to_pylist() for c in batch.columns), strict=True))
-        connection.execute("COMMIT")
+        self._connection.execute(f"CREATE TABLE calls ({sql.columns_of(_TYPES)})")
+        self._connection.close()
+        fill = _fill_by_adbc if importlib.util.find_spec("adbc_driver_sqlite") else _fill_by_rows
+        fill(self._path, tables)
+        self.start()
         for number, columns in enumerate(_INDEXES):
-            connection.execute(f"CREATE INDEX calls_{number} ON calls ({columns})")
+            self._connection.execute(f"CREATE INDEX calls_{number} ON calls ({columns})")
         return True
 
     def settle(self) -> None:
@@ -141,6 +140,24 @@ class SQLite(Peer):
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _fill_by_adbc(path: Path, tables: Iterable[pa.Table]) -> None:
+    """Fill the table by Arrow's driver: more than twice as fast as rows of Python's values."""
+    from adbc_driver_sqlite import dbapi
+
+    with dbapi.connect(str(path), autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("PRAGMA synchronous=OFF")
+        for table in tables:
+            cursor.adbc_ingest("calls", _plain(table), mode="append")
+
+
+def _fill_by_rows(path: Path, tables: Iterable[pa.Table]) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA synchronous=OFF")
+        for table in tables:
+            for batch in _plain(table).to_batches(max_chunksize=20_000):
+                connection.executemany(_INSERT, zip(*(c.to_pylist() for c in batch.columns), strict=True))
 
 
 def _micros(instant: dt.datetime) -> int:

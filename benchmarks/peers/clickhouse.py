@@ -38,6 +38,8 @@ _KINDS: Final = {"since": "DateTime64(6, 'UTC')", "until": "DateTime64(6, 'UTC')
 _DIALECT: Final = sql.Dialect(
     placeholder=lambda name: f"{{{name}:{_KINDS.get(name, 'String')}}}", day='toInt32(toDate("start"))'
 )
+#: For few calls from everywhere, sorting them is twice as fast as reading in the order of the table.
+_SCATTERED: Final = " SETTINGS optimize_read_in_order = 0"
 
 
 class ClickHouse(Peer):
@@ -84,9 +86,9 @@ class ClickHouse(Peer):
             "page_quiet": lambda: self._table(
                 sql.page(dialect), sql.page_values(asked, asked.quiet_customer)
             ),
-            "number_5": lambda: self._table(sql.number(dialect), {"number": asked.five}),
-            "number_50": lambda: self._table(sql.number(dialect), {"number": asked.fifty}),
-            "prefix": lambda: self._table(sql.prefix(dialect), sql.prefix_values(asked)),
+            "number_5": lambda: self._table(sql.number(dialect) + _SCATTERED, {"number": asked.five}),
+            "number_50": lambda: self._table(sql.number(dialect) + _SCATTERED, {"number": asked.fifty}),
+            "prefix": lambda: self._table(sql.prefix(dialect) + _SCATTERED, sql.prefix_values(asked)),
             "totals": lambda: self._totals(sql.totals(dialect, of_customer=False), {}),
             "totals_customer": lambda: self._totals(sql.totals(dialect, of_customer=True), customer),
             "count": lambda: int(self._table(sql.count(dialect), sql.month_values(asked))[0][0].as_py()),

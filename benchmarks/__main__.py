@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ _GROWING: Final = ("page", "page_quiet", "number_5", "number_50", "csv_tenth", "
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks, and return 1 when answers differ."""
     chosen = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that PostgreSQL is stopped, too
     with contextlib.ExitStack() as stack:
         folder = chosen.work or stack.enter_context(tempfile.TemporaryDirectory(prefix="cdr-bench-"))
         work = Path(folder).absolute()
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.grow:
             only = [name for name in _GROWING if not chosen.only or name in chosen.only]
             grown = run(attrs.evolve(options, calls=chosen.grow, peers=["cdrkit"], only=only))
-            report = attrs.evolve(report, notes=growth_of(report, grown))
+            report = attrs.evolve(report, notes=[*report.notes, *growth_of(report, grown)])
     path = report.write(chosen.results)
     print(f"\n{report.markdown()}\nWritten to {path} and {path.with_suffix('.json')}.")
     return 0 if report.agree else 1

@@ -60,8 +60,7 @@ def run(options: Options) -> Report:
     lines: list[Line] = []
     with contextlib.ExitStack() as stack:
         load = Line(works.LOAD, {})
-        for peer in peers:
-            _bring_in(peer, load, stack)
+        kept = [peer.name for peer in peers if _bring_in(peer, load, stack)]
         versions = {peer.name: peer.version() for peer in peers}
         lines += _kept_room(options, calls, peers)
         lines[:0] = list(_asked(options, peers))
@@ -77,7 +76,7 @@ def run(options: Options) -> Report:
         lines=sorted((line for line in lines if line.figures), key=lambda line: order.index(line.work.name)),
         peers=versions,
         left_out=left_out,
-        notes=(),
+        notes=[f"Loaded by an earlier run: {', '.join(kept)}."] if kept else [],
     )
 
 
@@ -86,8 +85,8 @@ def say(text: str) -> None:
     print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
 
 
-def _bring_in(peer: Peer, line: Line, stack: contextlib.ExitStack) -> None:
-    """Start *peer* with the calls in it, newly loaded or kept from an earlier run."""
+def _bring_in(peer: Peer, line: Line, stack: contextlib.ExitStack) -> bool:
+    """Start *peer* with the calls in it, and return whether they, and what loading took, are an earlier run's."""
     marker = peer.folder.with_suffix(".loaded")
     kept = peer.kept and marker.exists()
     if not kept:
@@ -107,6 +106,7 @@ def _bring_in(peer: Peer, line: Line, stack: contextlib.ExitStack) -> None:
         marker.write_text(json.dumps(rate))
     if rate is not None:
         line.figures[peer.name] = rate
+    return kept and rate is not None
 
 
 def _kept_room(options: Options, calls: Calls, peers: Sequence[Peer]) -> Iterator[Line]:

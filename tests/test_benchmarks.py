@@ -97,6 +97,7 @@ class TestRun:
         made = database.stat().st_ino
         again = run(Options(calls=ROWS, peers=PEOPLE, only=("count", "totals"), rounds=1, work=work))
         assert again.agree
+        assert again.notes == ["Loaded by an earlier run: sqlite."]
         assert database.stat().st_ino == made
         assert [line.rows for line in again.lines] == [
             line.rows for line in report.lines if line.work.name in ("count", "totals")

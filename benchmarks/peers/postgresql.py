@@ -95,16 +95,19 @@ class PostgreSQL(Peer):
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         # Into a file: the server inherits it, and who read a pipe would wait for the server's end.
-        with (self.folder / "setup.log").open("ab") as log:
-            subprocess.run(
+        path = self.folder / "setup.log"
+        with path.open("wb") as log:
+            done = subprocess.run(
                 [f"{_programs()}/{program}", *arguments],
                 user=_owner() if os.geteuid() == 0 else None,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                check=True,
+                check=False,
             )
+        if done.returncode:
+            raise RuntimeError(f"{program} of PostgreSQL failed: {path.read_text(errors='replace')}")
 
     def load(self, tables: Iterable[pa.Table]) -> bool:
         self._connection.execute(f"CREATE TABLE calls ({sql.columns_of(_TYPES)})")

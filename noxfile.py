@@ -101,6 +101,13 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure cdrkit beside its peers, in one run; `nox -s bench -- --help` lists the options."""
+    session.install(f".[{EXTRAS}]", *group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(default=False)
 def coverage(session: nox.Session) -> None:
     """Report the branches of src that no test takes."""
     session.install("--editable", f".[{EXTRAS}]", *group("test"), "coverage")

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from cdrkit._records import SCHEMA, CallRecord, records_to_arrow
 from cdrkit.errors import AccessDeniedError, ConfigError, StorageError
-from cdrkit.testing import Office, asterisk_lines, synthesize_calls, write_office
+from cdrkit.testing import Office, asterisk_lines, synthesize_calls, synthesize_tables, write_office
 from cdrkit.testing._draws import GAMMA, drawn, mixed
 from cdrkit.testing._scenery import CARDS, HOSTILE_NAMES, PROVIDERS
 from cdrkit.testing._synthesis import END, _as_table, made_up_frames
@@ -112,6 +112,16 @@ def test_seeds_and_ends_differ() -> None:
     assert table != synthesize_calls(500, days=7, seed=2)
     earlier = synthesize_calls(500, days=7, end=END - timedelta(days=7))
     assert max(filter(None, earlier["start"].to_pylist())) < END - timedelta(days=7)
+
+
+def test_tables_are_the_same_calls_piece_by_piece() -> None:
+    """What is too large for memory comes in tables of a bounded size, checked before the first is made."""
+    tables = list(synthesize_tables(250_001, days=3, seed=7, customers=9, region="DE"))
+    assert [table.num_rows for table in tables] == [100_000, 100_000, 50_001]
+    assert pa.concat_tables(tables) == synthesize_calls(250_001, days=3, seed=7, customers=9, region="DE")
+    assert list(synthesize_tables(0)) == []
+    with pytest.raises(ConfigError, match="customers cannot be 0"):
+        synthesize_tables(10, customers=0)
 
 
 @settings(max_examples=40, deadline=None)

@@ -36,7 +36,7 @@ from ._scenery import (
     Region,
 )
 
-__all__ = ["END", "check_count", "check_instant", "made_up_frames", "synthesize_calls"]
+__all__ = ["END", "check_count", "check_instant", "made_up_frames", "synthesize_calls", "synthesize_tables"]
 
 #: When made-up calls end, unless the caller says otherwise: a fixed instant, so that they can be made again.
 END: Final = datetime(2026, 11, 23, tzinfo=UTC)
@@ -96,9 +96,43 @@ def synthesize_calls(
     Raises:
         ConfigError: When an argument is out of its range, *end* is naive, or the region is not one of those.
     """
-    frames = made_up_frames(rows, days=days, seed=seed, end=end, customers=customers, region=region)
-    tables = [_as_table(frame) for frame in frames]
+    tables = list(
+        synthesize_tables(rows, days=days, seed=seed, end=end, customers=customers, region=region)
+    )
     return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+
+
+def synthesize_tables(
+    rows: int,
+    *,
+    days: int = 30,
+    seed: int = 1,
+    end: datetime | None = None,
+    customers: int = 200,
+    region: str = "GB",
+) -> Iterator[pa.Table]:
+    """Make up the calls of `synthesize_calls` a table at a time, for more of them than fit into memory.
+
+    Example:
+        >>> [table.num_rows for table in synthesize_tables(150_000, days=7)]
+        [100000, 50000]
+
+    Args:
+        rows: As for `synthesize_calls`.
+        days: As for `synthesize_calls`.
+        seed: As for `synthesize_calls`.
+        end: As for `synthesize_calls`.
+        customers: As for `synthesize_calls`.
+        region: As for `synthesize_calls`.
+
+    Returns:
+        Tables of `SCHEMA` with at most 100,000 rows, in order.
+
+    Raises:
+        ConfigError: As `synthesize_calls` does, before the first table.
+    """
+    frames = made_up_frames(rows, days=days, seed=seed, end=end, customers=customers, region=region)
+    return map(_as_table, frames)
 
 
 def check_count(name: str, value: object, *, at_least: int, at_most: int) -> int:

@@ -1,0 +1,17 @@
+"""One question to one peer in a process of its own, whose memory is watched from outside."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from .data import Calls
+from .peers import PEERS
+
+if __name__ == "__main__":
+    folder, rows, name, question = json.loads(sys.argv[1])
+    peer = PEERS[name](Calls(Path(folder), rows))
+    peer.start()
+    peer.questions()[question]()
+    peer.close()

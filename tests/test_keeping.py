@@ -329,7 +329,9 @@ def test_a_commit_that_arrives_late_is_void() -> None:
     fresh = inside(store).hot.write(
         inside(store)
         .hot.read(next(iter(base.segments.values())), [*FIELDS])
-        .with_columns(call_id=pl.lit("x")), "GB")
+        .with_columns(call_id=pl.lit("x")),
+        "GB",
+    )
     files.log = log
     before = inside(store).log
     assert log.commit(base, "append", added=[fresh]) is None

@@ -23,7 +23,7 @@ from cdrkit import FIELDS, CallRecord
 from cdrkit._tables import FRAME_TYPES, conformed, frames_of
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage import Files, Segment, WarmTier, open_files
-from cdrkit.storage._warm import _merged, _Parts, _Recent
+from cdrkit.storage._parquet import _merged, _Parts, _Recent
 from cdrkit.testing import synthesize_calls
 
 from .strategies import records

@@ -56,8 +56,9 @@ def localize(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
         ConfigError: When there is no such zone.
     """
     zone = _zone(timezone)
-    instants = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
-    return frame.with_columns(pl.col(instants).dt.convert_time_zone(zone))
+    kinds = [(name, kind) for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
+    instants = [name for name, kind in kinds if kind.time_zone != zone]
+    return frame if not instants else frame.with_columns(pl.col(instants).dt.convert_time_zone(zone))
 
 
 def local_day(instant: pl.Expr, timezone: str) -> pl.Expr:

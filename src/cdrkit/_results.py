@@ -156,11 +156,9 @@ class Result:
 
     def to_arrow(self) -> pa.Table:
         """Return an Arrow table in the types of `SCHEMA`; instants in the display zone (the same instants)."""
-        parts = [
-            arrow_table(localize(frame, self._timezone))
-            for frame in (empty_frame(self.columns), *self._frames())
-        ]
-        return pa.concat_tables(parts).unify_dictionaries()
+        frames = list(self._frames()) or [empty_frame(self.columns)]
+        parts = [arrow_table(localize(frame, self._timezone)) for frame in frames]
+        return parts[0] if len(parts) == 1 else pa.concat_tables(parts).unify_dictionaries()
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a pandas frame; instants in the display zone (the same instants).

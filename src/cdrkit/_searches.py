@@ -13,7 +13,16 @@ import polars as pl
 from ._numbers import dial_plan, dialled, folded, form, typed_form
 from .errors import QueryError
 
-__all__ = ["KeySearch", "MatchKind", "NumberPattern", "key_of", "key_search", "keys", "prefix_range", "search_pattern"]
+__all__ = [
+    "KeySearch",
+    "MatchKind",
+    "NumberPattern",
+    "key_of",
+    "key_search",
+    "keys",
+    "prefix_range",
+    "search_pattern",
+]
 
 MatchKind = Literal["exact", "prefix", "suffix", "contains"]
 
@@ -89,16 +98,16 @@ def key_search(patterns: Iterable[NumberPattern]) -> KeySearch | None:
     for pattern in patterns:
         if pattern.kind not in ("exact", "prefix"):
             return None
-        for form in pattern.forms:
+        for wanted in pattern.forms:
             if pattern.kind == "exact":
-                key = key_of(form)
+                key = key_of(wanted)
                 ranges.append((key, key + 1))
                 sure = sure and key >= 0
-            elif _PREFIX.fullmatch(form):
-                ranges.append(prefix_range(form[1:]))
+            elif _PREFIX.fullmatch(wanted):
+                ranges.append(prefix_range(wanted[1:]))
                 longer = True
             else:  # a name or a short number; a lone plus begins every number, too
-                ranges += [_HASHED, prefix_range("")] if form == "+" else [_HASHED]
+                ranges += [_HASHED, prefix_range("")] if wanted == "+" else [_HASHED]
                 sure = False
     return KeySearch(_joined(ranges), sure, longer)
 

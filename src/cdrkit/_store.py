@@ -180,11 +180,7 @@ class Store:
             ConfigError: When the store was made for another region than it was opened for.
         """
         snapshot = self._log.snapshot()
-        if (
-            snapshot.version >= 0
-            and self._region is not None
-            and snapshot.region != self._region
-        ):
+        if snapshot.version >= 0 and self._region is not None and snapshot.region != self._region:
             raise ConfigError(
                 f"The store {self._name!r} was made with region={snapshot.settings.get('region')!r}, and its number "
                 f"search relies on it; open it without region= instead of with {self._region!r}."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
@@ -155,7 +156,7 @@ def _as_polars(data: Any) -> pl.DataFrame:
     return frame
 
 
-def _conformed_parts(table: Table) -> Iterator[pl.DataFrame]:
+def _conformed_parts(table: Any) -> Iterator[pl.DataFrame]:
     """Yield *table* as frames of a bounded number of rows, the next one being made while one is in use."""
     if not isinstance(table, (pa.Table, pa.RecordBatch, pl.DataFrame)) or len(table) <= _ROWS_AT_ONCE:
         yield conformed(_as_polars(table))
@@ -245,7 +246,10 @@ def _texts(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series
         raise _wrong_kind(column, info, "text is")
     if info.choices:
         texts = column.cast(pl.String)
-        _refuse(info, column, ~texts.is_in(list(info.choices)), f"one of {', '.join(info.choices)} is needed")
+        if not set(texts.unique().to_list()) <= {*info.choices, None}:
+            _refuse(
+                info, column, ~texts.is_in(list(info.choices)), f"one of {', '.join(info.choices)} is needed"
+            )
     if info.name == "extra":
         _refuse_no_objects(info, column.cast(pl.String))
     return column.cast(target)
@@ -281,9 +285,12 @@ def _instants(column: pl.Series, info: FieldInfo) -> pl.Series:
         )
     if kind.time_unit == "ns":
         _refuse(info, column, column.dt.nanosecond() % 1000 != 0, "instants are stored to the microsecond")
-    found = column.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
-    if found.len() - found.null_count():
-        physical = found.to_physical()
+    found = column
+    if kind != FRAME_TYPES[info.name]:
+        found = column.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    physical = found.to_physical()
+    least, greatest = physical.min(), physical.max()
+    if least is not None and (least < _EARLIEST or greatest > _LATEST):  # type: ignore[operator]  # whole numbers
         _refuse(
             info, physical, (physical < _EARLIEST) | (physical > _LATEST), "it is not in the years 1 to 9999"
         )
@@ -291,6 +298,8 @@ def _instants(column: pl.Series, info: FieldInfo) -> pl.Series:
 
 
 def _integers(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series:
+    if column.dtype == target:
+        return column
     if column.dtype.is_float():  # how pandas holds whole numbers with gaps
         column = column.fill_nan(None)
         _refuse(info, column, column != column.round(0), "a whole number is needed")
@@ -304,8 +313,10 @@ def _integers(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Ser
 def _fractions(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series:
     if not column.dtype.is_numeric():
         raise _wrong_kind(column, info, "numbers are")
-    numbers = column.cast(target).fill_nan(None)
-    _refuse(info, column, numbers.is_infinite(), "a finite number that fits is needed")
+    numbers = column.cast(target)
+    if not math.isfinite(numbers.sum()):  # only then is there anything to look for
+        numbers = numbers.fill_nan(None)
+        _refuse(info, column, numbers.is_infinite(), "a finite number that fits is needed")
     if target == pl.Float32():  # as records hold it: see _records
         numbers = ((numbers.cast(pl.Float64) * 1e5).round(mode="half_to_even") / 1e5).cast(pl.Float32)
     return numbers
@@ -313,6 +324,8 @@ def _fractions(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Se
 
 def _amounts(column: pl.Series, info: FieldInfo) -> pl.Series:
     target = pl.Decimal(18, 6)
+    if column.dtype == target:
+        return column
     if not column.dtype.is_numeric():
         raise _wrong_kind(column, info, "amounts are")
     if column.dtype.is_float():
@@ -345,7 +358,8 @@ def arrow_table(frame: pl.DataFrame) -> pa.Table:
             words = series.cast(pl.String).to_arrow().cast(pa.string())
             array: pa.Array[Any] = words.dictionary_encode().cast(wanted.type)
         else:
-            array = series.to_arrow().cast(wanted.type)
+            array = series.to_arrow()
+            array = array if array.type == wanted.type else array.cast(wanted.type)
         columns.append(pa.chunked_array([array], type=wanted.type))
         fields.append(wanted)
     return pa.table(columns, schema=pa.schema(fields))

@@ -238,7 +238,9 @@ class Append:
                 if task.exception() is None:
                     self._fresh[task.result().id] = task.result()
                 else:
-                    pool.shutdown(cancel_futures=True)  # what was written by now is removed when the block is left
+                    pool.shutdown(
+                        cancel_futures=True
+                    )  # what was written by now is removed when the block is left
         for task in tasks:
             task.result()
 

@@ -24,8 +24,18 @@ from ._cache import SegmentCache
 from ._files import Files
 from ._indexfiles import INDEXED_ROWS, check_index, found_index, hot_index, index_path
 from ._log import Segment
-from ._mapped import AMOUNT, TEXT, MappedSegment, column_checksum, gathered
-from ._segmentfiles import Found, about_segment, check_file, checksum_of, described, found_files, new_identity
+from ._mapped import AMOUNT, TEXT, MappedSegment, column_checksum
+from ._segmentfiles import (
+    FEW,
+    Found,
+    about_segment,
+    check_file,
+    checksum_of,
+    described,
+    few_values,
+    found_files,
+    new_identity,
+)
 from ._tiers import Hits, Rows
 from ._totals import Totals
 
@@ -35,7 +45,6 @@ _SUFFIX: Final = ".arrow"
 _OPEN_SEGMENTS: Final = 4096
 _HELD_BYTES: Final = 512 << 20  # of segments that nothing maps, and of what was worked out about any
 _SAMPLE: Final = 2_000
-_FEW: Final = 2_000  # rows of several segments that are quicker fetched one by one
 _SHORT_TEXT: Final = pa.string()
 _LARGEST_SHORT: Final = 2**31 - 1  # the letters that its offsets reach
 
@@ -85,10 +94,12 @@ class HotTier:
         return pl.DataFrame([opened.column(name, wanted) for name in columns])
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-        if len(picks) == 1 or sum(rows.len() for _, rows in picks) > _FEW:
+        if len(picks) == 1 or sum(rows.len() for _, rows in picks) > FEW:
             return pl.concat([self.read(segment, columns, rows) for segment, rows in picks])
         opened = [(self._opened(segment), rows.to_list()) for segment, rows in picks]
-        return pl.DataFrame([gathered(name, opened) for name in columns])
+        return pl.DataFrame(
+            [few_values(name, [(segment.array(name), rows) for segment, rows in opened]) for name in columns]
+        )
 
     def find(self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None) -> Hits:
         index = self._opened(segment).numbers(region)
@@ -129,7 +140,9 @@ class HotTier:
         try:
             if checksum_of(data) != found.id.partition("-")[2]:
                 raise ValueError("its checksum does not hold")
-            return self._described(found.id, found.path, pa.py_buffer(data), found_index(self._files, found.path, region))
+            return self._described(
+                found.id, found.path, pa.py_buffer(data), found_index(self._files, found.path, region)
+            )
         except (pa.ArrowException, ValueError, KeyError, IndexError) as exc:
             raise CorruptDataError(
                 f"{url} is damaged: {exc}. Restore that file from a backup.", url=url
@@ -168,14 +181,20 @@ def _stored(series: pl.Series) -> pa.Array[Any]:
     if wanted == MONEY:
         return series.to_arrow().cast(AMOUNT)
     if wanted not in (pa.string(), WORD, CHOICE):
-        return series.to_arrow().cast(wanted)
+        return _as(series.to_arrow(), wanted)
     texts = series.cast(pl.String)
     # By way of large strings: a string view may point into buffers that hold far more than these rows.
-    array = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(TEXT)
-    if texts.head(_SAMPLE).n_unique() <= max(min(len(texts), _SAMPLE) // 2, 1):
+    array = _as(texts.to_arrow(compat_level=pl.CompatLevel.oldest()), TEXT)
+    if len(array) < INDEXED_ROWS:
+        return array  # written often and rewritten soon: quick comes before small
+    if texts.head(_SAMPLE).n_unique() <= _SAMPLE // 2:
         encoded = array.dictionary_encode()
         words = len(encoded.dictionary)
-        if words <= max(len(array) // 4, 1):
+        if words <= len(array) // 4:
             width = pa.int8() if words < 2**7 else pa.int16() if words < 2**15 else pa.int32()
             return encoded.cast(pa.dictionary(width, _SHORT_TEXT))
     return array.cast(_SHORT_TEXT) if array.nbytes <= _LARGEST_SHORT else array
+
+
+def _as(array: pa.Array[Any], kind: pa.DataType) -> pa.Array[Any]:
+    return array if array.type == kind else array.cast(kind)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
 import polars as pl
@@ -75,8 +75,8 @@ class IndexFile:
         if "keys" in batch.schema.names:
             numbers = NumberIndex(column("keys"), column("ends"), column("places"), about["longer"])
         else:
-            parts = (column(name).to_pylist() for name in ("first", "block_ends", "block_crcs"))
-            numbers = BlockIndex(*parts, about["longer"])
+            first, ends, crcs = (column(name).to_pylist() for name in ("first", "block_ends", "block_crcs"))
+            numbers = BlockIndex(first, ends, crcs, about["longer"])
         totals = pl.from_arrow(pa.Table.from_struct_array(column("totals")))
         assert isinstance(totals, pl.DataFrame)
         return cls(about["segment"], about["region"], numbers, Totals(totals))
@@ -129,14 +129,16 @@ def found_index(files: Files, path: str, region: str | None) -> Mapping[str, int
         found = IndexFile.of(pa.py_buffer(tail))
     except ValueError:
         return {}
-    usable = found.region == region and found.segment == identity_of(beside, COMPANION) and _holds(data, found)
+    usable = (
+        found.region == region and found.segment == identity_of(beside, COMPANION) and _holds(data, found)
+    )
     return _facts(len(data), tail) if usable else {}
 
 
 def hot_index(frame: pl.DataFrame, identity: str, region: str | None) -> tuple[bytes, Mapping[str, int]]:
     """Return the index file of the hot segment *identity*, whose calls are *frame*, and what the log keeps of it."""
     numbers = NumberIndex.of(frame, region)
-    lists = {"keys": numbers.keys, "ends": numbers.ends, "places": numbers.places}
+    lists: dict[str, pa.Array[Any]] = {"keys": numbers.keys, "ends": numbers.ends, "places": numbers.places}
     about = {"segment": identity, "region": region, "longer": numbers.has_longer}
     data = _tail(lists, frame, about, compression=None)
     return data, _facts(len(data), data)
@@ -150,7 +152,7 @@ def warm_index(frame: pl.DataFrame, identity: str, region: str | None) -> tuple[
     for block in blocks:
         at += len(block)
         ends.append(at)
-    lists = {
+    lists: dict[str, pa.Array[Any]] = {
         "first": pa.array(first, pa.int64()),
         "block_ends": pa.array(ends, pa.uint64()),
         "block_crcs": pa.array(map(zlib.crc32, blocks), pa.uint32()),
@@ -166,11 +168,14 @@ def _tail(
     frame: pl.DataFrame,
     about: Mapping[str, object],
     *,
-    compression: str | None,
+    compression: Literal["zstd"] | None,
 ) -> bytes:
     totals = totals_of(frame).to_arrow(compat_level=pl.CompatLevel.oldest())
     columns = {**lists, "totals": totals.to_struct_array().combine_chunks()}
-    arrays = [pa.LargeListArray.from_arrays([0, len(values)], values) for values in columns.values()]
+    arrays = [
+        pa.LargeListArray.from_arrays(pa.array([0, len(values)], pa.int64()), values)
+        for values in columns.values()
+    ]
     schema = pa.schema(
         [pa.field(name, array.type) for name, array in zip(columns, arrays, strict=True)],
         metadata={"cdrkit": json.dumps({"format": FORMAT, **about})},

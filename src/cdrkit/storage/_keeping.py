@@ -147,8 +147,8 @@ def verify(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
     older = sum(_is_older(found, snapshot) for found in orphans)
     if older:
         problems.append(
-            f"{older} segments are older than the log and not in it. If an earlier log was lost, move {log.files.url}/_log "
-            "away and make a new one with rebuild(), which takes all segments."
+            f"{older} segments are older than the log and not in it. If an earlier log was lost, move "
+            f"{log.files.url}/_log away and make a new one with rebuild(), which takes all segments."
         )
     return VerifyReport(
         version=snapshot.version,
@@ -216,7 +216,9 @@ def rebuild(log: Log, tiers: Mapping[str, Tier], settings: Mapping[str, Any]) ->
     written = {segment.id: _written(segment, modified[segment.id]) for segment in segments}
     kept: list[Segment] = []
     for group in overlapping_groups(segments):
-        kept += group if len(group) == 1 or not _repeats(group, tiers) else _merged(group, tiers, region, written)
+        kept += (
+            group if len(group) == 1 or not _repeats(group, tiers) else _merged(group, tiers, region, written)
+        )
     after = log.create(settings, added=kept)  # one commit: cut off before it, there is no log yet
     if any(segment.id not in after.segments for segment in kept):
         raise StorageError(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import polars as pl
 import pyarrow as pa
 
-from .._records import SCHEMA
 from .._tables import FRAME_TYPES
 from ..errors import CorruptDataError, StorageError
 from ._cache import SegmentCache
@@ -22,7 +21,7 @@ from ._segmentfiles import check_file
 from ._tiers import Rows
 from ._totals import TOTAL_FIELDS, Totals, totals_of
 
-__all__ = ["AMOUNT", "TEXT", "MappedSegment", "column_checksum", "gathered"]
+__all__ = ["AMOUNT", "TEXT", "MappedSegment", "column_checksum"]
 
 TEXT: Final = pa.large_string()
 AMOUNT: Final = pa.decimal64(18, 6)
@@ -81,7 +80,7 @@ class MappedSegment:
     def column(self, name: str, rows: Rows) -> pl.Series:
         """Return the values of those rows of a column; nulls where the segment has none."""
         kind = FRAME_TYPES[name]
-        array = self._array(name)
+        array = self.array(name)
         if array is None:
             return pl.Series(name, [None], dtype=kind).new_from_index(0, len(rows))
         if isinstance(rows, range):
@@ -96,7 +95,8 @@ class MappedSegment:
         assert isinstance(series, pl.Series)
         return series.rename(name).cast(kind)
 
-    def _array(self, name: str) -> pa.Array[Any] | None:
+    def array(self, name: str) -> pa.Array[Any] | None:
+        """Return a column as it lies in the file; None where the segment has none."""
         if name not in self._segment.columns:
             return None
         array = self._checked.get(name)
@@ -116,16 +116,6 @@ class MappedSegment:
         if found != self._segment.columns[name]:
             raise self._damaged(self._segment.path, f"the checksum of its column {name!r} does not hold")
         return array
-
-    def texts(self, name: str, rows: Sequence[int]) -> list[str | None]:
-        """Return a few values of a column of text."""
-        array = self._array(name)
-        return [None] * len(rows) if array is None else [array[row].as_py() for row in rows]
-
-    def pieces(self, name: str, rows: Sequence[int], kind: pa.DataType) -> list[pa.Array[Any]]:
-        """Return a few values of a column of another kind, as arrays of one each."""
-        array = self._array(name)
-        return [pa.nulls(len(rows), kind)] if array is None else [array.slice(row, 1) for row in rows]
 
     # -- the file beside it -------------------------------------------------------------------------------------
 
@@ -150,7 +140,9 @@ class MappedSegment:
                     self._numbers = index.numbers
                 elif self._numbers is None:
                     whole = range(self._segment.rows)
-                    made = NumberIndex.of(pl.DataFrame([self.column(name, whole) for name in INDEXED]), region)
+                    made = NumberIndex.of(
+                        pl.DataFrame([self.column(name, whole) for name in INDEXED]), region
+                    )
                     self.held_bytes += made.size_bytes
                     self._numbers = made
         return self._numbers
@@ -169,22 +161,6 @@ class MappedSegment:
                     self._totals = Totals(made)
                     self.held_bytes += self._totals.size_bytes
         return self._totals
-
-
-def gathered(name: str, opened: Sequence[tuple[MappedSegment, Sequence[int]]]) -> pl.Series:
-    """Return a few values of one column from many segments, one after the other."""
-    kind = FRAME_TYPES[name]
-    if kind in (pl.String, pl.Categorical):
-        return pl.Series(name, [text for segment, rows in opened for text in segment.texts(name, rows)], dtype=kind)
-    plain = AMOUNT if isinstance(kind, pl.Decimal) else SCHEMA.field(name).type
-    array = pa.concat_arrays(
-        [piece for segment, rows in opened for piece in segment.pieces(name, rows, plain)]
-    )
-    if plain == AMOUNT:
-        array = array.cast(pa.decimal128(18, 6))
-    series = pl.from_arrow(array)
-    assert isinstance(series, pl.Series)
-    return series.rename(name).cast(kind)
 
 
 def column_checksum(array: pa.Array[Any]) -> int:

@@ -6,6 +6,7 @@ A *place* says where a number stands: the row in the low 30 bits, and above them
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
@@ -24,9 +25,10 @@ __all__ = ["INDEXED", "BlockIndex", "NumberIndex", "packed"]
 INDEXED: Final = ("source", "destination", "did")
 _ROW_BITS: Final = 30
 _ROW: Final = (1 << _ROW_BITS) - 1
+_WORD: Final = (1 << 32) - 1
 _FEW: Final = 64
 #: Numbers in one block of a packed index: what a search has to read of it.
-_BLOCK: Final = 4_096
+_BLOCK: Final = 2_048
 _LEVEL: Final = 9
 
 
@@ -139,7 +141,7 @@ class BlockIndex:
             fetch: Returns the bytes of the file from a place up to and without another.
         """
         roles = [INDEXED.index(name) for name in fields]
-        found: list[pl.Series] = []
+        found: list[int] = []
         for low, high in search.ranges:
             # A number with many places may have begun in the block before.
             begin, end = max(bisect_left(self.first, low) - 1, 0), bisect_left(self.first, high)
@@ -151,10 +153,10 @@ class BlockIndex:
                 block = data[self._start(number) - start : self.ends[number] - start]
                 if zlib.crc32(block) != self.crcs[number]:
                     return None
-                entries = _unpacked(block).filter(pl.col("key").is_between(low, high, closed="left"))
-                if entries.height:
-                    found.append(_rows_of(_array(entries["place"], pa.uint32()), roles))
-        return pl.concat(found).unique().sort() if found else pl.Series([], dtype=pl.UInt32)
+                found += [
+                    place & _ROW for place in _unpacked(block, low, high) if place >> _ROW_BITS in roles
+                ]
+        return pl.Series(sorted(set(found)), dtype=pl.UInt32)
 
     def holds(self, data: bytes) -> bool:
         """Return whether *data*, a whole file, has every block as it was written."""
@@ -193,17 +195,16 @@ def packed(index: NumberIndex) -> tuple[list[bytes], list[int]]:
     return blocks, entries["key"].gather_every(_BLOCK).to_list()
 
 
-def _unpacked(block: bytes) -> pl.DataFrame:
+def _unpacked(block: bytes, low: int, high: int) -> list[int]:
+    """Return the places in *block* whose keys are from *low* up to and without *high*."""
     rows = int.from_bytes(block[:4], "little")
     raw = memoryview(pa.decompress(block[4:], rows * 12, codec="zstd", asbytes=True))
-    steps = pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(_gathered(raw[: rows * 8], 8))])
-    places = pa.Array.from_buffers(pa.uint32(), rows, [None, pa.py_buffer(_gathered(raw[rows * 8 :], 4))])
-    return pl.DataFrame(
-        {
-            "key": _series(steps).cum_sum(),
-            "place": (_series(places).cast(pl.Int64).cum_sum() % (1 << 32)).cast(pl.UInt32),
-        }
-    )
+    keys_ = list(itertools.accumulate(memoryview(_gathered(raw[: rows * 8], 8)).cast("q")))
+    begin, end = bisect_left(keys_, low), bisect_left(keys_, high)
+    if begin == end:
+        return []
+    places = itertools.accumulate(memoryview(_gathered(raw[rows * 8 :], 4)).cast("I"))
+    return [place & _WORD for place in itertools.islice(places, begin, end)]
 
 
 def _shuffled(array: pa.Array[Any], width: int) -> bytes:

@@ -47,7 +47,7 @@ _ROWS_AT_ONCE: Final = 131_072
 #: Hits in a group that are fetched together with those of other groups.
 _FEW_HITS: Final = 16_384
 #: Rows that are looked at first where a limit may be reached early; then twice as many, and so on.
-_FIRST_LOOK: Final = 8_192
+_FIRST_LOOK: Final = 32_768
 #: Segments with fewer rows are looked at sooner than their roll-ups.
 _WORTH_SKIPPING: Final = 4_096
 _REMEMBERED: Final = 8
@@ -234,8 +234,11 @@ class Plan:
             yield self._asked(few, columns)
 
     def _asked(self, picks: Sequence[_Pick], columns: Sequence[str]) -> pl.DataFrame:
-        """Return *columns* of the few calls picked, in order; those that the conditions do not hold for are left out."""
+        """Return *columns* of the few calls picked, in order, without those that the conditions do not hold for."""
         asked = () if all(pick.sure for pick in picks) else self.conditions
+        if len(picks) == 1 and not asked:  # its own order is the answer's, or its reverse
+            frame = self._fetched(picks[0].segment, columns, picks[0].rows)
+            return frame.reverse() if self.order[0][1] else frame
         names = [*columns, *_names(asked), *(name for name, _ in self.order)]
         by_tier: dict[str, list[tuple[Segment, pl.Series]]] = {}
         for pick in picks:
@@ -360,7 +363,9 @@ class Plan:
                 found = hits.rows
                 if found.len() and rows != range(segment.rows):
                     found = found.filter(found.is_between(rows.start, rows.stop, closed="left"))
-                return _Pick(segment, found, sure=hits.sure and len(self.conditions) == 1 and not self.position)
+                return _Pick(
+                    segment, found, sure=hits.sure and len(self.conditions) == 1 and not self.position
+                )
         limit = None if counted or not self._chronological else self.maximum
         return self._scanned(segment, rows, limit)
 
@@ -414,7 +419,7 @@ class Plan:
     @functools.cached_property
     def _search(self) -> tuple[NumberSearch, KeySearch] | None:
         """The condition that the number index answers, the narrowest of them, and where its numbers are."""
-        found = []
+        found: list[tuple[int, int, NumberSearch, KeySearch]] = []
         for condition in self.conditions:
             if isinstance(condition, NumberSearch):
                 patterns = [search_pattern(text, self.region, condition.match) for text in condition.texts]

@@ -53,7 +53,9 @@ def totals_of(frame: pl.DataFrame) -> pl.DataFrame:
     ``connected`` is absent where the duration is, as ``duration > 0`` is then; ``charge`` where no call names one.
     """
     frame = frame.with_columns(
-        pl.lit(None, dtype=FRAME_TYPES[name]).alias(name) for name in TOTAL_FIELDS if name not in frame.columns
+        pl.lit(None, dtype=FRAME_TYPES[name]).alias(name)
+        for name in TOTAL_FIELDS
+        if name not in frame.columns
     )
     charged = pl.col("charge").is_not_null().any()
     return (
@@ -114,7 +116,9 @@ class Totals:
     def brief(self) -> pl.DataFrame:
         return (
             summed(self.rows, "day", "currency", "connected")
-            .with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in _GROUPED if name != "currency")
+            .with_columns(
+                pl.lit(None, dtype=pl.String).alias(name) for name in _GROUPED if name != "currency"
+            )
             .select(*_SCHEMA)
         )
 

@@ -96,9 +96,7 @@ def synthesize_calls(
     Raises:
         ConfigError: When an argument is out of its range, *end* is naive, or the region is not one of those.
     """
-    tables = list(
-        synthesize_tables(rows, days=days, seed=seed, end=end, customers=customers, region=region)
-    )
+    tables = list(synthesize_tables(rows, days=days, seed=seed, end=end, customers=customers, region=region))
     return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
 
 

@@ -193,7 +193,9 @@ class TierTests:
         files.put("elsewhere/note.txt", b"not a segment")
         tier = self.make_tier(files)
         assert list(tier.found()) == []
-        segments = {segment.id: segment for segment in (tier.write(_calls(seed=seed), "GB") for seed in (1, 2))}
+        segments = {
+            segment.id: segment for segment in (tier.write(_calls(seed=seed), "GB") for seed in (1, 2))
+        }
         reader = self.make_tier(files)
         found = list(reader.found())
         assert {each.id: reader.adopt(each, "GB") for each in found} == segments

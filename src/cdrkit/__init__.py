@@ -10,6 +10,7 @@ from ._records import FIELDS, SCHEMA, CallRecord, Direction, Disposition, Hangup
 from ._rendering import DisplaySettings
 from ._reports import DailyTotal, DailyTotals
 from ._results import Page, Result
+from ._scoped import ScopedStore
 from ._store import Store, open_store
 from ._times import TimeRange
 from .storage import AppendReport
@@ -31,6 +32,7 @@ __all__ = [
     "Query",
     "Recording",
     "Result",
+    "ScopedStore",
     "Store",
     "TimeRange",
     "field",

@@ -58,10 +58,13 @@ class Recording:
             recording.download("call.wav")
     """
 
-    def __init__(self, call_id: str, files: Files, path: str) -> None:
+    def __init__(
+        self, call_id: str, files: Files, path: str, allow: Callable[[str], None] | None = None
+    ) -> None:
         self._call_id = call_id
         self._files = files
         self._path = path
+        self._allow = allow
         self._known_head: bytes | None = None
 
     def __repr__(self) -> str:
@@ -74,8 +77,16 @@ class Recording:
 
     @property
     def location(self) -> str:
-        """Where it lies, as a path or URL: for logs and administrators rather than for customers."""
-        return self._files.url_of(self._path)
+        """Where it lies, as a path or URL: for logs and administrators, not for customers.
+
+        Raises:
+            ScopeError: When it was found within a scope.
+        """
+        if self._allow is not None:
+            raise ScopeError(
+                f"Where the recording of call {self._call_id!r} lies is not told within a scope."
+            )
+        return self._location
 
     @property
     def exists(self) -> bool:
@@ -133,6 +144,10 @@ class Recording:
             ScopeError: When a symbolic link leads out of the recordings' root.
             StorageError: When it cannot be read.
         """
+        self._allowed("play")
+        return self._opened()
+
+    def _opened(self) -> IO[bytes]:
         if not self.exists:
             raise self._missing()
         with self._reading():
@@ -154,6 +169,10 @@ class Recording:
         _check_number("start", start, at_least=0)
         if stop is not None:
             _check_number("stop", stop, at_least=start)
+        self._allowed("play")
+        return self._bytes(start, stop)
+
+    def _bytes(self, start: int, stop: int | None) -> bytes:
         size = self.size_bytes
         stop = size if stop is None else min(stop, size)
         if start >= stop:  # object stores answer with an error
@@ -189,7 +208,8 @@ class Recording:
             target = f"{target.removesuffix('/')}/{posixpath.basename(self._path)}"
         folder, name = split_url(target)
         files = open_files(folder, storage_options)
-        with self.open() as source:
+        self._allowed("download")
+        with self._opened() as source:
             if not overwrite and files.size(name) is not None:
                 raise StorageError(f"{target!r} exists; pass overwrite=True to replace it.", url=target)
             with files.writer(name) as sink:
@@ -225,7 +245,16 @@ class Recording:
             QueryError: When *expires* is not a whole number of seconds above 0.
         """
         _check_number("expires", expires, at_least=1)
+        self._allowed("url")
         return self._files.sign(self._path, expires)
+
+    def _allowed(self, action: str) -> None:
+        if self._allow is not None:
+            self._allow(action)
+
+    @property
+    def _location(self) -> str:
+        return self._files.url_of(self._path)
 
     def _size(self) -> int | None:
         local = self._files.local_path(self._path)
@@ -239,7 +268,9 @@ class Recording:
 
     def _missing(self) -> RecordingNotFoundError:
         return RecordingNotFoundError(
-            f"The recording of call {self._call_id!r} is not there.", url=self.location, call_id=self._call_id
+            f"The recording of call {self._call_id!r} is not there.",
+            url=self._location,
+            call_id=self._call_id,
         )
 
     @contextlib.contextmanager
@@ -251,11 +282,11 @@ class Recording:
 
     def _head(self) -> bytes:
         if self._known_head is None:
-            self._known_head = self.read(0, _HEAD_BYTES)
+            self._known_head = self._bytes(0, _HEAD_BYTES)
         return self._known_head
 
     def _piece(self, start: int, stop: int) -> bytes:
-        return self._head()[start:stop] if stop <= _HEAD_BYTES else self.read(start, stop)
+        return self._head()[start:stop] if stop <= _HEAD_BYTES else self._bytes(start, stop)
 
 
 def _check_number(name: str, value: object, *, at_least: int) -> None:
@@ -270,8 +301,12 @@ class Locator:
         self._root = root
         self._place = place
 
-    def find(self, record: CallRecord) -> Recording:
+    def find(self, record: CallRecord, allow: Callable[[str], None] | None = None) -> Recording:
         """Return the recording of *record*, whether or not its file exists.
+
+        Args:
+            record: The call.
+            allow: Called with ``play``, ``download``, ``url`` or ``location`` before that is done; it may raise.
 
         Raises:
             RecordingNotFoundError: When the record has none, or no place was given.
@@ -285,7 +320,8 @@ class Locator:
         place = self._place(record)
         if not place:
             raise RecordingNotFoundError(f"Call {record.call_id!r} has no recording.", call_id=record.call_id)
-        return Recording(record.call_id, self._root.files, self._root.checked(place, record.call_id))
+        path = self._root.checked(place, record.call_id)
+        return Recording(record.call_id, self._root.files, path, allow)
 
 
 def recording_locator(

@@ -29,6 +29,7 @@ from .._expressions import (
 )
 from .._numbers import forms
 from .._query import Query
+from .._scopes import EVERYTHING, Scope
 from .._searches import KeySearch, key_search, search_pattern
 from .._tables import FRAME_TYPES, empty_frame
 from .._times import TimeRange
@@ -107,6 +108,7 @@ class Plan:
         maximum: How many calls at most, or None.
         position: Where to go on, or None.
         reading: What was read so far.
+        scope: What may be seen of the calls; its conditions are among the others already.
     """
 
     snapshot: Snapshot
@@ -118,17 +120,26 @@ class Plan:
     maximum: int | None
     position: Cursor | None
     reading: Reading = attrs.field(factory=Reading, eq=False, repr=False)
+    scope: Scope = EVERYTHING
 
     @classmethod
     def of(
-        cls, query: Query, snapshot: Snapshot, tiers: Mapping[str, Tier], region: str | None, now: datetime
+        cls,
+        query: Query,
+        snapshot: Snapshot,
+        tiers: Mapping[str, Tier],
+        region: str | None,
+        now: datetime,
+        scope: Scope = EVERYTHING,
     ) -> Plan:
         """Bind *query*; presets are resolved at *now*.
 
         Raises:
             QueryError: When its cursor comes from another order.
+            UnknownFieldError, ScopeError: When it asks for what *scope* hides or masks.
         """
         check_process()
+        query = scope.bound(query)
         order = query.full_order()
         if query.position is not None and query.position.order != order:
             names = ", ".join(
@@ -147,6 +158,7 @@ class Plan:
             order=order,
             maximum=_least(query.maximum, None if query.position is None else query.position.left),
             position=query.position,
+            scope=scope,
         )
 
     # -- the answers --------------------------------------------------------------------------------------------
@@ -154,11 +166,12 @@ class Plan:
     def frames(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Yield the calls in order, as frames of *columns* with a bounded number of rows, none of them empty."""
         left = self.maximum
-        for frame in self._ordered(columns):
+        for frame in self._ordered(self.scope.readable(columns)):
             if left is not None:
                 frame = frame.head(left)
                 left -= frame.height
-            yield from (frame.slice(at, _ROWS_AT_ONCE) for at in range(0, frame.height, _ROWS_AT_ONCE))
+            for at in range(0, frame.height, _ROWS_AT_ONCE):
+                yield self.scope.shown(frame.slice(at, _ROWS_AT_ONCE), columns, self.region)
             if left == 0:
                 return
 
@@ -184,7 +197,7 @@ class Plan:
 
         Roll-ups answer where they can; only calls at the edges of the period are looked at then.
         """
-        if not self._is_rolled_up:
+        if not self._is_rolled_up or not self.scope.hidden.isdisjoint(TOTAL_FIELDS):
             parts = [Totals(totals_of(frame)).brief for frame in self.frames(TOTAL_FIELDS)]
             return summed(pl.concat([NO_TOTALS, *parts]), *by)
         days = _whole_days(self.period)

@@ -1,0 +1,130 @@
+"""What a store can be asked, whoever asks: the whole store and each scope of it read alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from ._expressions import fields_of
+from ._query import Query
+from ._recordings import Locator, Recording
+from ._records import CallRecord
+from ._reports import OUTCOME, DailyTotals, daily_totals
+from ._results import Result
+from ._scopes import EVERYTHING, Scope
+from .errors import ConfigError, QueryError, SchemaError
+from .storage import Log, Plan, Snapshot, Tier
+
+__all__ = ["Reader", "checked_record", "present"]
+
+_EVERY_CALL: Final = Query()
+
+
+class Reader:
+    """A store as it is read, within a scope. Every answer begins with `_plan`, and every plan keeps to the scope."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        tiers: Mapping[str, Tier],
+        log: Log,
+        region: str | None,
+        locator: Locator,
+        scope: Scope = EVERYTHING,
+    ) -> None:
+        self._name = name
+        self._tiers = tiers
+        self._log = log
+        self._region = region
+        self._locator = locator
+        self._scope = scope
+
+    @property
+    def region(self) -> str | None:
+        """The region of numbers in national form, as the store was made with or is to be made with."""
+        snapshot = self._snapshot()
+        return self._region if snapshot.version < 0 else snapshot.region
+
+    @property
+    def exists(self) -> bool:
+        """Whether the store was made yet: it is at the first write."""
+        return self._snapshot().version >= 0
+
+    def run(self, query: Query = _EVERY_CALL, *, now: datetime | None = None) -> Result:
+        """Return the calls that *query* asks for; nothing is read yet.
+
+        Args:
+            query: The question; without one, every call.
+            now: The instant at which presets such as ``last_7_days`` are resolved; by default, the present.
+
+        Raises:
+            QueryError: When the query's cursor comes from another order, or *now* is naive.
+        """
+        return Result(self._plan(query, now), query)
+
+    def count(self, query: Query = _EVERY_CALL, *, now: datetime | None = None) -> int:
+        """Return how many calls *query* asks for."""
+        return self._plan(query, now).count()
+
+    def daily_totals(self, query: Query = _EVERY_CALL, *, now: datetime | None = None) -> DailyTotals:
+        """Return the totals of the calls that *query* asks for, per UTC day, earliest first."""
+        plan = self._plan(query, now)
+        by_outcome = any(fields_of(condition) & OUTCOME for condition in query.conditions)
+        return daily_totals(plan.totals("day", "currency"), by_outcome=by_outcome)
+
+    def recording(self, record: CallRecord) -> Recording:
+        """Return the recording of a call; whether its file exists is asked of the result.
+
+        Raises:
+            SchemaError: When *record* is not a `CallRecord`.
+            RecordingNotFoundError: When the call names none, or the store was opened without ``recordings=``.
+            ScopeError: When its path would leave the recordings' root.
+        """
+        return self._locator.find(checked_record(record))
+
+    def _plan(self, query: Query, now: datetime | None, scope: Scope | None = None) -> Plan:
+        if not isinstance(query, Query):
+            raise QueryError(f"{query!r} is not a Query.")
+        snapshot = self._snapshot()
+        region = self._region if snapshot.version < 0 else snapshot.region
+        return Plan.of(query, snapshot, self._tiers, region, present(now), scope or self._scope)
+
+    def _snapshot(self) -> Snapshot:
+        """Return the newest version.
+
+        Raises:
+            ConfigError: When the store was made for another region than it was opened for.
+        """
+        snapshot = self._log.snapshot()
+        if snapshot.version >= 0 and self._region is not None and snapshot.region != self._region:
+            raise ConfigError(
+                f"The store {self._name!r} was made with region={snapshot.settings.get('region')!r}, and its number "
+                f"search relies on it; open it without region= instead of with {self._region!r}."
+            )
+        return snapshot
+
+
+def checked_record(record: object) -> CallRecord:
+    """Return *record*.
+
+    Raises:
+        SchemaError: When it is not a `CallRecord`.
+    """
+    if not isinstance(record, CallRecord):
+        raise SchemaError(f"A recording is that of a CallRecord, not of {record!r}.")
+    return record
+
+
+def present(given: datetime | None) -> datetime:
+    """Return the instant that a question is asked at.
+
+    Raises:
+        QueryError: When *given* is naive.
+    """
+    if given is None:
+        return datetime.now(UTC)
+    if not isinstance(given, datetime) or given.tzinfo is None:
+        raise QueryError(f"now={given!r} has no time zone; give an aware datetime.", parameter="now")
+    return given

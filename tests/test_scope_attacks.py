@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -566,7 +567,8 @@ class TestRecordings:
             scope(store).recording(MINE[0])
         playing = scope(store, recordings=["play"]).recording(MINE[0])
         assert playing.read() == b"sound of call-0"
-        for refused in (lambda: playing.download(tmp_path / "a.wav"), playing.url):
+        refusals: list[Callable[[], object]] = [partial(playing.download, tmp_path / "a.wav"), playing.url]
+        for refused in refusals:
             with pytest.raises(ScopeError, match="may not download"):
                 refused()
         assert list(tmp_path.iterdir()) == []
@@ -626,9 +628,10 @@ class TestRecordings:
                 scoped.recording_by_token(text)
         with pytest.raises(QueryError):
             scoped.run(Query().after(token))
-        for wrong in ({"expires": 0}, {"expires": 1.5}, {"action": "url"}):
+        wrongs: list[dict[str, Any]] = [{"expires": 0}, {"expires": 1.5}, {"action": "url"}]
+        for wrong in wrongs:
             with pytest.raises(QueryError):
-                scoped.recording_token(MINE[2], **wrong)  # type: ignore[arg-type]  # wrong on purpose
+                scoped.recording_token(MINE[2], **wrong)
         short = scoped.recording_token(MINE[2], expires=1)
         time.sleep(2.1)
         with pytest.raises(ScopeError, match="too old"):
@@ -713,7 +716,8 @@ def as_seen(record: CallRecord) -> CallRecord:
         digits = canonical.removeprefix("+")
         plain = name == "source" and digits.isascii() and digits.isdigit()
         seen = canonical[:-4] if plain else ""
-        found = attrs.evolve(found, **{name: seen + "****"})
+        covered: dict[str, Any] = {name: seen + "****"}
+        found = attrs.evolve(found, **covered)
     return found
 
 

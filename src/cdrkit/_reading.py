@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from ._expressions import fields_of
+from ._locating import Locator
 from ._query import Query
-from ._recordings import Locator, Recording
+from ._recordings import Recording
 from ._records import CallRecord
 from ._reports import OUTCOME, DailyTotals, daily_totals
 from ._results import Result

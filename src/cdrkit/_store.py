@@ -12,10 +12,10 @@ from typing import Literal
 
 from ._archive import Archive
 from ._ingest import IngestReport, Input, Progress, ingest_stream, opened
+from ._locating import Locator, RecordingPlace, recording_locator
 from ._numbers import check_region
 from ._query import Query
 from ._reading import Reader, present
-from ._recordings import Locator, RecordingPlace, recording_locator
 from ._scoped import ScopedStore
 from ._scopes import Access, RecordingRight, scope_of
 from ._seals import checked_secret
@@ -64,6 +64,8 @@ def open_store(
     storage_options: Mapping[str, object] | None = None,
     warm_options: Mapping[str, object] | None = None,
     recordings_options: Mapping[str, object] | None = None,
+    recordings_timezone: str = "UTC",
+    recordings_suffixes: Iterable[str] = (),
     secret: str | bytes | None = None,
 ) -> Store:
     """Open a store of calls: a folder, or a bucket by any fsspec URL. It is made at the first write.
@@ -90,6 +92,10 @@ def open_store(
         storage_options: Options for the filesystem of *url* or *hot* (credentials, endpoint).
         warm_options: The same for *warm*; without a *warm* of its own, *storage_options* are the warm tier's too.
         recordings_options: The same for the recordings.
+        recordings_timezone: The zone in which the template's instants are written: folders by date are, as a rule, by
+            the switch's local date.
+        recordings_suffixes: What a recording may end in besides, such as ``["mp3"]`` where files were compressed
+            since; the first that is there is taken.
         secret: What signs the cursors and tokens of scopes, 16 bytes or more: the same in every process that serves
             them. Without one, they are good in this process, with this store.
 
@@ -119,7 +125,13 @@ def open_store(
         warm=WarmTier(warm_files),
         log=Log(hot_files),
         region=check_region(region),
-        locator=recording_locator(recordings, root=recordings_root, options=recordings_options),
+        locator=recording_locator(
+            recordings,
+            root=recordings_root,
+            options=recordings_options,
+            timezone=recordings_timezone,
+            suffixes=recordings_suffixes,
+        ),
         archive_files=warm_files,
         secret=secrets.token_bytes(32) if secret is None else checked_secret(secret),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -114,6 +116,7 @@ class TestMaking:
             ({"hide": ["call_id"]}, ConfigError),
             ({"mask": ["charge"]}, ConfigError),
             ({"mask": ["call_id"]}, ConfigError),
+            ({"mask": ["currency"]}, ConfigError),
             ({"mask": {"source": 0}}, ConfigError),
             ({"mask": {"source": True}}, ConfigError),
             ({"recordings": "play"}, ConfigError),
@@ -576,6 +579,35 @@ class TestRecordings:
         for listen in (loading.read, loading.open):
             with pytest.raises(ScopeError, match="may not play"):
                 listen()
+
+    def test_respond(self, store: Store) -> None:
+        """A browser's answer needs the right to play, or to download, and names nothing of the server."""
+        events: list[Access] = []
+        answer = self.heard(store, events).recording(MINE[4]).respond("bytes=0-4", download=True)
+        assert (answer.status, b"".join(answer.body)) == (206, b"sound")
+        assert answer.headers["Content-Disposition"] == (
+            'attachment; filename="2026-11-22T090400Z_call-4.wav"'
+        )
+        assert [event.action for event in events] == ["download"]
+        playing = scope(store, recordings=["play"]).recording(MINE[4])
+        assert playing.respond().status == 200
+        with pytest.raises(ScopeError, match="may not download"):
+            playing.respond(download=True)
+
+    def test_zip(self, store: Store) -> None:
+        """A ZIP holds the tenant's recordings, whatever is asked and masked; each is heard of; the right is needed."""
+        events: list[Access] = []
+        scoped = self.heard(store, events, mask=["source"])
+        packed = zipfile.ZipFile(io.BytesIO(b"".join(scoped.zip_recordings(Query().order_by("-duration")))))
+        sounds = {packed.read(name) for name in packed.namelist() if name.endswith(".wav")}
+        assert sounds == {f"sound of {record.call_id}".encode() for record in MINE}
+        assert [event.action for event in events] == ["export"] + ["download"] * len(MINE)
+        assert {event.call_id for event in events[1:]} == {record.call_id for record in MINE}
+        for less in ([], ["play"]):
+            with pytest.raises(ScopeError, match="may not download"):
+                scope(store, recordings=less).zip_recordings()
+        with pytest.raises(ScopeError, match="is masked"):
+            scoped.zip_recordings(Query().number("*0003"))
 
     def test_its_place_is_not_told(self, store: Store) -> None:
         """Where it lies on the server is not for a tenant."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
+
+import attrs
 
 from ._expressions import fields_of
 from ._locating import Locator
 from ._query import Query
 from ._recordings import Recording
-from ._records import CallRecord
+from ._records import FIELDS, CallRecord
 from ._reports import OUTCOME, DailyTotals, daily_totals
 from ._results import Result
 from ._scopes import EVERYTHING, Scope
+from ._tables import records_of
+from ._zips import zipped
 from .errors import ConfigError, QueryError, SchemaError
 from .storage import Log, Plan, Snapshot, Tier
 
@@ -84,6 +88,28 @@ class Reader:
             ScopeError: When its path would leave the recordings' root.
         """
         return self._locator.find(checked_record(record))
+
+    def zip_recordings(self, query: Query = _EVERY_CALL, *, now: datetime | None = None) -> Iterator[bytes]:
+        """Return the recordings of the calls that *query* asks for as one ZIP, piece by piece, for a web response.
+
+        Folders are named by UTC day, files by the call's start and id. Last comes ``manifest.csv``: file, call, state
+        (``complete``, ``incomplete``, ``empty``, ``missing``, ``refused``), size, length and SHA-256 of each. Memory
+        does not grow with what the recordings hold. A call that names no recording is left out.
+
+        Raises:
+            ScopeError: When the scope has no right to download.
+            StorageError: When a file cannot be read; the ZIP is then cut off, and no program takes it for whole.
+        """
+        plan = self._plan(query, now)
+        self._scope.check_right("download")
+        self._scope.heard("export", format="zip", query=query)
+        # Where a recording lies may be masked; which calls they are was settled within the scope.
+        whole = attrs.evolve(plan, scope=EVERYTHING)
+        records = (record for frame in whole.frames(tuple(FIELDS)) for record in records_of(frame))
+        return zipped(records, self._found)
+
+    def _found(self, record: CallRecord) -> Recording:
+        return self._locator.find(record)
 
     def _plan(self, query: Query, now: datetime | None, scope: Scope | None = None) -> Plan:
         if not isinstance(query, Query):

@@ -168,7 +168,10 @@ class ScopedStore(Reader):
         record = self._true_record(call_id, start)
         if record is None:  # whether it is somebody else's is not told
             raise RecordingNotFoundError(f"Call {call_id!r} has no recording.", call_id=call_id)
-        scope = attrs.evolve(self._scope, rights=rights)
+        return self._found(record, rights)
+
+    def _found(self, record: CallRecord, rights: frozenset[str] | None = None) -> Recording:
+        scope = self._scope if rights is None else attrs.evolve(self._scope, rights=rights)
 
         def allow(action: str) -> None:
             scope.check_right("play" if action == "play" else "download")

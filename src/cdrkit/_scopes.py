@@ -209,7 +209,7 @@ class Scope:
         Raises:
             ScopeError: When *right* was not given.
         """
-        if right not in self.rights:
+        if self.seals is not None and right not in self.rights:
             raise ScopeError(f"This viewer may not {right} recordings; the application gives that right.")
 
 
@@ -324,8 +324,10 @@ def _masks(mask: object) -> dict[str, int | None]:
     found: dict[str, int | None] = {}
     for name, digits in given.items():
         info = known_field(name)
-        if not info.is_text or name in _IDENTITY:
-            raise ConfigError(f"{name} cannot be masked: only text can, and no call_id; hide it instead.")
+        if not info.is_text or name in (*_IDENTITY, "currency"):
+            raise ConfigError(
+                f"{name} cannot be masked: text can, but for call_id and currency; hide it instead."
+            )
         if type(digits) is not int or not 1 <= digits <= 15:
             raise ConfigError(f"mask= covers 1 to 15 digits of {name}, not {digits!r}.")
         found[name] = digits if name in NUMBER_FIELDS else None

@@ -14,7 +14,7 @@ from ._csv import Compression, Headers, compression_of, iter_csv_frames, write_f
 from ._cursors import Cursor
 from ._query import Query
 from ._records import FIELDS, CallRecord
-from ._rendering import display_text, localize
+from ._rendering import TimeStyle, display_text, localize
 from ._tables import arrow_table, empty_frame, records_of
 from ._times import check_zone
 from .errors import ConfigError, MissingExtraError, QueryError
@@ -45,17 +45,21 @@ class Page:
     columns: tuple[str, ...]
     timezone: str = "UTC"
 
-    def rows(self, *, labels: bool = False) -> list[dict[str, str]]:
+    def rows(self, *, labels: bool = False, times: TimeStyle = "iso") -> list[dict[str, str]]:
         """Return the chosen columns as text for eyes, in the display zone.
 
         Args:
             labels: Name the columns as portals do (``Call Time``) instead of by field.
+            times: How instants are written: ``iso``, ``day_first`` or ``month_first``.
+
+        Raises:
+            ConfigError: When times are not written so.
         """
         frame = pl.DataFrame(
             {name: [getattr(record, name) for record in self.records] for name in self.columns},
             schema=empty_frame(self.columns).schema,
         )
-        return display_text(frame, self.timezone, labels=labels).to_dicts()
+        return display_text(frame, self.timezone, labels=labels, times=times).to_dicts()
 
 
 class Result:
@@ -185,15 +189,22 @@ class Result:
         frame: pd.DataFrame = self._table().to_pandas()
         return frame
 
-    def to_text(self, *, labels: bool = True) -> pl.DataFrame:
+    def to_text(self, *, labels: bool = True, times: TimeStyle = "iso") -> pl.DataFrame:
         """Return a frame of text for eyes: instants with their offset in the display zone, durations as h:mm:ss.
 
         Args:
             labels: Name the columns as portals do (``Call Time``) instead of by field.
+            times: How instants are written: ``iso``, ``day_first`` or ``month_first``.
+
+        Raises:
+            ConfigError: When times are not written so.
         """
         self._exporting("text")
         return display_text(
-            pl.concat([empty_frame(self.columns), *self._frames()]), self._timezone, labels=labels
+            pl.concat([empty_frame(self.columns), *self._frames()]),
+            self._timezone,
+            labels=labels,
+            times=times,
         )
 
     def batches(self, rows: int = _DEFAULT_BATCH) -> Iterator[pa.RecordBatch]:

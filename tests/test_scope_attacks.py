@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -727,6 +728,109 @@ class TestRecordings:
             with pytest.raises(OSError, match="disk full"):
                 leak()
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def calls() -> list[CallRecord]:
+    """Return enough calls of two customers, on a day of a warm month and a day of a hot one, to be indexed."""
+    return [
+        CallRecord(
+            call_id=f"{day:%m}-{number}",
+            start=day + timedelta(seconds=number),
+            customer_id="1003" if number % 2 else "1004",
+            source=f"+44207946{number % 97:04d}",
+            destination=f"+1212555{number % 89:04d}",
+            duration=number % 5,
+            charge=Decimal(number % 7) / 100,
+            currency="GBP",
+        )
+        for day in (datetime(2026, 6, 3, tzinfo=UTC), START)
+        for number in range(5_000)
+    ]
+
+
+@pytest.fixture(scope="module")
+def large(calls: list[CallRecord], tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Return a store of them, in both tiers."""
+    made = cdrkit.open_store(tmp_path_factory.mktemp("large"), region="GB")
+    made.append(calls)
+    made.rollover(datetime(2026, 11, 25, tzinfo=UTC))
+    assert [month.month for month in made.archive.months()] == ["2026-06"]
+    return made
+
+
+class TestLargeStore:
+    """Indexes and roll-ups, which know whole numbers and all tenants, answer no more than the calls themselves do."""
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            Query(),
+            Query().customer("1004"),
+            Query().customer("1003", "1004").connected(),
+            Query().number("+442079460003", role="source"),
+            Query().number(["+442079460003", "+12125550004"]),
+            Query().number("*0003").newest_first(),
+            Query().number("+4420794600*", role="source").limit(7),
+            Query().where((field("customer_id") == "1004") | (field("duration") > 3)),
+            Query().between("2026-06-03T00:10", "2026-11-22T09:20").order_by("-charge").limit(50),
+        ],
+        ids=repr,
+    )
+    def test_without_masks(self, large: Store, calls: list[CallRecord], query: Query) -> None:
+        """Counts, calls and totals are those of the tenant's calls alone."""
+        scoped = scope(large)
+        mine = [record for record in calls if record.customer_id == "1003"]
+        expected = truth.run(query, mine, region="GB", now=START)
+        assert list(scoped.run(query, now=START)) == expected
+        assert scoped.count(query, now=START) == len(expected)
+        for totals in (
+            scoped.daily_totals(query, now=START),
+            scoped.by_day(query, timezone="UTC", now=START),
+        ):
+            assert sum(total.attempts for total in totals) == len(expected)
+            charged = sum((record.charge or Decimal(0) for record in expected), Decimal(0))
+            assert sum((total.charges.get("GBP", Decimal(0)) for total in totals), Decimal(0)) == charged
+
+    def test_masked_numbers(self, large: Store) -> None:
+        """The number index is no way past a mask: each further digit finds all calls or none."""
+        scoped = scope(large, mask=["source"])
+        number = "+442079460003"
+        counts = [
+            scoped.count(Query().number(number[:length] + "*", role="source")) for length in range(2, 14)
+        ]
+        assert counts == [5_000] * 8 + [0] * 4
+        found = scoped.run(Query().number("+44207946*", role="source").limit(3))
+        assert {record.source for record in found} == {"+44207946****"}
+        for refused in (Query().number(number), Query().cli(number), Query().number("*0003", role="source")):
+            with pytest.raises(ScopeError, match="is masked"):
+                scoped.count(refused)
+
+    def test_hidden_amounts(self, large: Store) -> None:
+        """Roll-ups do not tell a hidden charge, nor how many calls were connected where the duration is hidden."""
+        assert [dict(total.charges) for total in scope(large).daily_totals()] != [{}, {}]
+        for totals in (
+            scope(large, hide=["charge"]).daily_totals(),
+            scope(large, hide=["charge"]).by_day(timezone="Asia/Tokyo"),
+        ):
+            assert [dict(total.charges) for total in totals] == [{}, {}]
+            assert [total.attempts for total in totals] == [2_500, 2_500]
+        silent = scope(large, hide=["duration"]).daily_totals()
+        assert [(total.attempts, total.connected, total.duration) for total in silent] == [(2_500, 0, 0)] * 2
+
+    def test_pages(self, large: Store) -> None:
+        """Pages lead from the hot tier into the warm one, through the tenant's calls only."""
+        scoped = scope(large)
+        query = Query().newest_first().where(field("duration") == 4)
+        seen: list[str] = []
+        page = scoped.run(query).page(300)
+        while True:
+            seen += [record.call_id for record in page.records]
+            assert {record.customer_id for record in page.records} == {"1003"}
+            if page.next_cursor is None:
+                break
+            page = scoped.run(query.after(page.next_cursor)).page(300)
+        assert len(seen) == len(set(seen)) == scoped.count(query) == 1_000
 
 
 # -- the law ---------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, open_store
 from cdrkit._records import FIELDS
-from cdrkit._rendering import display_text, local_day, localize
+from cdrkit._rendering import display_text, local_days, localize
 from cdrkit._settings import DEFAULT_COLUMNS, DisplaySettings
 from cdrkit.errors import ConfigError, UnknownFieldError
 
@@ -66,7 +66,7 @@ class TestZones:
         assert display_text(frame, zone, labels=False)["start"].to_list() == [
             zoneinfo_text(moment, zone) for moment in moments
         ]
-        days = frame.select(local_day(pl.col("start"), zone)).to_series().to_list()
+        days = local_days(frame["start"], zone).to_list()
         assert days == [moment.astimezone(ZoneInfo(zone)).date() for moment in moments]
 
     @pytest.mark.parametrize("zone", CHANGES)
@@ -75,11 +75,11 @@ class TestZones:
         for day in CHANGES[zone]:
             start = datetime.combine(day - timedelta(days=1), datetime.min.time(), tzinfo=UTC)
             minutes = pl.datetime_range(start, start + timedelta(days=3), "1m", eager=True, time_zone="UTC")
-            shown = minutes.to_frame("start").select(local_day(pl.col("start"), zone).alias("day"))
+            shown = local_days(minutes, zone)
             local_start = datetime.combine(day, datetime.min.time(), tzinfo=ZoneInfo(zone))
             local_stop = datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=ZoneInfo(zone))
             expected = (local_stop.astimezone(UTC) - local_start.astimezone(UTC)) / timedelta(minutes=1)
-            assert shown.filter(pl.col("day") == day).height == expected
+            assert (shown == day).sum() == expected
             if zone == "Europe/London":
                 assert expected in (23 * 60, 25 * 60)
 
@@ -126,7 +126,7 @@ class TestZones:
         with pytest.raises(ConfigError):
             display_text(frame, zone)
         with pytest.raises(ConfigError):
-            local_day(pl.col("start"), zone)
+            local_days(instants()["start"], zone)
         with pytest.raises(ConfigError):
             DisplaySettings(timezone=zone)
 
@@ -227,6 +227,28 @@ class TestDays:
             assert total.attempts == hours
             assert total.period.start == start
             assert total.period.end == start + timedelta(hours=hours)
+
+    def test_midnight_that_is_undone(self) -> None:
+        """Where clocks went back over midnight, the new day had begun, as it had for the presets of a query."""
+        store = open_store("memory://days-undone")
+        begun = datetime(
+            2010, 11, 7, 2, 30, tzinfo=UTC
+        )  # midnight in St. John's; a minute later it was 23:01 again
+        store.append(
+            CallRecord(call_id=str(minute), start=begun + timedelta(minutes=minute), duration=1)
+            for minute in range(-30, 90)
+        )
+        found = store.by_day(timezone="America/St_Johns")
+        assert [(total.day.day, total.attempts) for total in found] == [(6, 30), (7, 90)]
+        today = Query().during("today", "America/St_Johns")
+        assert store.count(today, now=begun + timedelta(hours=1)) == 90
+
+    def test_ends_of_the_calendar(self) -> None:
+        """The first and the last day that there are have calls, too."""
+        store = open_store("memory://days-at-the-ends")
+        ends = [datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, 12, tzinfo=UTC)]
+        store.append(CallRecord(call_id=str(end.year), start=end) for end in ends)
+        assert [total.day for total in store.by_day(timezone="UTC")] == [end.date() for end in ends]
 
     def test_conditions(self) -> None:
         """It keeps to the query, its limit included, and to whether attempts are missing; a zone must be one."""

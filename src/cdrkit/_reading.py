@@ -14,7 +14,7 @@ from ._locating import Locator
 from ._query import Query
 from ._recordings import Recording
 from ._records import FIELDS, CallRecord
-from ._rendering import local_day
+from ._rendering import local_days
 from ._reports import OUTCOME, DailyTotals, daily_totals
 from ._results import Result
 from ._scopes import EVERYTHING, Scope
@@ -100,9 +100,8 @@ class Reader:
             QueryError: As for `run`.
         """
         zone = check_zone(timezone)
-        local = local_day(pl.col("start"), zone).cast(FRAME_TYPES["start"])
         frames = self._plan(query, now).frames(TOTAL_FIELDS)
-        days = [Totals(totals_of(frame.with_columns(local.alias("start")))).brief for frame in frames]
+        days = [Totals(totals_of(_of_local_days(frame, zone))).brief for frame in frames]
         sums = summed(pl.concat([NO_TOTALS, *days]), "day", "currency")
         return daily_totals(sums, by_outcome=_by_outcome(query), timezone=zone)
 
@@ -162,6 +161,11 @@ class Reader:
 
 def _by_outcome(query: Query) -> bool:
     return any(fields_of(condition) & OUTCOME for condition in query.conditions)
+
+
+def _of_local_days(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
+    """Return *frame* with each start moved to UTC midnight of its day in the zone, by which totals are told apart."""
+    return frame.with_columns(local_days(frame["start"], zone).cast(FRAME_TYPES["start"]).alias("start"))
 
 
 def checked_record(record: object) -> CallRecord:

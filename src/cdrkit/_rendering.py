@@ -6,15 +6,16 @@ Nothing here changes what is stored, totalled or exported: that is UTC.
 from __future__ import annotations
 
 import re
+from datetime import date, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 import polars as pl
 
 from ._records import FIELDS
-from ._times import check_zone
+from ._times import check_zone, day_start
 from .errors import ConfigError
 
-__all__ = ["TimeStyle", "check_style", "display_text", "local_day", "localize", "visible"]
+__all__ = ["TimeStyle", "check_style", "display_text", "local_days", "localize", "visible"]
 
 #: How instants are written for eyes.
 TimeStyle: TypeAlias = Literal["iso", "day_first", "month_first"]
@@ -52,13 +53,29 @@ def localize(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
     return frame if not instants else frame.with_columns(pl.col(instants).dt.convert_time_zone(zone))
 
 
-def local_day(instant: pl.Expr, timezone: str) -> pl.Expr:
-    """Return the calendar day of *instant* in *timezone*; on change days it lasts 23 or 25 hours.
+def local_days(instants: pl.Series, timezone: str) -> pl.Series:
+    """Return the day of *timezone* that each instant lies in; on change days it lasts 23 or 25 hours.
+
+    That is the calendar's day; but where clocks go back over midnight, the new day has begun all the same, as it has
+    for the presets of a query.
 
     Raises:
         ConfigError: When there is no such zone.
     """
-    return instant.dt.convert_time_zone(check_zone(timezone)).dt.date()
+    zone = check_zone(timezone)
+    days = instants.dt.convert_time_zone(zone).dt.date()
+    known = days.drop_nulls().unique()
+    nexts = pl.Series([_next_day(day, zone) for day in known], dtype=instants.dtype)
+    late = (instants >= days.replace_strict(known, nexts, return_dtype=instants.dtype)).fill_null(False)
+    tomorrow = pl.col("day").dt.offset_by("1d")
+    return days.to_frame("day").select(pl.when(late).then(tomorrow).otherwise("day").alias("day"))["day"]
+
+
+def _next_day(day: date, zone: str) -> datetime | None:
+    try:
+        return day_start(day + timedelta(days=1), zone)
+    except OverflowError:  # the calendar ends
+        return None
 
 
 def display_text(

@@ -135,16 +135,13 @@ class Plan:
         """Bind *query*; presets are resolved at *now*.
 
         Raises:
-            QueryError: When its cursor comes from another order.
-            UnknownFieldError, ScopeError: When it asks for what *scope* hides or masks.
+            QueryError, ScopeError: When its cursor comes from another order, or *scope* does not let it ask.
         """
         check_process()
         query = scope.bound(query)
         order = query.full_order()
         if query.position is not None and query.position.order != order:
-            names = ", ".join(
-                f"{'-' if descending else ''}{name}" for name, descending in query.position.order
-            )
+            names = ", ".join(f"{'-' if down else ''}{name}" for name, down in query.position.order)
             raise QueryError(
                 f"The cursor belongs to the order {names}, not to this query's; ask for the first page instead.",
                 parameter="cursor",
@@ -376,9 +373,8 @@ class Plan:
                 found = hits.rows
                 if found.len() and rows != range(segment.rows):
                     found = found.filter(found.is_between(rows.start, rows.stop, closed="left"))
-                return _Pick(
-                    segment, found, sure=hits.sure and len(self.conditions) == 1 and not self.position
-                )
+                sure = hits.sure and len(self.conditions) == 1 and not self.position
+                return _Pick(segment, found, sure=sure)
         limit = None if counted or not self._chronological else self.maximum
         return self._scanned(segment, rows, limit)
 

@@ -155,7 +155,7 @@ class TestStyles:
             ),
         ],
     )
-    def test_styles(self, times: str, expected: list[str]) -> None:
+    def test_styles(self, times: Any, expected: list[str]) -> None:
         """The repeated hour is told apart in every style."""
         moments = [datetime(2026, 10, 25, hour, minute, second, tzinfo=UTC)
                    for hour, minute, second in ((0, 30, 0), (1, 30, 0), (13, 5, 9))]  # fmt: skip

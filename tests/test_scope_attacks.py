@@ -615,6 +615,18 @@ class TestRecordings:
         with pytest.raises(ScopeError):
             _ = self.heard(store, []).recording(MINE[0]).location
 
+    def test_a_file_that_is_gone(self, sounds: Path) -> None:
+        """The error for a file that is not there does not tell where it was looked for."""
+        made = cdrkit.open_store("memory://gone", recordings=f"{sounds}/{{recording}}")
+        made.append(call(1, recording="gone.wav"))
+        gone = self.heard(made, []).recording(call(1))
+        for use in (gone.read, gone.open, gone.respond, lambda: gone.duration):
+            with pytest.raises(RecordingNotFoundError) as caught:
+                use()
+            assert caught.value.url is None
+            assert "gone.wav" not in str(caught.value)
+        assert gone.state == "missing"
+
     def test_tokens(self, store: Store) -> None:
         """A token finds the recording again, for its action."""
         scoped = self.heard(store, [])

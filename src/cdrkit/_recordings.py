@@ -190,7 +190,7 @@ class Recording:
 
         Raises:
             RecordingNotFoundError: When it is not there.
-            ScopeError: When a symbolic link leads out of the recordings' root.
+            ScopeError: When a symbolic link leads out of the recordings' root, or the scope has no right to it.
             StorageError: When it cannot be read.
         """
         self._allowed("play")
@@ -212,7 +212,7 @@ class Recording:
         Raises:
             QueryError: When *start* is negative or *stop* lies before it.
             RecordingNotFoundError: When it is not there.
-            ScopeError: When a symbolic link leads out of the recordings' root.
+            ScopeError: When a symbolic link leads out of the recordings' root, or the scope has no right to it.
             StorageError: When it cannot be read.
         """
         _check_number("start", start, at_least=0)
@@ -308,7 +308,7 @@ class Recording:
 
         Raises:
             RecordingNotFoundError: When it is not there.
-            ScopeError: When a symbolic link leads out of the recordings' root.
+            ScopeError: When a symbolic link leads out of the recordings' root, or the scope has no right to it.
             StorageError: When *dest* exists and *overwrite* is off, or cannot be written.
         """
         if not isinstance(dest, (str, os.PathLike)):
@@ -336,7 +336,7 @@ class Recording:
         Raises:
             MissingExtraError: When IPython is not installed.
             RecordingNotFoundError: When it is not there.
-            ScopeError: When a symbolic link leads out of the recordings' root.
+            ScopeError: When a symbolic link leads out of the recordings' root, or the scope has no right to it.
         """
         try:
             from IPython.display import Audio  # type: ignore[import-not-found,unused-ignore]  # an optional package
@@ -353,6 +353,7 @@ class Recording:
         """Return a URL that plays it for *expires* seconds without credentials.
 
         Raises:
+            ScopeError: When the scope has no right to download: the URL works outside of it.
             ConfigError: When its filesystem cannot sign URLs, as the local disk cannot; stream it instead.
             QueryError: When *expires* is not a whole number of seconds above 0.
         """
@@ -384,7 +385,7 @@ class Recording:
     def _missing(self) -> RecordingNotFoundError:
         return RecordingNotFoundError(
             f"The recording of call {self._call_id!r} is not there.",
-            url=self._location,
+            url=self._location if self._allow is None else None,  # a scope does not tell
             call_id=self._call_id,
         )
 

@@ -20,7 +20,7 @@ __all__ = ["TimeStyle", "check_style", "display_text", "local_days", "localize",
 #: How instants are written for eyes.
 TimeStyle: TypeAlias = Literal["iso", "day_first", "month_first"]
 
-_STYLES: Final[dict[str, str]] = {
+_STYLES: Final[dict[TimeStyle, str]] = {
     "iso": "%Y-%m-%d %H:%M:%S %:z",
     "day_first": "%d/%m/%Y %H:%M:%S %:z",
     "month_first": "%m/%d/%Y %I:%M:%S %p %:z",
@@ -79,7 +79,7 @@ def _next_day(day: date, zone: str) -> datetime | None:
 
 
 def display_text(
-    frame: pl.DataFrame, timezone: str, *, labels: bool = True, times: str = "iso"
+    frame: pl.DataFrame, timezone: str, *, labels: bool = True, times: TimeStyle = "iso"
 ) -> pl.DataFrame:
     """Return *frame* as text to be read by people.
 
@@ -107,7 +107,7 @@ def display_text(
     return shown.rename({name: FIELDS[name].label for name in shown.columns if name in FIELDS})
 
 
-def check_style(times: str) -> str:
+def check_style(times: TimeStyle) -> TimeStyle:
     """Return *times* when it is a way to write them.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 from ._records import known_field
-from ._rendering import check_style
+from ._rendering import TimeStyle, check_style
 from ._times import check_zone
 from .errors import CdrError, ConfigError, CorruptDataError, NotFoundError, suggestion
 from .storage import open_files
@@ -80,7 +80,7 @@ class DisplaySettings:
     timezone: str = attrs.field(default="UTC", converter=check_zone)
     columns: tuple[str, ...] = attrs.field(default=DEFAULT_COLUMNS, converter=_as_columns)
     page_size: int = attrs.field(default=50, converter=_as_page_size)
-    times: str = attrs.field(default="iso", converter=check_style)
+    times: TimeStyle = attrs.field(default="iso", converter=check_style)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values that JSON can hold."""

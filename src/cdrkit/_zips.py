@@ -62,18 +62,18 @@ def zipped(records: Iterable[CallRecord], find: Callable[[CallRecord], Recording
             except ScopeError:
                 line["state"] = "refused"
                 continue
-            line["size_bytes"] = int(answer.headers["Content-Length"])
             line["duration"] = recording.duration
             line["file"] = _free(f"{record.start:%Y-%m-%d}/{recording.file_name}", names)
             about = zipfile.ZipInfo(line["file"], _stamp(record.start))
             about.external_attr = 0o600 << 16
-            summed = hashlib.sha256()
-            with archive.open(about, "w", force_zip64=line["size_bytes"] >= _LARGE) as entry:
+            summed, size = hashlib.sha256(), 0
+            with archive.open(about, "w", force_zip64=recording.size_bytes >= _LARGE) as entry:
                 for block in answer.body:
                     summed.update(block)
+                    size += len(block)
                     entry.write(block)
                     yield sink.take()
-            line["sha256"] = summed.hexdigest()
+            line |= {"size_bytes": size, "sha256": summed.hexdigest()}
             yield sink.take()
         archive.writestr(zipfile.ZipInfo(_MANIFEST, _NO_EARLIER), _manifest(lines))
     yield sink.take()

@@ -113,6 +113,7 @@ assert_type(totals[0].period, TimeRange)
 settings = DisplaySettings.from_dict({})
 assert_type(settings.columns, tuple[str, ...])
 assert_type(DisplaySettingsStore("settings").get("ann"), DisplaySettings)
+assert_type(page.rows(times=settings.times), list[dict[str, str]])
 assert_type(settings.within(cdrkit.FIELDS), DisplaySettings)
 
 # The scope

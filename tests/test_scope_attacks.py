@@ -286,6 +286,25 @@ class TestHidden:
         assert str(caught.value).count("provider_charge") == 1  # what was asked for, and no more
         assert HIDDEN not in caught.value.close_matches
 
+    @pytest.mark.parametrize(
+        ("hidden", "params"),
+        [
+            ("provider_id", {"provider": "7"}),
+            ("duration", {"connected": "1"}),
+            ("duration", {"min_duration": "1"}),
+            ("recording", {"recording": "1"}),
+            ("destination", {"number": "+12125550100"}),
+            ("did", {"did": "+12125550100"}),
+            ("switch", {"switch": "a"}),
+        ],
+    )
+    def test_parameters_of_hidden_fields(self, store: Store, hidden: str, params: dict[str, str]) -> None:
+        """A parameter that looks at a hidden field is refused, be it named otherwise."""
+        with pytest.raises(UnknownFieldError) as caught:
+            scope(store, hide=[hidden]).query_from_params(params)
+        assert caught.value.field == hidden
+        assert hidden not in caught.value.close_matches
+
     def test_it_is_nowhere(self, store: Store) -> None:
         """Neither records nor tables nor CSV nor pages have it."""
         scoped = scope(store, hide=[HIDDEN])

@@ -122,11 +122,15 @@ class Scope:
             ScopeError: When it asks for what a mask covers.
             QueryError: When its cursor was not given here, was changed, or is too old.
         """
-        if self.seals is None:
+        if self is EVERYTHING:
             return query
         self._check_names(query)
         cursor = query.position
-        if cursor is not None and not self.seals.holds("cursor", cursor.place, cursor.seal):
+        if (
+            cursor is not None
+            and self.seals is not None
+            and not self.seals.holds("cursor", cursor.place, cursor.seal)
+        ):
             raise QueryError(
                 "The cursor was not given to this viewer, was changed, or is too old; ask for the first page instead.",
                 parameter="cursor",
@@ -209,7 +213,7 @@ class Scope:
         Raises:
             ScopeError: When *right* was not given.
         """
-        if self.seals is not None and right not in self.rights:
+        if self is not EVERYTHING and right not in self.rights:
             raise ScopeError(f"This viewer may not {right} recordings; the application gives that right.")
 
 

@@ -522,10 +522,7 @@ def _beyond(order: tuple[tuple[str, bool], ...], values: tuple[Any, ...]) -> pl.
 def _conjuncts(conditions: Iterable[Expr]) -> Iterator[Expr]:
     """Yield the conditions all of which must hold, one by one."""
     for condition in conditions:
-        if isinstance(condition, All):
-            yield from _conjuncts(condition.parts)
-        else:
-            yield condition
+        yield from _conjuncts(condition.parts) if isinstance(condition, All) else (condition,)
 
 
 def _names(conditions: Iterable[Expr]) -> set[str]:

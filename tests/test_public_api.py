@@ -37,8 +37,8 @@ class TestNames:
         assert modules <= {"cli", "errors", "sources", "storage", "testing"}
 
     def test_they_are_few(self) -> None:
-        """Twenty names can be remembered."""
-        assert len(cdrkit.__all__) <= 20
+        """Thirty names can be remembered."""
+        assert len(cdrkit.__all__) <= 30
 
     def test_each_has_a_docstring(self) -> None:
         """Every class and function says what it is for."""

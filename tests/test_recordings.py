@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import io
 import os
+import shutil
 import struct
+import subprocess
 import sys
 import urllib.request
 import wave
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -18,8 +23,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cdrkit import Store, open_store
 from cdrkit._audio import format_of
-from cdrkit._recordings import Locator, Recording, RecordingPlace, recording_locator
+from cdrkit._locating import Locator, RecordingPlace, recording_locator
+from cdrkit._recordings import Recording
 from cdrkit._records import CallRecord
 from cdrkit.errors import (
     ConfigError,
@@ -622,7 +629,7 @@ class TestDuration:
             ("a", pcm(2.0), "wav", 2.0),
             ("a.xyz", b"whatever", None, None),
             ("a.wav", b"ID3\4", "mp3", None),
-            ("a.wav", b"\xff\xfb\x90\x64", "mp3", None),
+            ("a.wav", b"\xff\xfb\x90\x64", "mp3", 0.0),  # a frame without its sound
             (
                 "a",
                 riff(form(1, 1, 8_000, 16), chunk(b"data", bytes(8_000), stated=0xFFFFFFFF), kind=b"RF64"),
@@ -683,7 +690,245 @@ class TestDuration:
             assert (wav.format, gsm.format) == ("wav", "gsm")
             assert gsm.duration == pytest.approx(expected, abs=0.025)
         mp3 = locator.find(call(recording="recording.mp3"))
-        assert (mp3.format, mp3.content_type, mp3.duration) == ("mp3", "audio/mpeg", None)
+        assert (mp3.format, mp3.content_type) == ("mp3", "audio/mpeg")
+        assert mp3.duration == pytest.approx(3.056, abs=0.001)
+
+
+class TestResponses:
+    """What a browser is answered that asks for ranges of bytes (RFC 9110, section 14)."""
+
+    SOUND = bytes(range(100))
+
+    @pytest.mark.parametrize(
+        ("header", "status", "wanted"),
+        [
+            (None, 200, slice(0, 100)),
+            ("bytes=0-", 206, slice(0, 100)),
+            ("bytes=0-0", 206, slice(0, 1)),
+            ("bytes=10-19", 206, slice(10, 20)),
+            ("bytes=90-1000", 206, slice(90, 100)),
+            ("bytes=99-99", 206, slice(99, 100)),
+            ("Bytes=1-2", 206, slice(1, 3)),
+            ("bytes= 1-2 ", 206, slice(1, 3)),
+            ("bytes=-1", 206, slice(99, 100)),
+            ("bytes=-100", 206, slice(0, 100)),
+            ("bytes=-5000", 206, slice(0, 100)),
+            ("bytes=0-" + "9" * 20, 206, slice(0, 100)),
+            ("bytes=100-", 416, slice(0, 0)),
+            ("bytes=100-200", 416, slice(0, 0)),
+            ("bytes=-0", 416, slice(0, 0)),
+            ("bytes=" + "9" * 20 + "-", 416, slice(0, 0)),
+            ("bytes=0-" + "9" * 5000, 200, slice(0, 100)),
+            ("bytes=0-1,5-6", 200, slice(0, 100)),
+            ("bytes=5-2", 200, slice(0, 100)),
+            ("bytes=-", 200, slice(0, 100)),
+            ("bytes=", 200, slice(0, 100)),
+            ("bytes", 200, slice(0, 100)),
+            ("bytes=a-b", 200, slice(0, 100)),
+            ("bytes=1", 200, slice(0, 100)),
+            ("bytes=--1", 200, slice(0, 100)),
+            ("bytes=+1-2", 200, slice(0, 100)),
+            ("bytes=1 - 2", 200, slice(0, 100)),
+            ("bytes=\u0661-", 200, slice(0, 100)),
+            ("lines=0-1", 200, slice(0, 100)),
+            ("", 200, slice(0, 100)),
+        ],
+        ids=lambda value: repr(value)[:40],
+    )
+    def test_ranges(self, tmp_path: Path, header: str | None, status: int, wanted: slice) -> None:
+        """Status, headers and bytes are as the RFC says; what is malformed is ignored."""
+        answer = in_folder(tmp_path, self.SOUND, "a.ul").respond(header)
+        assert answer.status == status
+        expected = self.SOUND[wanted]
+        assert b"".join(answer.body) == expected
+        assert answer.headers["Content-Length"] == str(len(expected))
+        assert answer.headers["Content-Type"] == "audio/PCMU"
+        assert answer.headers["Accept-Ranges"] == "bytes"
+        stated = {206: f"bytes {wanted.start}-{wanted.stop - 1}/100", 416: "bytes */100"}
+        assert answer.headers.get("Content-Range") == stated.get(status)
+
+    @given(
+        first=st.integers(0, 300_000),
+        length=st.integers(1, 300_000),
+        sizes=st.sampled_from([1, 65_536, 200_001]),
+    )
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+    def test_any_range(self, tmp_path: Path, first: int, length: int, sizes: int) -> None:
+        """Any range, over any number of blocks, is that part of the file."""
+        whole = (bytes(range(251)) * 800)[:sizes]
+        answer = in_folder(tmp_path, whole, "a.ul").respond(f"bytes={first}-{first + length - 1}")
+        blocks = list(answer.body)
+        assert b"".join(blocks) == whole[first : first + length]
+        assert answer.status == (206 if first < sizes else 416)
+        assert all(0 < len(block) <= 65_536 for block in blocks)
+
+    def test_everywhere(self, rec: Folder) -> None:
+        """It is the same on every filesystem."""
+        rec.put("a.wav", pcm())
+        answer = rec.find("a.wav").respond("bytes=-100")
+        assert (answer.status, b"".join(answer.body)) == (206, pcm()[-100:])
+        with pytest.raises(RecordingNotFoundError):
+            rec.find("b.wav").respond("bytes=0-1")
+
+    def test_empty(self, tmp_path: Path) -> None:
+        """Of nothing there is no range."""
+        empty = in_folder(tmp_path, b"", "a.ul")
+        assert (empty.respond().status, list(empty.respond().body)) == (200, [])
+        assert empty.respond("bytes=0-").headers["Content-Range"] == "bytes */0"
+
+    def test_given_up(self, tmp_path: Path) -> None:
+        """A client that goes away leaves no file open: a warning would fail this test."""
+        body = in_folder(tmp_path, bytes(200_000), "a.ul").respond().body
+        next(body)
+        assert hasattr(body, "close")
+        body.close()
+
+    @pytest.mark.parametrize(
+        ("call_id", "name"),
+        [
+            ("1700.1", "2026-10-25T003000Z_1700.1.wav"),
+            ('a"; filename=x', "2026-10-25T003000Z_a_filename_x.wav"),
+            ("../../etc/passwd", "2026-10-25T003000Z_etc_passwd.wav"),
+            ("\r\nSet-Cookie: a", "2026-10-25T003000Z_Set-Cookie_a.wav"),
+            ("…", "2026-10-25T003000Z_call.wav"),
+            ("x" * 500, f"2026-10-25T003000Z_{'x' * 80}.wav"),
+        ],
+    )
+    def test_names(self, tmp_path: Path, call_id: str, name: str) -> None:
+        """A call id cannot break out of a header or choose a folder."""
+        (tmp_path / "a.WAV").write_bytes(pcm())
+        recording = recording_locator(None, root=tmp_path).find(call(call_id=call_id, recording="a.WAV"))
+        assert recording.file_name == name
+        said = recording.respond(download=True).headers["Content-Disposition"]
+        assert said == f'attachment; filename="{name}"'
+
+
+class TestLayouts:
+    """Where switches, and the jobs behind them, put files."""
+
+    def test_folders_by_local_date(self, rec: Folder) -> None:
+        """Instants of a template can be those of the switch's zone: here, another day than in UTC."""
+        rec.put("2026-10-26/0230-a.wav", b"sound")
+        late = call(call_id="a", start=datetime(2026, 10, 25, 13, 30, tzinfo=UTC))
+        template = "{start:%Y-%m-%d/%H%M}-{call_id}.wav"
+        there = recording_locator(template, root=rec.url, options=rec.options, timezone="Pacific/Auckland")
+        assert there.find(late).read() == b"sound"
+        assert not recording_locator(template, root=rec.url, options=rec.options).find(late).exists
+
+    def test_changed_suffix(self, rec: Folder) -> None:
+        """A recording that was compressed since is found by another suffix; the one it names comes first."""
+        locator = recording_locator(None, root=rec.url, options=rec.options, suffixes=[".mp3", "opus"])
+        recording = locator.find(call(recording="q/a.wav"))
+        assert not recording.exists
+        rec.put("q/a.opus", b"opus")
+        assert (recording.exists, recording.read(), recording.format) == (True, b"opus", "ogg")
+        rec.put("q/a.mp3", b"mp3")
+        assert locator.find(call(recording="q/a.wav")).read() == b"mp3"
+        rec.put("q/a.wav", b"wav")
+        assert locator.find(call(recording="q/a.wav")).read() == b"wav"
+        assert locator.find(call(recording="q/a.wav")).location.endswith("q/a.wav")
+
+    @pytest.mark.parametrize("suffixes", ["mp3", ["exe"], [7], 7, ["mp3/../../x"], [""]])
+    def test_wrong_suffixes(self, tmp_path: Path, suffixes: Any) -> None:
+        """A suffix is one of a recording."""
+        with pytest.raises(ConfigError, match="uffix"):
+            recording_locator(None, root=tmp_path, suffixes=suffixes)
+
+    def test_wrong_zone(self, tmp_path: Path) -> None:
+        """A zone is one that there is."""
+        with pytest.raises(ConfigError, match="time zone"):
+            recording_locator(None, root=tmp_path, timezone="Mars/Base")
+
+    def test_a_link_by_another_suffix(self, tmp_path: Path) -> None:
+        """The other suffixes lead out of the root no more than the first does."""
+        (tmp_path / "rec").mkdir()
+        (tmp_path / "secret.mp3").write_bytes(b"secret")
+        (tmp_path / "rec" / "a.mp3").symlink_to(tmp_path / "secret.mp3")
+        found = recording_locator(None, root=tmp_path / "rec", suffixes=["mp3"]).find(call(recording="a.wav"))
+        with pytest.raises(ScopeError):
+            found.read()
+
+
+class TestZip:
+    """The recordings of many calls, in one file that streams."""
+
+    def store(self, folder: Path, calls: list[CallRecord]) -> Store:
+        """Return a store of calls, whose recordings lie in the folder."""
+        made = open_store(folder / "calls", recordings=f"{folder / 'rec'}/{{recording}}")
+        made.append(calls)
+        return made
+
+    def test_what_is_in_it(self, tmp_path: Path) -> None:
+        """Every recording is there as it is, and the manifest says of each how it was found."""
+        (tmp_path / "rec").mkdir()
+        (tmp_path / "secret.wav").write_bytes(b"secret")
+        whole = pcm()
+        files = {"a.wav": whole, "b.wav": b"", "c.wav": whole[:1000], "e.wav": whole}
+        for name, data in files.items():
+            (tmp_path / "rec" / name).write_bytes(data)
+        (tmp_path / "rec" / "f.wav").symlink_to(tmp_path / "secret.wav")
+        names = [*files, "d.wav", "f.wav", "../secret.wav", None]
+        calls = [
+            call(call_id=f"=1+{at}", recording=name, start=START + timedelta(seconds=at))
+            for at, name in enumerate(names)
+        ]
+        calls.append(call(call_id="=1-0", recording="a.wav"))
+        packed = zipfile.ZipFile(io.BytesIO(b"".join(self.store(tmp_path, calls).zip_recordings())))
+        assert packed.testzip() is None
+        assert packed.namelist()[-1] == "manifest.csv"
+        manifest = list(csv.DictReader(io.StringIO(packed.read("manifest.csv").decode())))
+        assert [(line["call_id"], line["state"]) for line in manifest] == [
+            ("'=1+0", "complete"),
+            ("'=1-0", "complete"),
+            ("'=1+1", "empty"),
+            ("'=1+2", "incomplete"),
+            ("'=1+3", "complete"),
+            ("'=1+4", "missing"),
+            ("'=1+5", "refused"),
+            ("'=1+6", "refused"),
+        ]
+        for line in manifest:
+            if line["file"]:
+                data = packed.read(line["file"])
+                assert hashlib.sha256(data).hexdigest() == line["sha256"]
+                assert len(data) == int(line["size_bytes"])
+                assert line["file"].startswith("2026-10-25/2026-10-25T0030")
+        assert manifest[0]["file"] != manifest[1]["file"]
+        assert packed.read(manifest[4]["file"]) == whole
+        assert (manifest[0]["duration"], manifest[0]["start"]) == ("1.0", "2026-10-25T00:30:00Z")
+
+    def test_same_names(self, tmp_path: Path) -> None:
+        """Calls whose names would be the same have files of their own."""
+        (tmp_path / "rec").mkdir()
+        for name in ("a.wav", "b.wav"):
+            (tmp_path / "rec" / name).write_bytes(name.encode())
+        calls = [call(call_id="x/y", recording="a.wav"), call(call_id="x?y", recording="b.wav")]
+        packed = zipfile.ZipFile(io.BytesIO(b"".join(self.store(tmp_path, calls).zip_recordings())))
+        assert [packed.read(name) for name in packed.namelist()[:2]] == [b"a.wav", b"b.wav"]
+
+    def test_memory(self, tmp_path: Path) -> None:
+        """Pieces come as they are read: none is larger than a block and what frames it."""
+        (tmp_path / "rec").mkdir()
+        (tmp_path / "rec" / "a.ul").write_bytes(bytes(3_000_000))
+        pieces = self.store(tmp_path, [call(recording="a.ul")]).zip_recordings()
+        assert max(len(piece) for piece in pieces) < 70_000
+
+    def test_nothing(self, tmp_path: Path) -> None:
+        """Without calls there is a manifest without lines."""
+        packed = zipfile.ZipFile(io.BytesIO(b"".join(self.store(tmp_path, []).zip_recordings())))
+        assert packed.namelist() == ["manifest.csv"]
+        assert packed.read("manifest.csv").startswith(b"file,call_id,start,state")
+
+    def test_other_programs_read_it(self, tmp_path: Path) -> None:
+        """`unzip` takes it for whole, where it is installed."""
+        if shutil.which("unzip") is None:
+            pytest.skip("unzip is not installed")
+        (tmp_path / "rec").mkdir()
+        (tmp_path / "rec" / "a.wav").write_bytes(pcm())
+        out = tmp_path / "calls.zip"
+        out.write_bytes(b"".join(self.store(tmp_path, [call(recording="a.wav")]).zip_recordings()))
+        done = subprocess.run(["unzip", "-tq", out], capture_output=True, text=True, check=True)
+        assert "No errors detected" in done.stdout
 
 
 class TestPlaying:

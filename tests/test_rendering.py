@@ -16,8 +16,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cdrkit import CallRecord, Query, open_store
 from cdrkit._records import FIELDS
-from cdrkit._rendering import DEFAULT_COLUMNS, DisplaySettings, display_text, local_day, localize
+from cdrkit._rendering import display_text, local_days, localize
+from cdrkit._settings import DEFAULT_COLUMNS, DisplaySettings
 from cdrkit.errors import ConfigError, UnknownFieldError
 
 INSTANT = pl.Datetime("us", "UTC")
@@ -64,7 +66,7 @@ class TestZones:
         assert display_text(frame, zone, labels=False)["start"].to_list() == [
             zoneinfo_text(moment, zone) for moment in moments
         ]
-        days = frame.select(local_day(pl.col("start"), zone)).to_series().to_list()
+        days = local_days(frame["start"], zone).to_list()
         assert days == [moment.astimezone(ZoneInfo(zone)).date() for moment in moments]
 
     @pytest.mark.parametrize("zone", CHANGES)
@@ -73,11 +75,11 @@ class TestZones:
         for day in CHANGES[zone]:
             start = datetime.combine(day - timedelta(days=1), datetime.min.time(), tzinfo=UTC)
             minutes = pl.datetime_range(start, start + timedelta(days=3), "1m", eager=True, time_zone="UTC")
-            shown = minutes.to_frame("start").select(local_day(pl.col("start"), zone).alias("day"))
+            shown = local_days(minutes, zone)
             local_start = datetime.combine(day, datetime.min.time(), tzinfo=ZoneInfo(zone))
             local_stop = datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=ZoneInfo(zone))
             expected = (local_stop.astimezone(UTC) - local_start.astimezone(UTC)) / timedelta(minutes=1)
-            assert shown.filter(pl.col("day") == day).height == expected
+            assert (shown == day).sum() == expected
             if zone == "Europe/London":
                 assert expected in (23 * 60, 25 * 60)
 
@@ -124,9 +126,141 @@ class TestZones:
         with pytest.raises(ConfigError):
             display_text(frame, zone)
         with pytest.raises(ConfigError):
-            local_day(pl.col("start"), zone)
+            local_days(instants()["start"], zone)
         with pytest.raises(ConfigError):
             DisplaySettings(timezone=zone)
+
+
+class TestStyles:
+    """Instants are written as people of a place expect them, with the offset in each style."""
+
+    @pytest.mark.parametrize(
+        ("times", "expected"),
+        [
+            (
+                "iso",
+                ["2026-10-25 01:30:00 +01:00", "2026-10-25 01:30:00 +00:00", "2026-10-25 13:05:09 +00:00"],
+            ),
+            (
+                "day_first",
+                ["25/10/2026 01:30:00 +01:00", "25/10/2026 01:30:00 +00:00", "25/10/2026 13:05:09 +00:00"],
+            ),
+            (
+                "month_first",
+                [
+                    "10/25/2026 01:30:00 AM +01:00",
+                    "10/25/2026 01:30:00 AM +00:00",
+                    "10/25/2026 01:05:09 PM +00:00",
+                ],
+            ),
+        ],
+    )
+    def test_styles(self, times: Any, expected: list[str]) -> None:
+        """The repeated hour is told apart in every style."""
+        moments = [datetime(2026, 10, 25, hour, minute, second, tzinfo=UTC)
+                   for hour, minute, second in ((0, 30, 0), (1, 30, 0), (13, 5, 9))]  # fmt: skip
+        shown = display_text(instants(*moments), "Europe/London", labels=False, times=times)
+        assert shown["start"].to_list() == expected
+
+    @pytest.mark.parametrize("times", ["", "%s", "ISO", None, 7])
+    def test_unknown(self, times: Any) -> None:
+        """A style is one of those; no pattern of a caller's own reaches the formatter."""
+        with pytest.raises(ConfigError, match="times cannot be"):
+            display_text(instants(), "UTC", times=times)
+        with pytest.raises(ConfigError, match="times cannot be"):
+            DisplaySettings(times=times)
+
+
+class TestDays:
+    """Law: `by_day` counts each call once, on the calendar day of the zone in which it began, as zoneinfo says."""
+
+    @pytest.mark.parametrize("zone", [*CHANGES, "UTC", "Asia/Kolkata", "America/Havana", "Africa/Cairo"])
+    def test_against_zoneinfo(self, zone: str) -> None:
+        """Totals per local day are those of plain Python, around both changes of the year."""
+        store = open_store(f"memory://days-{zone}")
+        first = [
+            datetime(2026, month, day, tzinfo=UTC)
+            for month, day in ((3, 7), (3, 28), (4, 23), (10, 3), (10, 31))
+        ]
+        calls = [
+            CallRecord(
+                call_id="a",
+                start=begin + timedelta(minutes=20 * step),
+                duration=step % 3,
+                charge=Decimal("0.25"),
+                currency="GBP" if step % 2 else "USD",
+            )
+            for begin in first
+            for step in range(200)
+        ]
+        store.append(calls)
+        expected: dict[date, list[CallRecord]] = {}
+        for record in calls:
+            expected.setdefault(record.start.astimezone(ZoneInfo(zone)).date(), []).append(record)
+        found = store.by_day(timezone=zone)
+        assert [total.day for total in found] == sorted(expected)
+        for total in found:
+            mine = expected[total.day]
+            assert total.attempts == len(mine)
+            assert total.connected == sum(record.connected for record in mine)
+            assert total.duration == sum(record.duration or 0 for record in mine)
+            for currency in ("GBP", "USD"):
+                charged = [record.charge or 0 for record in mine if record.currency == currency]
+                assert total.charges.get(currency, 0) == sum(charged)
+            assert all(record.start in total.period for record in mine)
+            assert total.timezone == zone
+        if zone == "UTC":
+            assert found == store.daily_totals()
+
+    def test_lengths(self) -> None:
+        """A day on which clocks change has 23 or 25 hours, and a call at each end of it is counted there."""
+        store = open_store("memory://days-of-change")
+        for day, hours in ((date(2026, 3, 29), 23), (date(2026, 10, 25), 25), (date(2026, 6, 1), 24)):
+            start = datetime.combine(day, datetime.min.time(), ZoneInfo("Europe/London")).astimezone(UTC)
+            store.append(
+                CallRecord(call_id=str(hour), start=start + timedelta(hours=hour), duration=1)
+                for hour in range(-1, hours + 1)
+            )
+            (total,) = store.by_day(
+                Query().between(day, day + timedelta(days=1), "Europe/London"), timezone="Europe/London"
+            )
+            assert total.attempts == hours
+            assert total.period.start == start
+            assert total.period.end == start + timedelta(hours=hours)
+
+    def test_midnight_that_is_undone(self) -> None:
+        """Where clocks went back over midnight, the new day had begun, as it had for the presets of a query."""
+        store = open_store("memory://days-undone")
+        begun = datetime(
+            2010, 11, 7, 2, 30, tzinfo=UTC
+        )  # midnight in St. John's; a minute later it was 23:01 again
+        store.append(
+            CallRecord(call_id=str(minute), start=begun + timedelta(minutes=minute), duration=1)
+            for minute in range(-30, 90)
+        )
+        found = store.by_day(timezone="America/St_Johns")
+        assert [(total.day.day, total.attempts) for total in found] == [(6, 30), (7, 90)]
+        today = Query().during("today", "America/St_Johns")
+        assert store.count(today, now=begun + timedelta(hours=1)) == 90
+
+    def test_ends_of_the_calendar(self) -> None:
+        """The first and the last day that there are have calls, too."""
+        store = open_store("memory://days-at-the-ends")
+        ends = [datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, 12, tzinfo=UTC)]
+        store.append(CallRecord(call_id=str(end.year), start=end) for end in ends)
+        assert [total.day for total in store.by_day(timezone="UTC")] == [end.date() for end in ends]
+
+    def test_conditions(self) -> None:
+        """It keeps to the query, its limit included, and to whether attempts are missing; a zone must be one."""
+        store = open_store("memory://days-asked")
+        start = datetime(2026, 11, 22, 12, tzinfo=UTC)
+        store.append(CallRecord(call_id=str(n), start=start, duration=n % 2) for n in range(6))
+        (total,) = store.by_day(Query().connected(), timezone="Asia/Tokyo")
+        assert (total.attempts, total.asr, total.by_outcome) == (3, None, True)
+        assert store.by_day(Query().limit(2), timezone="Asia/Tokyo")[0].attempts == 2
+        assert list(store.by_day(Query().customer("none"), timezone="Asia/Tokyo")) == []
+        with pytest.raises(ConfigError, match="time zone"):
+            store.by_day(timezone="Asia/Atlantis")
 
 
 class TestCells:

@@ -7,9 +7,10 @@ from ._ingest import IngestReport
 from ._query import Query
 from ._recordings import Recording
 from ._records import FIELDS, SCHEMA, CallRecord, Direction, Disposition, HangupParty
-from ._rendering import DisplaySettings
 from ._reports import DailyTotal, DailyTotals
 from ._results import Page, Result
+from ._scoped import ScopedStore
+from ._settings import DisplaySettings, DisplaySettingsStore
 from ._store import Store, open_store
 from ._times import TimeRange
 from .storage import AppendReport
@@ -23,6 +24,7 @@ __all__ = [
     "DailyTotals",
     "Direction",
     "DisplaySettings",
+    "DisplaySettingsStore",
     "Disposition",
     "Expr",
     "HangupParty",
@@ -31,6 +33,7 @@ __all__ = [
     "Query",
     "Recording",
     "Result",
+    "ScopedStore",
     "Store",
     "TimeRange",
     "field",

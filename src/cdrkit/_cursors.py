@@ -27,14 +27,21 @@ class Cursor:
         order: The order it was in: (field, descending), down to the last tie.
         values: What its last record has in those fields.
         left: How many calls the query's limit leaves for the pages behind it; None without a limit.
+        seal: What proves to a scope that it gave the cursor; None without a scope.
     """
 
     order: tuple[tuple[str, bool], ...]
     values: tuple[Any, ...]
     left: int | None = None
+    seal: str | None = None
 
     def encode(self) -> str:
         """Return it as a short text that is safe in a URL."""
+        return self.place if self.seal is None else f"{self.place}.{self.seal}"
+
+    @property
+    def place(self) -> str:
+        """The same without the seal: what is sealed."""
         plain = [_cursor_value(value) for value in self.values]
         whole = [_CURSOR_VERSION, self.order, plain, self.left]
         packed = json.dumps(whole, separators=(",", ":"), ensure_ascii=False)
@@ -50,7 +57,8 @@ class Cursor:
         try:
             if not isinstance(text, str):
                 raise TypeError("a cursor is a text")
-            packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            place, dot, seal = text.partition(".")
+            packed = base64.b64decode(place + "=" * (-len(place) % 4), altchars=b"-_", validate=True)
             version, order, values, left = json.loads(packed.decode())
             if version != _CURSOR_VERSION or len(order) != len(values) or len(order) < 2:
                 raise ValueError("made by another version")
@@ -58,7 +66,7 @@ class Cursor:
                 raise ValueError("its limit is none")
             names = tuple((known_field(name).name, bool(descending)) for name, descending in order)
             found = tuple(_from_cursor(name, v) for (name, _), v in zip(names, values, strict=True))
-            return cls(names, found, left)
+            return cls(names, found, left, seal if dot else None)
         except (ValueError, TypeError, CdrError, ArithmeticError, RecursionError) as exc:
             shown = text if not isinstance(text, str) or len(text) <= 60 else f"{text[:60]}…"
             raise QueryError(

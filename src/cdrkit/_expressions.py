@@ -6,7 +6,6 @@ its negation. `is_null` asks for absence itself.
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
@@ -16,6 +15,7 @@ from typing import Any, ClassVar, Final, Literal, NoReturn
 import attrs
 import polars as pl
 
+from ._masks import visible_part
 from ._records import CHOICE, FRACTION, INSTANT, INTEGER, MONEY, FieldInfo, known_field, stored_value
 from ._searches import search_pattern
 from ._tables import FRAME_TYPES
@@ -23,8 +23,12 @@ from ._times import format_instant, parse_instant
 from .errors import QueryError, SchemaError
 
 __all__ = [
+    "DEEPEST",
+    "OPERATORS",
+    "WIDEST",
     "All",
     "AnyOf",
+    "Beginning",
     "Comparison",
     "Expr",
     "FieldRef",
@@ -34,7 +38,6 @@ __all__ = [
     "NumberSearch",
     "TextMatch",
     "check_size",
-    "condition_from_dict",
     "field",
     "fields_of",
     "form_column",
@@ -43,8 +46,8 @@ __all__ = [
     "polars_condition",
 ]
 
-_DEEPEST: Final = 50
-_WIDEST: Final = 10_000
+DEEPEST: Final = 50
+WIDEST: Final = 10_000
 
 Role = Literal["source", "destination", "either", "did"]
 _ROLE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -106,7 +109,7 @@ def _joined(kind: type[All | AnyOf], left: Expr, right: object, sign: str) -> Ex
 
 
 Op = Literal["==", "!=", "<", "<=", ">", ">="]
-_OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -196,6 +199,19 @@ class NumberSearch(Expr):
     def to_dict(self) -> dict[str, Any]:
         found: dict[str, Any] = {"number": list(self.texts), "role": self.role}
         return found if self.match is None else {**found, "match": self.match}
+
+
+@attrs.frozen(repr=False)
+class Beginning(Expr):
+    """A number that begins in some way, its masked end left out of account: what a scope makes of a number search."""
+
+    field: str
+    texts: tuple[str, ...]
+    masked_digits: int
+    match: str | None = None
+
+    def __repr__(self) -> str:
+        return f"field({self.field!r}) without its last {self.masked_digits} begins like {list(self.texts)!r}"
 
 
 @attrs.frozen(repr=False)
@@ -373,61 +389,6 @@ def _shown(value: Any) -> str:
     return repr(_plain(value))
 
 
-_TEXT_OPS: Final = ("contains", "starts_with", "ends_with")
-_OPS: Final = (*_OPERATORS, "in", "is_null", *_TEXT_OPS)
-
-
-def condition_from_dict(data: object, depth: int = 0) -> Expr:
-    """Return the condition whose `Expr.to_dict` gave *data*.
-
-    Raises:
-        QueryError: When it is not such a dict, or nested too deeply.
-        UnknownFieldError: When it names a field that there is not.
-    """
-    if depth > _DEEPEST:
-        raise QueryError(f"The condition is nested more than {_DEEPEST} deep; flatten it.", parameter="where")
-    if not isinstance(data, Mapping):
-        raise QueryError(f"{data!r} is not a condition; a dict is needed.", parameter="where")
-    keys = set(data)
-    if keys == {"not"}:
-        return ~condition_from_dict(data["not"], depth + 1)
-    for key, kind in (("all", All), ("any", AnyOf)):
-        if keys == {key}:
-            parts = data[key]
-            if not isinstance(parts, list) or not 2 <= len(parts) <= _WIDEST:
-                raise QueryError(f"{key!r} needs a list of 2 to {_WIDEST} conditions.", parameter="where")
-            return functools.reduce(
-                operator.and_ if kind is All else operator.or_,
-                (condition_from_dict(part, depth + 1) for part in parts),
-            )
-    if "number" in keys and keys <= {"number", "role", "match"}:
-        return number_search(data["number"], data.get("role", "either"), data.get("match"))
-    if not {"field", "op"} <= keys <= {"field", "op", "value"}:
-        raise QueryError(
-            f"{data!r} is not a condition; give field, op and value, or one of all, any, not, number.",
-            parameter="where",
-        )
-    return _comparison_from_dict(field(data["field"]), data)
-
-
-def _comparison_from_dict(ref: FieldRef, data: Mapping[str, Any]) -> Expr:
-    op = data["op"]
-    if op not in _OPS:
-        raise QueryError(f"There is no operator {op!r}; use one of {', '.join(_OPS)}.", parameter="where")
-    if (op == "is_null") == ("value" in data):
-        raise QueryError(
-            f"{dict(data)!r}: is_null takes no value, every other operator one.", parameter="where"
-        )
-    if op == "is_null":
-        return ref.is_null()
-    value = data["value"]
-    if op == "in":
-        return ref.is_in(value)
-    if op in _TEXT_OPS:
-        return ref._match(op, value)
-    return ref._compare(op, value)
-
-
 def number_search(texts: object, role: str, match: str | None) -> NumberSearch:
     """Return the search for one number, or for any of several.
 
@@ -455,13 +416,11 @@ def check_size(expr: Expr, depth: int = 0) -> int:
         QueryError: When it is too deep or too wide to be sent and run.
     """
     parts = expr.parts if isinstance(expr, (All, AnyOf)) else (expr.inner,) if isinstance(expr, Not) else ()
-    if depth > _DEEPEST:
-        raise QueryError(f"The condition is nested more than {_DEEPEST} deep; flatten it.", parameter="where")
+    if depth > DEEPEST:
+        raise QueryError(f"The condition is nested more than {DEEPEST} deep; flatten it.", parameter="where")
     found = 1 + sum(check_size(part, depth + 1) for part in parts)
-    if found > _WIDEST:
-        raise QueryError(
-            f"The condition has more than {_WIDEST} parts; use .is_in([...]).", parameter="where"
-        )
+    if found > WIDEST:
+        raise QueryError(f"The condition has more than {WIDEST} parts; use .is_in([...]).", parameter="where")
     return found
 
 
@@ -473,7 +432,7 @@ def fields_of(expr: Expr) -> set[str]:
         return fields_of(expr.inner)
     if isinstance(expr, NumberSearch):
         return set(expr.fields)
-    assert isinstance(expr, (Comparison, Membership, Missing, TextMatch))
+    assert isinstance(expr, (Beginning, Comparison, Membership, Missing, TextMatch))
     return {expr.field}
 
 
@@ -505,6 +464,8 @@ def polars_condition(expr: Expr, region: str | None) -> pl.Expr:
         patterns = [search_pattern(text, region, expr.match) for text in expr.texts]
         masks = [pattern.mask(pl.col(form_column(name))) for name in expr.fields for pattern in patterns]
         return pl.any_horizontal(masks)
+    if isinstance(expr, Beginning):
+        return _polars_beginning(expr, region)
     if isinstance(expr, Comparison):
         return _polars_comparison(expr)
     if isinstance(expr, Membership):
@@ -518,10 +479,19 @@ def polars_condition(expr: Expr, region: str | None) -> pl.Expr:
     return column.str.starts_with(expr.text) if expr.how == "starts_with" else column.str.ends_with(expr.text)
 
 
+def _polars_beginning(expr: Beginning, region: str | None) -> pl.Expr:
+    """Return it for the text itself: no index may answer it, for an index knows the whole number."""
+    patterns = [search_pattern(text, region, expr.match) for text in expr.texts]
+    seen = pl.col(expr.field).map_batches(
+        lambda column: visible_part(column, expr.masked_digits, region), return_dtype=pl.String
+    )
+    return pl.any_horizontal([pattern.mask(seen) for pattern in patterns])
+
+
 def _polars_comparison(expr: Comparison) -> pl.Expr:
     literal = pl.lit(expr.value, dtype=_literal_type(expr.field))
     column = pl.col(expr.field) if expr.op in ("==", "!=") else _texts(expr.field)
-    result: pl.Expr = _OPERATORS[expr.op](column, literal)
+    result: pl.Expr = OPERATORS[expr.op](column, literal)
     return result
 
 

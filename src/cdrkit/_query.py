@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from ._conditions import condition_from_dict
 from ._cursors import Cursor
 from ._expressions import (
     All,
@@ -18,7 +19,6 @@ from ._expressions import (
     Membership,
     NumberSearch,
     check_size,
-    condition_from_dict,
     field,
     number_search,
 )

@@ -1,8 +1,4 @@
-"""Recordings of calls: where each one lies, what it holds, and its bytes.
-
-A locator turns a record into a path below one root, and refuses whatever would leave it: what a switch wrote
-into a record is not trusted to name files.
-"""
+"""Recordings of calls: what each one holds, its bytes, and the answer to a browser that plays it."""
 
 from __future__ import annotations
 
@@ -11,17 +7,12 @@ import os
 import posixpath
 import re
 import shutil
-import string
-import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import IO, Any, Final, TypeAlias
+from typing import IO, Any, Final, Literal, TypeAlias
 
-import attrs
-
-from ._audio import content_type_of, duration_of, format_of
-from ._records import CallRecord, FieldInfo, known_field
+from ._audio import Sound, content_type_of, format_of, sound_of
+from ._ranges import RangeResponse, wanted_range
+from ._records import CallRecord
 from .errors import (
     ConfigError,
     MissingExtraError,
@@ -33,15 +24,14 @@ from .errors import (
 )
 from .storage._files import Files, is_url, open_files, split_url
 
-__all__ = ["Locator", "Recording", "RecordingPlace", "recording_locator"]
+__all__ = ["Recording", "RecordingState", "outside"]
 
-#: Where recordings lie: a template over a record's fields, or what returns the place of one (None: it has none).
-RecordingPlace: TypeAlias = str | Callable[[CallRecord], str | None]
-
-_FULL: Final = re.compile(r"/|[A-Za-z][A-Za-z0-9+.-]*:/")
-_ONLY_SCHEME: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?/*")
+#: How a recording is found: ``incomplete`` is cut off, damaged or still being written.
+RecordingState: TypeAlias = Literal["missing", "empty", "incomplete", "complete"]
 
 _HEAD_BYTES: Final = 4_096
+_BLOCK: Final = 65_536
+_ODD: Final = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
 
 
 class Recording:
@@ -58,14 +48,33 @@ class Recording:
             recording.download("call.wav")
     """
 
-    def __init__(self, call_id: str, files: Files, path: str) -> None:
-        self._call_id = call_id
+    def __init__(
+        self,
+        record: CallRecord,
+        files: Files,
+        paths: tuple[str, ...],
+        allow: Callable[[str], None] | None = None,
+    ) -> None:
+        self._call_id = record.call_id
+        self._start = record.start
         self._files = files
-        self._path = path
+        self._paths = paths
+        self._known_path = paths[0] if len(paths) == 1 else None
+        self._allow = allow
         self._known_head: bytes | None = None
 
     def __repr__(self) -> str:
         return f"<Recording of call {self._call_id!r}>"
+
+    @property
+    def _path(self) -> str:
+        """The first path that leads to a file; else the first."""
+        if self._known_path is None:
+            found = next((path for path in self._paths if self._size_of(path) is not None), None)
+            if found is None:
+                return self._paths[0]
+            self._known_path = found
+        return self._known_path
 
     @property
     def call_id(self) -> str:
@@ -74,8 +83,16 @@ class Recording:
 
     @property
     def location(self) -> str:
-        """Where it lies, as a path or URL: for logs and administrators rather than for customers."""
-        return self._files.url_of(self._path)
+        """Where it lies, as a path or URL: for logs and administrators, not for customers.
+
+        Raises:
+            ScopeError: When it was found within a scope.
+        """
+        if self._allow is not None:
+            raise ScopeError(
+                f"Where the recording of call {self._call_id!r} lies is not told within a scope."
+            )
+        return self._location
 
     @property
     def exists(self) -> bool:
@@ -117,22 +134,69 @@ class Recording:
     def duration(self) -> float | None:
         """How long it plays, in seconds, by what is really in the file; None for formats that do not tell.
 
-        WAV of any coding tells, finished or not, and so do the raw formats of telephony. MP3 and the like do not.
+        WAV of any coding tells, finished or not, and so do MP3, Ogg and the raw formats of telephony.
 
         Raises:
             RecordingNotFoundError: When it is not there.
             ScopeError: When a symbolic link leads out of the recordings' root.
         """
-        return duration_of(self.format, self._piece, self.size_bytes)
+        return self._sound().seconds
+
+    @property
+    def channels(self) -> int | None:
+        """How many channels it has; None for formats that do not tell.
+
+        Raises:
+            RecordingNotFoundError: When it is not there.
+            ScopeError: When a symbolic link leads out of the recordings' root.
+        """
+        return self._sound().channels
+
+    @property
+    def sample_rate(self) -> int | None:
+        """How many samples a second each channel has; None for formats that do not tell.
+
+        Raises:
+            RecordingNotFoundError: When it is not there.
+            ScopeError: When a symbolic link leads out of the recordings' root.
+        """
+        return self._sound().rate
+
+    @property
+    def state(self) -> RecordingState:
+        """Whether it is ``missing``, ``empty`` (no bytes), ``incomplete`` or ``complete``.
+
+        A file is ``incomplete`` when less is there than its headers promise: it was cut off, or is being written.
+        Formats that promise nothing are taken to be complete.
+
+        Raises:
+            ScopeError: When a symbolic link leads out of the recordings' root.
+        """
+        size = self._size()
+        if not size:
+            return "missing" if size is None else "empty"
+        return "complete" if self._sound().is_whole else "incomplete"
+
+    @property
+    def file_name(self) -> str:
+        """A name for a copy of it, made of the call's start in UTC and its id; it says nothing of the server."""
+        stem = _ODD.sub("_", self._call_id).strip("._")[:80] or "call"
+        suffix = posixpath.splitext(self._path)[1].lower()
+        ending = suffix if suffix and not _ODD.search(suffix) and len(suffix) <= 8 else ""
+        return f"{self._start:%Y-%m-%dT%H%M%SZ}_{stem}{ending}"
 
     def open(self) -> IO[bytes]:
         """Open it for reading; the result can seek and must be closed.
 
         Raises:
             RecordingNotFoundError: When it is not there.
-            ScopeError: When a symbolic link leads out of the recordings' root.
+            ScopeError: When a symbolic link leads out of the recordings' root, or the scope has no right to it.
             StorageError: When it cannot be read.
         """
+        self._allowed("play")
+        return self._opened()
+
+    def _opened(self) -> IO[bytes]:
         if not self.exists:
             raise self._missing()
         with self._reading():
@@ -148,18 +212,83 @@ class Recording:
         Raises:
             QueryError: When *start* is negative or *stop* lies before it.
             RecordingNotFoundError: When it is not there.
-            ScopeError: When a symbolic link leads out of the recordings' root.
+            ScopeError: When a symbolic link leads out of the recordings' root, or the scope has no right to it.
             StorageError: When it cannot be read.
         """
         _check_number("start", start, at_least=0)
         if stop is not None:
             _check_number("stop", stop, at_least=start)
+        self._allowed("play")
+        return self._bytes(start, stop)
+
+    def _bytes(self, start: int, stop: int | None) -> bytes:
         size = self.size_bytes
         stop = size if stop is None else min(stop, size)
         if start >= stop:  # object stores answer with an error
             return b""
         with self._reading():
             return self._files.read(self._path, start, stop)
+
+    def respond(self, range_header: str | None = None, *, download: bool = False) -> RangeResponse:
+        """Return the answer to a browser, which asks for ranges of bytes and will not seek without (RFC 9110).
+
+        A single range is answered by 206, one behind the end by 416; a header that is malformed, in another unit or
+        of several ranges is ignored, and answered by 200 with all of it. Memory is bounded by a block.
+
+        Example:
+            >>> import cdrkit
+            >>> from cdrkit.testing import write_office
+            >>> office = write_office("office-of-ranges", calls=200)
+            >>> store = cdrkit.open_store("memory://ranges", recordings=f"{office.recordings}/{{recording}}")
+            >>> _ = store.ingest(
+            ...     office.master, format="asterisk-csv", timezone="Europe/London", recording_column="userfield"
+            ... )
+            >>> call = next(iter(store.run(cdrkit.Query().has_recording().connected())))
+            >>> answer = store.recording(call).respond("bytes=0-3")
+            >>> answer.status, answer.headers["Content-Length"], b"".join(answer.body)
+            (206, '4', b'RIFF')
+
+        Args:
+            range_header: The request's header ``Range``, or None.
+            download: Whether the browser is to save it, under `file_name`, rather than to play it.
+
+        Raises:
+            RecordingNotFoundError: When it is not there.
+            ScopeError: When a symbolic link leads out of the recordings' root, or the scope has no right to it.
+            StorageError: When it cannot be read.
+        """
+        self._allowed("download" if download else "play")
+        size = self.size_bytes
+        wanted = wanted_range(range_header, size)
+        headers = {
+            "Accept-Ranges": "bytes",
+            "Cache-Control": "private",
+            "Content-Type": self.content_type,
+            "X-Content-Type-Options": "nosniff",
+        }
+        if download:
+            headers["Content-Disposition"] = f'attachment; filename="{self.file_name}"'
+        if wanted is None:
+            return RangeResponse(
+                status=200, headers=headers | {"Content-Length": str(size)}, body=self._blocks(0, size)
+            )
+        if not wanted:
+            gone = {"Content-Length": "0", "Content-Range": f"bytes */{size}"}
+            return RangeResponse(status=416, headers=headers | gone, body=iter(()))
+        part = {
+            "Content-Length": str(len(wanted)),
+            "Content-Range": f"bytes {wanted.start}-{wanted.stop - 1}/{size}",
+        }
+        return RangeResponse(status=206, headers=headers | part, body=self._blocks(wanted.start, wanted.stop))
+
+    def _blocks(self, start: int, stop: int) -> Iterator[bytes]:
+        if start == stop:
+            return
+        with self._opened() as file:
+            file.seek(start)
+            while start < stop and (block := file.read(min(_BLOCK, stop - start))):
+                yield block
+                start += len(block)
 
     def download(
         self,
@@ -179,17 +308,19 @@ class Recording:
 
         Raises:
             RecordingNotFoundError: When it is not there.
-            ScopeError: When a symbolic link leads out of the recordings' root.
+            ScopeError: When a symbolic link leads out of the recordings' root, or the scope has no right to it.
             StorageError: When *dest* exists and *overwrite* is off, or cannot be written.
         """
         if not isinstance(dest, (str, os.PathLike)):
             raise ConfigError(f"{dest!r} is no path or URL to download to.")
         target = os.fspath(dest)
         if target.endswith("/") or (not is_url(target) and os.path.isdir(target)):
-            target = f"{target.removesuffix('/')}/{posixpath.basename(self._path)}"
+            own = self.file_name if self._allow is not None else posixpath.basename(self._path)
+            target = f"{target.removesuffix('/')}/{own}"
         folder, name = split_url(target)
         files = open_files(folder, storage_options)
-        with self.open() as source:
+        self._allowed("download")
+        with self._opened() as source:
             if not overwrite and files.size(name) is not None:
                 raise StorageError(f"{target!r} exists; pass overwrite=True to replace it.", url=target)
             with files.writer(name) as sink:
@@ -205,7 +336,7 @@ class Recording:
         Raises:
             MissingExtraError: When IPython is not installed.
             RecordingNotFoundError: When it is not there.
-            ScopeError: When a symbolic link leads out of the recordings' root.
+            ScopeError: When a symbolic link leads out of the recordings' root, or the scope has no right to it.
         """
         try:
             from IPython.display import Audio  # type: ignore[import-not-found,unused-ignore]  # an optional package
@@ -213,7 +344,8 @@ class Recording:
             raise MissingExtraError(
                 "Playing a recording needs IPython: pip install 'cdrkit[notebook]'.", extra="notebook"
             ) from exc
-        player = Audio(data=self.read())
+        self._allowed("play")
+        player = Audio(data=self._bytes(0, None))
         player.mimetype = self.content_type
         return player
 
@@ -221,25 +353,40 @@ class Recording:
         """Return a URL that plays it for *expires* seconds without credentials.
 
         Raises:
+            ScopeError: When the scope has no right to download: the URL works outside of it.
             ConfigError: When its filesystem cannot sign URLs, as the local disk cannot; stream it instead.
             QueryError: When *expires* is not a whole number of seconds above 0.
         """
         _check_number("expires", expires, at_least=1)
+        self._allowed("url")
         return self._files.sign(self._path, expires)
 
+    def _allowed(self, action: str) -> None:
+        if self._allow is not None:
+            self._allow(action)
+
+    @property
+    def _location(self) -> str:
+        return self._files.url_of(self._path)
+
     def _size(self) -> int | None:
-        local = self._files.local_path(self._path)
+        return self._size_of(self._path)
+
+    def _size_of(self, path: str) -> int | None:
+        local = self._files.local_path(path)
         if local is not None:
-            root = os.path.realpath(local.removesuffix(self._path))
+            root = os.path.realpath(local.removesuffix(path))
             if os.path.commonpath([root, os.path.realpath(local)]) != root:
-                raise _outside(self._call_id)
+                raise outside(self._call_id)
             if not os.path.isfile(local):  # a folder, a pipe or a device is no recording
                 return None
-        return self._files.size(self._path)
+        return self._files.size(path)
 
     def _missing(self) -> RecordingNotFoundError:
         return RecordingNotFoundError(
-            f"The recording of call {self._call_id!r} is not there.", url=self.location, call_id=self._call_id
+            f"The recording of call {self._call_id!r} is not there.",
+            url=self._location if self._allow is None else None,  # a scope does not tell
+            call_id=self._call_id,
         )
 
     @contextlib.contextmanager
@@ -251,11 +398,14 @@ class Recording:
 
     def _head(self) -> bytes:
         if self._known_head is None:
-            self._known_head = self.read(0, _HEAD_BYTES)
+            self._known_head = self._bytes(0, _HEAD_BYTES)
         return self._known_head
 
+    def _sound(self) -> Sound:
+        return sound_of(self.format, self._piece, self.size_bytes)
+
     def _piece(self, start: int, stop: int) -> bytes:
-        return self._head()[start:stop] if stop <= _HEAD_BYTES else self.read(start, stop)
+        return self._head()[start:stop] if stop <= _HEAD_BYTES else self._bytes(start, stop)
 
 
 def _check_number(name: str, value: object, *, at_least: int) -> None:
@@ -263,233 +413,8 @@ def _check_number(name: str, value: object, *, at_least: int) -> None:
         raise QueryError(f"{name} cannot be {value!r}; give a whole number from {at_least}.", parameter=name)
 
 
-class Locator:
-    """What finds the recording of a record; `recording_locator` makes it."""
-
-    def __init__(self, root: _Root | None, place: Callable[[CallRecord], str | None]) -> None:
-        self._root = root
-        self._place = place
-
-    def find(self, record: CallRecord) -> Recording:
-        """Return the recording of *record*, whether or not its file exists.
-
-        Raises:
-            RecordingNotFoundError: When the record has none, or no place was given.
-            ScopeError: When its path would leave the root.
-        """
-        if self._root is None:
-            raise RecordingNotFoundError(
-                "This store knows no recordings; open it with recordings=, such as '/var/rec/{recording}'.",
-                call_id=record.call_id,
-            )
-        place = self._place(record)
-        if not place:
-            raise RecordingNotFoundError(f"Call {record.call_id!r} has no recording.", call_id=record.call_id)
-        return Recording(record.call_id, self._root.files, self._root.checked(place, record.call_id))
-
-
-def recording_locator(
-    place: RecordingPlace | None,
-    *,
-    root: str | os.PathLike[str] | None = None,
-    options: Mapping[str, object] | None = None,
-) -> Locator:
-    """Return what finds recordings.
-
-    Args:
-        place: A template such as ``/var/spool/asterisk/monitor/{recording}`` or
-            ``s3://acme/{start:%Y-%m-%d}/{call_id}.wav`` (instants in UTC), or a callable that returns the path of
-            a record's recording, below *root*. None: ``{recording}`` below *root*.
-        root: The folder or URL that no recording may lie outside of. A template without one has the folder
-            before its first placeholder.
-        options: Storage options of the root.
-
-    Raises:
-        ConfigError: When the template, the root or an option cannot work.
-        UnknownFieldError: When the template names a field that there is not.
-    """
-    if root is not None and not isinstance(root, (str, os.PathLike)):
-        raise ConfigError(f"{root!r} is no path or URL of recordings.")
-    base = None if root is None else os.fspath(root)
-    if place is None and base is None:
-        if options:
-            raise ConfigError(f"No place of recordings is given for the options {sorted(options)}.")
-        return Locator(None, lambda record: None)
-    if callable(place):
-        if not base:
-            raise ConfigError("A callable place of recordings needs the root that they lie below.")
-        below = _Root.of(base, options)
-        return Locator(below, _below_root(place, below))
-    if place is not None and not isinstance(place, str):
-        raise ConfigError(f"The place of recordings cannot be {place!r}; give a template or a callable.")
-    template_text = "{recording}" if place is None else place
-    pieces = _parsed(template_text)
-    if base is None:
-        base, pieces = _split_root(template_text, pieces)
-    below = _Root.of(base, options)
-    template = _Template(root=below, pieces=below.relative_template(pieces))
-    return Locator(below, template.place)
-
-
-def _below_root(place: Callable[[CallRecord], object], root: _Root) -> Callable[[CallRecord], str | None]:
-    def below(record: CallRecord) -> str | None:
-        found = place(record)
-        if not found:
-            return None
-        if not isinstance(found, str):
-            raise ConfigError(f"The place of a recording cannot be {found!r}; return a text or None.")
-        path = root.relative(found)
-        if path is None:
-            raise _outside(record.call_id)
-        return path
-
-    return below
-
-
-def _outside(call_id: str) -> ScopeError:
+def outside(call_id: str) -> ScopeError:
+    """Return the error for a recording that does not lie below the root; it names no path."""
     return ScopeError(
         f"The recording of call {call_id!r} does not lie below the recordings' root; it is refused."
     )
-
-
-@attrs.frozen
-class _Root:
-    """The folder that no recording may leave, and how full paths below it begin."""
-
-    files: Files
-    beginnings: tuple[str, ...]
-    is_web: bool
-
-    @classmethod
-    def of(cls, url: str, options: Mapping[str, object] | None) -> _Root:
-        files = open_files(url, options)
-        local = files.local_path("root")
-        if local is None:
-            return cls(files, (url.rstrip("/") + "/",), url.startswith(("http://", "https://")))
-        folder = os.path.dirname(local).rstrip("/") + "/"
-        return cls(files, (folder, f"file://{folder}", f"local://{folder}"), False)
-
-    def relative(self, place: str) -> str | None:
-        """Return *place* below the root: itself, or what follows the root in a full path; None when it is outside."""
-        if not _FULL.match(place):
-            return place
-        for beginning in self.beginnings:
-            if place.startswith(beginning):
-                return place.removeprefix(beginning).lstrip("/")
-        return None
-
-    def relative_template(self, pieces: list[_Piece]) -> list[_Piece]:
-        first = self.relative(pieces[0].literal)
-        if first is None:
-            raise ConfigError(
-                "The template of recordings does not begin below the root that is given with it."
-            )
-        return [attrs.evolve(pieces[0], literal=first), *pieces[1:]]
-
-    def checked(self, path: str, call_id: str) -> str:
-        """Return *path*, given relative to the root, in its plainest form.
-
-        Raises:
-            ScopeError: When it leaves the root; the message names no path.
-        """
-        # On the web %2e%2e is .. again once it has been decoded; elsewhere it is a name like any other.
-        for text in (path, urllib.parse.unquote(path)) if self.is_web else (path,):
-            if "\0" in text or "\\" in text or text.startswith("/") or ".." in text.split("/"):
-                raise _outside(call_id)
-        plain = posixpath.normpath(path)
-        if plain == ".":
-            raise _outside(call_id)
-        return plain
-
-
-@attrs.frozen
-class _Piece:
-    """One step of a template: text as it stands, then the value of a field."""
-
-    literal: str
-    field: str | None
-    spec: str
-
-
-@attrs.frozen
-class _Template:
-    root: _Root
-    pieces: list[_Piece]
-
-    def place(self, record: CallRecord) -> str | None:
-        """Return the path of *record* below the root, or None when it lacks a field that the template needs."""
-        text = ""
-        for piece in self.pieces:
-            text += piece.literal
-            if piece.field is None:
-                continue
-            value = getattr(record, piece.field)
-            if value is None or value == "":
-                return None
-            shown = format(value, piece.spec)
-            if piece.field == "recording":
-                shown = self._below(shown, text, record.call_id)
-            elif isinstance(value, str) and "/" in shown:  # it would choose the folder
-                raise _outside(record.call_id)
-            text += shown
-        return text
-
-    def _below(self, recording: str, folder: str, call_id: str) -> str:
-        """Return a full path relative to what the template has said so far, or else to the root."""
-        if not _FULL.match(recording):
-            return recording
-        path = self.root.relative(recording)
-        if path is None:
-            raise _outside(call_id)
-        return path.removeprefix(folder)
-
-
-def _parsed(template: str) -> list[_Piece]:
-    try:
-        parsed = list(string.Formatter().parse(template))
-    except ValueError as exc:
-        raise ConfigError(f"The template of recordings {template!r} cannot be read: {exc}.") from exc
-    pieces = [_piece(template, *part) for part in parsed]
-    if not any(piece.field for piece in pieces):
-        raise ConfigError(f"The template of recordings {template!r} names no field, such as {{recording}}.")
-    return pieces
-
-
-def _piece(
-    template: str, literal: str, field: str | None, spec: str | None, conversion: str | None
-) -> _Piece:
-    if field is None:
-        return _Piece(literal, None, "")
-    if conversion or "{" in (spec or "") or len(spec or "") > 40 or not field.isidentifier():
-        raise ConfigError(
-            f"The template of recordings {template!r} cannot use {field!r}; a placeholder is the plain name of a "
-            "field, and a format after ':' if need be."
-        )
-    sample = _sample(known_field(field))
-    try:
-        format(sample, spec or "")
-    except (ValueError, TypeError) as exc:
-        raise ConfigError(f"The template of recordings {template!r} cannot format {field}: {exc}.") from exc
-    return _Piece(literal, field, spec or "")
-
-
-def _sample(info: FieldInfo) -> object:
-    """Return some value of the field, to try a format on."""
-    kind = str(info.type)
-    if kind.startswith("timestamp"):
-        return datetime(2026, 1, 2, tzinfo=UTC)
-    if kind.startswith("decimal"):
-        return Decimal("1.5")
-    if kind.startswith("int"):
-        return 1
-    return 1.5 if kind in ("float", "double") else "text"
-
-
-def _split_root(template: str, pieces: list[_Piece]) -> tuple[str, list[_Piece]]:
-    folder, _, name = pieces[0].literal.rpartition("/")
-    if _ONLY_SCHEME.fullmatch(folder):
-        raise ConfigError(
-            f"The template of recordings {template!r} names no folder before its first placeholder; begin it with one, "
-            "such as '/var/spool/asterisk/monitor/', or give the root."
-        )
-    return folder, [attrs.evolve(pieces[0], literal=name), *pieces[1:]]

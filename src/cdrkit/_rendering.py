@@ -6,34 +6,26 @@ Nothing here changes what is stored, totalled or exported: that is UTC.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from datetime import date, datetime, timedelta
+from typing import Final, Literal, TypeAlias
 
-import attrs
 import polars as pl
 
-from ._records import FIELDS, known_field
-from ._times import check_zone
-from .errors import ConfigError, suggestion
+from ._records import FIELDS
+from ._times import check_zone, day_start
+from .errors import ConfigError
 
-__all__ = ["DEFAULT_COLUMNS", "DisplaySettings", "display_text", "local_day", "localize", "visible"]
+__all__ = ["TimeStyle", "check_style", "display_text", "local_days", "localize", "visible"]
 
-#: The columns a portal shows until its viewer chooses others.
-DEFAULT_COLUMNS: Final = (
-    "start",
-    "source",
-    "destination",
-    "destination_name",
-    "direction",
-    "disposition",
-    "duration",
-    "billed_duration",
-    "charge",
-    "currency",
-    "recording",
-)
+#: How instants are written for eyes.
+TimeStyle: TypeAlias = Literal["iso", "day_first", "month_first"]
 
-_MAX_PAGE_SIZE: Final = 10_000
+_STYLES: Final[dict[TimeStyle, str]] = {
+    "iso": "%Y-%m-%d %H:%M:%S %:z",
+    "day_first": "%d/%m/%Y %H:%M:%S %:z",
+    "month_first": "%m/%d/%Y %I:%M:%S %p %:z",
+}
+
 # Callers choose their names: a control character could drive a terminal, a bidi mark could reorder digits,
 # and a line separator or a byte order mark has no business in a cell.
 _STEERING: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -55,22 +47,40 @@ def localize(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
     Raises:
         ConfigError: When there is no such zone.
     """
-    zone = _zone(timezone)
+    zone = check_zone(timezone)
     kinds = [(name, kind) for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
     instants = [name for name, kind in kinds if kind.time_zone != zone]
     return frame if not instants else frame.with_columns(pl.col(instants).dt.convert_time_zone(zone))
 
 
-def local_day(instant: pl.Expr, timezone: str) -> pl.Expr:
-    """Return the calendar day of *instant* in *timezone*; on change days it lasts 23 or 25 hours.
+def local_days(instants: pl.Series, timezone: str) -> pl.Series:
+    """Return the day of *timezone* that each instant lies in; on change days it lasts 23 or 25 hours.
+
+    That is the calendar's day; but where clocks go back over midnight, the new day has begun all the same, as it has
+    for the presets of a query.
 
     Raises:
         ConfigError: When there is no such zone.
     """
-    return instant.dt.convert_time_zone(_zone(timezone)).dt.date()
+    zone = check_zone(timezone)
+    days = instants.dt.convert_time_zone(zone).dt.date()
+    known = days.drop_nulls().unique()
+    nexts = pl.Series([_next_day(day, zone) for day in known], dtype=instants.dtype)
+    late = (instants >= days.replace_strict(known, nexts, return_dtype=instants.dtype)).fill_null(False)
+    tomorrow = pl.col("day").dt.offset_by("1d")
+    return days.to_frame("day").select(pl.when(late).then(tomorrow).otherwise("day").alias("day"))["day"]
 
 
-def display_text(frame: pl.DataFrame, timezone: str, *, labels: bool = True) -> pl.DataFrame:
+def _next_day(day: date, zone: str) -> datetime | None:
+    try:
+        return day_start(day + timedelta(days=1), zone)
+    except OverflowError:  # the calendar ends
+        return None
+
+
+def display_text(
+    frame: pl.DataFrame, timezone: str, *, labels: bool = True, times: TimeStyle = "iso"
+) -> pl.DataFrame:
     """Return *frame* as text to be read by people.
 
     Instants show whole seconds and the offset, ``2026-10-25 01:30:00 +01:00``, so a repeated hour is
@@ -81,34 +91,37 @@ def display_text(frame: pl.DataFrame, timezone: str, *, labels: bool = True) -> 
         frame: Any frame; columns that are fields are shown by their unit.
         timezone: The zone to show instants in.
         labels: Whether columns are named as portals label them, rather than by field name.
+        times: ``iso``; ``day_first``, ``25/10/2026 13:30:00 +00:00``; or ``month_first``,
+            ``10/25/2026 01:30:00 PM +00:00``.
 
     Raises:
-        ConfigError: When there is no such zone.
+        ConfigError: When there is no such zone, or no such way to write times.
     """
-    zone = _zone(timezone)
+    zone = check_zone(timezone)
+    pattern = _STYLES[check_style(times)]
     shown = frame.select(
-        _shown(name, kind, zone).fill_null("").alias(name) for name, kind in frame.schema.items()
+        _shown(name, kind, zone, pattern).fill_null("").alias(name) for name, kind in frame.schema.items()
     )
     if not labels:
         return shown
     return shown.rename({name: FIELDS[name].label for name in shown.columns if name in FIELDS})
 
 
-def _zone(timezone: str) -> str:
-    zone = check_zone(timezone)
-    try:
-        pl.Series([], dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(zone)
-    except pl.exceptions.PolarsError as exc:
-        raise ConfigError(
-            f"Times cannot be shown in the zone {zone!r}; give an IANA name, such as 'Europe/London'."
-        ) from exc
-    return zone
+def check_style(times: TimeStyle) -> TimeStyle:
+    """Return *times* when it is a way to write them.
+
+    Raises:
+        ConfigError: When it is none.
+    """
+    if times not in _STYLES:
+        raise ConfigError(f"times cannot be {times!r}; give one of {', '.join(map(repr, _STYLES))}.")
+    return times
 
 
-def _shown(name: str, kind: pl.DataType, zone: str) -> pl.Expr:
+def _shown(name: str, kind: pl.DataType, zone: str, pattern: str) -> pl.Expr:
     column = pl.col(name)
     if isinstance(kind, pl.Datetime):
-        return column.dt.convert_time_zone(zone).dt.strftime("%Y-%m-%d %H:%M:%S %:z")
+        return column.dt.convert_time_zone(zone).dt.strftime(pattern)
     if isinstance(kind, pl.Decimal):
         return column.cast(pl.String).str.replace(r"(\.\d\d\d*?)0+$", "$1")
     unit = FIELDS[name].unit if name in FIELDS else None
@@ -137,69 +150,3 @@ def _two_digits(number: pl.Expr) -> pl.Expr:
 
 def _decimals(number: pl.Expr, places: int) -> pl.Expr:
     return number.cast(pl.Float64).cast(pl.Decimal(38, places), strict=False).cast(pl.String)
-
-
-def _as_columns(value: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ConfigError(f"columns cannot be {value!r}; give a list of field names.")
-    columns = tuple(known_field(name).name for name in value)
-    if not columns or len(set(columns)) != len(columns):
-        raise ConfigError(f"Choose each column once, and at least one; {list(columns)} was given.")
-    return columns
-
-
-def _as_page_size(value: int) -> int:
-    if type(value) is not int or not 1 <= value <= _MAX_PAGE_SIZE:
-        raise ConfigError(f"page_size cannot be {value!r}; give a whole number from 1 to {_MAX_PAGE_SIZE}.")
-    return value
-
-
-@attrs.frozen(kw_only=True)
-class DisplaySettings:
-    """How one viewer wants calls shown: the zone, the columns, the length of a page.
-
-    A value: compare it, keep it as a dict, copy it with `attrs.evolve`.
-
-    Example:
-        >>> settings = DisplaySettings(timezone="Europe/London", columns=["start", "source", "duration"])
-        >>> settings.page_size
-        50
-        >>> DisplaySettings.from_dict(settings.to_dict()) == settings
-        True
-
-    Attributes:
-        timezone: The zone that instants are shown in, as an IANA name.
-        columns: The fields shown, in their order.
-        page_size: How many calls a page holds, 1 to 10,000.
-
-    Raises:
-        ConfigError: When there is no such zone, no column or a column twice, or the page size is out of range.
-        UnknownFieldError: When a column is not a field.
-    """
-
-    timezone: str = attrs.field(default="UTC", converter=_zone)
-    columns: tuple[str, ...] = attrs.field(default=DEFAULT_COLUMNS, converter=_as_columns)
-    page_size: int = attrs.field(default=50, converter=_as_page_size)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values that JSON can hold."""
-        return {"timezone": self.timezone, "columns": list(self.columns), "page_size": self.page_size}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> DisplaySettings:
-        """Return the settings that `to_dict` gave; what is left out takes its default.
-
-        Raises:
-            ConfigError: When *values* is no mapping, holds an unknown key, or a value cannot work.
-            UnknownFieldError: When a column is not a field.
-        """
-        if not isinstance(values, Mapping):
-            raise ConfigError(f"Display settings cannot be made of {values!r}; give a mapping.")
-        known = [attribute.name for attribute in attrs.fields(cls)]
-        for key in values:
-            if key not in known:
-                hint, _ = suggestion(str(key), known)
-                raise ConfigError(
-                    f"There is no display setting {key!r}.{hint} All settings: {', '.join(known)}."
-                )
-        return cls(**values)

@@ -1,15 +1,17 @@
-"""Reports over calls: totals per UTC day."""
+"""Reports over calls: totals per day."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final, overload
 
 import attrs
 import polars as pl
 import pyarrow as pa
+
+from ._times import TimeRange, day_start
 
 __all__ = ["OUTCOME", "DailyTotal", "DailyTotals", "daily_totals"]
 
@@ -43,10 +45,10 @@ def _copied(charges: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
 
 @attrs.frozen(kw_only=True)
 class DailyTotal:
-    """The calls that began on one UTC day, summed up.
+    """The calls that began on one day, summed up: a UTC day, unless another zone was asked for.
 
     Attributes:
-        day: The day, in UTC.
+        day: The day.
         attempts: How many calls, connected or not.
         connected: How many of them were connected (``duration`` above 0).
         duration: Their connected time, in seconds.
@@ -54,6 +56,7 @@ class DailyTotal:
         charges: What customers are billed, by currency (ISO 4217; ``XXX``: the record names none). Amounts of
             different currencies are never added up.
         by_outcome: Whether the query chose calls by how they ended, so that attempts are missing.
+        timezone: The zone whose day it is.
     """
 
     day: date
@@ -63,6 +66,14 @@ class DailyTotal:
     billed_duration: int
     charges: Mapping[str, Decimal] = attrs.field(converter=_copied, hash=False)
     by_outcome: bool = False
+    timezone: str = "UTC"
+
+    @property
+    def period(self) -> TimeRange:
+        """When the day began, and when the next one did: 23 or 25 hours where clocks changed."""
+        return TimeRange(
+            day_start(self.day, self.timezone), day_start(self.day + timedelta(days=1), self.timezone)
+        )
 
     @property
     def asr(self) -> float | None:
@@ -82,7 +93,7 @@ class DailyTotal:
 
 
 class DailyTotals(Sequence[DailyTotal]):
-    """Totals per UTC day, earliest first; days without calls are left out.
+    """Totals per day, earliest first; days without calls are left out.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -155,8 +166,8 @@ class DailyTotals(Sequence[DailyTotal]):
         return self.to_polars().to_arrow()
 
 
-def daily_totals(sums: pl.DataFrame, *, by_outcome: bool) -> DailyTotals:
-    """Return the totals whose *sums* are those of each UTC day and currency."""
+def daily_totals(sums: pl.DataFrame, *, by_outcome: bool, timezone: str = "UTC") -> DailyTotals:
+    """Return the totals whose *sums* are those of each day of the zone, and currency."""
     days: dict[date, dict[str, Any]] = {}
     for row in sums.sort("day", pl.col("currency").fill_null(NO_CURRENCY)).iter_rows(named=True):
         total = days.setdefault(row["day"], {"charges": {}, **dict.fromkeys(_COUNTED.values(), 0)})
@@ -165,4 +176,6 @@ def daily_totals(sums: pl.DataFrame, *, by_outcome: bool) -> DailyTotals:
         if row["charge"] is not None:
             currency = row["currency"] or NO_CURRENCY
             total["charges"][currency] = total["charges"].get(currency, 0) + row["charge"]
-    return DailyTotals(DailyTotal(day=day, by_outcome=by_outcome, **total) for day, total in days.items())
+    return DailyTotals(
+        DailyTotal(day=day, by_outcome=by_outcome, timezone=timezone, **total) for day, total in days.items()
+    )

@@ -14,7 +14,7 @@ from ._csv import Compression, Headers, compression_of, iter_csv_frames, write_f
 from ._cursors import Cursor
 from ._query import Query
 from ._records import FIELDS, CallRecord
-from ._rendering import display_text, localize
+from ._rendering import TimeStyle, display_text, localize
 from ._tables import arrow_table, empty_frame, records_of
 from ._times import check_zone
 from .errors import ConfigError, MissingExtraError, QueryError
@@ -45,17 +45,21 @@ class Page:
     columns: tuple[str, ...]
     timezone: str = "UTC"
 
-    def rows(self, *, labels: bool = False) -> list[dict[str, str]]:
+    def rows(self, *, labels: bool = False, times: TimeStyle = "iso") -> list[dict[str, str]]:
         """Return the chosen columns as text for eyes, in the display zone.
 
         Args:
             labels: Name the columns as portals do (``Call Time``) instead of by field.
+            times: How instants are written: ``iso``, ``day_first`` or ``month_first``.
+
+        Raises:
+            ConfigError: When times are not written so.
         """
         frame = pl.DataFrame(
             {name: [getattr(record, name) for record in self.records] for name in self.columns},
             schema=empty_frame(self.columns).schema,
         )
-        return display_text(frame, self.timezone, labels=labels).to_dicts()
+        return display_text(frame, self.timezone, labels=labels, times=times).to_dicts()
 
 
 class Result:
@@ -89,7 +93,9 @@ class Result:
 
     def __repr__(self) -> str:
         zone = "" if self._timezone == "UTC" else f", timezone={self._timezone!r}"
-        return f"<Result of {self._query!r} at version {self._plan.snapshot.version}{zone}>"
+        # How often a store was written to is nothing that a tenant needs to know.
+        version = "" if self._plan.scope.seals else f" at version {self._plan.snapshot.version}"
+        return f"<Result of {self._query!r}{version}{zone}>"
 
     @property
     def query(self) -> Query:
@@ -99,7 +105,7 @@ class Result:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of tables and CSV, in their order."""
-        return self._query.selected or tuple(FIELDS)
+        return self._query.selected or self._plan.scope.fields
 
     @property
     def timezone(self) -> str:
@@ -122,6 +128,7 @@ class Result:
 
     def __iter__(self) -> Iterator[CallRecord]:
         """Iterate over the calls as whole records, in order, a bounded number in memory."""
+        self._exporting("records")
         for frame in self._plan.frames(tuple(FIELDS)):
             yield from records_of(frame)
 
@@ -145,17 +152,23 @@ class Result:
             records = records[:size]
             order = self._plan.order
             left = None if limit is None else limit - size
-            cursor = Cursor(order, tuple(getattr(records[-1], name) for name, _ in order), left).encode()
+            place = Cursor(order, tuple(getattr(records[-1], name) for name, _ in order), left)
+            cursor = self._plan.scope.sealed(place).encode()
         return Page(records=tuple(records), next_cursor=cursor, columns=self.columns, timezone=self._timezone)
 
     # -- tables -------------------------------------------------------------------------------------------------
 
     def to_polars(self) -> pl.DataFrame:
         """Return a Polars frame; instants in the display zone (the same instants)."""
+        self._exporting("polars")
         return localize(pl.concat([empty_frame(self.columns), *self._frames()]), self._timezone)
 
     def to_arrow(self) -> pa.Table:
         """Return an Arrow table in the types of `SCHEMA`; instants in the display zone (the same instants)."""
+        self._exporting("arrow")
+        return self._table()
+
+    def _table(self) -> pa.Table:
         frames = list(self._frames()) or [empty_frame(self.columns)]
         parts = [arrow_table(localize(frame, self._timezone)) for frame in frames]
         return parts[0] if len(parts) == 1 else pa.concat_tables(parts).unify_dictionaries()
@@ -172,17 +185,26 @@ class Result:
             raise MissingExtraError(
                 "to_pandas() needs pandas: pip install 'cdrkit[pandas]'.", extra="pandas"
             ) from exc
-        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        self._exporting("pandas")
+        frame: pd.DataFrame = self._table().to_pandas()
         return frame
 
-    def to_text(self, *, labels: bool = True) -> pl.DataFrame:
+    def to_text(self, *, labels: bool = True, times: TimeStyle = "iso") -> pl.DataFrame:
         """Return a frame of text for eyes: instants with their offset in the display zone, durations as h:mm:ss.
 
         Args:
             labels: Name the columns as portals do (``Call Time``) instead of by field.
+            times: How instants are written: ``iso``, ``day_first`` or ``month_first``.
+
+        Raises:
+            ConfigError: When times are not written so.
         """
+        self._exporting("text")
         return display_text(
-            pl.concat([empty_frame(self.columns), *self._frames()]), self._timezone, labels=labels
+            pl.concat([empty_frame(self.columns), *self._frames()]),
+            self._timezone,
+            labels=labels,
+            times=times,
         )
 
     def batches(self, rows: int = _DEFAULT_BATCH) -> Iterator[pa.RecordBatch]:
@@ -193,6 +215,7 @@ class Result:
         """
         if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
             raise QueryError(f"A batch has at least one call, not {rows!r}.", parameter="rows")
+        self._exporting("arrow")
         return self._batches(rows)
 
     def _batches(self, rows: int) -> Iterator[pa.RecordBatch]:
@@ -202,6 +225,10 @@ class Result:
 
     def _frames(self) -> Iterator[pl.DataFrame]:
         return self._plan.frames(self.columns)
+
+    def _exporting(self, format: str) -> None:
+        """Say so to the audit of the scope, before anything leaves."""
+        self._plan.scope.heard("export", format=format, query=self._query)
 
     # -- CSV ----------------------------------------------------------------------------------------------------
 
@@ -228,6 +255,7 @@ class Result:
             StorageError: When it cannot be written.
             ConfigError: When an option is unknown.
         """
+        self._exporting("csv")
         if not isinstance(dest, (str, os.PathLike)):
             if not hasattr(dest, "write") or storage_options:
                 raise ConfigError(
@@ -258,6 +286,7 @@ class Result:
         Raises:
             ConfigError: When an option is unknown.
         """
+        self._exporting("csv")
         return iter_csv_frames(
             self._frames(), self.columns, guard=guard, headers=headers, compression=compression
         )

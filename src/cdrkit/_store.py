@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
-from typing import Final, Literal
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, datetime
+from types import EllipsisType
+from typing import Literal
 
 from ._archive import Archive
-from ._expressions import fields_of
 from ._ingest import IngestReport, Input, Progress, ingest_stream, opened
+from ._locating import Locator, RecordingPlace, recording_locator
 from ._numbers import check_region
 from ._query import Query
-from ._recordings import Locator, Recording, RecordingPlace, recording_locator
-from ._records import CallRecord
-from ._reports import OUTCOME, DailyTotals, daily_totals
-from ._results import Result
+from ._reading import Reader, present
+from ._scoped import ScopedStore
+from ._scopes import Access, RecordingRight, scope_of
+from ._seals import checked_secret
 from ._tables import CallData, frames_of
-from .errors import ConfigError, QueryError, SchemaError
+from .errors import ConfigError, QueryError
 from .sources import make_source
 from .storage import (
     Append,
@@ -28,9 +30,7 @@ from .storage import (
     HotTier,
     Log,
     MoveReport,
-    Plan,
     SegmentCache,
-    Snapshot,
     Tier,
     VacuumReport,
     VerifyReport,
@@ -49,7 +49,6 @@ from .storage import (
 __all__ = ["Store", "open_store"]
 
 OnConflict = Literal["report", "replace"]
-_EVERYTHING: Final = Query()
 
 
 def open_store(
@@ -65,6 +64,9 @@ def open_store(
     storage_options: Mapping[str, object] | None = None,
     warm_options: Mapping[str, object] | None = None,
     recordings_options: Mapping[str, object] | None = None,
+    recordings_timezone: str = "UTC",
+    recordings_suffixes: Iterable[str] = (),
+    secret: str | bytes | None = None,
 ) -> Store:
     """Open a store of calls: a folder, or a bucket by any fsspec URL. It is made at the first write.
 
@@ -90,6 +92,12 @@ def open_store(
         storage_options: Options for the filesystem of *url* or *hot* (credentials, endpoint).
         warm_options: The same for *warm*; without a *warm* of its own, *storage_options* are the warm tier's too.
         recordings_options: The same for the recordings.
+        recordings_timezone: The zone in which the template's instants are written: folders by date are, as a rule, by
+            the switch's local date.
+        recordings_suffixes: What a recording may end in besides, such as ``["mp3"]`` where files were compressed
+            since; the first that is there is taken.
+        secret: What signs the cursors and tokens of scopes, 16 bytes or more: the same in every process that serves
+            them. Without one, they are good in this process, with this store.
 
     Returns:
         The store. Nothing is read or written yet.
@@ -117,8 +125,15 @@ def open_store(
         warm=WarmTier(warm_files),
         log=Log(hot_files),
         region=check_region(region),
-        locator=recording_locator(recordings, root=recordings_root, options=recordings_options),
+        locator=recording_locator(
+            recordings,
+            root=recordings_root,
+            options=recordings_options,
+            timezone=recordings_timezone,
+            suffixes=recordings_suffixes,
+        ),
         archive_files=warm_files,
+        secret=secrets.token_bytes(32) if secret is None else checked_secret(secret),
     )
 
 
@@ -133,7 +148,7 @@ def _cache_for(files: Files, folder: str | os.PathLike[str] | None, limit_bytes:
     return SegmentCache(os.fspath(folder) if folder is not None else default_cache_folder(), limit_bytes)
 
 
-class Store:
+class Store(Reader):
     """A store of calls; `open_store` makes one. It lives as long as your application and is safe to share by threads.
 
     Reading never waits for writing: every `run` sees the newest complete version and keeps to it.
@@ -149,43 +164,17 @@ class Store:
         region: str | None,
         locator: Locator,
         archive_files: Files,
+        secret: bytes,
     ) -> None:
-        self._name = name
+        tiers = {hot.name: hot, warm.name: warm}
+        super().__init__(name=name, tiers=tiers, log=log, region=region, locator=locator)
         self._hot = hot
         self._warm = warm
-        self._tiers = {hot.name: hot, warm.name: warm}
-        self._log = log
-        self._region = region
-        self._locator = locator
+        self._secret = secret
         self._archive = Archive(log, warm, archive_files)
 
     def __repr__(self) -> str:
         return f"<Store {self._name!r}>"
-
-    @property
-    def region(self) -> str | None:
-        """The region of numbers in national form, as the store was made with or is to be made with."""
-        snapshot = self._snapshot()
-        return self._region if snapshot.version < 0 else snapshot.region
-
-    @property
-    def exists(self) -> bool:
-        """Whether the store was made yet: it is at the first write."""
-        return self._snapshot().version >= 0
-
-    def _snapshot(self) -> Snapshot:
-        """Return the newest version.
-
-        Raises:
-            ConfigError: When the store was made for another region than it was opened for.
-        """
-        snapshot = self._log.snapshot()
-        if snapshot.version >= 0 and self._region is not None and snapshot.region != self._region:
-            raise ConfigError(
-                f"The store {self._name!r} was made with region={snapshot.settings.get('region')!r}, and its number "
-                f"search relies on it; open it without region= instead of with {self._region!r}."
-            )
-        return snapshot
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -284,50 +273,62 @@ class Store:
         settings = {"region": self._region}
         return Append(self._log, self._tiers, self._hot, replace=on_conflict == "replace", settings=settings)
 
-    # -- asking -------------------------------------------------------------------------------------------------
+    # -- for tenants --------------------------------------------------------------------------------------------
 
-    def run(self, query: Query = _EVERYTHING, *, now: datetime | None = None) -> Result:
-        """Return the calls that *query* asks for; nothing is read yet.
+    def scoped(
+        self,
+        *,
+        customer_id: str | Iterable[str] | EllipsisType = ...,
+        reseller_id: str | Iterable[str] | EllipsisType = ...,
+        hide: Iterable[str] = (),
+        mask: Iterable[str] | Mapping[str, int] = (),
+        recordings: Iterable[RecordingRight] = (),
+        earliest: str | date | datetime | None = None,
+        viewer: str = "",
+        audit: Callable[[Access], object] | None = None,
+        expires: int = 86_400,
+    ) -> ScopedStore:
+        """Return the part of the store that one viewer may see; hand a tenant's request nothing else.
 
         Args:
-            query: The question; without one, every call.
-            now: The instant at which presets such as ``last_7_days`` are resolved; by default, the present.
+            customer_id: The customer whose calls they are, or several; never None or empty.
+            reseller_id: The reseller, or several. With both, a call must be of both.
+            hide: Fields that there are not. ``currency`` takes the amounts along.
+            mask: Fields of text that are covered. Of a telephone number the last four digits are, or as many as a
+                mapping says; ``****`` stands for any other text. What holds the same digits, as a rule, is covered
+                with them: ``source_name`` with ``source``; ``dialled`` and ``lrn`` with ``destination``;
+                ``recording``; and ``extra`` is hidden.
+            recordings: What may be done with recordings: ``play``, ``download``, both or, by default, nothing.
+            earliest: Calls that began before it do not exist; an aware datetime, a date or ISO 8601 text, in UTC.
+            viewer: Who it is, for the audit; cursors and tokens are good for the same viewer only.
+            audit: Called with an ``Access`` before a byte of a recording or an export leaves; if it raises, none does.
+            expires: After how many seconds a cursor is no longer good.
 
         Raises:
-            QueryError: When the query's cursor comes from another order, or *now* is naive.
+            ScopeError: When no tenant is given, or one is None or empty.
+            UnknownFieldError: When *hide* or *mask* names a field that there is not.
+            ConfigError: When anything else cannot work.
         """
-        return Result(self._plan(query, now), query)
-
-    def count(self, query: Query = _EVERYTHING, *, now: datetime | None = None) -> int:
-        """Return how many calls *query* asks for."""
-        return self._plan(query, now).count()
-
-    def daily_totals(self, query: Query = _EVERYTHING, *, now: datetime | None = None) -> DailyTotals:
-        """Return the totals of the calls that *query* asks for, per UTC day, earliest first."""
-        plan = self._plan(query, now)
-        by_outcome = any(fields_of(condition) & OUTCOME for condition in query.conditions)
-        return daily_totals(plan.totals("day", "currency"), by_outcome=by_outcome)
-
-    def _plan(self, query: Query, now: datetime | None) -> Plan:
-        if not isinstance(query, Query):
-            raise QueryError(f"{query!r} is not a Query.")
-        snapshot = self._snapshot()
-        region = self._region if snapshot.version < 0 else snapshot.region
-        return Plan.of(query, snapshot, self._tiers, region, _now(now))
-
-    # -- recordings ---------------------------------------------------------------------------------------------
-
-    def recording(self, record: CallRecord) -> Recording:
-        """Return the recording of a call; whether its file exists is asked of the result.
-
-        Raises:
-            SchemaError: When *record* is not a `CallRecord`.
-            RecordingNotFoundError: When the call names none, or the store was opened without ``recordings=``.
-            ScopeError: When its path would leave the recordings' root.
-        """
-        if not isinstance(record, CallRecord):
-            raise SchemaError(f"A recording is that of a CallRecord, not of {record!r}.")
-        return self._locator.find(record)
+        scope = scope_of(
+            customer_id=customer_id,
+            reseller_id=reseller_id,
+            hide=hide,
+            mask=mask,
+            recordings=recordings,
+            earliest=earliest,
+            viewer=viewer,
+            audit=audit,
+            secret=self._secret,
+            seconds=expires,
+        )
+        return ScopedStore(
+            name=self._name,
+            tiers=self._tiers,
+            log=self._log,
+            region=self._region,
+            locator=self._locator,
+            scope=scope,
+        )
 
     # -- keeping ------------------------------------------------------------------------------------------------
 
@@ -354,7 +355,7 @@ class Store:
         """
         with self._maintenance("rollover", dry_run):
             return rollover(
-                self._log, self._tiers, self._hot, self._warm, now=_now(now), keep=keep, dry_run=dry_run
+                self._log, self._tiers, self._hot, self._warm, now=present(now), keep=keep, dry_run=dry_run
             )
 
     def compact(self, *, dry_run: bool = False) -> MoveReport:
@@ -373,7 +374,7 @@ class Store:
             ConflictError: When another maintenance job is under way.
         """
         with self._maintenance("vacuum", dry_run):
-            return vacuum(self._log, self._tiers, now=_now(now), dry_run=dry_run)
+            return vacuum(self._log, self._tiers, now=present(now), dry_run=dry_run)
 
     def maintain(
         self, *, now: datetime | None = None, keep: int = 3
@@ -416,7 +417,7 @@ class Store:
             raise QueryError("An erasure needs a reason, for the log.", parameter="reason")
         with self._maintenance("erase", dry_run):
             facts = {"reason": reason}
-            return erase(self._log, self._tiers, query, now=_now(now), facts=facts, dry_run=dry_run)
+            return erase(self._log, self._tiers, query, now=present(now), facts=facts, dry_run=dry_run)
 
     def expire(
         self,
@@ -449,11 +450,3 @@ class Store:
         else:
             with lease(self._log.files, job):
                 yield
-
-
-def _now(given: datetime | None) -> datetime:
-    if given is None:
-        return datetime.now(UTC)
-    if not isinstance(given, datetime) or given.tzinfo is None:
-        raise QueryError(f"now={given!r} has no time zone; give an aware datetime.", parameter="now")
-    return given

@@ -19,6 +19,7 @@ from cdrkit import (
     DailyTotals,
     Direction,
     DisplaySettings,
+    DisplaySettingsStore,
     Disposition,
     Expr,
     HangupParty,
@@ -27,6 +28,7 @@ from cdrkit import (
     Query,
     Recording,
     Result,
+    ScopedStore,
     Store,
     TimeRange,
     field,
@@ -106,7 +108,23 @@ assert_type(totals, DailyTotals)
 assert_type(totals[0], DailyTotal)
 assert_type(totals[0].charges, Mapping[str, Decimal])
 assert_type(totals[0].asr, float | None)
-assert_type(DisplaySettings.from_dict({}).columns, tuple[str, ...])
+assert_type(store.by_day(query, timezone="Europe/London"), DailyTotals)
+assert_type(totals[0].period, TimeRange)
+settings = DisplaySettings.from_dict({})
+assert_type(settings.columns, tuple[str, ...])
+assert_type(DisplaySettingsStore("settings").get("ann"), DisplaySettings)
+assert_type(page.rows(times=settings.times), list[dict[str, str]])
+assert_type(settings.within(cdrkit.FIELDS), DisplaySettings)
+
+# The scope
+scoped = store.scoped(customer_id="1003", hide=["charge"], mask={"source": 4}, recordings=["play"])
+assert_type(scoped, ScopedStore)
+assert_type(scoped.fields, tuple[str, ...])
+assert_type(scoped.run(query), Result)
+assert_type(scoped.query_from_params({}), Query)
+assert_type(scoped.recording(call), Recording)
+assert_type(scoped.recording_token(call), str)
+assert_type(scoped.zip_recordings(query), Iterator[bytes])
 
 # The recording
 recording = store.recording(call)
@@ -116,6 +134,11 @@ assert_type(recording.duration, float | None)
 assert_type(recording.open(), IO[bytes])
 assert_type(recording.read(0, 100), bytes)
 assert_type(recording.download("call.wav"), str)
+assert_type(recording.channels, int | None)
+answer = recording.respond("bytes=0-")
+assert_type(answer.status, int)
+assert_type(answer.headers, dict[str, str])
+assert_type(answer.body, Iterator[bytes])
 
 # The errors
 try:

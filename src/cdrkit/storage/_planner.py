@@ -29,6 +29,7 @@ from .._expressions import (
 )
 from .._numbers import forms
 from .._query import Query
+from .._scopes import EVERYTHING, Scope
 from .._searches import KeySearch, key_search, search_pattern
 from .._tables import FRAME_TYPES, empty_frame
 from .._times import TimeRange
@@ -107,6 +108,7 @@ class Plan:
         maximum: How many calls at most, or None.
         position: Where to go on, or None.
         reading: What was read so far.
+        scope: What may be seen of the calls; its conditions are among the others already.
     """
 
     snapshot: Snapshot
@@ -118,22 +120,28 @@ class Plan:
     maximum: int | None
     position: Cursor | None
     reading: Reading = attrs.field(factory=Reading, eq=False, repr=False)
+    scope: Scope = EVERYTHING
 
     @classmethod
     def of(
-        cls, query: Query, snapshot: Snapshot, tiers: Mapping[str, Tier], region: str | None, now: datetime
+        cls,
+        query: Query,
+        snapshot: Snapshot,
+        tiers: Mapping[str, Tier],
+        region: str | None,
+        now: datetime,
+        scope: Scope = EVERYTHING,
     ) -> Plan:
         """Bind *query*; presets are resolved at *now*.
 
         Raises:
-            QueryError: When its cursor comes from another order.
+            QueryError, ScopeError: When its cursor comes from another order, or *scope* does not let it ask.
         """
         check_process()
+        query = scope.bound(query)
         order = query.full_order()
         if query.position is not None and query.position.order != order:
-            names = ", ".join(
-                f"{'-' if descending else ''}{name}" for name, descending in query.position.order
-            )
+            names = ", ".join(f"{'-' if down else ''}{name}" for name, down in query.position.order)
             raise QueryError(
                 f"The cursor belongs to the order {names}, not to this query's; ask for the first page instead.",
                 parameter="cursor",
@@ -147,6 +155,7 @@ class Plan:
             order=order,
             maximum=_least(query.maximum, None if query.position is None else query.position.left),
             position=query.position,
+            scope=scope,
         )
 
     # -- the answers --------------------------------------------------------------------------------------------
@@ -154,11 +163,12 @@ class Plan:
     def frames(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Yield the calls in order, as frames of *columns* with a bounded number of rows, none of them empty."""
         left = self.maximum
-        for frame in self._ordered(columns):
+        for frame in self._ordered(self.scope.readable(columns)):
             if left is not None:
                 frame = frame.head(left)
                 left -= frame.height
-            yield from (frame.slice(at, _ROWS_AT_ONCE) for at in range(0, frame.height, _ROWS_AT_ONCE))
+            for at in range(0, frame.height, _ROWS_AT_ONCE):
+                yield self.scope.shown(frame.slice(at, _ROWS_AT_ONCE), columns, self.region)
             if left == 0:
                 return
 
@@ -184,7 +194,7 @@ class Plan:
 
         Roll-ups answer where they can; only calls at the edges of the period are looked at then.
         """
-        if not self._is_rolled_up:
+        if not self._is_rolled_up or not self.scope.hidden.isdisjoint(TOTAL_FIELDS):
             parts = [Totals(totals_of(frame)).brief for frame in self.frames(TOTAL_FIELDS)]
             return summed(pl.concat([NO_TOTALS, *parts]), *by)
         days = _whole_days(self.period)
@@ -363,9 +373,8 @@ class Plan:
                 found = hits.rows
                 if found.len() and rows != range(segment.rows):
                     found = found.filter(found.is_between(rows.start, rows.stop, closed="left"))
-                return _Pick(
-                    segment, found, sure=hits.sure and len(self.conditions) == 1 and not self.position
-                )
+                sure = hits.sure and len(self.conditions) == 1 and not self.position
+                return _Pick(segment, found, sure=sure)
         limit = None if counted or not self._chronological else self.maximum
         return self._scanned(segment, rows, limit)
 
@@ -513,10 +522,7 @@ def _beyond(order: tuple[tuple[str, bool], ...], values: tuple[Any, ...]) -> pl.
 def _conjuncts(conditions: Iterable[Expr]) -> Iterator[Expr]:
     """Yield the conditions all of which must hold, one by one."""
     for condition in conditions:
-        if isinstance(condition, All):
-            yield from _conjuncts(condition.parts)
-        else:
-            yield condition
+        yield from _conjuncts(condition.parts) if isinstance(condition, All) else (condition,)
 
 
 def _names(conditions: Iterable[Expr]) -> set[str]:

@@ -1,0 +1,192 @@
+"""What a store can be asked, whoever asks: the whole store and each scope of it read alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import attrs
+import polars as pl
+
+from ._expressions import fields_of
+from ._locating import Locator
+from ._query import Query
+from ._recordings import Recording
+from ._records import FIELDS, CallRecord
+from ._rendering import local_days
+from ._reports import OUTCOME, DailyTotals, daily_totals
+from ._results import Result
+from ._scopes import EVERYTHING, Scope
+from ._tables import FRAME_TYPES, records_of
+from ._times import check_zone
+from ._zips import zipped
+from .errors import ConfigError, QueryError, SchemaError
+from .storage import Log, Plan, Snapshot, Tier
+from .storage._totals import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of
+
+__all__ = ["Reader", "checked_record", "present"]
+
+_EVERY_CALL: Final = Query()
+
+
+class Reader:
+    """A store as it is read, within a scope. Every answer begins with `_plan`, and every plan keeps to the scope."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        tiers: Mapping[str, Tier],
+        log: Log,
+        region: str | None,
+        locator: Locator,
+        scope: Scope = EVERYTHING,
+    ) -> None:
+        self._name = name
+        self._tiers = tiers
+        self._log = log
+        self._region = region
+        self._locator = locator
+        self._scope = scope
+
+    @property
+    def region(self) -> str | None:
+        """The region of numbers in national form, as the store was made with or is to be made with."""
+        snapshot = self._snapshot()
+        return self._region if snapshot.version < 0 else snapshot.region
+
+    @property
+    def exists(self) -> bool:
+        """Whether the store was made yet: it is at the first write."""
+        return self._snapshot().version >= 0
+
+    def run(self, query: Query = _EVERY_CALL, *, now: datetime | None = None) -> Result:
+        """Return the calls that *query* asks for; nothing is read yet.
+
+        Args:
+            query: The question; without one, every call.
+            now: The instant at which presets such as ``last_7_days`` are resolved; by default, the present.
+
+        Raises:
+            QueryError: When the query's cursor comes from another order, or *now* is naive.
+        """
+        return Result(self._plan(query, now), query)
+
+    def count(self, query: Query = _EVERY_CALL, *, now: datetime | None = None) -> int:
+        """Return how many calls *query* asks for."""
+        return self._plan(query, now).count()
+
+    def daily_totals(self, query: Query = _EVERY_CALL, *, now: datetime | None = None) -> DailyTotals:
+        """Return the totals of the calls that *query* asks for, per UTC day, earliest first."""
+        plan = self._plan(query, now)
+        return daily_totals(plan.totals("day", "currency"), by_outcome=_by_outcome(query))
+
+    def by_day(
+        self, query: Query = _EVERY_CALL, *, timezone: str, now: datetime | None = None
+    ) -> DailyTotals:
+        """Return the same per day of a display zone, earliest first, for eyes: rating and billing go by UTC days.
+
+        A day on which clocks change lasts 23 or 25 hours; `DailyTotal.period` says from when to when. `daily_totals`
+        is faster: these are made from the calls.
+
+        Args:
+            query: Which calls; without one, every call.
+            timezone: IANA name of the zone.
+            now: The instant at which presets are resolved; by default, the present.
+
+        Raises:
+            ConfigError: When there is no such zone.
+            QueryError: As for `run`.
+        """
+        zone = check_zone(timezone)
+        frames = self._plan(query, now).frames(TOTAL_FIELDS)
+        days = [Totals(totals_of(_of_local_days(frame, zone))).brief for frame in frames]
+        sums = summed(pl.concat([NO_TOTALS, *days]), "day", "currency")
+        return daily_totals(sums, by_outcome=_by_outcome(query), timezone=zone)
+
+    def recording(self, record: CallRecord) -> Recording:
+        """Return the recording of a call; whether its file exists is asked of the result.
+
+        Raises:
+            SchemaError: When *record* is not a `CallRecord`.
+            RecordingNotFoundError: When the call names none, or the store was opened without ``recordings=``.
+            ScopeError: When its path would leave the recordings' root.
+        """
+        return self._locator.find(checked_record(record))
+
+    def zip_recordings(self, query: Query = _EVERY_CALL, *, now: datetime | None = None) -> Iterator[bytes]:
+        """Return the recordings of the calls that *query* asks for as one ZIP, piece by piece, for a web response.
+
+        Folders are named by UTC day, files by the call's start and id. Last comes ``manifest.csv``: file, call, state
+        (``complete``, ``incomplete``, ``empty``, ``missing``, ``refused``), size, length and SHA-256 of each. Memory
+        does not grow with what the recordings hold. A call that names no recording is left out.
+
+        Raises:
+            ScopeError: When the scope has no right to download.
+            StorageError: When a file cannot be read; the ZIP is then cut off, and no program takes it for whole.
+        """
+        plan = self._plan(query, now)
+        self._scope.check_right("download")
+        self._scope.heard("export", format="zip", query=query)
+        # Where a recording lies may be masked; which calls they are was settled within the scope.
+        whole = attrs.evolve(plan, scope=EVERYTHING)
+        records = (record for frame in whole.frames(tuple(FIELDS)) for record in records_of(frame))
+        return zipped(records, self._found)
+
+    def _found(self, record: CallRecord) -> Recording:
+        return self._locator.find(record)
+
+    def _plan(self, query: Query, now: datetime | None, scope: Scope | None = None) -> Plan:
+        if not isinstance(query, Query):
+            raise QueryError(f"{query!r} is not a Query.")
+        snapshot = self._snapshot()
+        region = self._region if snapshot.version < 0 else snapshot.region
+        return Plan.of(query, snapshot, self._tiers, region, present(now), scope or self._scope)
+
+    def _snapshot(self) -> Snapshot:
+        """Return the newest version.
+
+        Raises:
+            ConfigError: When the store was made for another region than it was opened for.
+        """
+        snapshot = self._log.snapshot()
+        if snapshot.version >= 0 and self._region is not None and snapshot.region != self._region:
+            raise ConfigError(
+                f"The store {self._name!r} was made with region={snapshot.settings.get('region')!r}, and its number "
+                f"search relies on it; open it without region= instead of with {self._region!r}."
+            )
+        return snapshot
+
+
+def _by_outcome(query: Query) -> bool:
+    return any(fields_of(condition) & OUTCOME for condition in query.conditions)
+
+
+def _of_local_days(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
+    """Return *frame* with each start moved to UTC midnight of its day in the zone, by which totals are told apart."""
+    return frame.with_columns(local_days(frame["start"], zone).cast(FRAME_TYPES["start"]).alias("start"))
+
+
+def checked_record(record: object) -> CallRecord:
+    """Return *record*.
+
+    Raises:
+        SchemaError: When it is not a `CallRecord`.
+    """
+    if not isinstance(record, CallRecord):
+        raise SchemaError(f"A recording is that of a CallRecord, not of {record!r}.")
+    return record
+
+
+def present(given: datetime | None) -> datetime:
+    """Return the instant that a question is asked at.
+
+    Raises:
+        QueryError: When *given* is naive.
+    """
+    if given is None:
+        return datetime.now(UTC)
+    if not isinstance(given, datetime) or given.tzinfo is None:
+        raise QueryError(f"now={given!r} has no time zone; give an aware datetime.", parameter="now")
+    return given

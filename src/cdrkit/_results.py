@@ -15,10 +15,11 @@ from ._cursors import Cursor
 from ._query import Query
 from ._records import FIELDS, CallRecord
 from ._rendering import TimeStyle, display_text, localize
+from ._scopes import EVERYTHING
 from ._tables import arrow_table, empty_frame, records_of
 from ._times import check_zone
-from .errors import ConfigError, MissingExtraError, QueryError
-from .storage import Plan, open_files, split_url
+from .errors import ConfigError, MissingExtraError, QueryError, ScopeError
+from .storage import Explanation, Plan, open_files, split_url
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,6 +126,25 @@ class Result:
     def count(self) -> int:
         """Return how many calls there are, a limit included."""
         return self._plan.count()
+
+    def explain(self) -> Explanation:
+        """Run the query and return what was read for it, and why: in figures, and printed in sentences.
+
+        Example:
+            >>> import cdrkit
+            >>> from cdrkit.testing import synthesize_calls
+            >>> store = cdrkit.open_store("memory://explain-example", region="GB")
+            >>> _ = store.append(synthesize_calls(20_000, days=2))
+            >>> told = store.run(cdrkit.Query().number("020 7946 0018")).explain()
+            >>> told.indexed == told.in_period, told.rows_scanned
+            (True, 0)
+
+        Raises:
+            ScopeError: Within a scope: what was read tells of other people's calls.
+        """
+        if self._plan.scope != EVERYTHING:
+            raise ScopeError("A scope does not tell what was read: that would tell of other people's calls.")
+        return self._plan.explained(self.columns)
 
     def __iter__(self) -> Iterator[CallRecord]:
         """Iterate over the calls as whole records, in order, a bounded number in memory."""

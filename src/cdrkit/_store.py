@@ -20,6 +20,7 @@ from ._scoped import ScopedStore
 from ._scopes import Access, RecordingRight, scope_of
 from ._seals import checked_secret
 from ._tables import CallData, frames_of
+from ._writer import Writer
 from .errors import ConfigError, QueryError
 from .sources import make_source
 from .storage import (
@@ -266,9 +267,35 @@ class Store(Reader):
                 progress=progress,
             )
 
-    def _append(self, on_conflict: str) -> Append:
+    def writer(
+        self,
+        *,
+        max_rows: int = 10_000,
+        max_seconds: float | None = 1.0,
+        on_conflict: OnConflict = "report",
+    ) -> Writer:
+        """Return a buffered writer for a live feed: many small pieces in, few appends out.
+
+        What it has taken is durable once it was flushed, which it does by itself; see `Writer`.
+
+        Args:
+            max_rows: How many calls may be pending before they are stored.
+            max_seconds: How long a call may be pending; None: until there are *max_rows*, or `Writer.flush`.
+            on_conflict: As in `append`.
+
+        Raises:
+            ConfigError: When an option cannot work.
+        """
+        self._check_conflict(on_conflict)
+        return Writer(lambda: self._append(on_conflict), max_rows=max_rows, max_seconds=max_seconds)
+
+    @staticmethod
+    def _check_conflict(on_conflict: str) -> None:
         if on_conflict not in ("report", "replace"):
             raise ConfigError(f"on_conflict cannot be {on_conflict!r}; give 'report' or 'replace'.")
+
+    def _append(self, on_conflict: str) -> Append:
+        self._check_conflict(on_conflict)
         self._snapshot()  # refuses another region before anything is written
         settings = {"region": self._region}
         return Append(self._log, self._tiers, self._hot, replace=on_conflict == "replace", settings=settings)

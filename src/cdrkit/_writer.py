@@ -166,7 +166,9 @@ class Writer:
     def __del__(self) -> None:
         if getattr(self, "_rows", 0) and not self._closed:
             warnings.warn(
-                f"A writer was forgotten with {self._rows} calls pending; close it.", ResourceWarning, stacklevel=2
+                f"A writer was forgotten with {self._rows} calls pending; close it.",
+                ResourceWarning,
+                stacklevel=2,
             )
 
     # -- the clock ----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._append import Append, AppendReport, Conflict
 from ._cache import SegmentCache, default_cache_folder
 from ._erasing import EraseReport, erase
+from ._explaining import Explanation
 from ._files import Entry, Files, open_files, split_url
 from ._hot import HotTier
 from ._keeping import VacuumReport, VerifyReport, rebuild, vacuum, verify
@@ -23,6 +24,7 @@ __all__ = [
     "Conflict",
     "Entry",
     "EraseReport",
+    "Explanation",
     "Files",
     "Found",
     "HotTier",

@@ -1,4 +1,4 @@
-"""Parquet files as the warm tier writes them: row groups of one size; the footer has a checksum of each column of each."""
+"""Parquet files as the warm tier writes them: row groups of one size, a checksum of each of their columns."""
 
 from __future__ import annotations
 

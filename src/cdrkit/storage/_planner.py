@@ -12,6 +12,7 @@ import functools
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from time import perf_counter
 from typing import Any, Final
 
 import attrs
@@ -34,12 +35,13 @@ from .._searches import KeySearch, key_search, search_pattern
 from .._tables import FRAME_TYPES, empty_frame
 from .._times import TimeRange
 from ..errors import QueryError
+from ._explaining import Explanation, Reading
 from ._forks import check_process
 from ._log import Segment, Snapshot
 from ._tiers import Rows, Tier
 from ._totals import NO_TOTALS, TOTAL_FIELDS, Totals, TotalsOfMany, answers, summed, totals_of
 
-__all__ = ["Plan", "Reading", "overlapping_groups"]
+__all__ = ["Plan", "overlapping_groups"]
 
 _CHRONOLOGICAL: Final = tuple((("start", down), ("call_id", down)) for down in (False, True))
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -53,31 +55,6 @@ _FIRST_LOOK: Final = 32_768
 _WORTH_SKIPPING: Final = 4_096
 _REMEMBERED: Final = 8
 _MIDNIGHT: Final = time(tzinfo=UTC)
-
-
-@attrs.define
-class Reading:
-    """What was read for an answer, and why; `Plan` counts while it runs.
-
-    Attributes:
-        in_period: Segments that may hold calls of the period.
-        skipped: Those whose roll-ups tell that they hold no such customer.
-        indexed: Those in which the number index told the rows.
-        scanned: Those of which columns were looked at.
-        rolled_up: Those whose totals were taken from their roll-ups.
-        candidates: Rows that the number index named.
-        rows_scanned: Rows whose columns were looked at.
-        fetched: Rows of which the answer's columns were fetched.
-    """
-
-    in_period: int = 0
-    skipped: int = 0
-    indexed: int = 0
-    scanned: int = 0
-    rolled_up: int = 0
-    candidates: int = 0
-    rows_scanned: int = 0
-    fetched: int = 0
 
 
 @attrs.frozen
@@ -188,6 +165,24 @@ class Plan:
                 return self.maximum
         found += sum(self._asked(part, []).height for part in _parts(unsure))
         return found if self.maximum is None else min(found, self.maximum)
+
+    def explained(self, columns: Sequence[str]) -> Explanation:
+        """Run the plan for *columns*, keep nothing of its answer, and return what was read for it."""
+        plan = attrs.evolve(self, reading=Reading())
+        began = perf_counter()
+        rows = sum(frame.height for frame in plan.frames(columns))
+        took = perf_counter() - began
+        counts = attrs.asdict(plan.reading, filter=lambda about, _: about.name != "rolled_up")
+        return Explanation(
+            **counts,
+            segments=len(self.snapshot.segments),
+            calls=self.snapshot.rows,
+            columns=len(columns),
+            rows=rows,
+            in_order=self._chronological,
+            limit=self.maximum,
+            seconds=took,
+        )
 
     def totals(self, *by: str) -> pl.DataFrame:
         """Return the sums `SUMMED` over the calls that `frames` would give, by ``day``, ``currency`` or both.

@@ -19,10 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cdrkit
-from cdrkit import FIELDS, CallRecord, Query, ScopedStore, Store, field
+from cdrkit import FIELDS, Access, CallRecord, Query, ScopedStore, Store, field
 from cdrkit._expressions import Expr, NumberSearch, fields_of
 from cdrkit._numbers import form
-from cdrkit._scopes import Access
 from cdrkit._searches import search_pattern
 from cdrkit.errors import (
     CdrError,

@@ -10,6 +10,7 @@ from ._records import FIELDS, SCHEMA, CallRecord, Direction, Disposition, Hangup
 from ._reports import DailyTotal, DailyTotals
 from ._results import Page, Result
 from ._scoped import ScopedStore
+from ._scopes import Access
 from ._settings import DisplaySettings, DisplaySettingsStore
 from ._store import Store, open_store
 from ._times import TimeRange
@@ -18,6 +19,7 @@ from .storage import AppendReport
 __all__ = [
     "FIELDS",
     "SCHEMA",
+    "Access",
     "AppendReport",
     "CallRecord",
     "DailyTotal",

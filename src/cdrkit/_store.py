@@ -328,7 +328,7 @@ class Store(Reader):
             recordings: What may be done with recordings: ``play``, ``download``, both or, by default, nothing.
             earliest: Calls that began before it do not exist; an aware datetime, a date or ISO 8601 text, in UTC.
             viewer: Who it is, for the audit; cursors and tokens are good for the same viewer only.
-            audit: Called with an ``Access`` before a byte of a recording or an export leaves; if it raises, none does.
+            audit: Called with an `Access` before a byte of a recording or an export leaves; if it raises, none does.
             expires: After how many seconds a cursor is no longer good.
 
         Raises:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 import cdrkit
 from cdrkit import (
+    Access,
     AppendReport,
     CallRecord,
     DailyTotal,
@@ -119,6 +120,9 @@ assert_type(settings.within(cdrkit.FIELDS), DisplaySettings)
 # The scope
 scoped = store.scoped(customer_id="1003", hide=["charge"], mask={"source": 4}, recordings=["play"])
 assert_type(scoped, ScopedStore)
+heard: list[Access] = []
+assert_type(store.scoped(reseller_id=["r1"], viewer="ann", audit=heard.append), ScopedStore)
+assert_type(heard[0].query, Query | None)
 assert_type(scoped.fields, tuple[str, ...])
 assert_type(scoped.run(query), Result)
 assert_type(scoped.query_from_params({}), Query)

@@ -152,6 +152,7 @@ class TestMaking:
             "rebuild",
             "rollover",
             "scoped",
+            "writer",
             "vacuum",
             "verify",
         }

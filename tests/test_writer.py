@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from cdrkit import CallRecord, Store, open_store
+from cdrkit._writer import Writer
 from cdrkit.errors import ConfigError, SchemaError, StorageError
 from cdrkit.testing import synthesize_calls
 
@@ -64,7 +65,7 @@ def test_takes_what_append_takes(store: Store) -> None:
         writer.add(call(1))
         writer.add(table)
         writer.add([call(1), call(2)])
-        writer.add(pa.table({name: table[name][:0] for name in table.column_names}))
+        writer.add(table.slice(0, 0))
     assert (writer.report.added, writer.report.duplicates) == (52, 1)
     assert store.count() == 52
 
@@ -120,11 +121,16 @@ def test_failure_of_the_clock_is_told(tmp_path: Path) -> None:
     assert open_store(place).count() == 1
 
 
+def feed(writer: Writer, first: int, calls: int) -> None:
+    for number in range(first, first + calls):
+        writer.add(call(number))
+
+
 def test_many_threads(store: Store) -> None:
     """Threads may share a writer; every call is stored once."""
     with store.writer(max_rows=7, max_seconds=0.01) as writer:
         threads = [
-            threading.Thread(target=lambda first=first: [writer.add(call(first + at)) for at in range(40)])
+            threading.Thread(target=lambda first=first: feed(writer, first, 40))
             for first in range(0, 160, 40)
         ]
         for thread in threads:

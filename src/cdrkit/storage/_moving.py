@@ -9,19 +9,20 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
 import polars as pl
 
+from .._query import Query
 from .._records import FIELDS
 from .._tables import FRAME_TYPES
 from .._times import months_before
 from ..errors import CdrError, ConfigError, CorruptDataError
 from ._log import Action, Commit, Log, Segment, Snapshot
-from ._planner import overlapping_groups
+from ._planner import Plan
 from ._tiers import Tier
 
 __all__ = ["Fingerprint", "MoveReport", "compact", "rewritten", "rollover", "swapped"]
@@ -31,7 +32,6 @@ _SMALL: Final = 250_000
 _ROWS_A_HOT_SEGMENT: Final = 1_000_000
 #: Rows of a warm segment: what a search has to read when a number index points at one call in it.
 _ROWS_A_WARM_SEGMENT: Final = 245_760
-_IDENTITY: Final = ["start", "call_id"]
 _SEEDS: Final = (20_261_124, 4_211_620_102)
 
 
@@ -94,8 +94,8 @@ def compact(log: Log, tiers: Mapping[str, Tier], hot: Tier, *, dry_run: bool = F
         if dry_run:
             total = _plus(total, segments, [])
             continue
-        whole = pl.concat([hot.read(segment, [*FIELDS]) for segment in segments]).sort(_IDENTITY)
-        fresh = rewritten(log, hot, [whole], segments, tiers, rows_each=_ROWS_A_HOT_SEGMENT)
+        frames = _in_order(log.snapshot(), tiers, segments)
+        fresh = rewritten(log, hot, frames, segments, tiers, rows_each=_ROWS_A_HOT_SEGMENT)
         if swapped(log, tiers, "compact", segments, fresh) is None:
             total = attrs.evolve(total, skipped=(*total.skipped, day))
         else:
@@ -141,7 +141,7 @@ def rollover(
         if dry_run:
             total = _plus(total, sources, [], month)
             continue
-        frames = _sorted_groups(tiers, sources)
+        frames = _in_order(snapshot, tiers, sources)
         fresh = rewritten(log, warm, frames, sources, tiers, rows_each=_ROWS_A_WARM_SEGMENT)
         if swapped(log, tiers, "rollover", sources, fresh, {"month": month}) is None:
             total = attrs.evolve(total, skipped=(*total.skipped, month))
@@ -156,11 +156,13 @@ def _with_overlapping(late: Sequence[Segment], warm: Iterable[Segment]) -> list[
     return sorted([*late, *touched], key=lambda segment: (segment.first, segment.id))
 
 
-def _sorted_groups(tiers: Mapping[str, Tier], segments: Sequence[Segment]) -> Iterator[pl.DataFrame]:
-    """Yield the calls of *segments* in order, one group of overlapping ones at a time."""
-    for group in overlapping_groups(segments):
-        frames = [tiers[segment.tier].read(segment, [*FIELDS]) for segment in group]
-        yield frames[0] if len(frames) == 1 else pl.concat(frames).sort(_IDENTITY)
+def _in_order(
+    snapshot: Snapshot, tiers: Mapping[str, Tier], segments: Sequence[Segment]
+) -> Iterator[pl.DataFrame]:
+    """Yield the calls of *segments* in order, a bounded number at a time, however many segments overlap."""
+    held = attrs.evolve(snapshot, segments={segment.id: segment for segment in segments})
+    plan = Plan.of(Query().oldest_first(), held, tiers, snapshot.region, datetime.now(UTC))
+    return plan.frames(tuple(FIELDS))
 
 
 # -- writing anew, and the swap ------------------------------------------------------------------------------

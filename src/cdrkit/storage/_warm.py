@@ -373,8 +373,8 @@ def _merged(spans: Collection[Span]) -> list[Span]:
 
 
 def _whole(column: pa.ChunkedArray[Any]) -> pa.Array[Any]:
-    array: pa.Array[Any] = column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
-    return array
+    parts: list[pa.Array[Any]] = column.chunks
+    return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
 
 
 def _picked(column: pa.ChunkedArray[Any], rows: Rows) -> pa.ChunkedArray[Any]:

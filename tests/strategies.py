@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -60,7 +61,9 @@ def records(starts: st.SearchStrategy[datetime] = instants) -> st.SearchStrategy
         did=or_none(numbers),
         source_name=or_none(texts),
         customer_id=or_none(ids),
+        reseller_id=or_none(ids),
         duration=or_none(st.sampled_from([0, 1, 5, 3600])),
+        billed_duration=or_none(st.sampled_from([0, 60, 3600])),
         sip_code=or_none(st.sampled_from([200, 486, 503])),
         ring_duration=or_none(floats),
         mos=or_none(mos),
@@ -79,6 +82,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "source": numbers,
     "source_name": texts,
     "customer_id": ids,
+    "reseller_id": ids,
     "duration": st.sampled_from([-1, 0, 1, 5, 3600, 2**40]),
     "sip_code": st.sampled_from([200, 486, 503]),
     "ring_duration": floats,
@@ -91,10 +95,14 @@ WORDS = {"direction", "disposition"}
 
 
 @st.composite
-def leaves(draw: st.DrawFn) -> Expr:
+def leaves(
+    draw: st.DrawFn,
+    names: Sequence[str] = tuple(sorted(VALUES)),
+    kinds: Sequence[str] = ("compare", "compare", "in", "null", "text"),
+) -> Expr:
     """Return a condition on one field."""
-    name = draw(st.sampled_from(sorted(VALUES)))
-    kind = draw(st.sampled_from(["compare", "compare", "in", "null", "text"]))
+    name = draw(st.sampled_from(names))
+    kind = draw(st.sampled_from(kinds))
     if kind == "null":
         return field(name).is_null()
     if kind == "in":
@@ -135,6 +143,32 @@ ORDERS = [
 ]
 PRESETS = ["today", "yesterday", "this_week", "last_2_days", "last_26_hours", "last_1_weeks", "this_month"]
 ZONES = ["UTC", "Europe/London", "Australia/Lord_Howe", "America/New_York"]
+
+
+@st.composite
+def rolled_up(draw: st.DrawFn) -> Query:
+    """Return a query about nothing but what totals tell apart, over days, parts of days, or all time."""
+    query = Query()
+    if draw(st.booleans()):
+        edges = st.one_of(instants, instants.map(_midnight))
+        first, last = sorted([draw(edges), draw(edges)])
+        query = query.between(draw(st.sampled_from([None, first])), draw(st.sampled_from([None, last])))
+    if draw(st.booleans()):
+        query = query.connected()
+    if draw(st.booleans()):
+        query = query.customer(*draw(st.lists(st.sampled_from(["1001", "1002", "none"]), min_size=1, max_size=2)))
+    asked = st.one_of(
+        st.sampled_from([field("duration") > 0, ~(field("duration") > 0)]),
+        leaves(["customer_id", "reseller_id", "direction", "currency"], ["compare", "in", "null"]),
+    )
+    for _ in range(draw(st.integers(0, 2))):
+        one, other = draw(asked), draw(asked)
+        query = query.where(draw(st.sampled_from([one, ~one, one | other, one & other, ~(one | other)])))
+    return query
+
+
+def _midnight(at: datetime) -> datetime:
+    return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @st.composite

@@ -22,8 +22,9 @@ from polars.testing import assert_frame_equal
 from cdrkit import FIELDS, CallRecord
 from cdrkit._tables import FRAME_TYPES, conformed, frames_of
 from cdrkit.errors import CorruptDataError
-from cdrkit.storage import Files, Segment, WarmTier, open_files
-from cdrkit.storage._parquet import _merged, _Parts, _Recent
+from cdrkit.storage import Files, Segment, WarmTier, _parquet, _warm, open_files
+from cdrkit.storage._parquet import _Parts
+from cdrkit.storage._warm import _merged, _Recent
 from cdrkit.testing import synthesize_calls
 
 from .strategies import records
@@ -85,9 +86,18 @@ class Month:
 
 @pytest.fixture(scope="module")
 def month() -> Month:
-    """Return a segment of 40,000 calls that no test changes."""
-    files, frame = open_files(f"memory://warm-{next(_places)}"), calls(40_000)
+    """Return a segment of 30,000 calls, which is one row group, that no test changes."""
+    files, frame = open_files(f"memory://warm-{next(_places)}"), calls(30_000)
     return Month(files, WarmTier(files).write(frame, "GB"), frame)
+
+
+@pytest.fixture(scope="module")
+def groups() -> Month:
+    """Return a segment of five row groups of 400 calls each that no test changes."""
+    files, frame = open_files(f"memory://warm-{next(_places)}"), calls(2_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_parquet, "_GROUP_ROWS", 400)
+        return Month(files, WarmTier(files).write(frame, "GB"), frame)
 
 
 class TestFile:
@@ -102,14 +112,14 @@ class TestFile:
     def test_is_small(self, month: Month) -> None:
         """It takes at most 0.7 of what pyarrow's own settings make of the same calls."""
         usual = io.BytesIO()
-        pq.write_table(synthesize_calls(40_000, days=20), usual)
+        pq.write_table(synthesize_calls(30_000, days=20), usual)
         assert month.segment.size_bytes <= 0.7 * len(usual.getvalue())
 
     def test_columns_and_checksums(self, month: Month) -> None:
         """A column is one run of bytes, with the CRC-32 that the segment tells; the footer has one, too."""
         data = month.files.read(month.segment.path)
         found = pq.read_metadata(io.BytesIO(data))
-        assert (found.num_row_groups, found.num_rows) == (1, 40_000)
+        assert (found.num_row_groups, found.num_rows) == (1, 30_000)
         checksums = {}
         for at in range(found.num_columns):
             chunk = found.row_group(0).column(at)
@@ -121,13 +131,30 @@ class TestFile:
         assert zlib.crc32(tail) == month.segment.facts["footer_crc"]
         assert len(tail) == found.serialized_size + 8
 
+    def test_groups_and_their_checksums(self, groups: Month) -> None:
+        """The footer tells the CRC-32 of each column of each row group, in the order in which they lie there."""
+        data = groups.files.read(groups.segment.path)
+        found = pq.read_metadata(io.BytesIO(data))
+        assert [found.row_group(at).num_rows for at in range(found.num_row_groups)] == [400] * 5
+        told = json.loads((found.metadata or {})[b"cdrkit:crc32"])
+        whole: dict[str, int] = {}
+        for at, crcs in enumerate(told):
+            for number, crc in zip(range(found.num_columns), crcs, strict=True):
+                chunk = found.row_group(at).column(number)
+                start = chunk.dictionary_page_offset or chunk.data_page_offset
+                part = data[start : start + chunk.total_compressed_size]
+                assert zlib.crc32(part) == crc
+                whole[chunk.path_in_schema] = zlib.crc32(part, whole.get(chunk.path_in_schema, 0))
+        assert whole == dict(groups.segment.columns)
+
     def test_encodings_are_portable(self, month: Month) -> None:
-        """Only encodings are used that common readers know; statistics are there, amounts are whole numbers."""
+        """Only encodings are used that common readers know; the order of the times is told, amounts are whole numbers."""
         group = pq.read_metadata(io.BytesIO(month.files.read(month.segment.path))).row_group(0)
         chunks = {each.path_in_schema: each for each in map(group.column, range(group.num_columns))}
         assert set[str]().union(*(each.encodings for each in chunks.values())) <= PORTABLE
         assert {each.compression for each in chunks.values()} == {"ZSTD"}
-        assert all(each.statistics and each.statistics.has_min_max for each in chunks.values())
+        assert chunks["start"].statistics is not None
+        assert chunks["start"].statistics.has_min_max
         assert {chunks[name].physical_type for name in ("start", "charge", "rate")} == {"INT64"}
         assert "DELTA_BINARY_PACKED" in chunks["start"].encodings
         assert "DELTA_BYTE_ARRAY" in chunks["call_id"].encodings
@@ -146,8 +173,9 @@ class TestFile:
         """The file's own metadata have format, rows and range, so that a log can be made of files alone."""
         found = pq.read_metadata(io.BytesIO(month.files.read(month.segment.path))).metadata or {}
         assert json.loads(found[b"cdrkit"]) == {
-            "format": 1,
-            "rows": 40_000,
+            "format": 2,
+            "written": month.segment.facts["written"],
+            "rows": 30_000,
             "first": month.segment.first.isoformat(),
             "last": month.segment.last.isoformat(),
         }
@@ -229,6 +257,29 @@ class TestRoundTrip:
         """A segment with many pages and large dictionaries comes back whole."""
         assert_frame_equal(WarmTier(month.files).read(month.segment, ALL), month.frame)
 
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            range(2_000),
+            range(399, 401),
+            range(800, 1_200),
+            range(1_999, 2_000),
+            [0, 399, 400, 1_999],
+            [7],
+            list(range(0, 2_000, 3)),
+            list(range(450, 470)),
+        ],
+        ids=str,
+    )
+    def test_rows_of_several_groups(self, groups: Month, rows: range | list[int]) -> None:
+        """Rows come back in their order, whatever row groups hold them, from one read and from many."""
+        wanted = rows if isinstance(rows, range) else pl.Series(rows, dtype=pl.UInt32)
+        tier = WarmTier(groups.files)
+        for _ in range(2):  # the second time out of memory
+            assert_frame_equal(tier.read(groups.segment, ALL, wanted), groups.frame[list(rows)])
+        picks = [(groups.segment, pl.Series(list(rows), dtype=pl.UInt32))] * 2
+        assert_frame_equal(tier.gather(picks, ALL), groups.frame[[*rows, *rows]])
+
 
 class TestRequests:
     """How often and for how much the filesystem is asked."""
@@ -266,6 +317,19 @@ class TestRequests:
         tier.read(month.segment, ALL)
         assert len(counter.asked) == 2
         assert counter.bytes_asked < month.segment.size_bytes
+
+    def test_only_the_groups_that_are_needed(self, groups: Month, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One call takes the footer and one column of one row group; a neighbour takes nothing more."""
+        monkeypatch.setattr(_warm, "_GAP", 0)
+        tier, counter = counting(groups.files)
+        for row in (850, 860):
+            assert tier.read(groups.segment, ["call_id"], pl.Series([row]))["call_id"][0] == (
+                groups.frame["call_id"][row]
+            )
+        metadata = pq.read_metadata(io.BytesIO(groups.files.read(groups.segment.path)))
+        chunk = metadata.row_group(2).column(ALL.index("call_id"))
+        start = chunk.dictionary_page_offset or chunk.data_page_offset
+        assert counter.asked[1:] == [(start, start + chunk.total_compressed_size)]
 
     def test_columns_that_lie_far_apart(self, month: Month) -> None:
         """What lies between columns that are far apart is not fetched."""

@@ -5,12 +5,24 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
-from cdrkit import CallRecord, Expr, Query
-from cdrkit._expressions import All, AnyOf, Comparison, Membership, Missing, Not, NumberSearch, TextMatch
+from cdrkit import CallRecord, DailyTotal, Expr, Query
+from cdrkit._expressions import (
+    All,
+    AnyOf,
+    Comparison,
+    Membership,
+    Missing,
+    Not,
+    NumberSearch,
+    TextMatch,
+    fields_of,
+)
 from cdrkit._numbers import form
+from cdrkit._reports import OUTCOME
 from cdrkit._searches import search_pattern
 
 OPERATORS = {
@@ -89,3 +101,31 @@ def run(
         if position.left is not None:
             found = found[: position.left]
     return found if query.maximum is None else found[: query.maximum]
+
+
+def daily_totals(
+    query: Query, records: Iterable[CallRecord], *, region: str | None, now: datetime
+) -> list[DailyTotal]:
+    """Return what the calls that *query* asks for add up to, per UTC day."""
+    days: dict[date, list[CallRecord]] = {}
+    for record in run(query, records, region=region, now=now):
+        days.setdefault(record.start.astimezone(UTC).date(), []).append(record)
+    by_outcome = any(fields_of(condition) & OUTCOME for condition in query.conditions)
+    return [_total(day, days[day], by_outcome) for day in sorted(days)]
+
+
+def _total(day: date, calls: list[CallRecord], by_outcome: bool) -> DailyTotal:
+    charges: dict[str, Decimal] = {}
+    for call in calls:
+        if call.charge is not None:
+            currency = call.currency or "XXX"
+            charges[currency] = charges.get(currency, Decimal(0)) + call.charge
+    return DailyTotal(
+        day=day,
+        attempts=len(calls),
+        connected=sum((call.duration or 0) > 0 for call in calls),
+        duration=sum(call.duration or 0 for call in calls),
+        billed_duration=sum(call.billed_duration or 0 for call in calls),
+        charges=charges,
+        by_outcome=by_outcome,
+    )

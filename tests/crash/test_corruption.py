@@ -11,6 +11,7 @@ import pytest
 
 from cdrkit import Query, Store, open_store
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
+from cdrkit.storage import _hot
 from tests.crash.model import Runs, State, calls_of, log_of
 
 #: Kinds of files: where they lie, and which of them it is: the first or the last by name.
@@ -21,6 +22,8 @@ KINDS = {
     "older checkpoint": ("hot/_log/checkpoint-*.json", 0),
     "hot segment": ("hot/day=*/*.arrow", -1),
     "warm segment": ("warm/month=*/*.parquet", -1),
+    "index of a hot segment": ("hot/day=*/*.index", -1),
+    "index of a warm segment": ("warm/month=*/*.index", -1),
 }
 SEGMENTS = [kind for kind in KINDS if "segment" in kind]
 
@@ -31,6 +34,8 @@ QUERIES: list[Callable[[Store], object]] = [
     lambda store: store.count(Query().connected()),
     lambda store: [call.call_id for call in store.run(Query().switch("switch-1"))],
     lambda store: store.run(Query().number("+442079400004")).count(),
+    lambda store: list(store.run(Query().number(["+442079400004", "+442079400050"]))),
+    lambda store: store.count(Query().number("+4420794*")),
     lambda store: store.daily_totals().to_polars().rows(),
 ]
 
@@ -44,13 +49,15 @@ def damaged(template: tuple[Path, State], tmp_path: Path) -> tuple[Path, list[ob
     log = log_of(folder)
     log.checkpoint(log.snapshot())
     store = open_store(folder)
-    store.append(calls_of({50: 0}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_hot, "INDEXED_ROWS", 1)
+        store.append(calls_of({50: 0}))
     state = {**held, 50: 0}
     # The segments that come last by name, whatever their random ids are: no other lies on those days.
-    used = {segment.path for segment in log.snapshot().segments.values()}
+    used = {segment.path.rpartition(".")[0] for segment in log.snapshot().segments.values()}
     for tier in ("hot", "warm"):
         for path in [
-            p for p in (folder / tier).rglob("*=*/*") if str(p.relative_to(folder / tier)) not in used
+            p for p in (folder / tier).rglob("*=*/*") if str(p.relative_to(folder / tier).with_suffix("")) not in used
         ]:
             path.unlink()
     assert list(store.run()) == calls_of(state)

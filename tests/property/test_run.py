@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from cdrkit import CallRecord, Query, Store, field, open_store  # noqa: F401  # repr() evaluates with these names
 from cdrkit._cursors import Cursor
 from tests import truth
-from tests.strategies import EPOCH, queries, records
+from tests.strategies import EPOCH, queries, records, rolled_up
+from tests.thresholds import Small, made_small, small
 
 NOW = EPOCH + timedelta(hours=40)
 _names = itertools.count()
@@ -36,22 +37,45 @@ batches_of_records = st.lists(st.lists(records(), max_size=12), min_size=1, max_
 class TestRun:
     """A query gives the calls for which its conditions hold, in its order, up to its limit."""
 
-    @given(batches_of_records, st.lists(queries(), min_size=8, max_size=8))
-    def test_agrees_with_plain_python(self, batches: list[list[CallRecord]], asked: list[Query]) -> None:
-        """Iteration, count and tables equal a plain evaluation over the records."""
-        store, kept = stored(batches)
-        for query in asked:
-            expected = truth.run(query, kept, region="GB", now=NOW)
-            result = store.run(query, now=NOW)
-            assert list(result) == expected
-            assert result.count() == len(expected)
-            assert result.to_polars().rows() == [_row(record, result.columns) for record in expected]
+    @given(batches_of_records, st.lists(queries(), min_size=8, max_size=8), small)
+    def test_agrees_with_plain_python(
+        self, batches: list[list[CallRecord]], asked: list[Query], sizes: Small
+    ) -> None:
+        """Iteration, count and tables equal a plain evaluation over the records, by whatever way they are found."""
+        with made_small(sizes):
+            store, kept = stored(batches)
+            for query in asked:
+                expected = truth.run(query, kept, region="GB", now=NOW)
+                result = store.run(query, now=NOW)
+                assert list(result) == expected
+                assert result.count() == len(expected)
+                assert result.to_polars().rows() == [_row(record, result.columns) for record in expected]
 
-    @given(batches_of_records, queries(), st.integers(1, 4), st.lists(records(), max_size=6))
+    @given(batches_of_records, st.lists(rolled_up(), min_size=8, max_size=8), small)
+    def test_totals_agree_with_plain_python(
+        self, batches: list[list[CallRecord]], asked: list[Query], sizes: Small
+    ) -> None:
+        """Totals and counts equal a plain sum over the records, also where roll-ups give them."""
+        with made_small(sizes):
+            store, kept = stored(batches)
+            for query in asked:
+                expected = truth.daily_totals(query, kept, region="GB", now=NOW)
+                assert list(store.daily_totals(query, now=NOW)) == expected
+                assert store.count(query, now=NOW) == sum(total.attempts for total in expected)
+
+    @given(batches_of_records, queries(), st.integers(1, 4), st.lists(records(), max_size=6), small)
     def test_pages_are_the_whole(
-        self, batches: list[list[CallRecord]], query: Query, size: int, late: list[CallRecord]
+        self, batches: list[list[CallRecord]], query: Query, size: int, late: list[CallRecord], sizes: Small
     ) -> None:
         """Following next_cursor gives every call once, in order; calls that arrive meanwhile do not disturb."""
+        with made_small(sizes):
+            self.turn_pages(batches, query, size, late)
+
+    @staticmethod
+    def turn_pages(
+        batches: list[list[CallRecord]], query: Query, size: int, late: list[CallRecord]
+    ) -> None:
+        """Follow cursors through *query* while *late* arrive, and hold the pages against plain Python."""
         store, kept = stored(batches)
         expected = truth.run(query, kept, region="GB", now=NOW)
         held = {(record.start, record.call_id) for record in kept}

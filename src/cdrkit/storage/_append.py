@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, Self
@@ -229,20 +229,22 @@ class Append:
         """Write each of *frames* as a segment; large ones at the same time, on as many threads as there are cores."""
         if sum(frame.height for frame in frames) < _WORTH_THREADS:
             for frame in frames:
-                segment = self._hot.write(frame, self._base.region)
-                self._fresh[segment.id] = segment
+                self._write_one(frame)
             return
         with ThreadPoolExecutor(min(len(frames), os.cpu_count() or 1, _MOST_THREADS)) as pool:
-            tasks = [pool.submit(self._hot.write, frame, self._base.region) for frame in frames]
-            for task in as_completed(tasks):
-                if task.exception() is None:
-                    self._fresh[task.result().id] = task.result()
-                else:
-                    pool.shutdown(
-                        cancel_futures=True
-                    )  # what was written by now is removed when the block is left
+            tasks = [pool.submit(self._write_one, frame) for frame in frames]
+            try:
+                wait(tasks, return_when=FIRST_EXCEPTION)
+            finally:  # after a failure the rest need not begin; what was written is removed when the block is left
+                for task in tasks:
+                    task.cancel()
         for task in tasks:
-            task.result()
+            if not task.cancelled():
+                task.result()
+
+    def _write_one(self, frame: pl.DataFrame) -> None:
+        segment = self._hot.write(frame, self._base.region)
+        self._fresh[segment.id] = segment
 
     def _world(self) -> Iterable[Segment]:
         """Return the segments as they would be if the append were committed now."""
@@ -359,8 +361,10 @@ class Append:
         self._echoes = [(stored, rows) for stored, rows in self._echoes if stored in newer.segments]
         self._base, self._fresh, self._rewritten, self._removed = newer, {}, {}, {}
         self._replaced = 0
-        self._flush()
-        self._discard([*fresh.values(), *rewritten.values()])
+        try:
+            self._flush()
+        finally:
+            self._discard([*fresh.values(), *rewritten.values()])
 
     def _is_gone(self, stored: str, newer: Snapshot) -> bool:
         """Return whether the segment *stored*, which this append met, is neither in *newer* nor its own."""

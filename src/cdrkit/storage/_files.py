@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import posixpath
+import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,7 @@ _NOT_OFFERED: Final = {errno.ENOSYS, errno.EOPNOTSUPP}
 _CANNOT_LINK: Final = {errno.EPERM, errno.EMLINK, *_NOT_OFFERED}
 _READ_ONLY: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
 _TEMPORARY: Final = ".tmp-"
+_OWN_TEMPORARY: Final = re.compile(r"\.tmp-[0-9a-f]{16}", re.ASCII)
 
 Data = bytes | bytearray | memoryview
 
@@ -285,7 +287,7 @@ class LocalFiles:
             for here, _folders, names in os.walk(self._root, onerror=_raise_unless_missing):
                 for name in names:
                     path = os.path.join(here, name)
-                    if name.startswith(_TEMPORARY):
+                    if _OWN_TEMPORARY.fullmatch(name):
                         with contextlib.suppress(FileNotFoundError):  # its writer has just finished
                             if os.stat(path).st_mtime < before.timestamp():
                                 os.unlink(path)

@@ -350,9 +350,6 @@ class Plan:
             segment: One within the period.
             counted: Whether all of them are to be counted, whatever the limit.
         """
-        rows = self._time_range(segment)
-        if not rows:
-            return _Pick(segment, rows, sure=True)
         tier = self.tiers[segment.tier]
         if self._telling and segment.rows >= _WORTH_SKIPPING:
             totals = tier.totals(segment)
@@ -366,17 +363,19 @@ class Plan:
                 self.reading.indexed += 1
                 self.reading.candidates += hits.rows.len()
                 found = hits.rows
-                if found.len() and rows != range(segment.rows):
-                    found = found.filter(found.is_between(rows.start, rows.stop, closed="left"))
+                if found.len():  # otherwise no column is worth reading, not even that of the times
+                    rows = self._time_range(segment)
+                    if rows != range(segment.rows):
+                        found = found.filter(found.is_between(rows.start, rows.stop, closed="left"))
                 sure = hits.sure and len(self.conditions) == 1 and not self.position
                 return _Pick(segment, found, sure=sure)
         limit = None if counted or not self._chronological else self.maximum
-        return self._scanned(segment, rows, limit)
+        return self._scanned(segment, self._time_range(segment), limit)
 
     def _scanned(self, segment: Segment, rows: range, limit: int | None = None) -> _Pick:
         """Return those of *rows* that the conditions hold for; of more than *limit*, the first in the order."""
         newest_first = self.order[0][1]
-        if not self.conditions and self.position is None:
+        if not rows or (not self.conditions and self.position is None):
             if limit is not None:
                 rows = rows[-limit:] if newest_first else rows[:limit]
             return _Pick(segment, rows, sure=True)

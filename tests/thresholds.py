@@ -1,0 +1,51 @@
+"""Sizes from which the library goes another way, made small: what takes many calls is met with a few."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import pytest
+from hypothesis import strategies as st
+
+from cdrkit.storage import _hot, _numberindex, _parquet, _planner, _warm
+
+#: Where each size is read, its name, and how small it is made.
+SIZES = {
+    "segments that get an index file": (_hot, "INDEXED_ROWS", 1),
+    "segments whose roll-ups are asked for customers": (_planner, "_WORTH_SKIPPING", 1),
+    "hits that are fetched together": (_planner, "_FEW_HITS", 2),
+    "rows that are looked at first": (_planner, "_FIRST_LOOK", 2),
+    "rows of a frame": (_planner, "_ROWS_AT_ONCE", 3),
+    "places that are taken one by one": (_numberindex, "_FEW", 1),
+    "numbers of a block": (_numberindex, "_BLOCK", 2),
+    "rows of a row group": (_parquet, "_GROUP_ROWS", 3),
+    "rows whose groups are found one by one": (_warm, "_FEW", 1),
+    "rows of many hot segments that are taken one by one": (_hot, "FEW", 1),
+    "rows of many warm segments that are taken one by one": (_warm, "FEW", 1),
+}
+Small = Mapping[str, bool]
+
+#: Which of them are made small: all, none, or any.
+small: st.SearchStrategy[Small] = st.one_of(
+    st.just(dict.fromkeys(SIZES, True)),
+    st.just(dict.fromkeys(SIZES, False)),
+    st.fixed_dictionaries({name: st.booleans() for name in SIZES}),
+)
+
+
+@contextlib.contextmanager
+def made_small(chosen: Small) -> Iterator[None]:
+    """Make those sizes small that are *chosen*, for a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, (module, attribute, size) in SIZES.items():
+            if chosen[name]:
+                patch.setattr(module, attribute, size)
+        yield
+
+
+@contextlib.contextmanager
+def all_small() -> Iterator[None]:
+    """Make all of them small, for a while."""
+    with made_small(dict.fromkeys(SIZES, True)):
+        yield

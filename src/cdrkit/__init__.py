@@ -14,7 +14,8 @@ from ._scopes import Access
 from ._settings import DisplaySettings, DisplaySettingsStore
 from ._store import Store, open_store
 from ._times import TimeRange
-from .storage import AppendReport
+from ._writer import Writer
+from .storage import AppendReport, Explanation
 
 __all__ = [
     "FIELDS",
@@ -28,6 +29,7 @@ __all__ = [
     "DisplaySettings",
     "DisplaySettingsStore",
     "Disposition",
+    "Explanation",
     "Expr",
     "HangupParty",
     "IngestReport",
@@ -38,6 +40,7 @@ __all__ = [
     "ScopedStore",
     "Store",
     "TimeRange",
+    "Writer",
     "field",
     "open_store",
 ]

@@ -161,7 +161,7 @@ class Result:
         """Return a viewer for a notebook: filter, sort, choose columns and zone, turn pages, play, take a CSV.
 
         It shows this result, at this version of the store, and can narrow it. Times that are chosen in it are those of
-        the zone that it shows. What is shown can be taken on in the next cell: `Viewer.query`, `Viewer.result`.
+        the zone that it shows. What is shown can be taken on in the next cell: its ``query`` and ``result``.
 
         .. code-block:: python
 
@@ -179,7 +179,10 @@ class Result:
             ConfigError: When the page size is out of range, or a column is chosen twice.
             UnknownFieldError: When a column is not a field.
         """
-        chosen = columns or self._query.selected or DEFAULT_COLUMNS
+        usual = [
+            name for name in DEFAULT_COLUMNS if name != "recording"
+        ]  # each row says whether it has sound
+        chosen = columns or self._query.selected or usual
         settings = DisplaySettings(timezone=self._timezone, columns=chosen, page_size=page_size)
         return Viewer(CallsView(self._query, settings, ask=self._ask, find=self._find))
 

@@ -26,7 +26,7 @@ _PAGE_SIZES: Final = (10, 25, 50, 100, 250)
 _LARGEST_PAGE: Final = 1_000
 _MOST_CSV_ROWS: Final = 100_000
 _MOST_SOUND: Final = 64 << 20
-_PIECE: Final = 256 << 10
+_PIECE: Final = 1 << 20
 
 
 class _Page(Protocol):

@@ -18,7 +18,7 @@ _NOTHING: Final[Iterator[bytes]] = iter(())
 
 
 class Viewer(Generic[AnswerT]):
-    """A viewer of calls in a notebook; `Result.viewer` makes it, and it is shown when it ends a cell.
+    """A viewer of calls in a notebook; ``Result.viewer`` makes it, and it is shown when it ends a cell.
 
     What it shows can be taken on: `query`, `settings` and `result` are those of the moment.
     """

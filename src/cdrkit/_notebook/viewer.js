@@ -1,8 +1,6 @@
 // The face of the viewer. What is shown comes from Python as `view`, as text; what the user wants goes back as
 // commands, and Python checks every value. Text is put in as text only, never as HTML.
 
-const PAUSE = 250; // milliseconds between pieces of a file: notebook servers cut off what comes faster
-
 /** Make an element: properties are set, `aria-…` and `role` become attributes, children are nodes or texts. */
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -47,7 +45,6 @@ class Face {
     this.model.off("change:view", this.onView);
     this.model.off("msg:custom", this.onMessage);
     this.token = null;
-    clearTimeout(this.timer);
     if (this.sound.src) URL.revokeObjectURL(this.sound.src);
   }
 
@@ -61,8 +58,8 @@ class Face {
   build(el) {
     const { choices } = this;
     this.period = make("select", {}, ...options([["", "Any time"], ...choices.periods, ["custom", "From … before …"]]));
-    this.start = make("input", { type: "datetime-local", step: 1 });
-    this.end = make("input", { type: "datetime-local", step: 1 });
+    this.start = make("input", { type: "datetime-local" });
+    this.end = make("input", { type: "datetime-local" });
     this.range = make("span", { className: "cdrkit-range", hidden: true },
       labelled("From", this.start), labelled("Before", this.end));
     this.number = make("input", { type: "search", placeholder: "any form; * for the rest", spellcheck: false });
@@ -83,7 +80,7 @@ class Face {
     this.boxes = choices.fields.map((field) => make("input", { type: "checkbox", value: field.name }));
     this.chosen = make("summary", {});
     const chooser = make("details", { className: "cdrkit-columns" }, this.chosen,
-      make("fieldset", {}, make("legend", {}, "Columns"),
+      make("fieldset", { "aria-label": "Columns" },
         ...choices.fields.map((field, at) => make("label", { title: field.meaning }, this.boxes[at], ` ${field.label}`))));
     const bar = make("div", { className: "cdrkit-bar", role: "group", "aria-label": "Display" },
       labelled("Time zone", this.zone), zones, labelled("Rows", this.size), this.csv, chooser);
@@ -189,12 +186,12 @@ class Face {
       this.heads = names.join();
       const heads = view.columns.map((column) => make("th", { scope: "col", className: `cdrkit-${column.kind}` },
         make("button", { type: "button", onclick: () => this.send({ do: "sort", field: column.name }) }, column.label)));
-      this.head.replaceChildren(...heads, make("th", { scope: "col" }, "Sound"));
+      this.head.replaceChildren(make("th", { scope: "col" }, "Sound"), ...heads);
     }
     const [first] = view.order;
     view.columns.forEach((column, at) => {
       const sorted = first === column.name ? "ascending" : first === `-${column.name}` ? "descending" : "none";
-      this.head.children[at].setAttribute("aria-sort", sorted);
+      this.head.children[at + 1].setAttribute("aria-sort", sorted);
     });
   }
 
@@ -207,7 +204,7 @@ class Face {
     });
     const play = make("button", { type: "button", "aria-label": `Play the recording of row ${view.first + at}` }, "Play");
     play.onclick = () => this.fetch({ do: "play", row: at, turn: view.turn });
-    return make("tr", {}, ...cells, make("td", {}, ...(row.sound ? [play] : [])));
+    return make("tr", {}, make("td", {}, ...(row.sound ? [play] : [])), ...cells);
   }
 
   // -- files, piece by piece ----------------------------------------------------------------------------------
@@ -226,7 +223,7 @@ class Face {
     } else if (message.piece === "more") {
       this.pieces.push(buffers[0]);
       this.status.textContent = `${this.file.file}: ${this.pieces.length} pieces …`;
-      this.timer = setTimeout(() => this.model.send({ do: "more", token: this.token }), PAUSE);
+      this.model.send({ do: "more", token: this.token });
     } else {
       this.token = null;
       if (message.piece === "end") this.take();

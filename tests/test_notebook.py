@@ -122,7 +122,7 @@ class TestShown:
 
     @pytest.mark.parametrize(
         ("given", "error"),
-        [({"page_size": 0}, ConfigError), ({"columns": ["sorce"]}, UnknownFieldError)],
+        [({"page_size": 0}, ConfigError), ({"columns": ["no_such_field"]}, UnknownFieldError)],
     )
     def test_bad_beginnings(self, store: Store, given: dict[str, Any], error: type[Exception]) -> None:
         """A column that is none, or a page of no calls, is an error at once."""

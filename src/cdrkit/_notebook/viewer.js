@@ -101,6 +101,9 @@ class Face {
       make("div", { className: "cdrkit-table", tabIndex: 0, role: "region", "aria-label": "Table of calls" }, table),
       make("div", { className: "cdrkit-bar", role: "group", "aria-label": "Pages" }, ...Object.values(this.turns)),
       this.player);
+    // Keys are for the viewer: a notebook would take Enter and letters for its own commands.
+    this.root.dataset.lmSuppressShortcuts = "true";
+    this.root.onkeydown = (event) => event.stopPropagation();
     el.append(this.root);
 
     this.form.onsubmit = (event) => { event.preventDefault(); this.filter(); };
@@ -110,7 +113,7 @@ class Face {
     };
     this.connected.onchange = () => this.filter();
     this.role.onchange = () => { if (this.number.value) this.filter(); };
-    clear.onclick = () => this.send({ do: "filter", filters: {} });
+    clear.onclick = () => { this.said = null; this.send({ do: "filter", filters: {} }); };
     this.zone.onchange = () => this.send({ do: "zone", timezone: this.zone.value });
     this.size.onchange = () => this.send({ do: "size", page_size: Number(this.size.value) });
     this.csv.onclick = () => this.fetch({ do: "csv" });
@@ -152,7 +155,10 @@ class Face {
     const view = this.model.get("view");
     this.root.removeAttribute("aria-busy");
     this.error.textContent = view.error;
-    if (!view.error) this.fill(view); // what was typed stays, to be mended
+    // What is being typed stays, and so does what was wrong, to be mended.
+    const said = view.error ? null : JSON.stringify([view.filters, view.timezone, view.page_size]);
+    if (said !== null && said !== this.said) this.fill(view);
+    this.said = said;
     const last = view.first + view.rows.length - 1;
     const which = view.rows.length ? `${view.first.toLocaleString("en")}–${last.toLocaleString("en")} of ` : "";
     this.status.textContent =
@@ -172,7 +178,7 @@ class Face {
     this.start.value = filters.start ?? "";
     this.end.value = filters.end ?? "";
     this.number.value = filters.number ?? "";
-    if (filters.number) this.role.value = filters.role ?? "";
+    this.role.value = filters.role ?? "";
     this.connected.checked = filters.connected === "1";
     this.zone.value = view.timezone;
     this.size.value = String(view.page_size);

@@ -179,12 +179,12 @@ class Result:
             ConfigError: When the page size is out of range, or a column is chosen twice.
             UnknownFieldError: When a column is not a field.
         """
-        usual = [
-            name for name in DEFAULT_COLUMNS if name != "recording"
-        ]  # each row says whether it has sound
+        fields = self._plan.scope.fields
+        # Each row says whether it has sound.
+        usual = [name for name in DEFAULT_COLUMNS if name != "recording" and name in fields]
         chosen = columns or self._query.selected or usual
         settings = DisplaySettings(timezone=self._timezone, columns=chosen, page_size=page_size)
-        return Viewer(CallsView(self._query, settings, ask=self._ask, find=self._find))
+        return Viewer(CallsView(self._query, settings, ask=self._ask, find=self._find, fields=fields))
 
     # -- how many, and record by record -------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A browser to use what is shown with: Debian's Chromium, driven by Playwright; without either, its tests are skipped."""
+"""A browser to use what is shown with: Debian's Chromium, driven by Playwright; without either, no test of it runs."""
 
 from __future__ import annotations
 

@@ -215,11 +215,13 @@ class CallsView(Generic[AnswerT]):
         self._change(filters={name: value for name, value in filters.items() if value})
 
     def _sort(self, name: object) -> None:
-        field = known_field(name).name if isinstance(name, str) else known_field(repr(name)).name
+        (field,) = self._known([name])
         self._change(order=(f"-{field}",) if self._asked.order[0] == field else (field,))
 
     def _columns(self, columns: object) -> None:
-        self._settle(columns=columns)
+        if not isinstance(columns, list):
+            raise QueryError(f"Columns are a list of names, not {columns!r}.", parameter="columns")
+        self._settle(columns=self._known(columns))
 
     def _zone(self, timezone: object) -> None:
         self._settle(timezone=timezone)
@@ -228,6 +230,9 @@ class CallsView(Generic[AnswerT]):
         if not isinstance(page_size, int) or page_size > _LARGEST_PAGE:
             raise QueryError(f"A page here has at most {_LARGEST_PAGE:,} calls, not {page_size!r}.")
         self._settle(page_size=page_size)
+
+    def _known(self, names: Sequence[object]) -> list[str]:
+        return [known_field(str(name), among=self._fields).name for name in names]
 
     def _settle(self, **chosen: Any) -> None:
         self._change(settings=DisplaySettings.from_dict(self._asked.settings.to_dict() | chosen))
@@ -257,8 +262,7 @@ class CallsView(Generic[AnswerT]):
                 "store.recording(call).download(…) copies it."
             )
         name = f"{record.call_id}.{recording.format or 'bin'}"
-        starts = range(0, recording.size_bytes, _PIECE)
-        pieces = (recording.read(start, start + _PIECE) for start in starts)
+        pieces = _pieces(recording.respond().body)
         return Sending(name=name, content_type=recording.content_type, use="play", pieces=pieces)
 
     def _csv(self) -> Sending:

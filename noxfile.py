@@ -1,8 +1,9 @@
-"""Sessions of nox. Without arguments the first four run, in this order, and on CI `s3`; `nox -l` lists all."""
+"""Sessions of nox. Without arguments the first four run, in this order; on CI some more. `nox -l` lists all."""
 
 from __future__ import annotations
 
 import os
+import shutil
 
 import nox
 
@@ -91,6 +92,25 @@ def s3(session: nox.Session) -> None:
         session.run("pytest", "tests", "-m", "s3 or swift", *session.posargs, env=env)
     finally:
         session.run("bash", script, "stop", folder, external=True)
+
+
+@nox.session(default="CI" in os.environ)
+def examples(session: nox.Session) -> None:
+    """Run the example notebooks, and the example portals behind real servers."""
+    session.install(f".[{EXTRAS}]", *group("test", "examples"))
+    session.run("pytest", "tests/examples", *session.posargs)
+
+
+@nox.session(default="CI" in os.environ)
+def browser(session: nox.Session) -> None:
+    """Use the viewer in JupyterLab, and a portal, with Debian's Chromium, which CI installs; without it, skip."""
+    if shutil.which("chromium") is None and "CI" in os.environ and shutil.which("apt-get"):
+        install = "apt-get update -q && apt-get install -qy chromium || true"
+        session.run("bash", "-c", install, external=True)
+    if shutil.which("chromium") is None:
+        session.skip("There is no chromium on this machine.")
+    session.install(f".[{EXTRAS}]", *group("test", "browser"))
+    session.run("pytest", "tests/browser", *session.posargs)
 
 
 @nox.session(default=False)

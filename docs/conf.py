@@ -35,6 +35,7 @@ nitpick_ignore_regex = [
 ]
 # Aliases of types, in whose place the argument is described.
 nitpick_ignore = [("py:class", alias) for alias in ("CallData", "Input", "OnConflict", "Progress", "Rows")]
+nitpick_ignore += [("py:class", "cdrkit._notebook._view.AnswerT")]  # a type variable: the result's own class
 nitpick_ignore += [("py:obj", "field")]  # as the class behind it calls it
 
 

@@ -13,6 +13,7 @@ from typing import IO, Final, Literal, TypeAlias
 import attrs
 
 from ._csv import write_frames
+from ._html import html_table
 from ._records import FIELDS
 from .errors import ConfigError, CorruptDataError, NotFoundError, QueryError
 from .storage import Files, Log, Segment, Tier, open_files
@@ -64,6 +65,14 @@ class Archive:
             )
             for month, segments in sorted(self._months().items())
         ]
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [month.month, f"{month.items:,}", f"{month.rows:,}", f"{month.size_bytes:,}"]
+            for month in self.months()
+        ]
+        heads = ["Month (UTC)", "Files", "Calls", "Bytes, compressed"]
+        return html_table(heads, rows, title="Warm months", note="" if rows else "No month is warm yet.")
 
     def _months(self) -> Mapping[str, list[Segment]]:
         found: dict[str, list[Segment]] = defaultdict(list)

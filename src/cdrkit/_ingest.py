@@ -7,13 +7,13 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterator
-from typing import IO, Any, Literal, TypeAlias
+from typing import IO, Any, Final, Literal, TypeAlias
 
 import attrs
 import polars as pl
 
 from ._csv import guarded
-from ._rendering import visible
+from ._html import html_report, visible
 from ._tables import conformed
 from .errors import CdrError, ConfigError, SchemaError, StorageError
 from .sources import Reject, Source, SourceBatch
@@ -25,6 +25,21 @@ __all__ = ["IngestReport", "Input", "Progress", "ingest_stream", "opened"]
 Progress: TypeAlias = Callable[[int, int | None], None]
 #: A path, a URL, the bytes themselves, or a file opened for reading bytes.
 Input: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes]"
+
+_SHOWN: Final = (
+    "source",
+    "format",
+    "read",
+    "added",
+    "duplicates",
+    "conflicts",
+    "rejected",
+    "replaced",
+    "repeated_hour",
+    "missing_hour",
+    "rejects",
+    "conflicting",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -67,17 +82,17 @@ class IngestReport(AppendReport):
         ):
             if count:
                 lines.append(f"  {count:,} local times in {what} (clock change)")
-        lines += [f"  row {reject.row}: {reject.reason}" for reject in self.rejects[:5]]
+        lines += [f"  {reject}" for reject in self.rejects[:5]]
         lines += [f"  … and {self.rejected - 5:,} more rejects"] if self.rejected > 5 else []
-        lines += [
-            f"  conflict: {c.call_id} at {c.start:%Y-%m-%dT%H:%M:%SZ}: {', '.join(c.fields)}"
-            for c in self.conflicting[:5]
-        ]
+        lines += [f"  conflict: {conflict}" for conflict in self.conflicting[:5]]
         if self.conflicts > 5:
             lines.append(
                 f"  … and {self.conflicts - 5:,} more conflicts; were the options the same the last time?"
             )
         return "\n".join(map(visible, lines))
+
+    def _repr_html_(self) -> str:
+        return html_report(self, *_SHOWN)
 
     def write_rejects(self, dest: str | os.PathLike[str], *, raw: bool = False) -> int:
         """Write the rejected rows to a path or URL and return how many there are.

@@ -71,7 +71,7 @@ class Reader:
         Raises:
             QueryError: When the query's cursor comes from another order, or *now* is naive.
         """
-        return Result(self._plan(query, now), query)
+        return self._result(query, self._snapshot(), present(now))
 
     def count(self, query: Query = _EVERY_CALL, *, now: datetime | None = None) -> int:
         """Return how many calls *query* asks for."""
@@ -137,10 +137,24 @@ class Reader:
     def _found(self, record: CallRecord) -> Recording:
         return self._locator.find(record)
 
-    def _plan(self, query: Query, now: datetime | None, scope: Scope | None = None) -> Plan:
+    def _result(self, query: Query, snapshot: Snapshot, now: datetime) -> Result:
+        return Result(
+            self._plan(query, now, snapshot=snapshot),
+            query,
+            ask=lambda other: self._result(other, snapshot, now),
+            find=self.recording,
+        )
+
+    def _plan(
+        self,
+        query: Query,
+        now: datetime | None,
+        scope: Scope | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> Plan:
         if not isinstance(query, Query):
             raise QueryError(f"{query!r} is not a Query.")
-        snapshot = self._snapshot()
+        snapshot = snapshot or self._snapshot()
         region = self._region if snapshot.version < 0 else snapshot.region
         return Plan.of(query, snapshot, self._tiers, region, present(now), scope or self._scope)
 

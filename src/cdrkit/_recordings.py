@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, Final, Literal, TypeAlias
 
 from ._audio import Sound, content_type_of, format_of, sound_of
+from ._html import html_facts
 from ._ranges import RangeResponse, wanted_range
 from ._records import CallRecord
 from .errors import (
@@ -65,6 +66,15 @@ class Recording:
 
     def __repr__(self) -> str:
         return f"<Recording of call {self._call_id!r}>"
+
+    def _repr_html_(self) -> str:
+        # Without the sound: whoever shares a notebook should have asked for a voice in it, by play().
+        if not self.exists:
+            return html_facts("Recording", {"Call ID": self._call_id}, note="Its file is not there.")
+        facts = {"Call ID": self._call_id, "Format": self.format or "not known", "Bytes": self.size_bytes}
+        if self.duration is not None:
+            facts["Duration"] = f"{self.duration:.1f} s"
+        return html_facts("Recording", facts, note="play() gives a player with the sound in it.")
 
     @property
     def _path(self) -> str:

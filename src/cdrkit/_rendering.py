@@ -5,7 +5,6 @@ Nothing here changes what is stored, totalled or exported: that is UTC.
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
@@ -15,7 +14,7 @@ from ._records import FIELDS
 from ._times import check_zone, day_start
 from .errors import ConfigError
 
-__all__ = ["TimeStyle", "check_style", "display_text", "local_days", "localize", "visible"]
+__all__ = ["TimeStyle", "check_style", "display_text", "local_days", "localize"]
 
 #: How instants are written for eyes.
 TimeStyle: TypeAlias = Literal["iso", "day_first", "month_first"]
@@ -26,15 +25,8 @@ _STYLES: Final[dict[TimeStyle, str]] = {
     "month_first": "%m/%d/%Y %I:%M:%S %p %:z",
 }
 
-# Callers choose their names: a control character could drive a terminal, a bidi mark could reorder digits,
-# and a line separator or a byte order mark has no business in a cell.
-_STEERING: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+# What `cdrkit._html.visible` replaces, as frames spell it.
 _UNSAFE: Final = r"[\p{Cc}\p{Bidi_Control}\x{2028}\x{2029}\x{FEFF}]"
-
-
-def visible(text: str) -> str:
-    """Return *text* with what would steer a terminal, or reverse what is read, shown as U+FFFD."""
-    return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def localize(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:

@@ -11,6 +11,8 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
+from ._html import html_report, html_table
+from ._rendering import display_text
 from ._times import TimeRange, day_start
 
 __all__ = ["OUTCOME", "DailyTotal", "DailyTotals", "daily_totals"]
@@ -91,6 +93,9 @@ class DailyTotal:
         """Average call duration in seconds: connected time / connected calls; None without any."""
         return self.duration / self.connected if self.connected else None
 
+    def _repr_html_(self) -> str:
+        return html_report(self, "day", "timezone", "attempts", "connected", "asr", "acd", "duration", "charges")
+
 
 class DailyTotals(Sequence[DailyTotal]):
     """Totals per day, earliest first; days without calls are left out.
@@ -136,6 +141,13 @@ class DailyTotals(Sequence[DailyTotal]):
 
     def __repr__(self) -> str:
         return f"DailyTotals({list(self._totals)!r})"
+
+    def _repr_html_(self) -> str:
+        frame = display_text(self.to_polars(), "UTC", labels=False)
+        zones = ", ".join(sorted({total.timezone for total in self._totals})) or "UTC"
+        heads = {"day": f"Day ({zones})", "asr": "ASR %", "acd": "ACD s"}
+        columns = [heads.get(name) or name.replace("_", " ").capitalize() for name in frame.columns]
+        return html_table(columns, frame.rows(), note=f"{len(self):,} days with calls, of {zones}.")
 
     def to_polars(self) -> pl.DataFrame:
         """Return a row a day with the attributes of `DailyTotal`, and a column ``charge_GBP`` etc. a currency."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Final
 
 import attrs
@@ -12,10 +12,14 @@ import pyarrow as pa
 
 from ._csv import Compression, Headers, compression_of, iter_csv_frames, write_frames
 from ._cursors import Cursor
+from ._html import html_table
+from ._notebook import CallsView, Viewer
 from ._query import Query
+from ._recordings import Recording
 from ._records import FIELDS, CallRecord
 from ._rendering import TimeStyle, display_text, localize
 from ._scopes import EVERYTHING
+from ._settings import DEFAULT_COLUMNS, DisplaySettings
 from ._tables import arrow_table, empty_frame, records_of
 from ._times import check_zone
 from .errors import ConfigError, MissingExtraError, QueryError, ScopeError
@@ -28,6 +32,8 @@ __all__ = ["Page", "Result"]
 
 _LARGEST_PAGE: Final = 100_000
 _DEFAULT_BATCH: Final = 65_536
+_ROWS_IN_HTML: Final = 20
+_WIDEST_HTML: Final = 20
 
 
 @attrs.frozen(kw_only=True)
@@ -62,6 +68,19 @@ class Page:
         )
         return display_text(frame, self.timezone, labels=labels, times=times).to_dicts()
 
+    def _repr_html_(self) -> str:
+        return self._html("There are more. " if self.next_cursor else "")
+
+    def _html(self, more: str) -> str:
+        chosen = self.columns
+        if len(chosen) > _WIDEST_HTML:  # what nobody chose; the usual ones can be looked at
+            chosen = tuple(name for name in DEFAULT_COLUMNS if name in chosen) or chosen[:_WIDEST_HTML]
+        rows = [[row[name] for name in chosen] for row in self.rows()]
+        empty = "" if rows else "No call is asked for. "
+        left = len(self.columns) - len(chosen)
+        note = f"{empty}{more}Times in {self.timezone}.{f' {left} more columns.' if left else ''}"
+        return html_table([FIELDS[name].label for name in chosen], rows, note=note)
+
 
 class Result:
     """The calls that a query asks for. Nothing is read before an exit is used.
@@ -87,10 +106,20 @@ class Result:
         b'start,source\\r\\n2026-11-22T09:00:00Z,+442079460018\\r\\n'
     """
 
-    def __init__(self, plan: Plan, query: Query, timezone: str = "UTC") -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        query: Query,
+        timezone: str = "UTC",
+        *,
+        ask: Callable[[Query], Result],
+        find: Callable[[CallRecord], Recording],
+    ) -> None:
         self._plan = plan
         self._query = query
         self._timezone = timezone
+        self._ask = ask
+        self._find = find
 
     def __repr__(self) -> str:
         zone = "" if self._timezone == "UTC" else f", timezone={self._timezone!r}"
@@ -119,7 +148,43 @@ class Result:
         Raises:
             ConfigError: When there is no such zone.
         """
-        return Result(self._plan, self._query, check_zone(timezone))
+        return Result(self._plan, self._query, check_zone(timezone), ask=self._ask, find=self._find)
+
+    # -- in a notebook ------------------------------------------------------------------------------------------
+
+    def _repr_html_(self) -> str:
+        page = self.page(_ROWS_IN_HTML)
+        more = f"The first {len(page.records)} calls; there are more. " if page.next_cursor else ""
+        return page._html(more)
+
+    def viewer(self, *, columns: Iterable[str] | None = None, page_size: int = 25) -> Viewer[Result]:
+        """Return a viewer for a notebook: filter, sort, choose columns and zone, turn pages, play, take a CSV.
+
+        It shows this result, at this version of the store, and can narrow it. Times that are chosen in it are those of
+        the zone that it shows. What is shown can be taken on in the next cell: its ``query`` and ``result``.
+
+        .. code-block:: python
+
+            viewer = store.run(Query().during("last_7_days")).in_timezone("Europe/London").viewer()
+            viewer                            # ends a cell
+            viewer.result.to_polars()         # what is shown by then
+
+        Args:
+            columns: The columns that are shown first; by default those that the query chose, else a portal's.
+            page_size: How many calls a page has, 1 to 1,000.
+
+        Raises:
+            MissingExtraError: When anywidget is not installed.
+            QueryError: When the query goes on behind a page.
+            ConfigError: When the page size is out of range, or a column is chosen twice.
+            UnknownFieldError: When a column is not a field.
+        """
+        fields = self._plan.scope.fields
+        # Each row says whether it has sound.
+        usual = [name for name in DEFAULT_COLUMNS if name != "recording" and name in fields]
+        chosen = columns or self._query.selected or usual
+        settings = DisplaySettings(timezone=self._timezone, columns=chosen, page_size=page_size)
+        return Viewer(CallsView(self._query, settings, ask=self._ask, find=self._find, fields=fields))
 
     # -- how many, and record by record -------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from types import EllipsisType
 from typing import Literal
 
 from ._archive import Archive
+from ._html import html_facts
 from ._ingest import IngestReport, Input, Progress, ingest_stream, opened
 from ._locating import Locator, RecordingPlace, recording_locator
 from ._numbers import check_region
@@ -176,6 +177,19 @@ class Store(Reader):
 
     def __repr__(self) -> str:
         return f"<Store {self._name!r}>"
+
+    def _repr_html_(self) -> str:
+        snapshot = self._snapshot()
+        facts: dict[str, object] = {"Place": self._name, "Region": self.region or "none"}
+        for name in self._tiers:
+            segments = [segment for segment in snapshot.segments.values() if segment.tier == name]
+            facts[f"Calls, {name}"] = sum(segment.rows for segment in segments)
+            facts[f"Bytes, {name}"] = sum(segment.size_bytes for segment in segments)
+        if snapshot.segments:
+            facts["First call"] = min(segment.first for segment in snapshot.segments.values())
+            facts["Last call"] = max(segment.last for segment in snapshot.segments.values())
+        note = "Times in UTC." if self.exists else "It is made at the first write."
+        return html_facts("Store of calls", facts, note=note)
 
     # -- writing ------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ __all__ = [
     "parse_instant",
     "resolve_preset",
     "zone",
+    "zone_names",
 ]
 
 #: The presets with a fixed name: whole calendar periods of the zone.
@@ -92,6 +93,11 @@ def zone(name: str) -> tzinfo:
         ConfigError: When there is no such zone.
     """
     return pendulum.timezone(check_zone(name))
+
+
+def zone_names() -> list[str]:
+    """Return the names of all zones there are, sorted."""
+    return sorted(_known_zones().values())
 
 
 @functools.lru_cache(maxsize=1024)

@@ -28,9 +28,9 @@ except ImportError as _missing:
     raise SystemExit("The command line needs two more packages: pip install 'cdrkit[cli]'.") from _missing
 
 from ._expressions import field
+from ._html import visible
 from ._ingest import Progress as ProgressCallback
 from ._query import Query
-from ._rendering import visible
 from ._reports import DailyTotals
 from ._store import Store, open_store
 from .errors import CdrError, NotFoundError

@@ -26,6 +26,9 @@ class Reject:
     reason: str
     text: str
 
+    def __str__(self) -> str:
+        return f"row {self.row}: {self.reason}"
+
 
 @attrs.frozen(kw_only=True)
 class SourceBatch:

@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 import attrs
 import polars as pl
 
+from .._html import html_report
 from .._records import FIELDS
 from .._tables import FRAME_TYPES
 from ..errors import CdrError, ConfigError, ConflictError, NotFoundError, StorageError
@@ -50,6 +51,9 @@ class Conflict:
     call_id: str
     fields: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return f"{self.call_id} at {self.start:%Y-%m-%dT%H:%M:%SZ}: {', '.join(self.fields)}"
+
 
 @attrs.frozen(kw_only=True)
 class AppendReport:
@@ -71,6 +75,9 @@ class AppendReport:
     conflicts: int = 0
     replaced: int = 0
     conflicting: tuple[Conflict, ...] = ()
+
+    def _repr_html_(self) -> str:
+        return html_report(self)
 
 
 class Append:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
+from .._html import html_report
 from .._query import Query
 from .._records import FIELDS
 from ..errors import ConflictError, CorruptDataError, QueryError, StorageError
@@ -35,6 +36,9 @@ class EraseReport:
     rows: int = 0
     segments: int = 0
     dry_run: bool = False
+
+    def _repr_html_(self) -> str:
+        return html_report(self)
 
 
 def erase(

@@ -10,6 +10,7 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
+from .._html import html_report
 from .._records import FIELDS
 from ..errors import NotFoundError, StorageError
 from ._log import Log, Segment, Snapshot
@@ -49,6 +50,9 @@ class VacuumReport:
     commits: int = 0
     dry_run: bool = False
 
+    def _repr_html_(self) -> str:
+        return html_report(self)
+
 
 @attrs.frozen(kw_only=True)
 class VerifyReport:
@@ -72,6 +76,9 @@ class VerifyReport:
     def ok(self) -> bool:
         """Whether nothing is wrong."""
         return not self.problems
+
+    def _repr_html_(self) -> str:
+        return html_report(self, "ok", "version", "segments", "rows", "problems", "orphans")
 
 
 def vacuum(

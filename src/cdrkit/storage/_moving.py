@@ -16,6 +16,7 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
+from .._html import html_report
 from .._query import Query
 from .._records import FIELDS
 from .._tables import FRAME_TYPES
@@ -54,6 +55,9 @@ class MoveReport:
     months: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     dry_run: bool = False
+
+    def _repr_html_(self) -> str:
+        return html_report(self)
 
 
 @attrs.frozen

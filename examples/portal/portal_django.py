@@ -1,0 +1,133 @@
+"""A portal for telephone customers, with Django. Run it: ``python portal_django.py``.
+
+It needs ``pip install cdrkit django jinja2``. In a project of your own the views go into an app, and the store is
+opened in its ``AppConfig.ready``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+from calls_page import HEADERS, Pairs, asked, content, log_in, status_of
+from django.conf import settings as project
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import path
+from django.views.decorators.http import require_POST, require_safe
+from made_up import made_up_settings, made_up_store
+
+from cdrkit import DisplaySettingsStore, Store
+from cdrkit.errors import CdrError, ConfigError
+
+
+def create_app(store: Store, display: DisplaySettingsStore) -> Any:
+    """Return the portal over one store, which all requests and threads share; there is one a process."""
+    folder = Path(__file__).parent / "templates"
+    project.configure(
+        SECRET_KEY=secrets.token_hex(32),
+        ALLOWED_HOSTS=["127.0.0.1", "localhost"],
+        ROOT_URLCONF=__name__,
+        MIDDLEWARE=[f"{__name__}.Guard"],
+        TEMPLATES=[{"BACKEND": "django.template.backends.jinja2.Jinja2", "DIRS": [folder]}],
+        CALLS=(store, display),
+    )
+    return get_wsgi_application()
+
+
+class Guard:
+    """Who is let in, and what is answered when something goes wrong."""
+
+    def __init__(self, answer: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.answer = answer
+
+    def __call__(self, request: Any) -> HttpResponseBase:
+        """Answer who is logged in."""
+        _, _, packed = request.headers.get("Authorization", "").partition("Basic ")
+        try:
+            name, _, password = base64.b64decode(packed).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            name = password = ""
+        request.viewer = log_in(*project.CALLS, name, password)
+        if request.viewer is None:
+            return HttpResponse("Log in.", status=401, headers={"WWW-Authenticate": 'Basic realm="calls"'})
+        response = self.answer(request)
+        for name, text in HEADERS.items():
+            response.headers.setdefault(name, text)
+        return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Answer an error of cdrkit's."""
+        if not isinstance(error, CdrError):
+            return None
+        logging.getLogger(__name__).warning("%s", error)
+        status, text = status_of(error)
+        return HttpResponse(text, "text/plain", status)
+
+
+def pairs(request: HttpRequest) -> Pairs:
+    """Return the URL's parameters, each value of one that is repeated."""
+    return [(name, value) for name, values in request.GET.lists() for value in values]
+
+
+def page(request: Any, error: str = "") -> HttpResponse:
+    """Return the page."""
+    shown, status = content(request.viewer, pairs(request), error)
+    return render(request, "calls.html", shown, status=status)
+
+
+@require_safe
+def calls(request: HttpRequest) -> HttpResponse:
+    """Show a page of calls."""
+    return page(request)
+
+
+@require_POST
+def remember(request: Any) -> HttpResponse:
+    """Remember the viewer's zone."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        return HttpResponse("Not allowed.", status=403)  # a form on somebody else's page
+    try:
+        chosen = attrs.evolve(request.viewer.settings, timezone=request.POST.get("timezone", ""))
+    except ConfigError as exc:
+        return page(request, str(exc))
+    _, display = project.CALLS
+    display.put(request.viewer.name, chosen)
+    return HttpResponseRedirect("/", status=303)
+
+
+@require_safe
+def csv(request: Any) -> StreamingHttpResponse:
+    """Stream all calls that are asked for, in UTC."""
+    pieces = request.viewer.scope.run(asked(request.viewer, pairs(request))).iter_csv(headers="labels")
+    attachment = {"Content-Disposition": 'attachment; filename="calls.csv"'}
+    return StreamingHttpResponse(pieces, content_type="text/csv", headers=attachment)
+
+
+@require_safe
+def recording(request: Any, token: str) -> StreamingHttpResponse:
+    """Stream a recording, or the range of it that the browser wants."""
+    answer = request.viewer.scope.recording_by_token(token).respond(request.headers.get("Range"))
+    return StreamingHttpResponse(answer.body, status=answer.status, headers=answer.headers)
+
+
+urlpatterns = [
+    path("", calls),
+    path("settings", remember),
+    path("calls.csv", csv),
+    path("recordings/<str:token>", recording),
+]
+
+if __name__ == "__main__":
+    from wsgiref.simple_server import make_server
+
+    portal = create_app(made_up_store("portal-data"), made_up_settings("portal-data"))
+    make_server("127.0.0.1", 8000, portal).serve_forever()

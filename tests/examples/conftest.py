@@ -1,0 +1,83 @@
+"""Fixtures of the example portals: one store for all of them, each in turn, and what counts their work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import pytest
+
+from cdrkit import Store
+from cdrkit.storage import HotTier, Plan, Segment
+
+from .serving import SERVERS, Portal, filled_store, served
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Return a store of two tenants' calls."""
+    return filled_store(tmp_path_factory.mktemp("portal"))
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def portal(
+    request: pytest.FixtureRequest, store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Portal]:
+    """Run each of the example portals in turn."""
+    with served(request.param, store, tmp_path_factory.mktemp("display")) as running:
+        yield running
+
+
+@attrs.define
+class Work:
+    """What answers have cost so far.
+
+    Attributes:
+        segments: The segments of which rows were read.
+        reads: How often.
+        ended: How many answers were made to their end, or given up.
+    """
+
+    segments: set[str] = attrs.field(factory=set)
+    reads: int = 0
+    ended: int = 0
+
+    def settled(self) -> int:
+        """Wait until nothing is read any more, and return of how many segments rows were read."""
+        before = -1
+        while before != self.reads:
+            before = self.reads
+            time.sleep(0.3)
+        return len(self.segments)
+
+    def wait_for_the_end(self) -> None:
+        """Wait until an answer has ended."""
+        for _ in range(200):
+            if self.ended:
+                return
+            time.sleep(0.05)
+        raise AssertionError("nobody has given up the answer")
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    """Return what counts the work from now on; all of it is done as ever."""
+    found = Work()
+    read, frames = HotTier.read, Plan.frames
+
+    def counted_read(self: HotTier, segment: Segment, *args: Any, **options: Any) -> Any:
+        found.segments.add(segment.id)
+        found.reads += 1
+        return read(self, segment, *args, **options)
+
+    def counted_frames(self: Plan, *args: Any, **options: Any) -> Iterator[Any]:
+        try:
+            yield from frames(self, *args, **options)
+        finally:
+            found.ended += 1
+
+    monkeypatch.setattr(HotTier, "read", counted_read)
+    monkeypatch.setattr(Plan, "frames", counted_frames)
+    return found

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from cdrkit.errors import ConfigError, UnknownFormatError
-from cdrkit.sources import AsteriskCsv, Reject, SourceBatch, available, make_source
+from cdrkit.sources import Reject, SourceBatch, available, make_source
+from cdrkit.sources.asterisk import AsteriskCsv
 
 MODULE = """
 import io

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, Literal, TypeAlias
 
 import attrs
@@ -16,7 +16,7 @@ from ._csv import guarded
 from ._rendering import visible
 from ._tables import conformed
 from .errors import CdrError, ConfigError, SchemaError, StorageError
-from .sources import Reject, Source, SourceBatch
+from .sources import HeldBack, Reject, Source, SourceBatch
 from .storage import Append, AppendReport, open_files, split_url
 
 __all__ = ["IngestReport", "Input", "Progress", "ingest_stream", "opened"]
@@ -29,30 +29,46 @@ Input: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes]"
 
 @attrs.frozen(kw_only=True)
 class IngestReport(AppendReport):
-    """What became of every row of a file: ``read`` is ``added + duplicates + conflicts + rejected``.
+    """What became of every row that was read.
 
-    (With ``on_conflict="replace"``, rows of the file that a later row of it replaced are in ``replaced`` instead.)
+    ``read`` is ``added + duplicates + conflicts + rejected + merged + waiting``; most formats have a row a call, and
+    the last two are 0. (With ``on_conflict="replace"``, rows of the file that a later row of it replaced are in
+    ``replaced`` instead.)
 
     Attributes:
         source: What was read.
         format: The source format.
-        read: Rows in the file.
+        inputs: How many files, members of archives or documents that was.
+        read: Rows in them.
         rejects: The rows that could not be taken, each with its number in the file, the reason and the row itself.
+        held_back: Calls that are still open, with what identifies them: not stored, ingest them again later.
+        merged: Rows that are a part of another row's call, such as the end of a call whose beginning is one, too.
         repeated_hour: Local stamps that fell into an hour that the clock went through twice.
         missing_hour: Local stamps that fell into an hour that the clock skipped.
+        contradictions: How many rows contradict themselves, by kind; `cdrkit.sources.CONTRADICTIONS` says what was
+            done.
     """
 
     source: str = ""
     format: str = ""
+    inputs: int = 1
     read: int = 0
     rejects: tuple[Reject, ...] = ()
+    held_back: tuple[HeldBack, ...] = ()
+    merged: int = 0
     repeated_hour: int = 0
     missing_hour: int = 0
+    contradictions: Mapping[str, int] = attrs.field(factory=dict, hash=False)
 
     @property
     def rejected(self) -> int:
         """How many rows could not be taken."""
         return len(self.rejects)
+
+    @property
+    def waiting(self) -> int:
+        """How many rows belong to calls that were held back."""
+        return sum(call.rows for call in self.held_back)
 
     def __str__(self) -> str:
         lines = [

@@ -1,30 +1,31 @@
-"""Ingesting a file: from a source's batches to one append, and the report of what became of every row."""
+"""Ingesting: from a source's batches to one append, and the report of what became of every row."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO, Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 import polars as pl
 
 from ._csv import guarded
 from ._rendering import visible
-from ._tables import conformed
-from .errors import CdrError, ConfigError, SchemaError, StorageError
-from .sources import HeldBack, Reject, Source, SourceBatch
+from ._tables import FRAME_TYPES, conformed
+from .errors import ConfigError, SchemaError
+from .sources import CONTRADICTIONS, HeldBack, Inputs, JoiningSource, Reject, Source, SourceBatch
 from .storage import Append, AppendReport, open_files, split_url
 
-__all__ = ["IngestReport", "Input", "Progress", "ingest_stream", "opened"]
+__all__ = ["IngestReport", "Progress", "Tally", "ingest"]
 
+_SHOWN: Final = 5
+_KEPT: Final = 100
 #: Called with the bytes read so far and the bytes there are (None where that is not known).
 Progress: TypeAlias = Callable[[int, int | None], None]
-#: A path, a URL, the bytes themselves, or a file opened for reading bytes.
-Input: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes]"
 
 
 @attrs.frozen(kw_only=True)
@@ -75,25 +76,81 @@ class IngestReport(AppendReport):
             f"{self.source or 'input'} ({self.format}): {self.read:,} rows read, {self.added:,} added, "
             f"{self.duplicates:,} duplicates, {self.conflicts:,} conflicts, {self.rejected:,} rejected"
         ]
-        if self.replaced:
-            lines.append(f"  {self.replaced:,} older rows replaced")
         for count, what in (
-            (self.repeated_hour, "an hour that came twice"),
-            (self.missing_hour, "a skipped hour"),
+            (self.inputs if self.inputs != 1 else 0, "inputs"),
+            (self.merged, "rows that are a part of another row's call"),
+            (len(self.held_back), f"calls still open ({self.waiting:,} rows), not stored"),
+            (self.replaced, "older rows replaced"),
+            (self.repeated_hour, "local times in an hour that came twice (clock change)"),
+            (self.missing_hour, "local times in a skipped hour (clock change)"),
         ):
             if count:
-                lines.append(f"  {count:,} local times in {what} (clock change)")
-        lines += [f"  row {reject.row}: {reject.reason}" for reject in self.rejects[:5]]
-        lines += [f"  … and {self.rejected - 5:,} more rejects"] if self.rejected > 5 else []
+                lines.append(f"  {count:,} {what}")
+        for kind, count in sorted(self.contradictions.items()):
+            done = CONTRADICTIONS.get(kind, "see the format's page")
+            lines.append(f"  {count:,} rows with {kind.replace('_', ' ')}: {done}")
+        for reason, count in self.reasons.items():
+            if count > 1:
+                lines.append(f"  {count:,} rejected: {reason}")
+        lines += [f"  {_where(reject)}: {reject.reason}" for reject in self.rejects[:_SHOWN]]
+        if self.rejected > _SHOWN:
+            lines.append(f"  … and {self.rejected - _SHOWN:,} more rejects")
+        lines += [f"  open: {_where(call)}, {call.call}: {call.reason}" for call in self.held_back[:_SHOWN]]
+        if len(self.held_back) > _SHOWN:
+            lines.append(f"  … and {len(self.held_back) - _SHOWN:,} more open calls")
         lines += [
             f"  conflict: {c.call_id} at {c.start:%Y-%m-%dT%H:%M:%SZ}: {', '.join(c.fields)}"
-            for c in self.conflicting[:5]
+            for c in self.conflicting[:_SHOWN]
         ]
-        if self.conflicts > 5:
+        if self.conflicts > _SHOWN:
             lines.append(
-                f"  … and {self.conflicts - 5:,} more conflicts; were the options the same the last time?"
+                f"  … and {self.conflicts - _SHOWN:,} more conflicts; were the options the same the last time?"
             )
         return "\n".join(map(visible, lines))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; of rejects by reason, and of calls held back, the first hundred each."""
+        counted: tuple[str, ...] = (
+            "source",
+            "format",
+            "inputs",
+            "read",
+            "added",
+            "duplicates",
+            "conflicts",
+            "replaced",
+            "rejected",
+            "merged",
+            "waiting",
+            "repeated_hour",
+            "missing_hour",
+        )
+        examples: dict[str, dict[str, Any]] = {}
+        for reject in self.rejects:
+            reason = _general(reject.reason)
+            if reason not in examples and len(examples) < _KEPT:
+                about = {"input": reject.input, "row": reject.row, "reason": reject.reason}
+                text = reject.text.encode("utf-8", "backslashreplace").decode()
+                examples[reason] = {**about, "text": text}
+        return {
+            **{name: getattr(self, name) for name in counted},
+            "contradictions": dict(self.contradictions),
+            "reasons": [
+                {"reason": reason, "rows": count, "example": examples[reason]}
+                for reason, count in self.reasons.items()
+                if reason in examples
+            ],
+            "held_back": [attrs.asdict(call) for call in self.held_back[:_KEPT]],
+            "conflicting": [
+                {"start": f"{c.start:%Y-%m-%dT%H:%M:%S.%fZ}", "call_id": c.call_id, "fields": list(c.fields)}
+                for c in self.conflicting
+            ],
+        }
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """How many rows were rejected for which reason, most first; values and numbers in it are left out."""
+        return dict(Counter(_general(reject.reason) for reject in self.rejects).most_common())
 
     def write_rejects(self, dest: str | os.PathLike[str], *, raw: bool = False) -> int:
         """Write the rejected rows to a path or URL and return how many there are.
@@ -125,88 +182,135 @@ class IngestReport(AppendReport):
         return self.rejected
 
 
-@contextlib.contextmanager
-def opened(source: Input) -> Iterator[tuple[IO[bytes], str, int | None]]:
-    """Give *source* as a file, what to call it, and its size where that is known; a caller's own file stays open.
-
-    Raises:
-        StorageError: When it cannot be opened.
-        ConfigError: When it is nothing that can be read.
-    """
-    if isinstance(source, bytes):
-        yield io.BytesIO(source), "bytes", len(source)
-    elif isinstance(source, (str, os.PathLike)):
-        folder, name = split_url(source)
-        files = open_files(folder)
-        with files.open(name) as stream:
-            yield stream, os.fspath(source), files.size(name)
-    elif isinstance(source, io.TextIOBase) or not hasattr(source, "read"):
-        raise ConfigError(f"{source!r} is neither a path, a URL, bytes nor a file opened with mode 'rb'.")
-    else:
-        yield source, str(getattr(source, "name", "file")), None
+def _general(reason: str) -> str:
+    """Return *reason* without the values and numbers that differ from row to row."""
+    return re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\b[0-9]+\b", "…", reason)
 
 
-def _translated(batches: Iterator[SourceBatch], name: str) -> Iterator[SourceBatch]:
+def _where(found: Reject | HeldBack) -> str:
+    return f"{found.input}, row {found.row}" if found.input else f"row {found.row}"
+
+
+def _batches(inputs: Inputs, source: Source) -> Iterator[SourceBatch]:
+    """Yield what *source* reads in *inputs*: all of them together, where it can, or one after the other."""
+    if isinstance(source, JoiningSource):
+        yield from _named(source.read_all(inputs), inputs.name)
+        return
+    for each in inputs:
+        for batch in _named(source(each.stream), each.name):
+            if inputs.are_many and (batch.rejects or batch.held_back):
+                batch = attrs.evolve(
+                    batch,
+                    rejects=tuple(attrs.evolve(reject, input=each.name) for reject in batch.rejects),
+                    held_back=tuple(attrs.evolve(call, input=each.name) for call in batch.held_back),
+                )
+            yield batch
+
+
+def _named(batches: Iterator[SourceBatch], name: str) -> Iterator[SourceBatch]:
     try:
         yield from batches
     except SchemaError as exc:
         raise SchemaError(f"{name}: {exc}", field=exc.field, row=exc.row) from exc
-    except OSError as exc:
-        if isinstance(exc, CdrError):
-            raise
-        raise StorageError(
-            f"Cannot read {name} on: {exc.strerror or exc}. Nothing was stored.", url=name
-        ) from exc
 
 
-def ingest_stream(
-    stream: IO[bytes],
+def _contradictions(frame: pl.DataFrame) -> dict[str, int]:
+    """Return how many rows of *frame* contradict themselves, by kind."""
+    columns = [name for name in ("start", "answer", "end", "duration") if name in frame.columns]
+    whole = frame.select(columns).with_columns(
+        pl.lit(None, dtype=kind).alias(name)
+        for name, kind in FRAME_TYPES.items()
+        if name in ("answer", "end", "duration") and name not in columns
+    )
+    start, answer, end, talk = (pl.col(name) for name in ("start", "answer", "end", "duration"))
+    # Two seconds: each of the two stamps and the length may have been rounded.
+    most = (end - start).dt.total_microseconds() / 1_000_000 + 2
+    counts = whole.select(
+        answer_before_start=(answer < start).sum(),
+        end_before_start=(end < start).sum(),
+        end_before_answer=(end < answer).sum(),
+        talk_longer_than_call=((end >= start) & (talk > most)).sum(),
+        negative_length=(talk < 0).sum(),
+    )
+    return {kind: count for kind, count in counts.row(0, named=True).items() if count}
+
+
+def ingest(
+    inputs: Inputs,
     source: Source,
     append: Append,
     *,
-    name: str,
     format: str,
-    size: int | None,
     on_reject: Literal["report", "raise"],
     progress: Progress | None,
 ) -> IngestReport:
-    """Read *stream* by *source* into *append*, commit, and report.
+    """Read *inputs* by *source* into *append*, commit, and report.
 
     Raises:
         SchemaError: When a row cannot be taken and *on_reject* says ``raise``; nothing is stored then.
     """
-    if on_reject not in ("report", "raise"):
-        raise ConfigError(f"on_reject cannot be {on_reject!r}; give 'report' or 'raise'.")
-    rejects: list[Reject] = []
-    counts = {"read": 0, "repeated_hour": 0, "missing_hour": 0}
-    for batch in _translated(source(stream), name):
-        if batch.rejects and on_reject == "raise":
-            first = batch.rejects[0]
-            raise SchemaError(f"{name}, row {first.row}: {first.reason} Nothing was stored.", row=first.row)
-        append.add(conformed(batch.frame))  # whoever wrote the source
-        rejects += batch.rejects
-        for key in counts:
-            counts[key] += getattr(batch, key)
+    tally = Tally(inputs.name, format, on_reject)
+    for batch in _batches(inputs, source):
+        append.add(tally.count(batch))
         if progress is not None:
-            progress(batch.bytes_read, size)
-    name = name.encode("utf-8", "backslashreplace").decode()  # the name of a file need not be UTF-8
-    facts: dict[str, Any] = {
-        "source": name,
-        "format": format,
-        "rows": counts["read"],
-        "rejected": len(rejects),
-    }
-    done = append.commit(facts)
-    return IngestReport(
-        added=done.added,
-        duplicates=done.duplicates,
-        conflicts=done.conflicts,
-        replaced=done.replaced,
-        conflicting=done.conflicting,
-        source=name,
-        format=format,
-        read=counts["read"],
-        rejects=tuple(rejects),
-        repeated_hour=counts["repeated_hour"],
-        missing_hour=counts["missing_hour"],
-    )
+            progress(inputs.bytes_read, inputs.size_bytes)
+    return tally.report(append.commit(tally.facts()), inputs=inputs.count)
+
+
+class Tally:
+    """What became of the rows of an ingest, batch by batch."""
+
+    def __init__(self, name: str, format: str, on_reject: str) -> None:
+        if on_reject not in ("report", "raise"):
+            raise ConfigError(f"on_reject cannot be {on_reject!r}; give 'report' or 'raise'.")
+        self._name = name.encode("utf-8", "backslashreplace").decode()  # the name of a file need not be UTF-8
+        self._format = format
+        self._raises = on_reject == "raise"
+        self._counts = Counter[str]()
+        self._contradictions = Counter[str]()
+        self._rejects: list[Reject] = []
+        self._held_back: list[HeldBack] = []
+
+    def count(self, batch: SourceBatch) -> pl.DataFrame:
+        """Count *batch* and return its calls as they are to be stored.
+
+        Raises:
+            SchemaError: When it does not fit the fields, or has a reject and that is to be raised.
+        """
+        if batch.rejects and self._raises:
+            first = batch.rejects[0]
+            where = f"{first.input or self._name}, row {first.row}"
+            raise SchemaError(f"{where}: {first.reason} Nothing was stored.", row=first.row)
+        frame = conformed(batch.frame)  # whoever wrote the source
+        self._rejects += batch.rejects
+        self._held_back += batch.held_back
+        self._contradictions.update(_contradictions(frame))
+        self._contradictions.update(batch.contradictions)
+        for key in ("read", "merged", "repeated_hour", "missing_hour"):
+            self._counts[key] += getattr(batch, key)
+        return frame
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the log shall keep of it."""
+        return {
+            "source": self._name,
+            "format": self._format,
+            "rows": self._counts["read"],
+            "rejected": len(self._rejects),
+        }
+
+    def report(self, done: AppendReport, *, inputs: int = 1) -> IngestReport:
+        """Return the report of it, *done* being what became of the calls."""
+        return IngestReport(
+            **{field.name: getattr(done, field.name) for field in attrs.fields(AppendReport)},
+            source=self._name,
+            format=self._format,
+            inputs=inputs,
+            read=self._counts["read"],
+            rejects=tuple(self._rejects),
+            held_back=tuple(self._held_back),
+            merged=self._counts["merged"],
+            repeated_hour=self._counts["repeated_hour"],
+            missing_hour=self._counts["missing_hour"],
+            contradictions=dict(self._contradictions),
+        )

@@ -11,7 +11,7 @@ from types import EllipsisType
 from typing import Literal
 
 from ._archive import Archive
-from ._ingest import IngestReport, Input, Progress, ingest_stream, opened
+from ._ingest import IngestReport, Progress, ingest
 from ._locating import Locator, RecordingPlace, recording_locator
 from ._numbers import check_region
 from ._query import Query
@@ -22,7 +22,7 @@ from ._seals import checked_secret
 from ._tables import CallData, frames_of
 from ._writer import Writer
 from .errors import ConfigError, QueryError
-from .sources import make_source
+from .sources import Input, Inputs, make_source
 from .storage import (
     Append,
     AppendReport,
@@ -255,17 +255,8 @@ class Store(Reader):
             StorageError: When it cannot be read or written; nothing is stored then.
         """
         reader = make_source(format, options)
-        with opened(source) as (stream, name, size), self._append(on_conflict) as append:
-            return ingest_stream(
-                stream,
-                reader,
-                append,
-                name=name,
-                format=format,
-                size=size,
-                on_reject=on_reject,
-                progress=progress,
-            )
+        with Inputs(source) as inputs, self._append(on_conflict) as append:
+            return ingest(inputs, reader, append, format=format, on_reject=on_reject, progress=progress)
 
     def writer(
         self,

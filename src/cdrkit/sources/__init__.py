@@ -12,11 +12,14 @@ from ._contract import (
     SourceBatch,
     SourceInput,
 )
+from ._inputs import Input, Inputs
 from ._registry import SourceFactory, available, find_factory, make_source
 
 __all__ = [
     "CONTRADICTIONS",
     "HeldBack",
+    "Input",
+    "Inputs",
     "JoiningSource",
     "Reject",
     "Sniff",

@@ -17,7 +17,16 @@ from ._csv import guarded
 from ._rendering import visible
 from ._tables import FRAME_TYPES, conformed
 from .errors import ConfigError, SchemaError
-from .sources import CONTRADICTIONS, HeldBack, Inputs, JoiningSource, Reject, Source, SourceBatch
+from .sources import (
+    CONTRADICTIONS,
+    DatabaseSource,
+    HeldBack,
+    Inputs,
+    JoiningSource,
+    Reject,
+    Source,
+    SourceBatch,
+)
 from .storage import Append, AppendReport, open_files, split_url
 
 __all__ = ["IngestReport", "Progress", "Tally", "ingest"]
@@ -48,6 +57,7 @@ class IngestReport(AppendReport):
         missing_hour: Local stamps that fell into an hour that the clock skipped.
         contradictions: How many rows contradict themselves, by kind; `cdrkit.sources.CONTRADICTIONS` says what was
             done.
+        header: The line of names that the rows were read by, where there is one.
     """
 
     source: str = ""
@@ -60,6 +70,7 @@ class IngestReport(AppendReport):
     repeated_hour: int = 0
     missing_hour: int = 0
     contradictions: Mapping[str, int] = attrs.field(factory=dict, hash=False)
+    header: str = ""
 
     @property
     def rejected(self) -> int:
@@ -157,8 +168,8 @@ class IngestReport(AppendReport):
 
         Args:
             dest: Where to.
-            raw: Write the rows alone, byte for byte, to be mended and ingested again; otherwise a CSV of
-                ``row, reason, text``, safe to open in a spreadsheet.
+            raw: Write the rows alone, byte for byte, below their line of names where they have one: to be mended
+                and ingested again; otherwise a CSV of ``row, reason, text``, safe to open in a spreadsheet.
 
         Raises:
             StorageError: When it cannot be written.
@@ -166,6 +177,8 @@ class IngestReport(AppendReport):
         folder, name = split_url(dest)
         with open_files(folder).writer(name) as file:
             if raw:
+                if self.header and self.rejects:
+                    file.write(self.header.encode("utf-8", "surrogateescape") + b"\n")
                 file.writelines(
                     reject.text.encode("utf-8", "surrogateescape") + b"\n" for reject in self.rejects
                 )
@@ -193,6 +206,14 @@ def _where(found: Reject | HeldBack) -> str:
 
 def _batches(inputs: Inputs, source: Source) -> Iterator[SourceBatch]:
     """Yield what *source* reads in *inputs*: all of them together, where it can, or one after the other."""
+    if inputs.connection is not None:
+        if not isinstance(source, DatabaseSource):
+            raise ConfigError(
+                "This format is read from files, not from a database; give a path, URL or bytes."
+            )
+        yield from source.read_connection(inputs.connection)
+        inputs.count = 1
+        return
     if isinstance(source, JoiningSource):
         yield from _named(source.read_all(inputs), inputs.name)
         return
@@ -268,6 +289,7 @@ class Tally:
         self._raises = on_reject == "raise"
         self._counts = Counter[str]()
         self._contradictions = Counter[str]()
+        self._header = ""
         self._rejects: list[Reject] = []
         self._held_back: list[HeldBack] = []
 
@@ -282,6 +304,7 @@ class Tally:
             where = f"{first.input or self._name}, row {first.row}"
             raise SchemaError(f"{where}: {first.reason} Nothing was stored.", row=first.row)
         frame = conformed(batch.frame)  # whoever wrote the source
+        self._header = self._header or batch.header
         self._rejects += batch.rejects
         self._held_back += batch.held_back
         self._contradictions.update(_contradictions(frame))
@@ -313,4 +336,5 @@ class Tally:
             repeated_hour=self._counts["repeated_hour"],
             missing_hour=self._counts["missing_hour"],
             contradictions=dict(self._contradictions),
+            header=self._header,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._contract import (
     CONTRADICTIONS,
+    DatabaseSource,
     HeldBack,
     JoiningSource,
     Reject,
@@ -17,6 +18,7 @@ from ._registry import SourceFactory, available, find_factory, make_source
 
 __all__ = [
     "CONTRADICTIONS",
+    "DatabaseSource",
     "HeldBack",
     "Input",
     "Inputs",

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import IO, Final, Protocol, runtime_checkable
+from typing import IO, Any, Final, Protocol, runtime_checkable
 
 import attrs
 import polars as pl
 
 __all__ = [
     "CONTRADICTIONS",
+    "DatabaseSource",
     "HeldBack",
     "JoiningSource",
     "Reject",
@@ -89,6 +90,7 @@ class SourceBatch:
             twice.
         missing_hour: How many of them fell into an hour that the clock skipped.
         bytes_read: How far into the stream the batch reaches; over several inputs, how far into all of them.
+        header: The line of names that the rows are read by, where there is one: rejects are written below it.
     """
 
     frame: pl.DataFrame
@@ -99,6 +101,7 @@ class SourceBatch:
     repeated_hour: int = 0
     missing_hour: int = 0
     bytes_read: int = 0
+    header: str = ""
 
     @property
     def read(self) -> int:
@@ -151,6 +154,23 @@ class JoiningSource(Source, Protocol):
         Raises:
             SchemaError: When none of them has anything of this format.
             ConfigError: When an option is needed that only the rows could tell.
+        """
+        ...
+
+
+@runtime_checkable
+class DatabaseSource(Source, Protocol):
+    """A source that reads a table of a database as well."""
+
+    def read_connection(self, connection: Any, /) -> Iterator[SourceBatch]:
+        """Yield what is in the table.
+
+        Args:
+            connection: A connection as PEP 249 (DB-API 2.0) has it, which ADBC's is, too; it stays open.
+
+        Raises:
+            StorageError: When the database fails.
+            SchemaError: When it has no such table, or that lacks a column.
         """
         ...
 

@@ -49,6 +49,8 @@ class Inputs:
         self._stack = contextlib.ExitStack()
         self._read = 0
         self.name = _name_of(given)
+        #: The connection to a database that was given, instead of anything that has bytes.
+        self.connection: Any = given if hasattr(given, "cursor") and not hasattr(given, "read") else None
         #: How many inputs there were so far.
         self.count = 0
         #: Whether there may be several; then empty ones are passed over and rejects say which one they are in.
@@ -234,6 +236,8 @@ def _name_of(given: object) -> str:
         return "bytes"
     if isinstance(given, Mapping):
         return "document"
+    if hasattr(given, "cursor"):
+        return "database"
     return str(getattr(given, "name", "file" if hasattr(given, "read") else "documents"))
 
 

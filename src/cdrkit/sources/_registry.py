@@ -26,6 +26,9 @@ _GROUP: Final = "cdrkit.sources"
 _BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
     {
         "asterisk-csv": "asterisk:AsteriskCsv",
+        "asterisk-custom": "asterisk_custom:AsteriskCustom",
+        "asterisk-sql": "asterisk_sql:AsteriskSql",
+        "freepbx": "asterisk_sql:FreePbx",
     }
 )
 

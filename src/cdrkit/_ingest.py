@@ -213,19 +213,24 @@ def _batches(inputs: Inputs, source: Source) -> Iterator[SourceBatch]:
             )
         yield from source.read_connection(inputs.connection)
         inputs.count = 1
-        return
-    if isinstance(source, JoiningSource):
-        yield from _named(source.read_all(inputs), inputs.name)
-        return
-    for each in inputs:
-        for batch in _named(source(each.stream), each.name):
-            if inputs.are_many and (batch.rejects or batch.held_back):
-                batch = attrs.evolve(
-                    batch,
-                    rejects=tuple(attrs.evolve(reject, input=each.name) for reject in batch.rejects),
-                    held_back=tuple(attrs.evolve(call, input=each.name) for call in batch.held_back),
-                )
-            yield batch
+    elif isinstance(source, JoiningSource):
+        for batch in _named(source.read_all(inputs), inputs.name):
+            yield batch if inputs.are_many else _within(batch, "")
+    else:
+        for each in inputs:
+            for batch in _named(source(each.stream), each.name):
+                yield _within(batch, each.name) if inputs.are_many else batch
+
+
+def _within(batch: SourceBatch, input: str) -> SourceBatch:
+    """Return *batch* with *input* named in what refers to it."""
+    if not batch.rejects and not batch.held_back:
+        return batch
+    return attrs.evolve(
+        batch,
+        rejects=tuple(attrs.evolve(reject, input=input) for reject in batch.rejects),
+        held_back=tuple(attrs.evolve(call, input=input) for call in batch.held_back),
+    )
 
 
 def _named(batches: Iterator[SourceBatch], name: str) -> Iterator[SourceBatch]:

@@ -56,8 +56,18 @@ _PARTIES: Final = {
     ("outbound", "recv_bye"): "callee",
     ("outbound", "recv_refuse"): "callee",
 }
-#: Variables that are wholly in a field.
-_WHOLLY: Final = ("uuid", "accountcode", "hangup_cause", "read_codec", "billsec")
+#: Variables that a field may hold as they are.
+_WHOLLY: Final = {
+    "uuid": "call_id",
+    "accountcode": "account",
+    "hangup_cause": "release_reason",
+    "read_codec": "codec",
+    "billsec": "duration",
+    "caller_id_number": "source",
+    "caller_id_name": "source_name",
+    "destination_number": "destination",
+}
+_STAMPS: Final = {"start_stamp", "answer_stamp", "end_stamp"}
 
 
 def patterns(value: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -138,6 +148,8 @@ def call_of(document: Document, *, leave_out: tuple[str, ...] = (), local: bool 
     if not uuid:
         raise Unfit("It has no uuid.")
     start, answer, end = (_time(given, document, name, local=local) for name in ("start", "answer", "end"))
+    if start is None and local and "start_stamp" not in variables:  # the template opencdrrate has none
+        start = answer or end
     if start is None:
         raise Unfit("It has no start time.")
     outbound = given.get("direction") == "outbound"
@@ -183,16 +195,13 @@ def call_of(document: Document, *, leave_out: tuple[str, ...] = (), local: bool 
         "mos": _mos(given.get("rtp_audio_in_mos")),
         "recording": _recording(given, document),
     }
+    if local and given.get("start_stamp"):
+        fields["ring_duration"] = _rung(given, start, answer, answered=answered)
+    whole = {name for name, field in _WHOLLY.items() if name in given and given[name] == str(fields[field])}
     if local:
-        fields["ring_duration"] = (
-            float(length)
-            if not answered and (length := _seconds(given, "duration")) is not None
-            else (answer - start).total_seconds()
-            if answer is not None and answer >= start
-            else None
-        )
+        whole |= _STAMPS
     extra = {
-        **{name: text for name, text in texts.items() if text not in ("", None) and name not in _WHOLLY},
+        **{name: text for name, text in texts.items() if text not in ("", None) and name not in whole},
         **{
             name: _plain(part)
             for name, part in document.items()
@@ -321,6 +330,16 @@ def _seconds(given: Mapping[str, str], name: str) -> int | None:
     if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > _MOST_SECONDS:
         raise Unfit(f"Its {name}, {shown(text)}, is not a whole number of seconds.")
     return int(text)
+
+
+def _rung(
+    given: Mapping[str, str], start: datetime, answer: datetime | None, *, answered: bool
+) -> float | None:
+    """Return how long it rang, of a row whose times are local stamps."""
+    if not answered:
+        length = _seconds(given, "duration")
+        return None if length is None else float(length)
+    return (answer - start).total_seconds() if answer is not None and answer >= start else None
 
 
 def _source(

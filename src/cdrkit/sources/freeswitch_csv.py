@@ -185,8 +185,6 @@ class FreeSwitchCsv:
         values, is_insert = _values(text)
         names = self._names(len(values), is_insert)
         variables: dict[str, object] = dict(zip(names, values, strict=True))
-        if "start_stamp" not in variables:  # opencdrrate has none
-            variables["start_stamp"] = variables.get("answer_stamp") or variables.get("end_stamp") or ""
         call = call_of({"variables": variables}, leave_out=self.leave_out, local=True)
         legs = sorted(
             str(leg) for name in ("uuid", "bleg_uuid", "signal_bond") if (leg := variables.get(name))

@@ -34,7 +34,7 @@ from ._rendering import visible
 from ._reports import DailyTotals
 from ._store import Store, open_store
 from .errors import CdrError, NotFoundError
-from .sources import available
+from .sources import available, detect
 from .testing import write_office
 
 __all__ = ["main"]
@@ -151,7 +151,10 @@ def _existing(store: str, **options: Any) -> Store:
 @_store_argument
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
-    "--format", "format_", default="asterisk-csv", show_default=True, help="One of: " + ", ".join(available())
+    "--format",
+    "format_",
+    metavar="NAME",
+    help="One of: " + ", ".join(available()) + ". Without it, the one that fits, when exactly one does.",
 )
 @click.option(
     "--timezone", metavar="ZONE", help="IANA name of the zone that the switch writes local times in."
@@ -165,14 +168,17 @@ def _existing(store: str, **options: Any) -> Store:
 def ingest(
     store: str,
     files: tuple[str, ...],
-    format_: str,
+    format_: str | None,
     timezone: str | None,
     region: str | None,
     replace: bool,
     rejects: str | None,
     options: tuple[str, ...],
 ) -> None:
-    """Read a switch's files into STORE (a folder or URL, made when it is not there)."""
+    """Read a switch's files into STORE (a folder or URL, made when it is not there).
+
+    FILE is a path, a URL, a glob, a folder or an archive; it may be compressed.
+    """
     opened = _opened(store, region=region)
     settings: dict[str, Any] = dict(_option(text) for text in options)
     if timezone is not None:
@@ -182,7 +188,7 @@ def ingest(
         with _progress(os.path.basename(file)) as report_progress:
             report = opened.ingest(
                 file,
-                format=format_,
+                format=format_ or _detected(file),
                 on_conflict="replace" if replace else "report",
                 progress=report_progress,
                 **settings,
@@ -199,6 +205,21 @@ def ingest(
         )
     if refused:
         raise click.exceptions.Exit(3)
+
+
+def _detected(file: str) -> str:
+    """Return the one format that fits, and say so."""
+    found = detect(file)
+    _tell(f"{file}: {found.format} ({found.reason})")
+    return found.format
+
+
+@cli.command("detect")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+def detect_(files: tuple[str, ...]) -> None:
+    """Say which format each FILE is in, and why."""
+    for file in files:
+        _detected(file)
 
 
 def _option(text: str) -> tuple[str, object]:

@@ -13,12 +13,14 @@ from ._contract import (
     SourceBatch,
     SourceInput,
 )
+from ._detection import Detected, detect
 from ._inputs import Input, Inputs
 from ._registry import SourceFactory, available, find_factory, make_source
 
 __all__ = [
     "CONTRADICTIONS",
     "DatabaseSource",
+    "Detected",
     "HeldBack",
     "Input",
     "Inputs",
@@ -30,6 +32,7 @@ __all__ = [
     "SourceFactory",
     "SourceInput",
     "available",
+    "detect",
     "find_factory",
     "make_source",
 ]

@@ -19,7 +19,19 @@ from ..errors import ConfigError, SchemaError, suggestion
 from ._contract import Reject, SourceBatch
 from ._stamps import Instants, instants
 
-__all__ = ["ADDED", "BASE", "NATIVE", "NEW", "TEXTS", "Meaning", "is_row", "read_all", "told", "zone_given"]
+__all__ = [
+    "ADDED",
+    "BASE",
+    "NATIVE",
+    "NEW",
+    "TEXTS",
+    "Meaning",
+    "is_row",
+    "read_all",
+    "told",
+    "why",
+    "zone_given",
+]
 
 #: The columns that every writer has, in the order of ``cdr_csv``.
 BASE: Final = (
@@ -77,6 +89,8 @@ _DISPOSITIONS: Final = {
     "32": "cancelled",
 }
 
+#: What a file says: never a number.
+_WORDS: Final = {"", "UNKNOWN", *(word for word in _DISPOSITIONS if not word.isdigit())}
 _STAMP: Final = (
     "(?:19[7-9][0-9]|20[0-9][0-9])-[0-9][0-9]-[0-9][0-9] (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
     "(?:\\.[0-9]{1,6})?"
@@ -137,6 +151,16 @@ class RowsRead(Protocol):
     def reject(self, row: int, reason: str) -> Reject:
         """Return the row of that number as a reject."""
         ...
+
+
+def why(rows: Sequence[Sequence[str]], columns: Sequence[str], widths: Sequence[int]) -> str | None:
+    """Return why the first *rows* of a file are calls of Asterisk's in that order of columns, or None."""
+    at = columns.index("disposition")
+    if not rows or not all(len(row) in widths and is_row(row, columns) for row in rows):
+        return None
+    if not all(row[at] in _WORDS for row in rows):
+        return None
+    return f"{len(rows[0])} columns without a header, the start in column {columns.index('start') + 1}"
 
 
 @attrs.frozen(kw_only=True)

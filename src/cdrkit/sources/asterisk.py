@@ -15,7 +15,7 @@ import attrs
 import polars as pl
 
 from ..errors import ConfigError
-from ._asterisk import BASE, NATIVE, NEW, Meaning, is_row, read_all, told, zone_given
+from ._asterisk import BASE, NATIVE, NEW, Meaning, is_row, read_all, told, why, zone_given
 from ._contract import Reject, SourceBatch
 from ._delimited import Delimited, Rows, encoding_name, first_rows
 
@@ -130,10 +130,7 @@ class AsteriskCsv:
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # Master.csv is the name of others, too
         """Return why a file fits: its rows have the start in column 10, and 16 to 21 columns."""
-        rows = first_rows(head, ",")
-        if rows and all(len(row) in _WIDTHS and is_row(row, BASE) for row in rows):
-            return f"{len(rows[0])} columns without a header, the start in column {BASE.index('start') + 1}"
-        return None
+        return why(first_rows(head, ","), BASE, _WIDTHS)
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of *stream*, in its order, some ten thousand rows at a time.

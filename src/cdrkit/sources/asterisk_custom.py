@@ -9,7 +9,7 @@ from typing import IO, Final
 import attrs
 
 from ..errors import ConfigError
-from ._asterisk import NATIVE, Meaning, is_row, read_all, told, zone_given
+from ._asterisk import NATIVE, Meaning, is_row, read_all, told, why, zone_given
 from ._contract import SourceBatch
 from ._delimited import Delimited, encoding_name, first_rows
 
@@ -91,12 +91,7 @@ class AsteriskCustom:
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # the name says nothing: both are Master.csv
         """Return why a file fits: its rows are calls in the order of Asterisk's sample."""
-        rows = first_rows(head, ",")
-        if rows and all(len(row) == len(_SAMPLE) and is_row(row, _SAMPLE) for row in rows):
-            return (
-                f"{len(_SAMPLE)} columns without a header, the start in column {_SAMPLE.index('start') + 1}"
-            )
-        return None
+        return why(first_rows(head, ","), _SAMPLE, (len(_SAMPLE),))
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of *stream*, in its order, some ten thousand rows at a time.

@@ -165,6 +165,10 @@ def _existing(store: str, **options: Any) -> Store:
 @click.option(
     "--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the format."
 )
+@click.option("--follow", is_flag=True, help="Go on for ever: take new lines of the one FILE as they come.")
+@click.option(
+    "--poll", default=1.0, show_default=True, metavar="SECONDS", help="With --follow: between two looks."
+)
 def ingest(
     store: str,
     files: tuple[str, ...],
@@ -174,6 +178,8 @@ def ingest(
     replace: bool,
     rejects: str | None,
     options: tuple[str, ...],
+    follow: bool,
+    poll: float,
 ) -> None:
     """Read a switch's files into STORE (a folder or URL, made when it is not there).
 
@@ -183,6 +189,16 @@ def ingest(
     settings: dict[str, Any] = dict(_option(text) for text in options)
     if timezone is not None:
         settings["timezone"] = timezone
+    if follow:
+        if len(files) != 1 or rejects is not None:
+            raise click.UsageError("--follow takes one FILE, and no --rejects.")
+        settings |= {
+            "format": format_ or _detected(files[0]),
+            "on_conflict": "replace" if replace else "report",
+        }
+        for report in opened.follow(files[0], poll=poll, **settings):
+            _tell(str(report))
+        return
     refused = 0
     for number, file in enumerate(files):
         with _progress(os.path.basename(file)) as report_progress:

@@ -14,7 +14,7 @@ from ._contract import (
     SourceInput,
 )
 from ._detection import Detected, detect
-from ._inputs import Input, Inputs
+from ._inputs import Input, Inputs, decompressed
 from ._registry import SourceFactory, available, find_factory, make_source
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "SourceFactory",
     "SourceInput",
     "available",
+    "decompressed",
     "detect",
     "find_factory",
     "make_source",

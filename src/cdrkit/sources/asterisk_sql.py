@@ -40,10 +40,11 @@ def _named(names: Sequence[str]) -> tuple[str, ...]:
         if name not in known:
             raise SchemaError(
                 f"There is no column {name!r}; there are {', '.join(known[:40])}. A table of Asterisk's calls has "
-                f"{', '.join(_NEEDED)} (or calldate for start): check that it is the right one, with the names on top."
+                f"{', '.join(_NEEDED)} (or calldate for start): check that it is the right one, with the names on top.",
+                row=1,
             )
     if len(set(known)) != len(known):
-        raise SchemaError(f"Two columns have the same name; there are {', '.join(known[:40])}.")
+        raise SchemaError(f"Two columns have the same name; there are {', '.join(known[:40])}.", row=1)
     return known
 
 

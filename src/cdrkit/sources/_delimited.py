@@ -98,6 +98,14 @@ def split_row(text: str, *, separator: str = ",", strict: bool = False) -> list[
             return values
 
 
+def _matches(text: str, separator: str) -> Iterator[re.Match[str]]:
+    """Yield the fields of a text that is a row."""
+    field, at = _field(separator), 0
+    while at <= len(text) and (match := field.match(text, at)) is not None:
+        yield match
+        at = match.end() + 1
+
+
 @attrs.frozen(kw_only=True)
 class Rows:
     """The rows of one block.
@@ -129,6 +137,7 @@ class Delimited:
         encoding: The encoding of the text; it writes line ends, commas and quotes as ASCII does.
         is_row: Whether values of such a count are, beyond doubt, a row of the format.
         separator: What stands between the values.
+        keeps_nothing: Whether nothing at all between two separators is null, and only ``""`` is an empty text.
     """
 
     widths: Sequence[int]
@@ -136,6 +145,7 @@ class Delimited:
     encoding: str
     is_row: Callable[[list[str]], bool]
     separator: str = ","
+    keeps_nothing: bool = False
 
     @property
     def blanks(self) -> str:
@@ -271,7 +281,7 @@ class _Block:
         self._torn = not raw.endswith(b"\n")
         self._spans: dict[int, int] = {}
         self._regular: list[tuple[int, pl.DataFrame]] = []
-        self._odd: dict[int, list[tuple[int, list[str]]]] = {}
+        self._odd: dict[int, list[tuple[int, Sequence[str | None]]]] = {}
         self._undecodable: dict[int, str] = {}
         self._untouched = format.encoding == "utf-8" and b"\r" not in raw
         self._lines = self._decoded()
@@ -366,10 +376,19 @@ class _Block:
             row = (_UNCLOSED if row.unclosed else _AFTER_QUOTE).format(row.column)
         elif not isinstance(row, str):
             if len(row) in self._format.widths:
-                self._odd.setdefault(len(row), []).append((at, row))
+                self._odd.setdefault(len(row), []).append((at, self._with_nothing(at, row)))
                 return
             row = f"It has {len(row)} column{'s' * (len(row) != 1)}; {self._format.needed}."
         self.rejects.append(self.reject(at, row))
+
+    def _with_nothing(self, at: int, row: list[str]) -> Sequence[str | None]:
+        """Return *row* with null for what is not even quoted, where that is kept."""
+        if not self._format.keeps_nothing or "" not in row:
+            return row
+        raw = b"\n".join(self._raw_lines[at : at + self._spans.get(at, 1)])
+        text = raw.decode(self._format.encoding).removesuffix("\r")
+        quoted = [match[1] is not None for match in _matches(text, self._format.separator)]
+        return [value if value or there else None for value, there in zip(row, quoted, strict=True)]
 
     def _joined(self, at: int, flaw: Flaw) -> list[str] | str | Flaw | None:
         """Return the row of several lines that starts at *at*, or why there is none; None: it needs more."""
@@ -423,10 +442,10 @@ class _Block:
         parts: dict[int, list[pl.DataFrame]] = {}
         for count, lines in self._regular:
             if lines.height == len(self._lines) and self._untouched:
-                parts[count] = [_values(lines["at"], self._raw, count, self._format.separator)]
+                parts[count] = [_values(lines["at"], self._raw, count, self._format)]
             elif not lines.is_empty():
                 raw = lines["text"].str.join("\n").item().encode()
-                parts.setdefault(count, []).append(_values(lines["at"], raw, count, self._format.separator))
+                parts.setdefault(count, []).append(_values(lines["at"], raw, count, self._format))
         for count, rows in self._odd.items():
             numbers = pl.Series("at", [at for at, _ in rows], dtype=pl.Int64)
             schema = {str(column): pl.String for column in range(count)}
@@ -450,8 +469,10 @@ def _blanks(separator: str) -> str:
     return "[ ]*" if separator == "\t" else r"[ \t]*"
 
 
-def _values(at: pl.Series, raw: bytes, count: int, separator: str) -> pl.DataFrame:
+def _values(at: pl.Series, raw: bytes, count: int, format: Delimited) -> pl.DataFrame:
     """Return the values of regular lines."""
-    values = pl.read_csv(raw, has_header=False, infer_schema=False, separator=separator).fill_null("")
+    values = pl.read_csv(raw, has_header=False, infer_schema=False, separator=format.separator)
+    if not format.keeps_nothing:
+        values = values.fill_null("")
     values.columns = [str(column) for column in range(count)]
     return values.insert_column(0, at)

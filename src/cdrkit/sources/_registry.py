@@ -28,6 +28,7 @@ _BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
         "asterisk-csv": "asterisk:AsteriskCsv",
         "asterisk-custom": "asterisk_custom:AsteriskCustom",
         "asterisk-sql": "asterisk_sql:AsteriskSql",
+        "cdrkit-csv": "cdrkit_csv:CdrkitCsv",
         "freeswitch-csv": "freeswitch_csv:FreeSwitchCsv",
         "freeswitch-json": "freeswitch_json:FreeSwitchJson",
         "freeswitch-xml": "freeswitch_xml:FreeSwitchXml",

@@ -409,14 +409,32 @@ def _digests(native: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
 
 def _extra(native: pl.DataFrame, names: Sequence[str]) -> pl.Expr:
     """Return a JSON object of the columns that have no field, without the empty ones."""
-    parts = [pl.lit(None, dtype=pl.String)]
+    members: list[tuple[str, pl.Expr, bool]] = []  # the key, the value, and whether every row has one
     for name in names:
         texts = native[name]
-        value = pl.col(name)
-        if texts.str.contains(r'["\\\x00-\x1f]').any():
-            value = value.str.replace_many(_JSON_ESCAPES)
-        if (texts != "").any():
-            key = json.dumps(name, ensure_ascii=False)
-            part = pl.concat_str(pl.lit(f'{key}:"'), value, pl.lit('"'))
-            parts.append(pl.when(pl.col(name) != "").then(part))
-    return pl.concat_str(pl.lit("{"), pl.concat_str(parts, separator=",", ignore_nulls=True), pl.lit("}"))
+        filled = texts != ""
+        if filled.any():
+            value = pl.col(name)
+            if texts.str.contains(r'["\\\x00-\x1f]').any():
+                value = value.str.replace_many(_JSON_ESCAPES)
+            members.append((json.dumps(name, ensure_ascii=False), value, bool(filled.all())))
+    # Behind a member that every row has, a comma is right: then the object is put together in one pass.
+    parts: list[pl.Expr] = []
+    text = "{"
+    if members and members[0][2]:
+        for number, (key, value, always) in enumerate(members):
+            comma = "," if number else ""
+            if always:
+                parts += [pl.lit(f'{text}{comma}{key}:"'), value]
+                text = '"'
+            else:
+                member = pl.concat_str(pl.lit(f'{comma}{key}:"'), value, pl.lit('"'))
+                parts += [pl.lit(text), pl.when(value != "").then(member).otherwise(pl.lit(""))]
+                text = ""
+        return pl.concat_str(*parts, pl.lit(f"{text}}}"))
+    for key, value, _ in members:
+        parts.append(pl.when(value != "").then(pl.concat_str(pl.lit(f'{key}:"'), value, pl.lit('"'))))
+    none = pl.lit(None, dtype=TEXTS)
+    return pl.concat_str(
+        pl.lit("{"), pl.concat_str([none, *parts], separator=",", ignore_nulls=True), pl.lit("}")
+    )

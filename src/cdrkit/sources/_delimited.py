@@ -298,8 +298,10 @@ class _Block:
         """Return the lines as text; one that is none is left empty and noted."""
         encoding = self._format.encoding
         try:
+            if self._untouched:
+                return pl.read_lines(io.BytesIO(self._raw)).to_series()
             text = self._raw.decode(encoding)
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, pl.exceptions.ComputeError):
             lines: list[str] = []
             for at, line in enumerate(self._raw_lines):
                 try:

@@ -129,6 +129,7 @@ class _Follower:
     format: str
     place: Position
     known: bool  # whether something of it was ever taken
+    lost: Position | None = None  # of which nothing more was found
     waiting: int = 0  # bytes that were looked at, and wait for more
 
     def look(self) -> Iterator[IngestReport]:
@@ -143,10 +144,18 @@ class _Follower:
             current = self._resumed(stream, self.path)
             if current is None:
                 yield from self._rotated()
-                self.place, self.waiting = Position(), 0
                 stream.seek(0)
-                current = _File(self.path, stream, b"", b"")
-            yield from self._take(current, is_whole=False)
+                yield from self._begun(_File(self.path, stream, b"", b""), is_whole=False)
+            else:
+                yield from self._take(current, is_whole=False)
+
+    def _begun(self, file: _File, *, is_whole: bool) -> Iterator[IngestReport]:
+        """Take *file* from its beginning; where nothing can be taken yet, the file before is what was followed."""
+        before = self.place
+        self.place, self.waiting = Position(), 0
+        yield from self._take(file, is_whole=is_whole)
+        if not self.place.offset:
+            self.place = before
 
     def _resumed(self, stream: IO[bytes], name: str) -> _File | None:
         """Return *stream* as the file of the position, read up to there; None when it is another file."""
@@ -189,13 +198,13 @@ class _Follower:
                 yield from self._take(found, is_whole=True)
             for later, other in candidates:
                 if later > modified and _ROTATED.fullmatch(other.removeprefix(self.path)):
-                    self.place, self.waiting = Position(), 0
                     with contextlib.ExitStack() as stack:
                         file = self._reopened(other, stack)
                         if file is not None:
-                            yield from self._take(_File(other, file, b"", b""), is_whole=True)
+                            yield from self._begun(_File(other, file, b"", b""), is_whole=True)
             return
-        if self.place.offset:
+        if self.place != self.lost:
+            self.lost = self.place
             _log.warning(
                 "%s was replaced, and what it was before is nowhere beside it: rows after byte %d may be missing. "
                 "Ingest the old file once, if it is somewhere.",

@@ -23,6 +23,7 @@ Documents: TypeAlias = Callable[[IO[bytes]], Iterable[tuple[str, Callable[[], Do
 
 _1970: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?", re.ASCII)
+_CALLER_ID: Final = re.compile(r'"?(.*?)"?\s*<([^<>]*)>')
 _SHOWN: Final = 80
 _MOST_SECONDS: Final = 2**31 - 1
 #: What an unanswered call's hangup cause says of it; all others say that it failed.
@@ -359,7 +360,8 @@ def _source_name(given: Mapping[str, str], newest: Mapping[str, Any], source: st
         name, number = found.get("caller_id_name"), found.get("caller_id_number")
         if name:
             return str(name) if number == source != name else None
-    return None
+    named = _CALLER_ID.fullmatch(given.get("caller_id", ""))
+    return (named[1] or None) if named is not None and named[2] == source else None
 
 
 def _q850(text: str | None) -> int | None:

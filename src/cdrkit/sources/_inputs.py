@@ -19,7 +19,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import IO, Any, Final, Self, TypeAlias, cast
+from typing import IO, Any, Final, Protocol, Self, TypeAlias, cast
 
 import pyarrow as pa
 
@@ -29,8 +29,19 @@ from ._contract import SourceInput
 
 __all__ = ["HEAD_BYTES", "Input", "Inputs", "decompressed", "head_of"]
 
-#: A path, a URL or a glob of either; bytes; a file opened for reading bytes; a document; or an iterable of those.
-Input: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Mapping[str, Any] | Iterable[Any]"
+
+class Connection(Protocol):
+    """A connection to a database, as PEP 249 (DB-API 2.0) has it and ADBC's is."""
+
+    def cursor(self) -> Any: ...
+
+
+#: A path, a URL or a glob of either; bytes; a file opened for reading bytes; a document; an iterable of those; or a
+#: connection to a database.
+Input: TypeAlias = (
+    "str | os.PathLike[str] | bytes | IO[bytes] | Mapping[str, Any] | Iterable[Any] | Connection"
+)
+
 
 HEAD_BYTES: Final = 64 << 10
 _BUFFER_BYTES: Final = 1 << 20

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import IO, Any, ClassVar, Final
 
 import attrs
@@ -170,6 +171,8 @@ class AsteriskSql:
                 return local.replace(tzinfo=None).isoformat(" ")
             if isinstance(value, bytes):
                 return value.decode("utf-8", "replace")
+            if isinstance(value, (float, Decimal)) and value % 1 == 0:
+                return str(int(value))
             return str(value).encode("utf-8", "replace").decode()
 
         number = 0

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
+from .._records import FIELDS
 from ..errors import ConfigError, SchemaError
 from ._contract import Reject, SourceBatch, SourceInput
 from ._gathered import CALLS_AT_ONCE, Gathered, Unfit
@@ -137,11 +138,11 @@ def call_of(document: Document, *, leave_out: tuple[str, ...] = (), local: bool 
     Raises:
         Unfit: When it is no call.
     """
-    variables = document.get("variables")
-    if not isinstance(variables, Mapping):
+    document = _plain(document)
+    texts = document.get("variables")
+    if not isinstance(texts, dict):
         raise Unfit("It has no variables: it is no document of a FreeSWITCH channel.")
-    texts = {str(name): _plain(value) for name, value in variables.items()}
-    given = {name: text for name, text in texts.items() if isinstance(text, str) and text}
+    given = {name: text for name, value in texts.items() if (text := _worded(value))}
     profiles = _profiles(document)
     newest, oldest = (profiles[0], profiles[-1]) if profiles else ({}, {})
     originator = _originator(newest) or _originator(oldest)
@@ -149,7 +150,7 @@ def call_of(document: Document, *, leave_out: tuple[str, ...] = (), local: bool 
     if not uuid:
         raise Unfit("It has no uuid.")
     start, answer, end = (_time(given, document, name, local=local) for name in ("start", "answer", "end"))
-    if start is None and local and "start_stamp" not in variables:  # the template opencdrrate has none
+    if start is None and local and "start_stamp" not in texts:  # the template opencdrrate has none
         start = answer or end
     if start is None:
         raise Unfit("It has no start time.")
@@ -196,6 +197,7 @@ def call_of(document: Document, *, leave_out: tuple[str, ...] = (), local: bool 
         "mos": _mos(given.get("rtp_audio_in_mos")),
         "recording": _recording(given, document),
     }
+    fields |= {name: _worded(value) for name, value in fields.items() if FIELDS[name].is_text}
     if local and given.get("start_stamp"):
         fields["ring_duration"] = _rung(given, start, answer, answered=answered)
     whole = {name for name, field in _WHOLLY.items() if name in given and given[name] == str(fields[field])}
@@ -241,7 +243,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return _text(value).replace("\0", "�")
     if isinstance(value, Mapping):
-        return {_plain(str(name)): _plain(item) for name, item in value.items()}
+        return {_text(str(name)): _plain(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value
@@ -260,12 +262,19 @@ def _text(value: str) -> str:
     return value
 
 
+def _worded(value: Any) -> str | None:
+    """Return a value that should be a text, as one."""
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        return str(value) or None
+    return None
+
+
 def _profiles(document: Document) -> list[dict[str, Any]]:
     """Return the caller profiles, the newest first."""
     flow = document.get("callflow")
     flows = flow if isinstance(flow, list) else [flow]
     found = [each.get("caller_profile") for each in flows if isinstance(each, Mapping)]
-    return [_plain(profile) for profile in found if isinstance(profile, Mapping)]
+    return [profile for profile in found if isinstance(profile, dict)]
 
 
 def _originator(profile: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -385,5 +394,5 @@ def _recording(given: Mapping[str, str], document: Document) -> str | None:
     log = log.get("applications") if isinstance(log, Mapping) else log
     for application in log if isinstance(log, list) else ():
         if isinstance(application, Mapping) and application.get("app_name") == "record_session":
-            return str(_plain(application.get("app_data")) or "") or None
+            return str(application.get("app_data") or "") or None
     return None

@@ -132,10 +132,10 @@ class FreeSwitchCsv:
         text = head.removeprefix(_BOM).decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
         lines = text.split("\n")
         whole = [line for line in (lines[:-1] if len(lines) > 1 else lines) if line.strip()][:_SNIFFED]
-        found = {_looks_like(line) for line in whole}
-        if len(found) == 1 and (template := found.pop()) is not None:
-            return f"every value quoted, in the columns of the template {template}"
-        return None
+        found = [_looks_like(line) for line in whole]
+        if not found or None in found:
+            return None
+        return f"every value quoted, in the columns of the template {found[0]}"
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of *stream*, in its order.

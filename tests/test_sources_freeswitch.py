@@ -188,8 +188,8 @@ DOCUMENT: dict[str, Any] = {"uuid": "a1", "start_uepoch": "1784707200000001", "b
         ({"last_app": "record_session", "last_arg": "/r/y.wav"}, "recording", "/r/y.wav"),
         ({"digits_dialed": "none"}, "dtmf", None),
         ({"digits_dialed": "12%23"}, "dtmf", "12#"),
-        ({"accountcode": "caf%C3%A9"}, "account", "caf\u00e9"),
-        ({"accountcode": "caf%E9"}, "account", "caf\u00e9"),
+        ({"accountcode": "Zo%C3%AB"}, "account", "Zo\u00eb"),
+        ({"accountcode": "Zo%EB"}, "account", "Zo\u00eb"),
         ({"accountcode": "100%"}, "account", "100%"),
         ({"accountcode": "\ud800"}, "account", "?"),
         ({"hangup_cause_q850": "0"}, "q850_cause", None),
@@ -249,8 +249,8 @@ def test_odd_xml() -> None:
     good = "<cdr><variables><uuid>a</uuid><start_epoch>1784707200</start_epoch>{}</variables></cdr>"
     [call] = calls(good.format("<sip_h_X:y>1%2B1</sip_h_X:y>"), "freeswitch-xml")
     assert json.loads(call.extra or "")["sip_h_X:y"] == "1+1"
-    [call] = calls(good.format("<accountcode>caf\u00e9</accountcode>").encode("latin-1"), "freeswitch-xml")
-    assert call.account == "caf\u00e9"
+    [call] = calls(good.format("<accountcode>Zo\u00eb</accountcode>").encode("latin-1"), "freeswitch-xml")
+    assert call.account == "Zo\u00eb"
     batch = read(good[:60] + "\n" + good.format(""), "freeswitch-xml")
     assert (batch.frame.height, len(batch.rejects)) == (1, 1)
     with pytest.raises(SchemaError, match="nested too deeply"):

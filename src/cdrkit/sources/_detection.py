@@ -21,7 +21,7 @@ class Detected:
     """A format that fits a file.
 
     Attributes:
-        format: Its name, as `Store.ingest` takes it.
+        format: Its name, as `cdrkit.Store.ingest` takes it.
         reason: Why it fits, in a few words.
     """
 

@@ -331,8 +331,7 @@ class _Block:
                 break
             fits = rest["text"].str.contains(_regular_row(count, self._format.separator, blanks=blanks))
             if fits.any():
-                lines = rest.filter(fits)
-                rest = rest.filter(~fits)
+                lines, rest = (rest, rest.clear()) if fits.all() else (rest.filter(fits), rest.filter(~fits))
                 if blanks:
                     self._untouched = False
                     lines = lines.with_columns(pl.col("text").str.replace_all(self._format.blanks, "$1$2"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,3 +98,42 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 def store(place: Place) -> Store:
     """Return an empty store, on each kind of filesystem in turn."""
     return open_store(place.url, region="GB", storage_options=place.options)
+
+
+_SOURCES = """
+import io
+from cdrkit.sources import SourceBatch
+import polars as pl
+
+class Lines:
+    def __init__(self, *, switch, upper=False):
+        self.switch, self.upper = switch, upper
+
+    def __call__(self, stream):
+        yield SourceBatch(frame=pl.DataFrame({"switch": [self.switch]}), bytes_read=len(stream.read()))
+
+def anything(**options):
+    return options
+
+number = 7
+"""
+
+
+@pytest.fixture
+def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Return a function that installs a package with the entry points given and tells its module's name."""
+
+    def install(name: str, **points: str) -> str:
+        folder = tmp_path / name
+        info = folder / f"{name}-0.1.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
+        lines = [f"{key.replace('_', '-')} = {value}" for key, value in points.items()]
+        (info / "entry_points.txt").write_text("\n".join(["[cdrkit.sources]", *lines]) + "\n")
+        (folder / f"{name}.py").write_text(_SOURCES)
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        return name
+
+    return install

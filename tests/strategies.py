@@ -156,7 +156,9 @@ def rolled_up(draw: st.DrawFn) -> Query:
     if draw(st.booleans()):
         query = query.connected()
     if draw(st.booleans()):
-        query = query.customer(*draw(st.lists(st.sampled_from(["1001", "1002", "none"]), min_size=1, max_size=2)))
+        query = query.customer(
+            *draw(st.lists(st.sampled_from(["1001", "1002", "none"]), min_size=1, max_size=2))
+        )
     asked = st.one_of(
         st.sampled_from([field("duration") > 0, ~(field("duration") > 0)]),
         leaves(["customer_id", "reseller_id", "direction", "currency"], ["compare", "in", "null"]),

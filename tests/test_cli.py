@@ -186,3 +186,48 @@ def test_keeping_both_tiers(tmp_path: Path) -> None:
     stray.unlink()
     cdrkit("rebuild", folder, "--region", "GB")
     assert list(open_store(folder).run()) == left
+
+
+def test_detect_and_ingest_by_it(office: Office, tmp_path: Path) -> None:
+    """The format is told and said; ingest uses it when it is the only one, and asks otherwise."""
+    out, _ = cdrkit("detect", office.master)
+    assert f"{office.master}: asterisk-csv (18 columns" in out
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    _, err = cdrkit("detect", tmp_path / "other.csv", status=1)
+    assert "Nothing tells what" in err
+    out, _ = cdrkit("ingest", tmp_path / "store", office.master, "--timezone", "UTC", "--region", "GB")
+    assert "asterisk-csv (18 columns" in out
+    assert "300 added" in out
+    _, err = cdrkit("ingest", tmp_path / "store", tmp_path / "other.csv", status=1)
+    assert "Nothing tells what" in err
+
+
+def test_follow(office: Office, tmp_path: Path) -> None:
+    """The command follows one file until it is stopped; started again, it goes on."""
+    path = tmp_path / "Master.csv"
+    lines = Path(office.master).read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:200]))
+    words = [
+        "ingest",
+        tmp_path / "store",
+        path,
+        "--follow",
+        "--poll",
+        "0.01",
+        "--timezone",
+        "UTC",
+        "--region",
+        "GB",
+    ]
+    for added in (b"200 added", b"100 added"):
+        command = [sys.executable, "-uc", "from cdrkit.cli import main; main()", *map(str, words)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            for shown in process.stdout:
+                if added in shown:
+                    break
+            process.kill()
+        path.write_bytes(b"".join(lines))
+    assert open_store(tmp_path / "store").count() == 300
+    _, err = cdrkit(*words, path, status=2)
+    assert "--follow takes one FILE" in err

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from cdrkit._tables import FRAME_TYPES
 from cdrkit.errors import ConfigError, SchemaError
-from cdrkit.sources import AsteriskCsv, Reject, SourceBatch, _delimited
+from cdrkit.sources import Reject, SourceBatch, _delimited
 from cdrkit.sources._delimited import Delimited, Flaw, split_row
+from cdrkit.sources.asterisk import AsteriskCsv
 
 BASE = [
     "accountcode",

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from cdrkit import FIELDS, SCHEMA, CallRecord, IngestReport, Query, Store, field, open_store
 from cdrkit._cursors import Cursor
-from cdrkit._ingest import ingest_stream
+from cdrkit._ingest import ingest
 from cdrkit.errors import (
     CdrError,
     ConfigError,
@@ -35,7 +35,7 @@ from cdrkit.errors import (
     StorageError,
     UnknownFormatError,
 )
-from cdrkit.sources import SourceBatch
+from cdrkit.sources import Inputs, SourceBatch
 from cdrkit.testing import synthesize_calls, write_office
 from tests import truth
 from tests.strategies import queries, records
@@ -241,7 +241,7 @@ class TestBadInput:
         with pytest.raises(NotFoundError, match="nowhere.csv"):
             open_store("memory://missing").ingest("/nowhere.csv", format="asterisk-csv", timezone="UTC")
         with pytest.raises(ConfigError, match="mode 'rb'"):
-            open_store("memory://missing").ingest(io.StringIO("x"), format="asterisk-csv", timezone="UTC")  # type: ignore[arg-type]
+            open_store("memory://missing").ingest(io.StringIO("x"), format="asterisk-csv", timezone="UTC")
 
     def test_queries(self, busy: Store) -> None:
         """A query that cannot be run says why."""
@@ -575,14 +575,5 @@ def test_batches_of_other_peoples_sources_are_checked() -> None:
 
     store = open_store("memory://careless")
     with store._append("report") as append, pytest.raises(SchemaError, match="call_id"):
-        ingest_stream(
-            io.BytesIO(),
-            Careless(),
-            append,
-            name="x",
-            format="x",
-            size=None,
-            on_reject="report",
-            progress=None,
-        )
+        ingest(Inputs(b""), Careless(), append, format="x", on_reject="report", progress=None)
     assert not store.exists

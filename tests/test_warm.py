@@ -148,7 +148,7 @@ class TestFile:
         assert whole == dict(groups.segment.columns)
 
     def test_encodings_are_portable(self, month: Month) -> None:
-        """Only encodings are used that common readers know; the order of the times is told, amounts are whole numbers."""
+        """Only encodings are used that common readers know; times are told in order, amounts are whole numbers."""
         group = pq.read_metadata(io.BytesIO(month.files.read(month.segment.path))).row_group(0)
         chunks = {each.path_in_schema: each for each in map(group.column, range(group.num_columns))}
         assert set[str]().union(*(each.encodings for each in chunks.values())) <= PORTABLE
@@ -323,8 +323,9 @@ class TestRequests:
         monkeypatch.setattr(_warm, "_GAP", 0)
         tier, counter = counting(groups.files)
         for row in (850, 860):
-            assert tier.read(groups.segment, ["call_id"], pl.Series([row]))["call_id"][0] == (
-                groups.frame["call_id"][row]
+            assert (
+                tier.read(groups.segment, ["call_id"], pl.Series([row]))["call_id"][0]
+                == (groups.frame["call_id"][row])
             )
         metadata = pq.read_metadata(io.BytesIO(groups.files.read(groups.segment.path)))
         chunk = metadata.row_group(2).column(ALL.index("call_id"))

@@ -94,7 +94,9 @@ class DailyTotal:
         return self.duration / self.connected if self.connected else None
 
     def _repr_html_(self) -> str:
-        return html_report(self, "day", "timezone", "attempts", "connected", "asr", "acd", "duration", "charges")
+        return html_report(
+            self, "day", "timezone", "attempts", "connected", "asr", "acd", "duration", "charges"
+        )
 
 
 class DailyTotals(Sequence[DailyTotal]):

@@ -8,11 +8,12 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from types import EllipsisType
-from typing import Literal
+from typing import Any, Literal
 
 from ._archive import Archive
+from ._following import follow
 from ._html import html_facts
-from ._ingest import IngestReport, Input, Progress, ingest_stream, opened
+from ._ingest import IngestReport, Progress, ingest
 from ._locating import Locator, RecordingPlace, recording_locator
 from ._numbers import check_region
 from ._query import Query
@@ -23,7 +24,7 @@ from ._seals import checked_secret
 from ._tables import CallData, frames_of
 from ._writer import Writer
 from .errors import ConfigError, QueryError
-from .sources import make_source
+from .sources import Input, Inputs, make_source
 from .storage import (
     Append,
     AppendReport,
@@ -269,17 +270,60 @@ class Store(Reader):
             StorageError: When it cannot be read or written; nothing is stored then.
         """
         reader = make_source(format, options)
-        with opened(source) as (stream, name, size), self._append(on_conflict) as append:
-            return ingest_stream(
-                stream,
-                reader,
-                append,
-                name=name,
-                format=format,
-                size=size,
-                on_reject=on_reject,
-                progress=progress,
-            )
+        with Inputs(source) as inputs, self._append(on_conflict) as append:
+            return ingest(inputs, reader, append, format=format, on_reject=on_reject, progress=progress)
+
+    def follow(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str,
+        on_conflict: OnConflict = "report",
+        poll: float = 1.0,
+        wait: bool = True,
+        **options: object,
+    ) -> Iterator[IngestReport]:
+        """Read a file of this machine while it grows: new rows are stored as they come, each of them once.
+
+        How far the file was taken is part of the commit that stored its rows. So it goes on where it stopped, whatever
+        stopped it; and when the file was rotated (renamed, copied and truncated, compressed) it takes the rest of the
+        old one, which it finds beside the new one, and begins with that. A last line that is not all there waits.
+
+        Example:
+            >>> import cdrkit
+            >>> from cdrkit.testing import write_office
+            >>> store = cdrkit.open_store("memory://follow-example")
+            >>> master = write_office("followed-office", calls=50).master
+            >>> for report in store.follow(master, format="asterisk-csv", timezone="Europe/London", wait=False):
+            ...     print(report.added)
+            50
+
+        Args:
+            path: The file. It need not be there yet.
+            format: The source's name; it writes a row at a time, at the end of the file.
+            on_conflict: As in `append`.
+            poll: Seconds between two looks at the file.
+            wait: Go on for ever; False: take what is there, and end.
+            options: The source's own, as for `ingest`.
+
+        Yields:
+            What became of the rows of each commit. Stop by leaving the loop.
+
+        Raises:
+            UnknownFormatError: When there is no such format.
+            ConfigError: When an option is missing, unknown or cannot work, or the file is not on this machine.
+            SchemaError: When nothing of the file was taken yet, and it is not of the format.
+            StorageError: When it cannot be read or written; what was reported before is stored.
+        """
+
+        def start(path: str) -> tuple[str, Mapping[str, Any]]:
+            key = f"{format}:{path}".encode("utf-8", "backslashreplace").decode()
+            return key, self._snapshot().positions.get(key, {})
+
+        reader = make_source(format, options)
+        yield from follow(
+            path, reader, start, lambda: self._append(on_conflict), format=format, poll=poll, wait=wait
+        )
 
     def writer(
         self,

@@ -6,44 +6,27 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 try:
     import click
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-    from rich.table import Table
-    from rich.text import Text
+
+    from ._terminal import complain, progress, say, show, tell
 except ImportError as _missing:
     raise SystemExit("The command line needs two more packages: pip install 'cdrkit[cli]'.") from _missing
 
 from ._expressions import field
-from ._html import visible
-from ._ingest import Progress as ProgressCallback
 from ._query import Query
 from ._reports import DailyTotals
 from ._store import Store, open_store
 from .errors import CdrError, NotFoundError
-from .sources import available
+from .sources import available, detect
 from .testing import write_office
 
 __all__ = ["main"]
 
 _COLUMNS: Final = ("start", "source", "destination", "duration", "disposition")
-_UNWATCHED_WIDTH: Final = 200
-
-_out = Console(width=None if sys.stdout.isatty() else _UNWATCHED_WIDTH)
-_err = Console(stderr=True)
 
 
 def main() -> None:
@@ -52,7 +35,7 @@ def main() -> None:
         status = cli.main(standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except CdrError as exc:
-        _err.print(Text(f"cdrkit: {visible(str(exc))}", style="bold red"), soft_wrap=True)
+        complain(str(exc))
         sys.exit(1)
     except click.ClickException as exc:
         exc.show()
@@ -151,7 +134,10 @@ def _existing(store: str, **options: Any) -> Store:
 @_store_argument
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
-    "--format", "format_", default="asterisk-csv", show_default=True, help="One of: " + ", ".join(available())
+    "--format",
+    "format_",
+    metavar="NAME",
+    help="One of: " + ", ".join(available()) + ". Without it, the one that fits, when exactly one does.",
 )
 @click.option(
     "--timezone", metavar="ZONE", help="IANA name of the zone that the switch writes local times in."
@@ -162,43 +148,77 @@ def _existing(store: str, **options: Any) -> Store:
 @click.option(
     "--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the format."
 )
+@click.option("--follow", is_flag=True, help="Go on for ever: take new lines of the one FILE as they come.")
+@click.option(
+    "--poll", default=1.0, show_default=True, metavar="SECONDS", help="With --follow: between two looks."
+)
 def ingest(
     store: str,
     files: tuple[str, ...],
-    format_: str,
+    format_: str | None,
     timezone: str | None,
     region: str | None,
     replace: bool,
     rejects: str | None,
     options: tuple[str, ...],
+    follow: bool,
+    poll: float,
 ) -> None:
-    """Read a switch's files into STORE (a folder or URL, made when it is not there)."""
+    """Read a switch's files into STORE (a folder or URL, made when it is not there).
+
+    FILE is a path, a URL, a glob, a folder or an archive; it may be compressed.
+    """
     opened = _opened(store, region=region)
     settings: dict[str, Any] = dict(_option(text) for text in options)
     if timezone is not None:
         settings["timezone"] = timezone
+    if follow:
+        if len(files) != 1 or rejects is not None:
+            raise click.UsageError("--follow takes one FILE, and no --rejects.")
+        settings |= {
+            "format": format_ or _detected(files[0]),
+            "on_conflict": "replace" if replace else "report",
+        }
+        for report in opened.follow(files[0], poll=poll, **settings):
+            tell(str(report))
+        return
     refused = 0
     for number, file in enumerate(files):
-        with _progress(os.path.basename(file)) as report_progress:
+        with progress(os.path.basename(file)) as report_progress:
             report = opened.ingest(
                 file,
-                format=format_,
+                format=format_ or _detected(file),
                 on_conflict="replace" if replace else "report",
                 progress=report_progress,
                 **settings,
             )
-        _tell(str(report))
+        tell(str(report))
         refused += report.rejected
         if rejects is not None and report.rejected:
             target = rejects if len(files) == 1 else f"{rejects}.{number + 1}"
             report.write_rejects(target)
-            _tell(f"  rejects are in {target}")
+            tell(f"  rejects are in {target}")
     if opened.region is None:
-        _tell(
+        tell(
             "note: without --region, numbers in national form are not recognised as such; it is settled for this store"
         )
     if refused:
         raise click.exceptions.Exit(3)
+
+
+def _detected(file: str) -> str:
+    """Return the one format that fits, and say so."""
+    found = detect(file)
+    tell(f"{file}: {found.format} ({found.reason})")
+    return found.format
+
+
+@cli.command("detect")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+def detect_(files: tuple[str, ...]) -> None:
+    """Say which format each FILE is in, and why."""
+    for file in files:
+        _detected(file)
 
 
 def _option(text: str) -> tuple[str, object]:
@@ -206,20 +226,6 @@ def _option(text: str) -> tuple[str, object]:
     if not equals:
         raise click.UsageError(f"-o {text}: write NAME=VALUE.")
     return name.replace("-", "_"), {"true": True, "false": False}.get(value.lower(), value)
-
-
-@contextmanager
-def _progress(what: str, *, rows: bool = False) -> Iterator[ProgressCallback]:
-    """Show a bar on standard error while a terminal watches; it counts bytes, or rows."""
-    amount = MofNCompleteColumn() if rows else DownloadColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
-    with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
-        task = bar.add_task(escape(what), total=None)
-
-        def advance(done: int, total: int | None) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield advance
 
 
 @cli.command()
@@ -247,20 +253,9 @@ def query(
     page = opened.run(wanted).in_timezone(timezone).page(limit)
     rows = page.rows(labels=True)
     total = opened.count(Query(wanted.conditions, wanted.presets, wanted.period))
-    _show(rows, f"{len(rows):,} of {total:,} calls, times in {timezone}")
+    show(rows, f"{len(rows):,} of {total:,} calls, times in {timezone}")
     if page.next_cursor is not None:
-        _tell(f"next page: --cursor {page.next_cursor}")
-
-
-def _show(rows: list[dict[str, str]], caption: str) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold underline")
-    for name in rows[0] if rows else ():
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row.values()))  # Text: what is in a cell is no markup
-    if rows:
-        _out.print(table)
-    _tell(caption)
+        tell(f"next page: --cursor {page.next_cursor}")
 
 
 @cli.command()
@@ -281,7 +276,7 @@ def export(
         result.write_csv(sys.stdout.buffer, guard=not no_guard, headers=headers)
         return
     written = result.write_csv(dest, guard=not no_guard, headers=headers)
-    _tell(f"{written:,} calls written to {dest}")
+    tell(f"{written:,} calls written to {dest}")
 
 
 @cli.command()
@@ -310,7 +305,7 @@ def _show_totals(totals: DailyTotals) -> None:
                 "Charge": charges,
             }
         )
-    _show(rows, f"{len(rows)} days")
+    show(rows, f"{len(rows)} days")
 
 
 @cli.command()
@@ -329,11 +324,11 @@ def recording(store: str, call_id: str, dest: str | None, recordings: str, overw
         raise NotFoundError(f"{'No call has' if not calls else 'Several calls have'} the id {call_id!r}.")
     found = opened.recording(calls[0])
     length = "length unknown" if found.duration is None else f"{found.duration:.1f} s"
-    _tell(f"{found.location}: {found.format or 'unknown format'}, {length}, {found.size_bytes:,} bytes")
+    tell(f"{found.location}: {found.format or 'unknown format'}, {length}, {found.size_bytes:,} bytes")
     if dest is not None:
         if not overwrite and os.path.isfile(dest):
             raise click.UsageError(f"{dest} exists; add --overwrite to replace it.")
-        _tell(f"copied to {found.download(dest, overwrite=overwrite)}")
+        tell(f"copied to {found.download(dest, overwrite=overwrite)}")
 
 
 _really = click.option("--dry-run/--really", default=True, show_default=True, help="Only count, or erase.")
@@ -348,7 +343,7 @@ def rollover(store: str, keep: int, dry_run: bool) -> None:
     """Move whole UTC months past the hot window to the warm tier, verified."""
     report = _existing(store).rollover(keep=keep, dry_run=dry_run)
     months = ", ".join(report.months) or "none"
-    _tell(f"{_would(dry_run)}move {report.rows:,} calls in {report.read} segments; months: {months}")
+    tell(f"{_would(dry_run)}move {report.rows:,} calls in {report.read} segments; months: {months}")
     _skipped(report.skipped)
 
 
@@ -358,7 +353,7 @@ def rollover(store: str, keep: int, dry_run: bool) -> None:
 def compact(store: str, dry_run: bool) -> None:
     """Merge small hot segments."""
     report = _existing(store).compact(dry_run=dry_run)
-    _tell(
+    tell(
         f"{_would(dry_run)}merge {report.read} segments with {report.rows:,} calls; written: {report.written}"
     )
     _skipped(report.skipped)
@@ -370,7 +365,7 @@ def compact(store: str, dry_run: bool) -> None:
 def vacuum(store: str, dry_run: bool) -> None:
     """Remove files that no reader needs any more."""
     report = _existing(store).vacuum(dry_run=dry_run)
-    _tell(f"{_would(dry_run)}remove {report.segments} segments; too young yet: {report.waiting}")
+    tell(f"{_would(dry_run)}remove {report.segments} segments; too young yet: {report.waiting}")
 
 
 @cli.command()
@@ -378,7 +373,7 @@ def vacuum(store: str, dry_run: bool) -> None:
 def maintain(store: str) -> None:
     """Do what is due: rollover, compact, vacuum. For a daily timer."""
     moved, merged, swept = _existing(store).maintain()
-    _tell(f"moved {moved.rows:,} calls, merged {merged.read} segments, removed {swept.segments} segments")
+    tell(f"moved {moved.rows:,} calls, merged {merged.read} segments, removed {swept.segments} segments")
     _skipped((*moved.skipped, *merged.skipped))
 
 
@@ -388,7 +383,7 @@ def _would(dry_run: bool) -> str:
 
 def _skipped(skipped: tuple[str, ...]) -> None:
     if skipped:
-        _tell(f"left for the next time, changed meanwhile: {', '.join(skipped)}")
+        tell(f"left for the next time, changed meanwhile: {', '.join(skipped)}")
 
 
 @cli.command()
@@ -397,11 +392,11 @@ def verify(store: str) -> None:
     """Read every byte and check everything; the exit status is 4 when something is wrong."""
     report = _existing(store).verify()
     for problem in report.problems:
-        _tell(problem)
-    _tell(
+        tell(problem)
+    tell(
         f"version {report.version}: {report.segments} segments, {report.rows:,} calls, {report.orphans} orphans"
     )
-    _tell("all is well" if report.ok else f"{len(report.problems)} problems")
+    tell("all is well" if report.ok else f"{len(report.problems)} problems")
     if not report.ok:
         raise click.exceptions.Exit(4)
 
@@ -411,7 +406,7 @@ def verify(store: str) -> None:
 @_region
 def rebuild(store: str, region: str | None) -> None:
     """Make a new log from the segments alone, after the log was lost; give the --region that the store had."""
-    _tell(f"the new log has {_opened(store, region=region).rebuild():,} calls; run verify now")
+    tell(f"the new log has {_opened(store, region=region).rebuild():,} calls; run verify now")
 
 
 @cli.command()
@@ -423,7 +418,7 @@ def months(store: str) -> None:
         {"Month": m.month, "Items": f"{m.items:,}", "Rows": f"{m.rows:,}", "Bytes": f"{m.size_bytes:,}"}
         for m in found
     ]
-    _show(rows, f"{len(rows)} months in the warm tier")
+    show(rows, f"{len(rows)} months in the warm tier")
 
 
 @cli.command()
@@ -433,9 +428,9 @@ def months(store: str) -> None:
 @click.option("--format", "format_", type=click.Choice(["parquet", "csv.gz", "csv.zst"]), default="parquet")
 def download(store: str, month: str, dest: str, format_: Any) -> None:
     """Copy the warm MONTH (2026-08) to DEST; what was cut off goes on where it stopped."""
-    with _progress(month, rows=True) as report_progress:
+    with progress(month, rows=True) as report_progress:
         _existing(store).archive.download(month, dest, format=format_, progress=report_progress)
-    _tell(f"{month} is in {dest}")
+    tell(f"{month} is in {dest}")
 
 
 @cli.command()
@@ -447,7 +442,7 @@ def download(store: str, month: str, dest: str, format_: Any) -> None:
 def erase(store: str, timezone: str, reason: str, dry_run: bool, **given: Any) -> None:
     """Erase calls from both tiers, for good. Without --really it only says how many."""
     report = _existing(store).erase(_query(timezone, given), reason=reason, dry_run=dry_run)
-    _tell(f"{_would(dry_run)}erase {report.rows:,} calls from {report.segments} segments")
+    tell(f"{_would(dry_run)}erase {report.rows:,} calls from {report.segments} segments")
 
 
 @cli.command()
@@ -458,7 +453,7 @@ def erase(store: str, timezone: str, reason: str, dry_run: bool, **given: Any) -
 def expire(store: str, before: str, customer: tuple[str, ...], dry_run: bool) -> None:
     """Erase calls that began before BEFORE (ISO 8601, UTC). Without --really it only says how many."""
     report = _existing(store).expire(before, *customer, dry_run=dry_run)
-    _tell(f"{_would(dry_run)}erase {report.rows:,} calls from {report.segments} segments")
+    tell(f"{_would(dry_run)}erase {report.rows:,} calls from {report.segments} segments")
 
 
 @cli.command()
@@ -471,17 +466,17 @@ def demo(folder: str | None, calls: int, timezone: str, seed: int) -> None:
     place = os.path.abspath(folder) if folder else tempfile.mkdtemp(prefix="cdrkit-demo-")
     if os.path.exists(os.path.join(place, "store")):
         raise click.UsageError(f"{place} holds an earlier demo; name another folder, or remove that one.")
-    _say("1. A made-up office: its switch's CDR file and its recordings")
+    say("1. A made-up office: its switch's CDR file and its recordings")
     office = write_office(place, calls=calls, timezone=timezone, seed=seed)
-    _tell(f"{office.calls:,} calls in {office.master}")
+    tell(f"{office.calls:,} calls in {office.master}")
 
-    _say(f"2. Ingest: Asterisk's local times ({timezone}) become UTC; again, and nothing is added")
+    say(f"2. Ingest: Asterisk's local times ({timezone}) become UTC; again, and nothing is added")
     store = open_store(
         os.path.join(place, "store"), region="GB", recordings=os.path.join(office.recordings, "{recording}")
     )
     for _ in range(2):
         began = time.perf_counter()
-        with _progress("Master.csv") as report_progress:
+        with progress("Master.csv") as report_progress:
             report = store.ingest(
                 office.master,
                 format="asterisk-csv",
@@ -490,39 +485,39 @@ def demo(folder: str | None, calls: int, timezone: str, seed: int) -> None:
                 customer_column="accountcode",
                 progress=report_progress,
             )
-        _tell(f"{report} [{time.perf_counter() - began:.2f} s]")
+        tell(f"{report} [{time.perf_counter() - began:.2f} s]")
 
-    _say(f"3. The newest connected calls, times shown in {timezone}")
+    say(f"3. The newest connected calls, times shown in {timezone}")
     connected = Query().connected().newest_first().columns("start", "source", "destination", "duration")
-    _show(
+    show(
         store.run(connected).in_timezone(timezone).page(10).rows(labels=True),
         f"10 of {store.count(connected):,} calls",
     )
 
-    _say("4. Totals per UTC day")
+    say("4. Totals per UTC day")
     _show_totals(store.daily_totals(Query().during("last_7_days")))
 
-    _say(f"5. One number, typed in national form: {office.number}")
+    say(f"5. One number, typed in national form: {office.number}")
     search = Query().number(office.number)
     ways = {
         str(getattr(call, role))
         for role in ("source", "destination")
         for call in store.run(Query().number(office.number, "source" if role == "source" else "destination"))
     }
-    _tell(f"{store.count(search):,} calls, written as: {', '.join(sorted(ways))}")
+    tell(f"{store.count(search):,} calls, written as: {', '.join(sorted(ways))}")
 
-    _say("6. CSV, always in UTC")
+    say("6. CSV, always in UTC")
     csv = os.path.join(place, "connected-last-7-days.csv")
     written = store.run(Query().connected().during("last_7_days", timezone)).write_csv(csv)
-    _tell(f"{written:,} calls in {csv}")
+    tell(f"{written:,} calls in {csv}")
 
-    _say("7. A recording")
+    say("7. A recording")
     (recorded,) = store.run(Query().has_recording().connected().newest_first().limit(1))
     found = store.recording(recorded)
     copy = found.download(os.path.join(place, "recording.wav"), overwrite=True)
-    _tell(f"call {recorded.call_id}: {found.duration:.1f} s of {found.format}, copied to {copy}")
+    tell(f"call {recorded.call_id}: {found.duration:.1f} s of {found.format}, copied to {copy}")
 
-    _say("Everything lies in")
+    say("Everything lies in")
     for what, where in (
         ("store", os.path.join(place, "store")),
         ("switch's file", office.master),
@@ -530,16 +525,6 @@ def demo(folder: str | None, calls: int, timezone: str, seed: int) -> None:
         ("CSV", csv),
         ("recording", copy),
     ):
-        _tell(f"  {what:14} {where}")
+        tell(f"  {what:14} {where}")
     command = sys.argv[0] if os.path.basename(sys.argv[0]) == "cdrkit" else "cdrkit"
-    _tell(f"Ask it: {command} query {os.path.join(place, 'store')} --number '{office.number}'")
-
-
-def _tell(text: str) -> None:
-    """Print a line as it is: paths stay whole, and nothing in it is markup."""
-    _out.print(Text("\n".join(map(visible, text.split("\n")))), soft_wrap=True)
-
-
-def _say(title: str) -> None:
-    _out.print()
-    _out.print(Text(title, style="bold"))
+    tell(f"Ask it: {command} query {os.path.join(place, 'store')} --number '{office.number}'")

@@ -57,7 +57,9 @@ def damaged(template: tuple[Path, State], tmp_path: Path) -> tuple[Path, list[ob
     used = {segment.path.rpartition(".")[0] for segment in log.snapshot().segments.values()}
     for tier in ("hot", "warm"):
         for path in [
-            p for p in (folder / tier).rglob("*=*/*") if str(p.relative_to(folder / tier).with_suffix("")) not in used
+            p
+            for p in (folder / tier).rglob("*=*/*")
+            if str(p.relative_to(folder / tier).with_suffix("")) not in used
         ]:
             path.unlink()
     assert list(store.run()) == calls_of(state)

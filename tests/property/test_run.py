@@ -72,9 +72,7 @@ class TestRun:
             self.turn_pages(batches, query, size, late)
 
     @staticmethod
-    def turn_pages(
-        batches: list[list[CallRecord]], query: Query, size: int, late: list[CallRecord]
-    ) -> None:
+    def turn_pages(batches: list[list[CallRecord]], query: Query, size: int, late: list[CallRecord]) -> None:
         """Follow cursors through *query* while *late* arrive, and hold the pages against plain Python."""
         store, kept = stored(batches)
         expected = truth.run(query, kept, region="GB", now=NOW)

@@ -6,10 +6,12 @@ its own line only: a quote that is never closed does not swallow the rows after 
 
 from __future__ import annotations
 
+import codecs
 import functools
+import io
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Final
+from typing import IO, Final, cast
 
 import attrs
 import polars as pl
@@ -17,23 +19,21 @@ import polars as pl
 from ..errors import ConfigError, SchemaError
 from ._contract import Reject
 
-__all__ = ["Delimited", "Flaw", "Rows", "split_row"]
+__all__ = ["Delimited", "Flaw", "Rows", "encoding_name", "first_line", "first_rows", "split_row"]
 
 # Larger blocks are not faster: their memory is new to the process each time.
 _BLOCK_BYTES: Final = 4 << 20
 _LINE_BYTES: Final = 16 << 20
 _ROW_BYTES: Final = 64 << 10
 _ROW_LINES: Final = 100
+_SNIFFED: Final = 5
 
 _BOM: Final = b"\xef\xbb\xbf"
-_FIELD: Final = re.compile(r'"([^"]*+(?:""[^"]*+)*+)"[ \t]*+(?=,|\Z)|([^",][^,]*+|)(?=,|\Z)')
 _OPEN: Final = re.compile(r'"[^"]*+(?:""[^"]*+)*+\Z')
 
 # For Rust's engine. What the block reader would treat in a way of its own is left to the other path: an
 # unquoted CR, a byte order mark, NUL.
-_BARE: Final = r'[^",\r\x00\x{feff}]*'
 _QUOTED: Final = r'"[^"\x00]*(?:""[^"\x00]*)*"'
-_FIELD_AND_BLANKS: Final = r'("[^"]*(?:""[^"]*)*"|[^",]*)[ \t]*(,|$)'
 
 _TORN: Final = "It has no line end: the file is still being written; ingest it again later."
 _UNENDED: Final = (
@@ -52,16 +52,43 @@ class Flaw:
     unclosed: bool
 
 
-def split_row(text: str, *, strict: bool = False) -> list[str] | Flaw:
+def encoding_name(value: str) -> str:
+    """Return the name of an encoding that writes ASCII as ASCII.
+
+    Raises:
+        ConfigError: When it does not, or there is none of that name.
+    """
+    plain = bytes(range(32, 127)) + b"\t\r\n"
+    try:
+        name = codecs.lookup(value).name
+        if plain.decode(name) != plain.decode("ascii"):
+            raise ValueError("it does not write ASCII as ASCII")
+    except (LookupError, TypeError, ValueError) as exc:
+        raise ConfigError(
+            f"The encoding {value!r} cannot be read: {exc}. Give 'utf-8' or 'latin-1'."
+        ) from exc
+    return "utf-8" if name == "utf-8-sig" else name
+
+
+@functools.cache
+def _field(separator: str) -> re.Pattern[str]:
+    end = re.escape(separator)
+    blanks = "[ ]*+" if separator == "\t" else r"[ \t]*+"
+    quoted = rf'"([^"]*+(?:""[^"]*+)*+)"{blanks}(?={end}|\Z)'
+    return re.compile(rf'{quoted}|([^"{end}][^{end}]*+|)(?={end}|\Z)')
+
+
+def split_row(text: str, *, separator: str = ",", strict: bool = False) -> list[str] | Flaw:
     """Return the values of one row, or what is wrong with it.
 
     Blanks after a closing quote are dropped. A quote inside a field that does not start with one stands for
     itself, as in ``csv``, unless *strict*.
     """
     values: list[str] = []
+    field = _field(separator)
     at = 0
     while True:
-        match = _FIELD.match(text, at)
+        match = field.match(text, at)
         if match is None or (strict and '"' in (match[2] or "")):
             return Flaw(len(values) + 1, _OPEN.match(text, at) is not None)
         quoted = match[1]
@@ -69,6 +96,14 @@ def split_row(text: str, *, strict: bool = False) -> list[str] | Flaw:
         at = match.end() + 1
         if at > len(text):
             return values
+
+
+def _matches(text: str, separator: str) -> Iterator[re.Match[str]]:
+    """Yield the fields of a text that is a row."""
+    field, at = _field(separator), 0
+    while at <= len(text) and (match := field.match(text, at)) is not None:
+        yield match
+        at = match.end() + 1
 
 
 @attrs.frozen(kw_only=True)
@@ -101,28 +136,50 @@ class Delimited:
         needed: The same in words, for a reject's reason.
         encoding: The encoding of the text; it writes line ends, commas and quotes as ASCII does.
         is_row: Whether values of such a count are, beyond doubt, a row of the format.
+        separator: What stands between the values.
+        keeps_nothing: Whether nothing at all between two separators is null, and only ``""`` is an empty text.
     """
 
     widths: Sequence[int]
     needed: str
     encoding: str
     is_row: Callable[[list[str]], bool]
+    separator: str = ","
+    keeps_nothing: bool = False
 
-    def read(self, stream: IO[bytes]) -> Iterator[Rows]:
+    @property
+    def blanks(self) -> str:
+        """For Rust's engine: a field, and blanks after its closing quote."""
+        end = re.escape(self.separator)
+        return rf'("[^"]*(?:""[^"]*)*"|[^"{end}]*){_blanks(self.separator)}({end}|$)'
+
+    def split(self, text: str, *, strict: bool = False) -> list[str] | Flaw:
+        """Return the values of one row, as `split_row` does."""
+        return split_row(text, separator=self.separator, strict=strict)
+
+    def read(self, stream: IO[bytes], *, number: int = 1) -> Iterator[Rows]:
         """Yield the rows of *stream*, in its order, block by block. Blank lines are no rows.
+
+        Lines end with LF or CRLF; with CR where the first block has no LF.
+
+        Args:
+            stream: Its bytes.
+            number: The number of its first line.
 
         Raises:
             SchemaError: When a line is so long that it cannot be a row's.
             ConfigError: When the stream gives text.
         """
         order = list(self.widths)
-        pending, number, position, width = b"", 1, 0, None
-        final = False
+        pending, first, position, width = b"", number, 0, None
+        final = ends_in_cr = False
         while not final:
             data, final = _filled(stream)
-            pending += data
+            if not position:
+                ends_in_cr = b"\r" in data[:-1] and b"\n" not in data
+            pending += data.replace(b"\r", b"\n") if ends_in_cr else data
             position += len(data)
-            if number == 1 and self.encoding == "utf-8":
+            if number == first and self.encoding == "utf-8":
                 pending = pending.removeprefix(_BOM)
             end = len(pending) if final else pending.rfind(b"\n") + 1
             if not end:
@@ -143,6 +200,60 @@ class Delimited:
                 position=position - len(pending),
                 block=block,
             )
+
+
+def first_line(stream: IO[bytes]) -> tuple[bytes, IO[bytes]]:
+    """Return the first line of *stream*, without its end and a byte order mark, and the stream of the others.
+
+    Raises:
+        SchemaError: When there is no line end for very long.
+    """
+    head = b""
+    while not re.search(rb"\n|\r(?=[^\n])", head):
+        data, final = _filled(stream)
+        head += data
+        if final:
+            break
+        if len(head) > _LINE_BYTES:
+            raise SchemaError(
+                f"Line 1 is longer than {_LINE_BYTES >> 20} MiB; check that it is the right file.", row=1
+            )
+    # CR alone ends lines only where no LF does.
+    line, end, rest = head.partition(b"\n" if b"\n" in head else b"\r")
+    return line.removeprefix(_BOM).removesuffix(b"\r"), cast(
+        IO[bytes], _Chained(rest if end else b"", stream)
+    )
+
+
+def first_rows(head: bytes, separator: str) -> list[list[str]]:
+    """Return the first few rows in a file's first bytes, for telling what they are; none where one is no row."""
+    text = head.removeprefix(_BOM).decode("utf-8", "replace")
+    lines = text.split("\n" if "\n" in text else "\r")
+    whole = [line.removesuffix("\r") for line in (lines[:-1] if len(lines) > 1 else lines)]
+    rows = [split_row(line, separator=separator) for line in whole if line.strip()][:_SNIFFED]
+    return (
+        []
+        if any(isinstance(row, Flaw) for row in rows)
+        else [row for row in rows if not isinstance(row, Flaw)]
+    )
+
+
+class _Chained(io.RawIOBase):
+    """What was read ahead, and then the rest of a stream."""
+
+    def __init__(self, ahead: bytes, stream: IO[bytes]) -> None:
+        super().__init__()
+        self._ahead = ahead
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._ahead:
+            given, self._ahead = (self._ahead, b"") if size < 0 else (self._ahead[:size], self._ahead[size:])
+            return given
+        return self._stream.read(size)
 
 
 def _filled(stream: IO[bytes]) -> tuple[bytes, bool]:
@@ -170,7 +281,7 @@ class _Block:
         self._torn = not raw.endswith(b"\n")
         self._spans: dict[int, int] = {}
         self._regular: list[tuple[int, pl.DataFrame]] = []
-        self._odd: dict[int, list[tuple[int, list[str]]]] = {}
+        self._odd: dict[int, list[tuple[int, Sequence[str | None]]]] = {}
         self._undecodable: dict[int, str] = {}
         self._untouched = format.encoding == "utf-8" and b"\r" not in raw
         self._lines = self._decoded()
@@ -187,8 +298,10 @@ class _Block:
         """Return the lines as text; one that is none is left empty and noted."""
         encoding = self._format.encoding
         try:
+            if self._untouched:
+                return pl.read_lines(io.BytesIO(self._raw)).to_series()
             text = self._raw.decode(encoding)
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, pl.exceptions.ComputeError):
             lines: list[str] = []
             for at, line in enumerate(self._raw_lines):
                 try:
@@ -216,13 +329,12 @@ class _Block:
         for blanks, count in [(blanks, count) for blanks in (False, True) for count in order]:
             if rest.is_empty():
                 break
-            fits = rest["text"].str.contains(_regular_row(count, blanks=blanks))
+            fits = rest["text"].str.contains(_regular_row(count, self._format.separator, blanks=blanks))
             if fits.any():
-                lines = rest.filter(fits)
-                rest = rest.filter(~fits)
+                lines, rest = (rest, rest.clear()) if fits.all() else (rest.filter(fits), rest.filter(~fits))
                 if blanks:
                     self._untouched = False
-                    lines = lines.with_columns(pl.col("text").str.replace_all(_FIELD_AND_BLANKS, "$1$2"))
+                    lines = lines.with_columns(pl.col("text").str.replace_all(self._format.blanks, "$1$2"))
                 self._regular.append((count, lines))
                 order.remove(count)
                 order.insert(0, count)
@@ -246,7 +358,7 @@ class _Block:
                 continue
             elif "\0" in text:
                 self.rejects.append(self.reject(at, _NUL))
-            elif isinstance(row := split_row(text), Flaw) and row.unclosed:
+            elif isinstance(row := self._format.split(text), Flaw) and row.unclosed:
                 joined = self._joined(at, row)
                 if joined is None:
                     self._leave(at)
@@ -265,10 +377,19 @@ class _Block:
             row = (_UNCLOSED if row.unclosed else _AFTER_QUOTE).format(row.column)
         elif not isinstance(row, str):
             if len(row) in self._format.widths:
-                self._odd.setdefault(len(row), []).append((at, row))
+                self._odd.setdefault(len(row), []).append((at, self._with_nothing(at, row)))
                 return
             row = f"It has {len(row)} column{'s' * (len(row) != 1)}; {self._format.needed}."
         self.rejects.append(self.reject(at, row))
+
+    def _with_nothing(self, at: int, row: list[str]) -> Sequence[str | None]:
+        """Return *row* with null for what is not even quoted, where that is kept."""
+        if not self._format.keeps_nothing or "" not in row:
+            return row
+        raw = b"\n".join(self._raw_lines[at : at + self._spans.get(at, 1)])
+        text = raw.decode(self._format.encoding).removesuffix("\r")
+        quoted = [match[1] is not None for match in _matches(text, self._format.separator)]
+        return [value if value or there else None for value, there in zip(row, quoted, strict=True)]
 
     def _joined(self, at: int, flaw: Flaw) -> list[str] | str | Flaw | None:
         """Return the row of several lines that starts at *at*, or why there is none; None: it needs more."""
@@ -288,7 +409,7 @@ class _Block:
                 return flaw
             text += "\n" + line
             if '"' in line:
-                row = split_row(text.removesuffix("\r"), strict=True)
+                row = self._format.split(text.removesuffix("\r"), strict=True)
                 if not isinstance(row, Flaw) and len(row) in self._format.widths:
                     self._spans[at] = following - at + 1
                     return row
@@ -299,7 +420,7 @@ class _Block:
         return _UNENDED.format(flaw.column) if self._torn else flaw
 
     def _stands_alone(self, line: str) -> bool:
-        row = split_row(line.removesuffix("\r"), strict=True)
+        row = self._format.split(line.removesuffix("\r"), strict=True)
         return not isinstance(row, Flaw) and len(row) in self._format.widths and self._format.is_row(row)
 
     def _leave(self, at: int) -> None:
@@ -313,7 +434,7 @@ class _Block:
         if at in self._undecodable or "\0" in text:
             self.rejects.append(self.reject(at, _TORN))
         elif text.strip(" \t\r"):
-            row = split_row(text, strict=True)
+            row = self._format.split(text, strict=True)
             whole = text.endswith('"') and not isinstance(row, Flaw) and len(row) == width
             self._sort_in(at, row if whole else _TORN)
 
@@ -322,10 +443,10 @@ class _Block:
         parts: dict[int, list[pl.DataFrame]] = {}
         for count, lines in self._regular:
             if lines.height == len(self._lines) and self._untouched:
-                parts[count] = [_values(lines["at"], self._raw, count)]
+                parts[count] = [_values(lines["at"], self._raw, count, self._format)]
             elif not lines.is_empty():
                 raw = lines["text"].str.join("\n").item().encode()
-                parts.setdefault(count, []).append(_values(lines["at"], raw, count))
+                parts.setdefault(count, []).append(_values(lines["at"], raw, count, self._format))
         for count, rows in self._odd.items():
             numbers = pl.Series("at", [at for at, _ in rows], dtype=pl.Int64)
             schema = {str(column): pl.String for column in range(count)}
@@ -338,13 +459,21 @@ class _Block:
 
 
 @functools.cache
-def _regular_row(count: int, *, blanks: bool) -> str:
-    field = rf"(?:{_QUOTED}[ \t]*|{_BARE})" if blanks else f"(?:{_QUOTED}|{_BARE})"
-    return f"^{field}(?:,{field}){{{count - 1}}}$"
+def _regular_row(count: int, separator: str, *, blanks: bool) -> str:
+    end = re.escape(separator)
+    bare = rf'[^"{end}\r\x00\x{{feff}}]*'
+    field = rf"(?:{_QUOTED}{_blanks(separator)}|{bare})" if blanks else f"(?:{_QUOTED}|{bare})"
+    return f"^{field}(?:{end}{field}){{{count - 1}}}$"
 
 
-def _values(at: pl.Series, raw: bytes, count: int) -> pl.DataFrame:
+def _blanks(separator: str) -> str:
+    return "[ ]*" if separator == "\t" else r"[ \t]*"
+
+
+def _values(at: pl.Series, raw: bytes, count: int, format: Delimited) -> pl.DataFrame:
     """Return the values of regular lines."""
-    values = pl.read_csv(raw, has_header=False, infer_schema=False).fill_null("")
+    values = pl.read_csv(raw, has_header=False, infer_schema=False, separator=format.separator)
+    if not format.keeps_nothing:
+        values = values.fill_null("")
     values.columns = [str(column) for column in range(count)]
     return values.insert_column(0, at)

@@ -6,119 +6,27 @@ does not say which they are. Stamps are local times without an offset.
 
 from __future__ import annotations
 
-import codecs
 import itertools
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from functools import partial
-from hashlib import blake2b
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import attrs
 import polars as pl
 
-from .._records import FIELDS
-from .._tables import FRAME_TYPES
-from .._times import check_zone
-from ..errors import ConfigError, SchemaError, suggestion
+from ..errors import ConfigError
+from ._asterisk import BASE, NATIVE, NEW, Meaning, is_row, read_all, told, why, zone_given
 from ._contract import Reject, SourceBatch
-from ._delimited import Delimited, Rows
-from ._stamps import instants
+from ._delimited import Delimited, Rows, encoding_name, first_rows
 
 __all__ = ["AsteriskCsv"]
 
 _ORIGIN: Final = "asterisk-csv"
-_BASE: Final = (
-    "accountcode",
-    "src",
-    "dst",
-    "dcontext",
-    "clid",
-    "channel",
-    "dstchannel",
-    "lastapp",
-    "lastdata",
-    "start",
-    "answer",
-    "end",
-    "duration",
-    "billsec",
-    "disposition",
-    "amaflags",
+_WIDTHS: Final = range(len(BASE), len(NATIVE) + 1)
+_SHAPE: Final = (
+    f"Asterisk's cdr_csv, which has no header, {_WIDTHS[0]} to {_WIDTHS[-1]} columns and the start in column "
+    f"{BASE.index('start') + 1}"
 )
-_NEW: Final = ("peeraccount", "linkedid", "sequence")
-_NATIVE: Final = (*_BASE, "uniqueid", "userfield", *_NEW)
-_WIDTHS: Final = range(len(_BASE), len(_NATIVE) + 1)
-#: What tells the legs of one call apart.
-_LEG: Final = (
-    "dst",
-    "channel",
-    "dstchannel",
-    "lastapp",
-    "start",
-    "answer",
-    "end",
-    "duration",
-    "billsec",
-    "disposition",
-    "sequence",
-)
-_EXTRA: Final = (
-    "amaflags",
-    "channel",
-    "clid",
-    "dcontext",
-    "dstchannel",
-    "duration",
-    "lastapp",
-    "lastdata",
-    "peeraccount",
-    "sequence",
-    "uniqueid",
-    "userfield",
-)
-_DISPOSITIONS: Final = {
-    "ANSWERED": "answered",
-    "NO ANSWER": "no_answer",
-    "BUSY": "busy",
-    "FAILED": "failed",
-    "CONGESTION": "failed",
-    "CANCEL": "cancelled",
-}
-
-_STAMP: Final = (
-    "(?:19[7-9][0-9]|20[0-9][0-9])-[0-9][0-9]-[0-9][0-9] (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
-)
-_IS_STAMP: Final = re.compile(_STAMP)
-_MOST_SECONDS: Final = 2**31 - 1
-# NUL cannot occur: the reader rejects rows that hold one.
-_SEPARATOR: Final = "\0"
-_JSON_ESCAPES: Final = {"\\": "\\\\", '"': '\\"'} | {chr(code): f"\\u{code:04x}" for code in range(1, 32)}
-_SHOWN: Final = 80
-_TIMES: Final = ("start", "answer", "end")
-_LENGTHS: Final = ("duration", "billsec")
-
-
-def _zone(value: str | None) -> str:
-    if value is None:
-        raise ConfigError(
-            "Asterisk writes local times without an offset: say whose, for example timezone='Europe/London', "
-            "or timezone='UTC' when cdr.conf has usegmtime=yes."
-        )
-    return check_zone(value)
-
-
-def _encoding(value: str) -> str:
-    plain = bytes(range(32, 127)) + b"\t\r\n"
-    try:
-        name = codecs.lookup(value).name
-        if plain.decode(name) != plain.decode("ascii"):
-            raise ValueError("it does not write ASCII as ASCII")
-    except (LookupError, TypeError, ValueError) as exc:
-        raise ConfigError(
-            f"The encoding {value!r} cannot be read: {exc}. Give 'utf-8' or 'latin-1'."
-        ) from exc
-    return "utf-8" if name == "utf-8-sig" else name
 
 
 def _setting(name: str, value: bool | str | None) -> bool | None:
@@ -178,26 +86,20 @@ class AsteriskCsv:
         ConfigError: When no zone is given, or an option cannot work.
     """
 
-    timezone: str = attrs.field(default=None, converter=_zone)
+    timezone: str = attrs.field(default=None, converter=zone_given)
     loguniqueid: bool | None = attrs.field(default=None, converter=_loguniqueid)
     loguserfield: bool | None = attrs.field(default=None, converter=_loguserfield)
     newcdrcolumns: bool | None = attrs.field(default=None, converter=_newcdrcolumns)
     recording_column: str | None = None
     customer_column: str | None = None
-    encoding: str = attrs.field(default="utf-8", converter=_encoding)
+    encoding: str = attrs.field(default="utf-8", converter=encoding_name)
 
     def __attrs_post_init__(self) -> None:
         """Check that the columns named are Asterisk's, and that the settings have them written."""
         for option in ("recording_column", "customer_column"):
             column = getattr(self, option)
-            if column is None:
-                continue
-            if column not in _NATIVE:
-                hint, _ = suggestion(str(column), _NATIVE)
-                raise ConfigError(
-                    f"{option} cannot be {column!r}; Asterisk's columns are {', '.join(_NATIVE)}.{hint}"
-                )
-            if not any(column in layout for layout in self._layouts()):
+            told(option, column, NATIVE)
+            if column is not None and not any(column in layout for layout in self._layouts()):
                 raise ConfigError(f"{option} cannot be {column!r}: {self._given()} leaves that column out.")
 
     def _settings(self) -> dict[str, bool]:
@@ -214,7 +116,7 @@ class AsteriskCsv:
             for v in (self.loguniqueid, self.loguserfield, self.newcdrcolumns)
         )
         return [
-            (*_BASE, *["uniqueid"] * uniqueid, *["userfield"] * userfield, *_NEW * new)
+            (*BASE, *["uniqueid"] * uniqueid, *["userfield"] * userfield, *NEW * new)
             for uniqueid, userfield, new in itertools.product(*allowed)
         ]
 
@@ -225,6 +127,11 @@ class AsteriskCsv:
         counts = f"{', '.join(map(str, others))} or {most}" if others else str(most)
         return f"with {self._given()} Asterisk writes {counts}"
 
+    @staticmethod
+    def sniff(head: bytes, name: str) -> str | None:  # Master.csv is the name of others, too
+        """Return why a file fits: its rows have the start in column 10, and 16 to 21 columns."""
+        return why(first_rows(head, ","), BASE, _WIDTHS)
+
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of *stream*, in its order, some ten thousand rows at a time.
 
@@ -232,29 +139,20 @@ class AsteriskCsv:
             SchemaError: When the stream is empty, or none of its rows can be taken.
             ConfigError: When a row has 17 or 20 columns and no option says which they are.
         """
-        reader = Delimited(widths=_WIDTHS, needed=self._needed(), encoding=self.encoding, is_row=_is_row)
-        good = read = 0
-        first: Reject | None = None
-        plausible = False
-        for rows in reader.read(stream):
-            batch = self._batch(rows)
-            read += batch.read
-            good += batch.frame.height
-            first = first or next(iter(batch.rejects), None)
-            plausible = plausible or bool(rows.groups)
-            if not plausible and first is not None:  # a film need not be read to its end
-                raise _not_calls(first, read)
-            if batch.read:
-                yield batch
-        if not good and first is None:
-            raise SchemaError("The file is empty: there is no row in it. Check that it is the right one.")
-        if not good and first is not None:
-            raise _not_calls(first, read)
+        reader = Delimited(
+            widths=_WIDTHS,
+            needed=self._needed(),
+            encoding=self.encoding,
+            is_row=partial(is_row, columns=BASE),
+        )
+        found = ((self._batch(rows), bool(rows.groups)) for rows in reader.read(stream))
+        yield from read_all(found, _SHAPE)
 
     def _batch(self, rows: Rows) -> SourceBatch:
-        rejects = list(rows.rejects)
-        frames: list[pl.DataFrame] = []
         layouts = self._layouts()
+        rejects: list[Reject] = []
+        groups: list[pl.DataFrame] = []
+        doubtful: list[int] = []
         for width, values in rows.groups.items():
             fitting = [layout for layout in layouts if len(layout) == width]
             if not fitting:
@@ -262,191 +160,24 @@ class AsteriskCsv:
                 rejects += [rows.reject(row, reason) for row in values["row"]]
                 continue
             values = values.rename(dict(zip(map(str, range(width)), fitting[0], strict=True)))
-            values, found = _checked(values)
-            rejects += [rows.reject(row, reason) for row, reason in found]
-            if len(fitting) > 1 and not values.is_empty():
+            groups.append(values)
+            if len(fitting) > 1:
+                doubtful += values["row"].to_list()
+        meaning = Meaning(
+            origin=_ORIGIN,
+            timezone=self.timezone,
+            recording_column=self.recording_column,
+            customer_column=self.customer_column,
+        )
+        batch = meaning.batch(groups, rows, rejects)
+        if doubtful:
+            refused = {reject.row for reject in batch.rejects}
+            row = min((row for row in doubtful if row not in refused), default=None)
+            if row is not None:
+                width = next(width for width, values in rows.groups.items() if (values["row"] == row).any())
                 raise ConfigError(
-                    f"Row {values['row'].sort()[0]} has {width} columns; one is uniqueid or userfield, and "
-                    "the file does not say which. Give loguniqueid=True or loguserfield=True, as cdr.conf "
-                    "has it; both, when that row alone has lost a column: it is rejected then."
+                    f"Row {row} has {width} columns; one is uniqueid or userfield, and the file does not say "
+                    "which. Give loguniqueid=True or loguserfield=True, as cdr.conf has it; both, when that row "
+                    "alone has lost a column: it is rejected then."
                 )
-            frames.append(values)
-        native = pl.concat([pl.DataFrame(schema=_CHECKED), *frames], how="diagonal")
-        native = native.with_columns(pl.col(_NATIVE).fill_null(""))
-        if not native["row"].is_sorted():
-            native = native.sort("row")
-        frame, repeated, missing = self._calls(native)
-        rejects.sort(key=lambda reject: reject.row)
-        return SourceBatch(
-            frame=frame,
-            rejects=tuple(rejects),
-            repeated_hour=repeated,
-            missing_hour=missing,
-            bytes_read=rows.position,
-        )
-
-    def _calls(self, native: pl.DataFrame) -> tuple[pl.DataFrame, int, int]:
-        stamp = partial(instants, timezone=self.timezone)
-        start = stamp(native["start_at"])
-        answer = stamp(native["answer_at"], not_before=start.utc)
-        end = stamp(native["end_at"], not_before=start.utc)
-        columns = {
-            "call_id": _call_ids(native),
-            "linked_id": pl.coalesce(_unless_empty("linkedid"), _unless_empty("uniqueid")),
-            "start": pl.col("start_at"),
-            "answer": pl.col("answer_at"),
-            "end": pl.col("end_at"),
-            "source": _unless_empty("src"),
-            "source_name": pl.lit(_caller_name(native)),
-            "destination": _unless_empty("dst"),
-            "account": _unless_empty("accountcode"),
-            "duration": pl.col("billsec"),
-            "ring_duration": _ring_duration(),
-            "disposition": pl.col("disposition").replace_strict(_DISPOSITIONS, default="unknown"),
-            "release_reason": _unless_empty("disposition"),
-            "origin": pl.lit(_ORIGIN),
-            "extra": _extra(native),
-        }
-        if self.recording_column is not None:
-            columns["recording"] = _unless_empty(self.recording_column)
-        if self.customer_column is not None:
-            columns["customer_id"] = _unless_empty(self.customer_column)
-        frame = (
-            native.with_columns(
-                start.utc.alias("start_at"), answer.utc.alias("answer_at"), end.utc.alias("end_at")
-            )
-            .with_columns(value.cast(FRAME_TYPES[name]).alias(name) for name, value in columns.items())
-            .select(name for name in FIELDS if name in columns)
-        )
-        return (
-            frame,
-            start.repeated + answer.repeated + end.repeated,
-            start.missing + answer.missing + end.missing,
-        )
-
-
-_CHECKED: Final = {
-    "row": pl.Int64(),
-    **dict.fromkeys(_NATIVE, pl.String()),
-    **{f"{name}_at": pl.Datetime("us") for name in _TIMES},
-}
-
-
-def _is_row(values: list[str]) -> bool:
-    start, *lengths = (values[_BASE.index(name)] for name in ("start", *_LENGTHS))
-    return _IS_STAMP.fullmatch(start) is not None and all(map(str.isdecimal, lengths))
-
-
-def _checked(values: pl.DataFrame) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
-    """Return the rows that hold calls, with their stamps read, and why the others do not."""
-    stamps = [
-        pl.when(pl.col(name).str.contains(f"^{_STAMP}$"))
-        .then(pl.col(name))
-        .str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False)
-        .alias(f"{name}_at")
-        for name in _TIMES
-    ]
-    values = values.with_columns(stamps)
-    wrong = pl.col("start_at").is_null()
-    for name in _TIMES:
-        wrong |= pl.col(f"{name}_at").is_null() & (pl.col(name) != "")
-    for name in _LENGTHS:
-        number = pl.col(name).str.contains(r"^[0-9]{1,10}$")
-        wrong |= ~number | (pl.col(name).cast(pl.Int64, strict=False) > _MOST_SECONDS)
-    bad = values.select(wrong).to_series()
-    if not bad.any():
-        return values, []
-    return values.filter(~bad), [
-        (row["row"], _reason(row)) for row in values.filter(bad).iter_rows(named=True)
-    ]
-
-
-def _reason(row: Mapping[str, Any]) -> str:
-    if not row["start"]:
-        return "It has no start time."
-    for name in _TIMES:
-        if row[name] and row[f"{name}_at"] is None:
-            return f"Its {name}, {_shortened(row[name])}, is not a time such as '2026-11-22 09:30:00'."
-    for name in _LENGTHS:
-        text, shown = row[name], _shortened(row[name])
-        if not text:
-            return f"It has no {name}."
-        if re.fullmatch(r"-[0-9]+", text):
-            return f"Its {name}, {shown}, is negative."
-        if not re.fullmatch(r"[0-9]+", text):
-            return f"Its {name}, {shown}, is not a whole number of seconds."
-        if len(text) > 10 or int(text) > _MOST_SECONDS:
-            break
-    return f"Its {name}, {shown}, is too large for a length in seconds."
-
-
-def _shortened(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
-
-
-def _not_calls(first: Reject, read: int) -> SchemaError:
-    none = "The one row read cannot" if read == 1 else f"None of the {read:,} rows read can"
-    return SchemaError(
-        f"{none} be taken as one of Asterisk's cdr_csv, which has no header, {_WIDTHS[0]} to {_WIDTHS[-1]} "
-        f"columns and the start in column {_BASE.index('start') + 1}. Row {first.row} is "
-        f"{_shortened(first.text)}. {first.reason} Check the file, or give the format that it is in.",
-        row=first.row,
-    )
-
-
-def _unless_empty(name: str) -> pl.Expr:
-    return pl.when(pl.col(name) != "").then(pl.col(name))
-
-
-def _caller_name(native: pl.DataFrame) -> pl.Series:
-    """Return the name in ``"Name" <number>``, ``Name <number>`` or a bare ``Name``."""
-    # Step by step: as one expression each mention of a step would be computed anew.
-    clid = pl.col("clid")
-    before = native.select("src", "clid", before=clid.str.replace(r"<[^<>]*>[ \t]*$", ""))
-    # Without a number Asterisk writes the name alone, and without a name the number alone.
-    named = pl.col("before") != clid
-    alone = (clid != pl.col("src")) & clid.str.contains(r"[^0-9+*#(). -]")
-    names = before.select(name=pl.when(named | alone).then("before").str.strip_chars(" \t"))
-    name = pl.col("name")
-    quoted = (name.str.len_bytes() >= 2) & name.str.starts_with('"') & name.str.ends_with('"')
-    inner = pl.when(quoted).then(name.str.head(-1).str.slice(1)).otherwise(name)
-    return names.select(inner.str.strip_chars(" \t")).select(_unless_empty("name")).to_series()
-
-
-def _ring_duration() -> pl.Expr:
-    ringing = (pl.col("answer_at") - pl.col("start_at")).dt.total_seconds().cast(pl.Float64)
-    unanswered = pl.when(pl.col("answer_at").is_null()).then(pl.col("duration").cast(pl.Float64))
-    # Negative when the clock was set back while it rang: nobody knows how long it did.
-    return pl.coalesce(unanswered, pl.when(ringing >= 0).then(ringing))
-
-
-def _call_ids(native: pl.DataFrame) -> pl.Expr:
-    """Return an id for each leg, the same at every reading."""
-    own = native["uniqueid"] != ""
-    ids = pl.concat_str("uniqueid", pl.lit("-"), pl.lit(_digests(native, _LEG)))
-    if own.all():
-        return ids
-    return (
-        pl.when(own)
-        .then(ids)
-        .otherwise(pl.concat_str(pl.lit("asterisk-"), pl.lit(_digests(native, _NATIVE))))
-    )
-
-
-def _digests(native: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
-    joined = native.select(pl.concat_str(columns, separator=_SEPARATOR)).to_series().cast(pl.Binary)
-    return pl.Series([blake2b(row, digest_size=6).hexdigest() for row in joined.to_list()], dtype=pl.String)
-
-
-def _extra(native: pl.DataFrame) -> pl.Expr:
-    """Return a JSON object of the columns that have no field, without the empty ones."""
-    parts = [pl.lit(None, dtype=pl.String)]
-    for name in _EXTRA:
-        texts = native[name]
-        value = pl.col(name)
-        if texts.str.contains(r'["\\\x00-\x1f]').any():
-            value = value.str.replace_many(_JSON_ESCAPES)
-        if (texts != "").any():
-            part = pl.concat_str(pl.lit(f'"{name}":"'), value, pl.lit('"'))
-            parts.append(pl.when(pl.col(name) != "").then(part))
-    return pl.concat_str(pl.lit("{"), pl.concat_str(parts, separator=",", ignore_nulls=True), pl.lit("}"))
+        return batch

@@ -6,7 +6,7 @@ from ._append import Append, AppendReport, Conflict
 from ._cache import SegmentCache, default_cache_folder
 from ._erasing import EraseReport, erase
 from ._explaining import Explanation
-from ._files import Entry, Files, open_files, split_url
+from ._files import Entry, Files, is_url, open_files, split_url
 from ._hot import HotTier
 from ._keeping import VacuumReport, VerifyReport, rebuild, vacuum, verify
 from ._lease import lease
@@ -42,6 +42,7 @@ __all__ = [
     "compact",
     "default_cache_folder",
     "erase",
+    "is_url",
     "lease",
     "open_files",
     "rebuild",

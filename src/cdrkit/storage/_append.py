@@ -136,7 +136,7 @@ class Append:
         self._flush()
         self._check_age()
         for attempt in range(_TRIES):
-            if not self._fresh and not self._removed:
+            if not self._fresh and not self._removed and "positions" not in facts:
                 return self._report()
             self._attempt = self._log.draft(
                 self._base,

@@ -208,12 +208,14 @@ class Snapshot:
         version: The version; -1 where there is no store yet.
         segments: The segments by id.
         settings: What the store was made with.
+        positions: How far each file that is followed was taken; commits bring news of them.
         memo: What readers worked out about this version and want to find again.
     """
 
     version: int
     segments: Mapping[str, Segment]
     settings: Mapping[str, Any]
+    positions: Mapping[str, Any] = MappingProxyType({})
     memo: dict[Any, Any] = attrs.field(init=False, factory=dict, repr=False)
 
     @property
@@ -251,7 +253,13 @@ class Snapshot:
             if segments.setdefault(segment.id, segment) is not segment:
                 raise CorruptDataError(f"{url} adds segment {segment.id!r} a second time.", url=url)
         settings = commit.facts.get("settings", self.settings)
-        return Snapshot(version=commit.version, segments=MappingProxyType(segments), settings=settings)
+        positions = MappingProxyType({**self.positions, **commit.facts.get("positions", {})})
+        return Snapshot(
+            version=commit.version,
+            segments=MappingProxyType(segments),
+            settings=settings,
+            positions=positions,
+        )
 
     @property
     def rows(self) -> int:
@@ -361,6 +369,7 @@ class Log:
             "at": (_now() - _EPOCH) // _MICROSECOND,
             "settings": dict(snapshot.settings),
             "segments": [segment.to_dict() for segment in snapshot.segments.values()],
+            "positions": dict(snapshot.positions),
         }
         self._files.put(_checkpoint_path(snapshot.version), _sealed(body))
 
@@ -372,7 +381,12 @@ class Log:
             segments = {found.id: found for found in map(Segment.from_dict, body["segments"])}
             if body["version"] != version:
                 raise ValueError(f"it holds version {body['version']}")
-            return Snapshot(version=version, segments=MappingProxyType(segments), settings=body["settings"])
+            return Snapshot(
+                version=version,
+                segments=MappingProxyType(segments),
+                settings=body["settings"],
+                positions=MappingProxyType(dict(body.get("positions", {}))),
+            )
 
     def recent(self) -> list[Commit]:
         """Return the commits that are still there, oldest first."""

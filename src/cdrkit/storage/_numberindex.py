@@ -173,7 +173,7 @@ def packed(index: NumberIndex) -> tuple[list[bytes], list[int]]:
     """Return the numbers of *index* as compressed blocks, and the first key of each.
 
     A block holds differences: of each key to the one before, modulo 2**64, and of each place to the one before, modulo
-    2**32; the first of each stand for themselves. Bytes of one significance lie together, which is what makes them small.
+    2**32; the first of each stand for themselves. Bytes of one significance lie together: that makes them small.
     """
     counts = _series(index.ends).cast(pl.Int64)
     counts = counts - counts.shift(1, fill_value=0)
@@ -199,7 +199,9 @@ def _unpacked(block: bytes, low: int, high: int) -> list[int]:
     """Return the places in *block* whose keys are from *low* up to and without *high*."""
     rows = int.from_bytes(block[:4], "little")
     raw = memoryview(pa.decompress(block[4:], rows * 12, codec="zstd", asbytes=True))
-    steps = memoryview(_gathered(raw[: rows * 8], 8)).cast("Q")  # from below zero to above may be beyond 63 bits
+    steps = memoryview(_gathered(raw[: rows * 8], 8)).cast(
+        "Q"
+    )  # from below zero to above may be beyond 63 bits
     first = steps[0] - (1 << 64) if steps[0] >> 63 else steps[0]
     keys_ = list(itertools.accumulate(steps[1:], initial=first))
     begin, end = bisect_left(keys_, low), bisect_left(keys_, high)

@@ -1,0 +1,85 @@
+"""Telling formats apart: one that fits is named with its reason; none, or two, and the caller is asked."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cdrkit.errors import ConfigError, SchemaError, UnknownFormatError
+from cdrkit.sources import detect
+from tests.test_sources_asterisk import line
+
+ROW = (line() + "\n").encode()
+RIVAL = """
+class Rival:
+    @staticmethod
+    def sniff(head, name):
+        return "it looks nice" if name.endswith("nice.csv") else None
+"""
+
+
+def test_real_files(samples: Path) -> None:
+    """Every file of Asterisk's and FreeSWITCH's is told, by itself, and by its folder."""
+    for folder, form in (("asterisk", "asterisk-csv"), ("freeswitch", "freeswitch-json")):
+        assert detect(samples / folder).format == form
+        for path in (samples / folder).iterdir():
+            found = detect(path)
+            assert (found.format, bool(found.reason)) == (form, True)
+
+
+def test_whatever_it_is_in(tmp_path: Path) -> None:
+    """Compression and archives are looked through; a caller's file stays where it was."""
+    path = tmp_path / "x.bin"
+    path.write_bytes(gzip.compress(ROW))
+    assert detect(path).format == detect(str(tmp_path)).format == detect(ROW).format == "asterisk-csv"
+    with path.open("rb") as file:
+        assert detect(file).format == "asterisk-csv"
+        assert file.tell() == 0
+    ahead = io.BytesIO(b"12" + ROW)
+    ahead.seek(2)
+    assert (detect(ahead).format, ahead.tell()) == ("asterisk-csv", 2)
+    assert detect([ROW, ROW]).format == "asterisk-csv"
+    assert detect([{"core-uuid": "c", "variables": {}}]).format == "freeswitch-json"
+
+
+def test_none_fits() -> None:
+    """What nothing tells is an error that names the formats; so is nothing at all."""
+    with pytest.raises(UnknownFormatError, match=r"Nothing tells.*asterisk-csv") as caught:
+        detect(b"a,b,c\n1,2,3\n")
+    assert caught.value.available == ()
+    with pytest.raises(SchemaError, match="empty"):
+        detect(b"")
+
+
+def test_two_fit(plug_in: Callable[..., str], tmp_path: Path) -> None:
+    """When another package's format fits, too, the error says which they are and why."""
+    module = plug_in("rival_switch", rival="rival_switch:Rival", broken="rival_switch:nothing")
+    (tmp_path / module / f"{module}.py").write_text(RIVAL)
+    sys.modules.pop(module, None)
+    path = tmp_path / "nice.csv"
+    path.write_bytes(ROW)
+    with pytest.raises(
+        UnknownFormatError, match=r"asterisk-csv \(18 columns.*rival \(it looks nice\)"
+    ) as caught:
+        detect(path)
+    assert caught.value.available == ("asterisk-csv", "rival")
+    assert detect(ROW).format == "asterisk-csv"
+
+
+def test_what_cannot_be_read_again() -> None:
+    """What would be used up by looking at it is refused."""
+
+    class Pipe:
+        """A file that cannot seek."""
+
+        def read(self, size: int = -1) -> bytes:
+            return ROW
+
+    for given in (Pipe(), iter([ROW])):
+        with pytest.raises(ConfigError, match="read again"):
+            detect(given)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ from tests.crash.model import CODES, FAR, Runs, start
 
 def test_many_processes(tmp_path: Path, runs: Runs) -> None:
     """Every answer of every reader is a state that existed, nobody fails, and in the end each call is there once."""
-    until = str(time.time() + runs.of(6, 62))
+    until = str(time.time() + runs.of(12, 62))
     roles = ["write"] * 4 + ["keep"] + ["read"] * 2
     crowd = [start("crowd", role, str(tmp_path), str(number), until) for number, role in enumerate(roles)]
     outcomes = [process.communicate(timeout=300) for process in crowd]

@@ -99,6 +99,7 @@ class Append:
         self._began = time.monotonic()
         self._attempt: Commit | None = None
         self._echoes: list[tuple[str, pl.DataFrame]] = []
+        self._met: set[str] = set()  # segments of the store that hold calls which came again
         self._waiting: list[pl.DataFrame] = []
         self._fresh: dict[str, Segment] = {}  # rows of this append
         self._rewritten: dict[str, Segment] = {}  # what is left of older segments after replacements
@@ -227,9 +228,7 @@ class Append:
             except NotFoundError as exc:
                 if segment.id in self._log.snapshot().segments:
                     raise
-                raise ConflictError(
-                    "Calls were erased while this append was compared with them; nothing was stored. Append again."
-                ) from exc
+                raise _erased() from exc
         return frame
 
     def _write(self, frames: Sequence[pl.DataFrame]) -> None:
@@ -301,6 +300,8 @@ class Append:
         )
         if not hits.height:
             return frame
+        if segment.id in self._base.segments:
+            self._met.add(segment.id)
         old = tier.read(segment, [*FIELDS], hits["_row"])
         differs = self._judge(frame[hits["_new"]], old)
         drop = hits["_new"]
@@ -349,6 +350,8 @@ class Append:
 
     def _rebase(self, newer: Snapshot) -> None:
         """Go on from *newer*: rows that someone else stored meanwhile are judged again."""
+        if not self._met <= newer.segments.keys() and self._log.has_erased(self._base, newer):
+            raise _erased()
         news = [s for s in newer.segments.values() if s.id not in self._base.segments]
         gone = any(old not in newer.segments for old in self._removed)
         if (
@@ -390,6 +393,12 @@ class Append:
         for segment in segments:
             with contextlib.suppress(CdrError):  # what stays behind is not part of the store
                 self._tiers[segment.tier].remove(segment)
+
+
+def _erased() -> ConflictError:
+    return ConflictError(
+        "Calls were erased while this append was compared with them; nothing was stored. Append again."
+    )
 
 
 def _is_in_order(frame: pl.DataFrame) -> bool:

@@ -1,0 +1,189 @@
+"""Stores that older versions wrote: they are read as they are, and written on in the present format."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cdrkit import CallRecord, Query, Store, open_store
+from cdrkit.testing import synthesize_calls
+from tests import truth
+from tests.months import NOW, inside, months_in
+
+DATA = Path(__file__).parent / "data"
+END = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a store of format 1: a warm segment of July, two hot ones of November, commits and checkpoints."""
+    with zipfile.ZipFile(DATA / "store-format-1.zip") as packed:
+        packed.extractall(tmp_path / "store")
+    return tmp_path / "store"
+
+
+@pytest.fixture(scope="module")
+def calls() -> list[CallRecord]:
+    """Return the calls that were put into it, in order."""
+    store = open_store("memory://format-1-truth", region="GB")
+    for table in (
+        synthesize_calls(60, days=2, end=datetime(2026, 7, 20, tzinfo=UTC), customers=4),
+        synthesize_calls(30, days=1, seed=2, end=END, customers=4),
+        synthesize_calls(6, days=1, seed=3, end=END, customers=4),
+    ):
+        store.append(table)
+    return list(store.run())
+
+
+def formats(store: Store) -> set[int]:
+    """Return the formats that the segments of *store* are of, by what their files say of themselves."""
+    found = set()
+    parts = inside(store)
+    for segment in parts.log.snapshot().segments.values():
+        files = parts.tiers[segment.tier]._files  # type: ignore[attr-defined]
+        data = files.read(segment.path)
+        if segment.tier == "hot":
+            about = pa.ipc.open_file(data).schema.metadata
+        else:
+            about = pq.read_metadata(io.BytesIO(data)).metadata
+        found.add(json.loads((about or {})[b"cdrkit"])["format"])
+    return found
+
+
+def numbers_of(calls: list[CallRecord]) -> list[str]:
+    """Return a few numbers that occur."""
+    found = sorted(
+        {call.source for call in calls if call.source} | {call.destination or "" for call in calls}
+    )
+    return [text for text in found if text][::7]
+
+
+def agrees(store: Store, calls: list[CallRecord]) -> None:
+    """Hold every kind of question against plain Python."""
+    assert list(store.run()) == calls
+    asked = [Query(), Query().connected(), Query().customer(calls[0].customer_id or "")]
+    asked += [Query().number(text) for text in numbers_of(calls)]
+    asked += [Query().number(text[:6] + "*") for text in numbers_of(calls)]
+    asked += [Query().between("2026-07-19", "2026-11-22T12:00:00Z", "UTC")]
+    for query in asked:
+        expected = truth.run(query, calls, region="GB", now=NOW)
+        assert list(store.run(query, now=NOW)) == expected
+        assert store.count(query, now=NOW) == len(expected)
+        assert list(store.daily_totals(query, now=NOW)) == truth.daily_totals(
+            query, calls, region="GB", now=NOW
+        )
+
+
+def test_is_read_as_it_is(folder: Path, calls: list[CallRecord]) -> None:
+    """It opens, verifies clean, and answers everything as the calls themselves do; nothing is written."""
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    store = open_store(folder)
+    assert store.region == "GB"
+    report = store.verify()
+    assert (report.problems, report.rows, report.orphans) == ((), 96, 0)
+    agrees(store, calls)
+    assert formats(store) == {1}
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def _append(store: Store, calls: list[CallRecord]) -> list[CallRecord]:
+    fresh = [CallRecord(call_id="new", start=END - timedelta(hours=3), source=calls[0].source, charge=1)]  # type: ignore[arg-type]
+    report = store.append([*calls, *fresh])
+    assert (report.added, report.duplicates) == (1, 96)
+    return sorted([*calls, *fresh], key=lambda call: (call.start, call.call_id))
+
+
+def _compact(store: Store, calls: list[CallRecord]) -> list[CallRecord]:
+    assert store.compact().rows == 36
+    return calls
+
+
+def _rollover(store: Store, calls: list[CallRecord]) -> list[CallRecord]:
+    assert store.rollover(NOW + timedelta(days=90), 0).rows == 36
+    assert months_in(store, "hot") == []
+    return calls
+
+
+def _replace(store: Store, calls: list[CallRecord]) -> list[CallRecord]:
+    changed = [CallRecord(call_id=call.call_id, start=call.start, duration=7) for call in calls[::5]]
+    assert store.append(changed, on_conflict="replace").replaced == len(changed)
+    return [*changed, *[call for call in calls if call not in calls[::5]]]
+
+
+def _erase(store: Store, calls: list[CallRecord]) -> list[CallRecord]:
+    customer = calls[0].customer_id
+    assert customer is not None
+    store.erase(Query().customer(customer), reason="asked for", dry_run=False)
+    return [call for call in calls if call.customer_id != customer]
+
+
+@pytest.mark.parametrize("change", [_append, _compact, _rollover, _replace, _erase])
+def test_is_written_on(
+    folder: Path, calls: list[CallRecord], change: Callable[[Store, list[CallRecord]], list[CallRecord]]
+) -> None:
+    """Whatever is done to it, the answers stay right beside what is left of format 1; what is written is format 2."""
+    store = open_store(folder)
+    expected = sorted(change(store, calls), key=lambda call: (call.start, call.call_id))
+    for each in (store, open_store(folder)):
+        agrees(each, expected)
+        assert each.verify().problems == ()
+    assert 2 in formats(store)
+    newest = max((folder / "hot" / "_log").glob("0*.json"))
+    assert json.loads(newest.read_bytes())["commit"]["format"] == 2
+    store.vacuum(now=datetime.now(UTC) + timedelta(days=90))
+    agrees(open_store(folder), expected)
+
+
+def test_all_of_it_becomes_the_present_format(folder: Path, calls: list[CallRecord]) -> None:
+    """Rewritten through and through, nothing of format 1 is left."""
+    store = open_store(folder)
+    everything = [CallRecord(call_id=call.call_id, start=call.start, duration=1) for call in calls]
+    store.append(everything, on_conflict="replace")
+    assert formats(store) == {2}
+    assert list(store.run()) == everything
+
+
+def test_a_lost_log_is_made_anew(folder: Path, calls: list[CallRecord]) -> None:
+    """Files of format 1 say enough of themselves for a new log, which is of format 2; they get no date of making."""
+    shutil.rmtree(folder / "hot" / "_log")
+    store = open_store(folder, region="GB")
+    assert store.rebuild() == 96
+    agrees(store, calls)
+    assert store.verify().problems == ()
+    assert inside(store).log.snapshot().created is None
+    assert formats(store) == {1}
+
+
+def test_orphans_are_swept(folder: Path, calls: list[CallRecord]) -> None:
+    """Such a store does not know when it was made: what no commit names is an orphan, however old."""
+    store = open_store(folder)
+    parts = inside(store)
+    frame = parts.hot.read(parts.log.snapshot().ordered[-1], ["call_id", "start"])
+    parts.hot.write(frame.with_columns(call_id=pl.lit("orphan")), "GB")
+    assert store.verify().orphans == 1
+    report = store.vacuum(now=datetime.now(UTC) + timedelta(days=2))
+    assert (report.segments, report.older) == (1, 0)
+    agrees(store, calls)
+
+
+def test_a_newer_format_is_refused(folder: Path) -> None:
+    """What a newer version wrote is refused with what to do, not misread."""
+    from cdrkit.errors import ConfigError
+    from cdrkit.storage import _log
+
+    store = open_store(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_log, "FORMAT", 3)
+        store.append([CallRecord(call_id="new", start=END)])
+    with pytest.raises(ConfigError, match="format 3.*install a newer cdrkit"):
+        open_store(folder).count()

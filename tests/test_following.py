@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from cdrkit import IngestReport, Store, open_store
 from cdrkit.errors import ConfigError, SchemaError
-from cdrkit.storage._log import Log, _sealed
+from cdrkit.storage._commits import sealed
+from cdrkit.storage._log import Log
 from cdrkit.testing import asterisk_lines
 
 LINES = b"".join(asterisk_lines(1500, days=1, seed=5)).splitlines(keepends=True)
@@ -198,7 +199,7 @@ def test_positions_survive_checkpoints(tmp_path: Path, store: Store, switch: Swi
     path = next((tmp_path / "store" / "hot" / "_log").glob("checkpoint-*.json"))
     body = json.loads(path.read_bytes())["commit"]
     del body["positions"]
-    path.write_bytes(_sealed(body))
+    path.write_bytes(sealed(body))
     old = open_store(tmp_path / "store")
     assert (old.count(), dict(old._log.snapshot().positions)) == (13, {})
 

@@ -88,9 +88,9 @@ def test_newer_format_is_refused(tmp_path: Path) -> None:
     log.create({"region": None})
     path = tmp_path / "hot" / "_log" / f"{0:020d}.json"
     body = json.loads(path.read_bytes())["commit"] | {"format": 99}
-    from cdrkit.storage import _log
+    from cdrkit.storage import _commits
 
-    path.write_bytes(_log._dump({"checksum": _log._checksum(body), "commit": body}))
+    path.write_bytes(_commits._dump({"checksum": _commits._checksum(body), "commit": body}))
     with pytest.raises(ConfigError, match="newer cdrkit"):
         open_store(tmp_path).count()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ._append import Append, AppendReport, Conflict
 from ._cache import SegmentCache, default_cache_folder
+from ._commits import Commit, Segment, Snapshot
 from ._erasing import EraseReport, erase
 from ._explaining import Explanation
 from ._files import Entry, Files, is_url, open_files, split_url
 from ._hot import HotTier
 from ._keeping import VacuumReport, VerifyReport, rebuild, vacuum, verify
 from ._lease import lease
-from ._log import Commit, Log, Segment, Snapshot
+from ._log import Log
 from ._moving import MoveReport, compact, rollover
 from ._planner import Plan
 from ._segmentfiles import Found

@@ -20,8 +20,9 @@ from .._html import html_report
 from .._records import FIELDS
 from .._tables import FRAME_TYPES
 from ..errors import CdrError, ConfigError, ConflictError, NotFoundError, StorageError
+from ._commits import Commit, Segment, Snapshot
 from ._forks import check_process
-from ._log import Commit, Log, Segment, Snapshot
+from ._log import Log
 from ._tiers import Tier
 
 __all__ = ["Append", "AppendReport", "Conflict"]

@@ -13,7 +13,8 @@ from .._html import html_report
 from .._query import Query
 from .._records import FIELDS
 from ..errors import ConflictError, CorruptDataError, QueryError, StorageError
-from ._log import Log, Segment
+from ._commits import Segment
+from ._log import Log
 from ._moving import Fingerprint, discard, swapped
 from ._planner import Plan
 from ._tiers import Tier

@@ -21,9 +21,9 @@ from .._records import CHOICE, MONEY, SCHEMA, WORD
 from .._searches import KeySearch
 from ..errors import CorruptDataError
 from ._cache import SegmentCache
+from ._commits import Segment
 from ._files import Files
 from ._indexfiles import INDEXED_ROWS, check_index, found_index, hot_index, index_path
-from ._log import Segment
 from ._mapped import AMOUNT, TEXT, MappedSegment, column_checksum
 from ._segmentfiles import (
     FEW,

@@ -17,8 +17,8 @@ import polars as pl
 import pyarrow as pa
 
 from ..errors import CorruptDataError
+from ._commits import FORMAT, Segment
 from ._files import Files
-from ._log import FORMAT, Segment
 from ._numberindex import BlockIndex, NumberIndex, packed
 from ._segmentfiles import COMPANION, identity_of
 from ._totals import Totals, totals_of

@@ -13,9 +13,9 @@ import pyarrow as pa
 from .._tables import FRAME_TYPES
 from ..errors import CorruptDataError, StorageError
 from ._cache import SegmentCache
+from ._commits import Segment
 from ._files import Files
 from ._indexfiles import IndexFile, check_index, index_path, opened_index
-from ._log import Segment
 from ._numberindex import INDEXED, NumberIndex
 from ._segmentfiles import check_file
 from ._tiers import Rows

@@ -22,7 +22,8 @@ from .._records import FIELDS
 from .._tables import FRAME_TYPES
 from .._times import months_before
 from ..errors import CdrError, ConfigError, CorruptDataError
-from ._log import Action, Commit, Log, Segment, Snapshot
+from ._commits import Action, Commit, Segment, Snapshot
+from ._log import Log
 from ._planner import Plan
 from ._tiers import Tier
 

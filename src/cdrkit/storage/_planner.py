@@ -35,9 +35,9 @@ from .._searches import KeySearch, key_search, search_pattern
 from .._tables import FRAME_TYPES, empty_frame
 from .._times import TimeRange
 from ..errors import QueryError
+from ._commits import Segment, Snapshot
 from ._explaining import Explanation, Reading
 from ._forks import check_process
-from ._log import Segment, Snapshot
 from ._tiers import Rows, Tier
 from ._totals import NO_TOTALS, TOTAL_FIELDS, Totals, TotalsOfMany, answers, summed, totals_of
 

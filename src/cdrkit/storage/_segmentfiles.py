@@ -16,8 +16,8 @@ import pyarrow as pa
 from .._records import SCHEMA
 from .._tables import FRAME_TYPES
 from ..errors import CorruptDataError
+from ._commits import FORMAT, Segment
 from ._files import Data, Entry, Files
-from ._log import FORMAT, Segment
 
 __all__ = [
     "COMPANION",

@@ -10,7 +10,7 @@ import attrs
 import polars as pl
 
 from .._searches import KeySearch
-from ._log import Segment
+from ._commits import Segment
 from ._segmentfiles import Found
 from ._totals import Totals
 

@@ -23,9 +23,9 @@ import pyarrow as pa
 from .._searches import KeySearch
 from .._tables import FRAME_TYPES
 from ..errors import CorruptDataError, StorageError
+from ._commits import Segment
 from ._files import Files
 from ._indexfiles import IndexFile, check_index, found_index, index_path, opened_index, warm_index
-from ._log import Segment
 from ._numberindex import BlockIndex
 from ._parquet import Footer, Span, parquet_file, tail_of
 from ._segmentfiles import (

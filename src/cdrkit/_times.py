@@ -107,7 +107,8 @@ def _checked_zone(name: str) -> str:
     if found is not None:
         try:
             # Frames have a zone table of their own: a zone that only the system knows could not be shown.
-            pl.Series([], dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(found)
+            # Asked without computing: that would start the threads that no fork survives.
+            pl.Series([], dtype=pl.Datetime("us", found))
             return found
         except pl.exceptions.ComputeError as exc:
             raise ConfigError(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any, Literal
 
 import polars as pl
 import pytest
@@ -19,8 +22,9 @@ from hypothesis import strategies as st
 
 import cdrkit
 from cdrkit import CallRecord, Query, open_store
-from cdrkit.errors import AccessDeniedError, ConfigError, SchemaError, StorageError
-from cdrkit.storage import open_files
+from cdrkit.errors import AccessDeniedError, ConfigError, ConflictError, SchemaError, StorageError
+from cdrkit.storage import HotTier, Segment, _append, open_files
+from cdrkit.storage._files import LocalFiles
 from tests.strategies import records
 
 START = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
@@ -287,3 +291,85 @@ def test_wrong_words_are_refused(tmp_path: Path) -> None:
 def test_errors_share_a_root() -> None:
     """Storage errors are what ``except CdrError`` catches."""
     assert issubclass(AccessDeniedError, StorageError)
+
+
+def spread(days: int) -> list[CallRecord]:
+    """Return one call of each of so many days."""
+    return [CallRecord(call_id=f"{day:03d}", start=START + timedelta(days=day)) for day in range(days)]
+
+
+def test_a_write_that_fails_beside_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When one of many segments that are written together fails, its error is told, and nothing stays behind."""
+    monkeypatch.setattr(_append, "_WORTH_THREADS", 1)
+    store = open_store(tmp_path)
+    store.append(spread(3))
+    before = open_files(tmp_path).list("")
+    original, written = LocalFiles.put, itertools.count()
+
+    def full(self: LocalFiles, path: str, data: bytes) -> None:
+        if path.endswith(".arrow") and next(written) == 1:
+            raise StorageError("no room, on purpose")
+        original(self, path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFiles, "put", full)
+        with pytest.raises(StorageError, match="on purpose"):
+            store.append(spread(40))
+    assert open_files(tmp_path).list("") == before
+    assert store.append(spread(40)).added == 37
+    assert list(store.run()) == spread(40)
+
+
+@pytest.mark.parametrize("on_conflict", ["report", "replace"])
+def test_calls_that_are_erased_while_they_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_conflict: Literal["report", "replace"]
+) -> None:
+    """An append that meets an erasure stores nothing and says so; done again, it stores what was erased anew."""
+    store, other = open_store(tmp_path), open_store(tmp_path)
+    store.append(calls(range(5), customer_id="1001"))
+    append = type(store._hot).read
+    met: list[str] = []
+
+    def erasing(self: HotTier, segment: Segment, *rest: Any) -> pl.DataFrame:
+        if not met:
+            met.append(segment.id)
+            other.erase(Query().customer("1001"), reason="asked for", dry_run=False)
+        return append(self, segment, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HotTier, "read", erasing)
+        store._hot._open.clear()  # type: ignore[attr-defined]
+        with pytest.raises(ConflictError, match="erased.*Append again"):
+            store.append(calls(range(3, 8), customer_id="1001"), on_conflict=on_conflict)
+    assert met
+    assert store.count() == 0
+    assert store.append(calls(range(3, 8), customer_id="1001"), on_conflict=on_conflict).added == 5
+    assert store.verify().problems == ()
+    assert store.verify().orphans == 0
+
+
+@pytest.mark.parametrize("swept", [False, True], ids=["whole", "swept"])
+def test_an_append_that_takes_half_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swept: bool
+) -> None:
+    """An append that took so long looks for its segments before it commits: a vacuum may have removed them."""
+    store = open_store(tmp_path)
+    store.append(calls(range(2)))
+    monkeypatch.setattr(_append, "_ROWS_IN_MEMORY", 1)
+    monkeypatch.setattr(_append, "_SAFE_SECONDS", 0)
+
+    def slow() -> Iterator[pl.DataFrame]:
+        yield pl.DataFrame({"call_id": ["x"], "start": [START]})
+        yield pl.DataFrame({"call_id": ["y"], "start": [START]})
+        if swept:
+            assert open_store(tmp_path).vacuum(now=datetime.now(UTC) + timedelta(days=2)).segments
+        yield pl.DataFrame({"call_id": ["z"], "start": [START + timedelta(days=3)]})
+
+    if swept:
+        with pytest.raises(StorageError, match="took so long"):
+            store.append(slow())
+        assert store.count() == 2
+    else:
+        assert store.append(slow()).added == 3
+        assert store.count() == 5
+    assert open_store(tmp_path).verify().problems == ()

@@ -60,7 +60,10 @@ def test_before_use(tmp_path_factory: pytest.TempPathFactory, generation: str) -
 def _told(factory: pytest.TempPathFactory, *arguments: str) -> list[str]:
     folder = str(factory.mktemp("forks"))
     done = subprocess.run(
-        [sys.executable, "-c", _FORK, folder, *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", _FORK, folder, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
-    assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

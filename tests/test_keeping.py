@@ -27,6 +27,7 @@ from cdrkit.storage import (
     Log,
     Segment,
     Snapshot,
+    _hot,
     _log,
     open_files,
     rebuild,
@@ -656,3 +657,95 @@ def test_maintain_does_what_is_due() -> None:
     store.maintain(now=datetime.now(UTC) + timedelta(days=400), keep=3)
     assert list(store.run()) == expected
     assert lying(store) == live(store)
+
+
+# -- what was cut off, and what is older than its log ----------------------------------------------------------
+
+
+def test_remains_of_writes_are_swept(tmp_path: Path) -> None:
+    """What a killed write left goes after a day, in every folder; what is younger, or only looks alike, stays."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    store.rollover(NOW)
+    at = datetime.now(UTC).replace(microsecond=0)
+    remains = [
+        "hot/.tmp-0123456789abcdef",
+        "hot/_log/.tmp-00112233445566aa",
+        "warm/month=2026-05/.tmp-" + "f" * 16,
+    ]
+    others = [".tmp-notes", "hot/.tmp-notes", "hot/.tmp-0123456789abcdef0", "hot/x.tmp-0123456789abcdef"]
+    for name in [*remains, *others]:
+        (tmp_path / name).write_bytes(b"cut o")
+        os.utime(tmp_path / name, (at.timestamp(), at.timestamp()))
+    day = timedelta(hours=24)
+    assert store.vacuum(now=at + day).leftovers == 0
+    assert store.vacuum(now=at + day + TICK, dry_run=True).leftovers == 0
+    assert store.vacuum(now=at + day + TICK).leftovers == 3
+    assert [name for name in remains if (tmp_path / name).exists()] == []
+    assert [name for name in others if (tmp_path / name).exists()] == others
+    assert list(store.run()) == calls_of("2026-05")
+    assert store.verify().ok
+
+
+def test_an_append_after_the_log_was_lost(tmp_path: Path) -> None:
+    """A new log beside older segments: vacuums spare them, verification says so, and rebuild brings all back."""
+    store = open_store(tmp_path, region="GB")
+    store.append(calls_of("2026-05", "2026-10"))
+    store.rollover(NOW)
+    store.vacuum(now=datetime.now(UTC) + timedelta(days=2))
+    earlier = (datetime.now(UTC) - HOUR).timestamp()
+    for path in tmp_path.rglob("*=*/*"):
+        os.utime(path, (earlier, earlier))
+    shutil.rmtree(tmp_path / "hot" / "_log")
+
+    late = open_store(tmp_path, region="GB")
+    late.append(calls_of("2026-11"))
+    assert list(late.run()) == calls_of("2026-11")
+    segments = len(lying(late)) - len(live(late))
+    report = late.vacuum(now=datetime.now(UTC) + timedelta(days=900))
+    assert (report.segments, report.older) == (0, segments)
+    verified = late.verify()
+    (problem,) = verified.problems
+    assert f"{segments} segments are older than the log" in problem
+    assert "rebuild()" in problem
+    assert verified.orphans == segments
+
+    shutil.move(tmp_path / "hot" / "_log", tmp_path / "_log_of_november")
+    assert late.rebuild() == 18
+    anew = open_store(tmp_path, region="GB")
+    assert list(anew.run()) == in_order(calls_of("2026-05", "2026-10", "2026-11"))
+    assert anew.verify().problems == ()
+    assert anew.vacuum(now=datetime.now(UTC) + timedelta(days=900)).segments == 0
+
+
+def test_the_newest_word_counts_whatever_the_files_say(tmp_path: Path) -> None:
+    """Where a call lies in two files, that one is kept that was written last, though a copy turned the files' times."""
+    store = open_store(tmp_path, region="GB")
+    store.append(calls_of("2026-05"))
+    first = {path: path.read_bytes() for path in tmp_path.rglob("*.arrow")}
+    time.sleep(0.002)
+    store.append(calls_of("2026-05", duration=9), on_conflict="replace")
+    for path, data in first.items():
+        path.write_bytes(data)  # as restored from a backup: the older ones are the younger files
+    later = (datetime.now(UTC) + HOUR).timestamp()
+    for path in first:
+        os.utime(path, (later, later))
+    shutil.rmtree(tmp_path / "hot" / "_log")
+    anew = open_store(tmp_path, region="GB")
+    assert anew.rebuild() == 6
+    assert list(anew.run()) == calls_of("2026-05", duration=9)
+
+
+def test_a_new_log_for_another_region(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Indexes that were made for another region are left aside: numbers are found as the new region reads them."""
+    monkeypatch.setattr(_hot, "INDEXED_ROWS", 1)
+    store = open_store(tmp_path, region="GB")
+    store.append(calls_of("2026-05", "2026-11", source="020 7946 0018"))
+    store.rollover(NOW)
+    assert store.count(Query().number("+442079460018")) == 12
+    shutil.rmtree(tmp_path / "hot" / "_log")
+    anew = open_store(tmp_path, region="US")
+    anew.rebuild()
+    assert anew.count(Query().number("+442079460018")) == 0
+    assert anew.count(Query().number("020 7946 0018")) == 12
+    assert anew.verify().problems == ()

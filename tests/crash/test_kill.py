@@ -23,6 +23,7 @@ from tests.crash.model import (
     calls_of,
     check,
     check_whole,
+    leftovers,
     log_of,
     perform,
     start,
@@ -59,6 +60,7 @@ def check_after_kill(folder: Path, states: list[State], story: object) -> State:
     reopened = open_store(folder)
     check_whole(reopened, [state], story)
     assert reopened.verify().orphans == 0, story
+    assert leftovers(folder) == [], story
     return state
 
 

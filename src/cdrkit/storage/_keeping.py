@@ -211,6 +211,7 @@ def rebuild(log: Log, tiers: Mapping[str, Tier], settings: Mapping[str, Any]) ->
         raise StorageError(
             f"{log.files.url} still has a log; move its _log folder away before making a new one."
         )
+    log.forget()
     lying = [(tier, found) for tier in tiers.values() for found in tier.found() if found.is_whole]
     region = settings["region"]
     if not lying:

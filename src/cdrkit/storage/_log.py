@@ -68,6 +68,10 @@ class Log:
             self._latest = latest
         return latest
 
+    def forget(self) -> None:
+        """Forget what was read: the log that it stood in is gone."""
+        self._latest, self._looked = _NOTHING, -math.inf
+
     def _read_on(self, latest: Snapshot) -> Snapshot:
         while (commit := self._read(latest.version + 1)) is not None:
             latest = latest.with_commit(commit, self.url_of(commit.version))

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import polars as pl
 from polars.testing import assert_frame_equal
 
+from .._numbers import form
 from .._records import FIELDS
+from .._searches import key_search, search_pattern
 from .._tables import FRAME_TYPES, conformed
 from ..errors import CorruptDataError, NotFoundError
 from ..storage import Files, Found, Segment, Tier
+from ..storage._totals import totals_of
 from ._synthesis import synthesize_calls
 
 __all__ = ["TierTests"]
@@ -100,6 +104,65 @@ class TierTests:
             rows_asked = pl.Series(numbers, dtype=pl.UInt32)
             assert_frame_equal(tier.read(segment, list(FIELDS), rows_asked), frame[numbers])
 
+    def test_gather(self, files: Files) -> None:
+        """Rows of many segments come one segment after the other, as from `read`, whatever columns each has."""
+        tier = self.make_tier(files)
+        frames = [_calls(), _calls(seed=2).select("call_id", "start", "source"), _calls(seed=3)]
+        segments = [tier.write(frame, "GB") for frame in frames]
+        picks = [pl.Series(rows, dtype=pl.UInt32) for rows in ([0, 7, 299], [5], range(40, 90))]
+        for names in (list(FIELDS), ["charge", "call_id", "start", "switch"]):
+            expected = pl.concat(
+                [tier.read(segment, names, rows) for segment, rows in zip(segments, picks, strict=True)]
+            )
+            for count in (3, 1):
+                asked = list(zip(segments, picks, strict=True))[:count]
+                head = expected.head(sum(rows.len() for _, rows in asked))
+                assert_frame_equal(self.make_tier(files).gather(asked, names), head)
+
+    # -- what a tier may know without a look at the calls ---------------------------------------------------------
+
+    def test_find(self, files: Files) -> None:
+        """No row with the number is missing; where the tier is sure, no other row is there. It may tell nothing."""
+        tier, frame = self.make_tier(files), _calls()
+        segment = tier.write(frame, "GB")
+        texts = [text for text in frame["source"].unique().sort().to_list() if text][::9]
+        for text in [*texts, *(text[:6] + "*" for text in texts), "020 7946*"]:
+            pattern = search_pattern(text, "GB")
+            search = key_search([pattern])
+            if search is None:
+                continue
+            for fields in (["source"], ["source", "destination"], ["did"]):
+                hits = self.make_tier(files).find(segment, search, fields, "GB")
+                if hits is None:
+                    continue
+                fits = [
+                    row
+                    for row, values in enumerate(frame.select(fields).iter_rows())
+                    if any(pattern.matches(form(value, "GB")) for value in values if value is not None)
+                ]
+                found = hits.rows.to_list()
+                assert found == sorted(set(found))
+                assert set(fits) <= set(found)
+                assert not hits.sure or found == fits
+
+    def test_totals(self, files: Files) -> None:
+        """Totals are those of the calls; a tier may have none."""
+        tier, frame = self.make_tier(files), _calls()
+        segment = tier.write(frame, "GB")
+        for reader in (tier, self.make_tier(files)):
+            totals = reader.totals(segment)
+            if totals is not None:
+                assert_frame_equal(totals.rows, totals_of(frame))
+
+    def test_sweep(self, files: Files) -> None:
+        """Sweeping up after writes that were cut off leaves every segment where it is."""
+        tier, frame = self.make_tier(files), _calls()
+        segment = tier.write(frame, "GB")
+        before = files.list("")
+        assert tier.sweep(datetime.max.replace(tzinfo=UTC)) == 0
+        assert files.list("") == before
+        assert_frame_equal(self.make_tier(files).read(segment, list(FIELDS)), frame)
+
     # -- segments are on their own --------------------------------------------------------------------------------
 
     def test_segments_do_not_disturb_each_other(self, files: Files) -> None:
@@ -169,6 +232,40 @@ class TierTests:
                 self.make_tier(files).check(segment)
             with pytest.raises(CorruptDataError, match=segment.id):
                 self.make_tier(files).read(segment, list(FIELDS))
+
+    def test_damaged_companions(self, files: Files) -> None:
+        """What lies beside a segment's own file is checked as well: right answers or CorruptDataError, never others."""
+        import pytest
+
+        frame = _calls(60)
+        segment = self.make_tier(files).write(frame, "GB")
+        text = next(text for text in frame["source"].to_list() if text)
+        search = key_search([search_pattern(text, "GB")])
+        assert search is not None
+        whole = self.make_tier(files)
+        expected = whole.find(segment, search, ["source"], "GB"), whole.totals(segment)
+        messages: list[str] = []
+        for path in [entry.path for entry in files.list("") if entry.path != segment.path]:
+            good = files.read(path)
+            for damaged in [*_flipped(good), good[: len(good) // 2], b""]:
+                files.put(path, damaged)
+                with pytest.raises(CorruptDataError, match=segment.id):
+                    self.make_tier(files).check(segment)
+                tier = self.make_tier(files)
+                assert_frame_equal(tier.read(segment, list(FIELDS)), frame)
+                try:
+                    hits, totals = tier.find(segment, search, ["source"], "GB"), tier.totals(segment)
+                except CorruptDataError as exc:
+                    messages.append(str(exc))
+                    continue
+                assert (hits is None) == (expected[0] is None)
+                assert (totals is None) == (expected[1] is None)
+                if hits is not None and expected[0] is not None:
+                    assert hits.rows.equals(expected[0].rows)
+                if totals is not None and expected[1] is not None:
+                    assert_frame_equal(totals.rows, expected[1].rows)
+            files.put(path, good)
+        assert all(segment.id in message for message in messages)
 
     def test_missing(self, files: Files) -> None:
         """A file that is gone is NotFoundError, by its name; it is never fewer calls."""

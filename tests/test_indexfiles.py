@@ -53,7 +53,7 @@ class Written:
         """Where its index file lies."""
         return index_path(self.segment.path)
 
-    def damage(self, data: bytes) -> None:
+    def damage(self, data: bytes | bytearray) -> None:
         """Let the index file be *data*."""
         self.files.put(self.path, data)
 

@@ -52,10 +52,8 @@ def formats(store: Store) -> set[int]:
     for segment in parts.log.snapshot().segments.values():
         files = parts.tiers[segment.tier]._files  # type: ignore[attr-defined]
         data = files.read(segment.path)
-        if segment.tier == "hot":
-            about = pa.ipc.open_file(data).schema.metadata
-        else:
-            about = pq.read_metadata(io.BytesIO(data)).metadata
+        hot = segment.tier == "hot"
+        about = pa.ipc.open_file(data).schema.metadata if hot else pq.read_metadata(io.BytesIO(data)).metadata
         found.add(json.loads((about or {})[b"cdrkit"])["format"])
     return found
 

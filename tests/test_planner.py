@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import attrs
 import polars as pl
@@ -307,7 +308,7 @@ def test_a_warm_search_is_one_small_read_a_segment() -> None:
 
     def asked() -> list[tuple[str, int]]:
         counter.asked.clear()
-        plan = Plan.of(query, snapshot, tiers, "GB", NOW)  # type: ignore[arg-type]  # counting
+        plan = Plan.of(query, snapshot, tiers, "GB", NOW)
         assert plan.count() == sum(
             search_pattern(query.conditions[0].texts[0], "GB").matches(form(text, "GB"))  # type: ignore[attr-defined]
             for frame in frames
@@ -347,12 +348,9 @@ class TestSwitchedOff:
                     store.rollover(now + timedelta(days=250), 0)
             parts = inside(store)
             for query in asked:
+                plain: dict[str, Any] = {name: Plain(tier) for name, tier in parts.tiers.items()}
                 plans = [
-                    Plan.of(query, parts.log.snapshot(), tiers, "GB", now)
-                    for tiers in (
-                        parts.tiers,
-                        {name: Plain(tier) for name, tier in parts.tiers.items()},
-                    )
+                    Plan.of(query, parts.log.snapshot(), tiers, "GB", now) for tiers in (parts.tiers, plain)
                 ]
                 one, other = ([frame.rows() for frame in plan.frames([*FIELDS])] for plan in plans)
                 assert list(itertools.chain(*one)) == list(itertools.chain(*other))

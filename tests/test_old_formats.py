@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cdrkit import CallRecord, Query, Store, open_store
+from cdrkit.errors import ConfigError
+from cdrkit.storage import _commits
 from cdrkit.testing import synthesize_calls
 from tests import truth
 from tests.months import NOW, inside, months_in
@@ -176,12 +178,9 @@ def test_orphans_are_swept(folder: Path, calls: list[CallRecord]) -> None:
 
 def test_a_newer_format_is_refused(folder: Path) -> None:
     """What a newer version wrote is refused with what to do, not misread."""
-    from cdrkit.errors import ConfigError
-    from cdrkit.storage import _log
-
     store = open_store(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_log, "FORMAT", 3)
+        patch.setattr(_commits, "FORMAT", 3)
         store.append([CallRecord(call_id="new", start=END)])
     with pytest.raises(ConfigError, match="format 3.*install a newer cdrkit"):
         open_store(folder).count()

@@ -295,7 +295,10 @@ def _time(given: Mapping[str, str], document: Document, name: str, *, local: boo
         try:
             if not _STAMP.fullmatch(text):
                 raise ValueError
-            return datetime.fromisoformat(text)
+            stamp = datetime.fromisoformat(text)
+            if not 1970 <= stamp.year <= 2099:
+                raise ValueError
+            return stamp
         except ValueError:
             raise Unfit(
                 f"Its {name}_stamp, {shown(text)}, is not a time such as '2026-11-22 09:30:00'."

@@ -44,7 +44,7 @@ Input: TypeAlias = (
 
 
 HEAD_BYTES: Final = 64 << 10
-_BUFFER_BYTES: Final = 1 << 20
+_BUFFER_BYTES: Final = 64 << 10
 _TAR_BLOCK: Final = 512
 _DEPTH: Final = 3
 _WILD: Final = frozenset("*?[")

@@ -412,6 +412,16 @@ def test_local_stamps(at: datetime, zone: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "stamp", ["0001-01-01 00:00:00", "9999-12-31 23:59:59", "2026-02-30 00:00:00", "soon"]
+)
+def test_stamps_that_cannot_be(stamp: str) -> None:
+    """A stamp that is no time of a telephone call is rejected."""
+    data = row("example") + "\n" + row("example", uuid="c", start_stamp=stamp) + "\n"
+    [reject] = read(data, "freeswitch-csv", timezone="Europe/London").rejects
+    assert "is not a time such as" in reject.reason
+
+
+@pytest.mark.parametrize(
     ("options", "says"),
     [
         ({}, "without an offset"),

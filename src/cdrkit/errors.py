@@ -55,11 +55,11 @@ class ConfigError(CdrError, ValueError):
 
 
 class UnknownFormatError(ConfigError):
-    """Raised when no source of that name is known.
+    """Raised when no source of that name is known, or a file's format cannot be told.
 
     Attributes:
         name: The format asked for.
-        available: The formats that are known, sorted.
+        available: The formats that are known, sorted; where a file's is asked for, those that fit it.
     """
 
     def __init__(self, message: str, *, name: str = "", available: Iterable[str] = ()) -> None:

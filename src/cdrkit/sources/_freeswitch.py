@@ -69,6 +69,7 @@ _WHOLLY: Final = {
     "caller_id_name": "source_name",
     "destination_number": "destination",
 }
+_ELSEWHERE: Final = {"variables", "switchname"}
 _STAMPS: Final = {"start_stamp", "answer_stamp", "end_stamp"}
 
 
@@ -138,15 +139,24 @@ def call_of(document: Document, *, leave_out: tuple[str, ...] = (), local: bool 
     Raises:
         Unfit: When it is no call.
     """
-    document = _plain(document)
+    call = _call(document, leave_out=leave_out, local=local)
+    # Few documents have what cannot be stored: an escape that is half a character, bytes that are no text, NUL.
+    return call if _can_be_stored(call) else _call(_plain(document), leave_out=leave_out, local=local)
+
+
+def _call(document: Document, *, leave_out: tuple[str, ...], local: bool) -> dict[str, Any]:
     texts = document.get("variables")
     if not isinstance(texts, dict):
         raise Unfit("It has no variables: it is no document of a FreeSWITCH channel.")
-    given = {name: text for name, value in texts.items() if (text := _worded(value))}
+    given: dict[str, str] = {
+        name: text
+        for name, value in texts.items()
+        if value and (text := value if type(value) is str else _worded(value))
+    }
     profiles = _profiles(document)
     newest, oldest = (profiles[0], profiles[-1]) if profiles else ({}, {})
     originator = _originator(newest) or _originator(oldest)
-    uuid = given.get("uuid") or newest.get("uuid")
+    uuid = given.get("uuid") or _worded(newest.get("uuid"))
     if not uuid:
         raise Unfit("It has no uuid.")
     start, answer, end = (_time(given, document, name, local=local) for name in ("start", "answer", "end"))
@@ -203,28 +213,25 @@ def call_of(document: Document, *, leave_out: tuple[str, ...] = (), local: bool 
     whole = {name for name, field in _WHOLLY.items() if name in given and given[name] == str(fields[field])}
     if local:
         whole |= _STAMPS
-    extra = {
-        **{name: text for name, text in texts.items() if text not in ("", None) and name not in whole},
-        **{
-            name: _plain(part)
-            for name, part in document.items()
-            if part and name not in ("variables", "switchname")
-        },
-    }
-    kept = {
-        name: value
-        for name, value in extra.items()
-        if not any(fnmatch.fnmatchcase(name, p) for p in leave_out)
-    }
-    fields["extra"] = json.dumps(kept, ensure_ascii=False, sort_keys=True) if kept else None
+    extra = {name: text for name, text in texts.items() if text and name not in whole}
+    extra |= {name: part for name, part in document.items() if part and name not in _ELSEWHERE}
+    if leave_out:
+        extra = {
+            name: value
+            for name, value in extra.items()
+            if not any(fnmatch.fnmatchcase(name, p) for p in leave_out)
+        }
+    fields["extra"] = json.dumps(extra, ensure_ascii=False, sort_keys=True) if extra else None
     return fields
 
 
 def decoded(value: Any) -> Any:
     """Return the percent-encoded *value* of a variable as the text that it is; UTF-8, or else Latin-1."""
+    if type(value) is str and "%" not in value:
+        return value
     if isinstance(value, list):
         return [decoded(item) for item in value]
-    if not isinstance(value, str) or "%" not in value:
+    if not isinstance(value, str):
         return value
     raw = unquote_to_bytes(value.encode("utf-8", "surrogatepass"))
     try:
@@ -236,6 +243,19 @@ def decoded(value: Any) -> Any:
 def shown(text: str) -> str:
     """Return *text* as a message shows it."""
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+
+
+def _can_be_stored(call: Mapping[str, Any]) -> bool:
+    for value in call.values():
+        if isinstance(value, str):
+            if "\0" in value or "\\u0000" in value:
+                return False
+            if not value.isascii():
+                try:
+                    value.encode()
+                except UnicodeEncodeError:
+                    return False
+    return True
 
 
 def _plain(value: Any) -> Any:
@@ -295,7 +315,10 @@ def _time(given: Mapping[str, str], document: Document, name: str, *, local: boo
         try:
             if not _STAMP.fullmatch(text):
                 raise ValueError
-            return datetime.fromisoformat(text)
+            stamp = datetime.fromisoformat(text)
+            if not 1970 <= stamp.year <= 2099:
+                raise ValueError
+            return stamp
         except ValueError:
             raise Unfit(
                 f"Its {name}_stamp, {shown(text)}, is not a time such as '2026-11-22 09:30:00'."

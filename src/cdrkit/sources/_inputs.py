@@ -44,7 +44,7 @@ Input: TypeAlias = (
 
 
 HEAD_BYTES: Final = 64 << 10
-_BUFFER_BYTES: Final = 1 << 20
+_BUFFER_BYTES: Final = 64 << 10
 _TAR_BLOCK: Final = 512
 _DEPTH: Final = 3
 _WILD: Final = frozenset("*?[")
@@ -59,13 +59,13 @@ class Inputs:
         self._given = given
         self._stack = contextlib.ExitStack()
         self._read = 0
-        self.name = _name_of(given)
+        self.name: str = _name_of(given)
         #: The connection to a database that was given, instead of anything that has bytes.
         self.connection: Any = given if hasattr(given, "cursor") and not hasattr(given, "read") else None
         #: How many inputs there were so far.
-        self.count = 0
+        self.count: int = 0
         #: Whether there may be several; then empty ones are passed over and rejects say which one they are in.
-        self.are_many = False
+        self.are_many: bool = False
         #: How many bytes lie there, as far as that is known.
         self.size_bytes: int | None = None
 

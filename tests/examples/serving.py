@@ -127,8 +127,7 @@ def _served(server: Any, port: int) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _fastapi(app: Any) -> Iterator[int]:
-    import uvicorn
-
+    uvicorn = pytest.importorskip("uvicorn")
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="off")
     )

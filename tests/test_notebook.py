@@ -291,7 +291,7 @@ class TestScope:
     def test_what_leaves_is_heard(self, store: Store) -> None:
         """A CSV and a recording are told to the audit hook, each once; without the right there is no sound."""
         heard: list[Any] = []
-        options = {"customer_id": "1002", "viewer": "ann", "audit": heard.append}
+        options: dict[str, Any] = {"customer_id": "1002", "viewer": "ann", "audit": heard.append}
         view = view_of(store.scoped(**options, recordings=["play"]).run(Query().has_recording()))
         shown = view.shown()
         _, sound = view.handle({"do": "play", "row": 0, "turn": shown["turn"]})

@@ -267,6 +267,43 @@ class TestWithin:
         assert len(walk(view)) == 12
 
 
+class TestScope:
+    """A viewer within a scope keeps to it."""
+
+    def test_hidden_fields_and_other_tenants(self, store: Store) -> None:
+        """A hidden field is neither offered, nor sorted by, nor shown; calls are the tenant's."""
+        heard: list[Any] = []
+        scoped = store.scoped(
+            customer_id="1001", hide=["charge"], recordings=["play"], viewer="ann", audit=heard.append
+        )
+        view = view_of(scoped.run(Query().newest_first()), page_size=50)
+        assert "charge" not in [item["name"] for item in view.choices()["fields"]]
+        assert "charge" not in view.settings.columns
+        for command in (
+            {"do": "sort", "field": "charge"},
+            {"do": "columns", "columns": ["start", "charge"]},
+        ):
+            assert view.handle(command)[0]["error"].startswith("There is no field 'charge'")
+        do(view, "columns", columns=["call_id"])
+        assert sorted(walk(view)) == [f"{number:02}" for number in range(0, 60, 2)]
+        assert heard == []
+
+    def test_what_leaves_is_heard(self, store: Store) -> None:
+        """A CSV and a recording are told to the audit hook, each once; without the right there is no sound."""
+        heard: list[Any] = []
+        options: dict[str, Any] = {"customer_id": "1002", "viewer": "ann", "audit": heard.append}
+        view = view_of(store.scoped(**options, recordings=["play"]).run(Query().has_recording()))
+        shown = view.shown()
+        _, sound = view.handle({"do": "play", "row": 0, "turn": shown["turn"]})
+        _, csv = view.handle({"do": "csv"})
+        assert sound is not None
+        assert csv is not None
+        assert len(b"".join(sound.pieces)) == 4 + 256 * 9_000
+        assert [(access.action, access.call_id) for access in heard] == [("play", "03"), ("export", None)]
+        silent = view_of(store.scoped(**options).run(Query().has_recording()))
+        assert [row["sound"] for row in silent.shown()["rows"]] == [False, False]
+
+
 BAD: list[Any] = [
     None,
     5,

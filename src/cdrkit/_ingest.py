@@ -44,10 +44,14 @@ _FACTS: Final = (
     "duplicates",
     "conflicts",
     "rejected",
+    "merged",
+    "waiting",
     "replaced",
     "repeated_hour",
     "missing_hour",
+    "contradictions",
     "rejects",
+    "held_back",
     "conflicting",
 )
 
@@ -118,16 +122,13 @@ class IngestReport(AppendReport):
         for reason, count in self.reasons.items():
             if count > 1:
                 lines.append(f"  {count:,} rejected: {reason}")
-        lines += [f"  {_where(reject)}: {reject.reason}" for reject in self.rejects[:_SHOWN]]
+        lines += [f"  {reject}" for reject in self.rejects[:_SHOWN]]
         if self.rejected > _SHOWN:
             lines.append(f"  … and {self.rejected - _SHOWN:,} more rejects")
-        lines += [f"  open: {_where(call)}, {call.call}: {call.reason}" for call in self.held_back[:_SHOWN]]
+        lines += [f"  open: {call}" for call in self.held_back[:_SHOWN]]
         if len(self.held_back) > _SHOWN:
             lines.append(f"  … and {len(self.held_back) - _SHOWN:,} more open calls")
-        lines += [
-            f"  conflict: {c.call_id} at {c.start:%Y-%m-%dT%H:%M:%SZ}: {', '.join(c.fields)}"
-            for c in self.conflicting[:_SHOWN]
-        ]
+        lines += [f"  conflict: {conflict}" for conflict in self.conflicting[:_SHOWN]]
         if self.conflicts > _SHOWN:
             lines.append(
                 f"  … and {self.conflicts - _SHOWN:,} more conflicts; were the options the same the last time?"
@@ -216,10 +217,6 @@ class IngestReport(AppendReport):
 def _general(reason: str) -> str:
     """Return *reason* without the values and numbers that differ from row to row."""
     return re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\b[0-9]+\b", "…", reason)
-
-
-def _where(found: Reject | HeldBack) -> str:
-    return f"{found.input}, row {found.row}" if found.input else f"row {found.row}"
 
 
 def _batches(inputs: Inputs, source: Source) -> Iterator[SourceBatch]:

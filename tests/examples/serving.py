@@ -26,6 +26,7 @@ PORTALS = Path(__file__).parents[2] / "examples" / "portal"
 PASSWORDS = {"alice": "looking-glass", "bob": "scoop"}
 HOSTILE = "<script>alert(1)</script>"
 BULK_DAYS = 40
+BULK_ROWS = 7_500  # of each of them
 
 
 @attrs.frozen
@@ -126,8 +127,7 @@ def _served(server: Any, port: int) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _fastapi(app: Any) -> Iterator[int]:
-    import uvicorn
-
+    uvicorn = pytest.importorskip("uvicorn")
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="off")
     )
@@ -162,7 +162,7 @@ def filled_store(folder: Path) -> Store:
         customer_column="accountcode",
         recording_column="userfield",
     )
-    store.append(synthesize_calls(BULK_DAYS * 1_500, days=BULK_DAYS, customers=1))
+    store.append(synthesize_calls(BULK_DAYS * BULK_ROWS, days=BULK_DAYS, customers=1))
     last = max(call.start for call in store.run(cdrkit.Query().newest_first().limit(1)))
     hostile = CallRecord(
         call_id="hostile", start=last, source_name=HOSTILE, source=HOSTILE, customer_id="1001"

@@ -55,6 +55,9 @@ class Reject:
     text: str
     input: str = ""
 
+    def __str__(self) -> str:
+        return f"{_place(self.input, self.row)}: {self.reason}"
+
 
 @attrs.frozen
 class HeldBack:
@@ -75,7 +78,11 @@ class HeldBack:
     input: str = ""
 
     def __str__(self) -> str:
-        return f"row {self.row}: {self.reason}"
+        return f"{_place(self.input, self.row)}, {self.call}: {self.reason}"
+
+
+def _place(input: str, row: int) -> str:
+    return f"{input}, row {row}" if input else f"row {row}"
 
 
 @attrs.frozen(kw_only=True)

@@ -20,8 +20,8 @@ from ._values import NEGATIVE, reader, shortened
 
 __all__ = ["Computed", "Mapped", "Wrong", "digests", "json_objects", "mapped", "resolved"]
 
-#: Makes fields that no rule can, from the native columns of rows that can be taken.
-Computed: TypeAlias = Callable[[pl.DataFrame], Mapping[str, pl.Series]]
+#: Makes fields that no rule can, from rows that can be taken: from their native columns, and the fields made by rule.
+Computed: TypeAlias = Callable[[pl.DataFrame, Mapping[str, pl.Series]], Mapping[str, pl.Series]]
 
 _ESCAPES: Final = {"\\": "\\\\", '"': '\\"'} | {chr(code): f"\\u{code:04x}" for code in range(32)}
 
@@ -242,7 +242,7 @@ def _calls(
     for name, text in mapping.constants.items():
         values[name] = _constant(name, text, native.height)
     if computed is not None:
-        values |= computed(native)
+        values |= computed(native, values)
     values["origin"] = pl.Series([mapping.name]).new_from_index(0, native.height)
     if "call_id" not in values:
         names = mapping.identity or [name for name in native.columns if name != "row"]
@@ -274,13 +274,14 @@ def _instants(
     stamps = pl.Series(field.name, local, dtype=pl.Datetime("us"))
     if stamps.null_count() == len(stamps):
         return utc, 0, 0
-    if mapping.timezone is None:
+    timezone = field.rule.timezone or mapping.timezone
+    if timezone is None:
         at = stamps.is_not_null().arg_true()[0]
         raise ConfigError(
             f"Row {native['row'][at]} has the {field.name} {shortened(field.texts[at])}, a local time without an "
             "offset: say whose, for example timezone='Europe/London' or timezone='UTC'."
         )
-    made = instants(stamps, mapping.timezone, not_before=start)
+    made = instants(stamps, timezone, not_before=start)
     return utc.fill_null(made.utc) if utc.null_count() else utc, made.repeated, made.missing
 
 
@@ -299,7 +300,7 @@ def _constant(name: str, text: str, height: int) -> pl.Series:
 
 def digests(native: pl.DataFrame) -> pl.Series:
     """Return a digest of each row's texts, the same at every reading."""
-    parts = [pl.concat_str(pl.lit(f"{name}\0"), pl.col(name)) for name in native.columns]
+    parts = [pl.concat_str(pl.lit(f"{name}\0"), pl.col(name)) for name in sorted(native.columns)]
     joined = native.select(pl.concat_str(parts, separator="\0\0", ignore_nulls=True)).to_series().cast(pl.Binary)
     return pl.Series([blake2b(row, digest_size=8).hexdigest() for row in joined], dtype=pl.String)
 
@@ -310,7 +311,7 @@ def json_objects(
     """Return a JSON object of each row's texts, without the empty ones, and those that *skip* marks."""
     columns: dict[str, pl.Series] = {}
     parts: list[pl.Expr] = []
-    for name in native.columns:
+    for name in sorted(native.columns):  # so that a table whose columns were moved gives the same calls
         keep = native[name].is_not_null() & (native[name].str.strip_chars() != "")
         if absent:
             keep &= ~native[name].is_in(list(absent))

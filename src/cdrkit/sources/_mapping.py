@@ -147,6 +147,7 @@ class FieldRule:
         formats: How a time is written: ``iso``, ``rfc2822``, ``epoch`` (seconds), ``epoch_ms``, ``epoch_us``, or a
             pattern of `datetime.strptime`; the first that fits is taken.
         since: The instant from which an epoch counts, instead of 1970.
+        timezone: The zone of a time without an offset, instead of the mapping's.
         unit: What a length is counted in.
         rounding: What becomes of a part of a second where whole ones are stored.
         decimal: The decimal sign of numbers.
@@ -166,6 +167,7 @@ class FieldRule:
     required: bool = False
     formats: tuple[str, ...] = attrs.field(default=("iso",), converter=_formats)
     since: str | None = attrs.field(default=None, converter=_since)
+    timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
     unit: str = attrs.field(default="s", converter=_one_of("unit", get_args(Unit)))
     rounding: str = attrs.field(default="down", converter=_one_of("rounding", ("down", "up", "nearest")))
     decimal: str = attrs.field(default=".", converter=_one_of("decimal", (".", ",")))
@@ -228,10 +230,6 @@ def _one_sign(name: str, *, empty: str = "") -> Any:
     return convert
 
 
-def _zone(value: str | None) -> str | None:
-    return None if value is None else check_zone(value)
-
-
 @attrs.frozen(kw_only=True)
 class SourceMapping:
     """A table's format: how its lines become rows, and its rows become calls.
@@ -290,7 +288,7 @@ class SourceMapping:
     quote: str | None = attrs.field(default='"', converter=_one_sign("quote", empty="where none are"))
     escape: str | None = attrs.field(default=None, converter=_one_sign("escape", empty="where none is"))
     encoding: str = attrs.field(default="utf-8", converter=checked_encoding)
-    timezone: str | None = attrs.field(default=None, converter=_zone)
+    timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
     absent: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     skip: int = 0
     header: str | None = attrs.field(default=None, converter=_pattern)
@@ -324,8 +322,9 @@ class SourceMapping:
             if names:
                 self._refuse_unnamed(names, where)
         for name, rule in self.fields.items():
-            if rule.since is not None and name not in _TIMES:
-                raise ConfigError(f"since is for times; {name!r} is none.")
+            for option in ("since", "timezone"):
+                if getattr(rule, option) is not None and name not in _TIMES:
+                    raise ConfigError(f"{option} is for times; {name!r} is none.")
             if rule.unit != "s" and name not in _LENGTHS:
                 raise ConfigError(f"unit is for lengths; {name!r} is none.")
 

@@ -6,7 +6,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import attrs
 import polars as pl
@@ -17,18 +17,42 @@ from ._mapped import Computed, Mapped, Wrong, mapped, resolved
 from ._mapping import FieldRule, SourceMapping
 from ._values import shortened
 
-__all__ = ["Line", "NoRow", "Rows", "Table", "lines_of", "open_table", "read_table"]
+__all__ = ["Line", "NoRow", "Peeked", "Readable", "Rows", "Table", "lines_of", "names_in", "open_table", "read_table"]
 
 #: Tells a line that is no row by its texts, such as a line of types.
 NoRow: TypeAlias = Callable[[list[str]], bool]
 
 _BLOCK_BYTES: Final = 1 << 20
+_HEAD_BYTES: Final = 64 << 10
 _LINE_BYTES: Final = 16 << 20
 _ROWS_AT_ONCE: Final = 20_000
 _JOINED_LINES: Final = 100
 _JOINED_BYTES: Final = 64 << 10
 _BOM: Final = b"\xef\xbb\xbf"
 _SEPARATORS: Final = (",", ";", "\t", "|")
+
+
+class Readable(Protocol):
+    """What is read here: a file, opened for its bytes."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Peeked:
+    """A file whose beginning was looked at: it is there again for the reading."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+        self._head = _bytes(file.read(_HEAD_BYTES))
+        #: The first bytes of the file.
+        self.head = self._head
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, none at the end."""
+        if self._head:
+            given, self._head = self._head, b""
+            return given
+        return self._file.read(size)
 
 
 @attrs.frozen
@@ -46,7 +70,13 @@ class Line:
         return self.raw.decode("utf-8", "surrogateescape")
 
 
-def lines_of(stream: IO[bytes]) -> Iterator[Line]:
+def _bytes(block: object) -> bytes:
+    if not isinstance(block, bytes):
+        raise ConfigError(f"The file gives {type(block).__name__}, not bytes; open it with mode 'rb'.")
+    return block
+
+
+def lines_of(stream: Readable) -> Iterator[Line]:
     """Yield the lines of *stream*; they end in LF, CRLF, or in CR where the first block has no LF.
 
     Raises:
@@ -55,9 +85,7 @@ def lines_of(stream: IO[bytes]) -> Iterator[Line]:
     """
     pending, number, position, end = b"", 0, 0, b""
     while True:
-        block = stream.read(_BLOCK_BYTES)
-        if not isinstance(block, bytes):
-            raise ConfigError(f"The file gives {type(block).__name__}, not bytes; open it with mode 'rb'.")
+        block = _bytes(stream.read(_BLOCK_BYTES))
         if not number and not pending:
             position = len(_BOM) if block.startswith(_BOM) else 0
             block = block.removeprefix(_BOM)
@@ -80,6 +108,13 @@ def lines_of(stream: IO[bytes]) -> Iterator[Line]:
             if pending:
                 yield Line(number + 1, pending.removesuffix(b"\r"), False, position + len(pending))
             return
+
+
+def names_in(head: bytes) -> set[str]:
+    """Return the names in the first line of a table, in small letters, whatever stands between them."""
+    first = head.removeprefix(_BOM).lstrip(b"\r\n").replace(b"\r", b"\n").partition(b"\n")[0]
+    text = first.decode("utf-8", "replace").casefold()
+    return {name.strip(' "') for separator in _SEPARATORS for name in text.split(separator)}
 
 
 @attrs.frozen(kw_only=True)
@@ -128,7 +163,7 @@ class Table:
 
 
 def read_table(
-    stream: IO[bytes],
+    stream: Readable,
     mapping: SourceMapping,
     *,
     computed: Computed | None = None,
@@ -162,7 +197,7 @@ def read_table(
         yield batch
 
 
-def open_table(stream: IO[bytes], mapping: SourceMapping, *, no_row: NoRow | None = None) -> Table:
+def open_table(stream: Readable, mapping: SourceMapping, *, no_row: NoRow | None = None) -> Table:
     """Return the table in *stream*, with its names read and found fit.
 
     Raises:
@@ -305,7 +340,7 @@ class _Part:
 class _Lines:
     """The lines of a stream, which can be looked at ahead."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: Readable) -> None:
         self._lines = lines_of(stream)
         self._ahead: deque[Line] = deque()
         self.position = 0

@@ -137,8 +137,14 @@ def mapped(native: pl.DataFrame, mapping: SourceMapping, *, computed: Computed |
     """
     wrong: dict[int, Wrong] = {}
     for column, words in mapping.only.items():
-        for row, text in native.filter(~pl.col(column).fill_null("").is_in(list(words))).select("row", column).rows():
-            reason = f"Its {column} is {shortened(text or '')}, which is no call." if text else f"It has no {column}."
+        for row, text in (
+            native.filter(~pl.col(column).fill_null("").is_in(list(words))).select("row", column).rows()
+        ):
+            reason = (
+                f"Its {column} is {shortened(text or '')}, which is no call."
+                if text
+                else f"It has no {column}."
+            )
             wrong.setdefault(row, Wrong(row, reason))
     if wrong:
         native = native.filter(~pl.col("row").is_in(list(wrong)))
@@ -223,9 +229,11 @@ def _calls(
     repeated = missing = 0
     # An answer or an end in an hour that came twice is not before the start.
     for field in sorted(fields, key=lambda one: one.name != "start"):
-        found = [None] * native.height if field.known is None else [
-            None if text is None else field.known[text][0] for text in field.texts
-        ]
+        found = (
+            [None] * native.height
+            if field.known is None
+            else [None if text is None else field.known[text][0] for text in field.texts]
+        )
         if field.known is None:
             values[field.name] = field.texts
         elif FIELDS[field.name].type == INSTANT:
@@ -301,7 +309,9 @@ def _constant(name: str, text: str, height: int) -> pl.Series:
 def digests(native: pl.DataFrame) -> pl.Series:
     """Return a digest of each row's texts, the same at every reading."""
     parts = [pl.concat_str(pl.lit(f"{name}\0"), pl.col(name)) for name in sorted(native.columns)]
-    joined = native.select(pl.concat_str(parts, separator="\0\0", ignore_nulls=True)).to_series().cast(pl.Binary)
+    joined = (
+        native.select(pl.concat_str(parts, separator="\0\0", ignore_nulls=True)).to_series().cast(pl.Binary)
+    )
     return pl.Series([blake2b(row, digest_size=8).hexdigest() for row in joined], dtype=pl.String)
 
 
@@ -330,4 +340,3 @@ def json_objects(
     inner = pl.concat_str(parts, separator=",", ignore_nulls=True)
     objects = pl.DataFrame(columns).select(pl.concat_str(pl.lit("{"), inner, pl.lit("}")).alias("extra"))
     return objects.select(pl.when(pl.col("extra") != "{}").then("extra")).to_series()
-

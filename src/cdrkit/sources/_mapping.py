@@ -78,15 +78,22 @@ def _pattern(value: str | None) -> str | None:
     return value
 
 
-def _one_of(name: str, allowed: Iterable[str]) -> Any:
-    words = tuple(allowed)
+def _one_of(name: str, value: str, words: tuple[str, ...]) -> str:
+    if value not in words:
+        raise ConfigError(f"{name} cannot be {value!r}; give {', '.join(map(repr, words))}.")
+    return value
 
-    def convert(value: str) -> str:
-        if value not in words:
-            raise ConfigError(f"{name} cannot be {value!r}; give {', '.join(map(repr, words))}.")
-        return value
 
-    return convert
+def _unit(value: str) -> str:
+    return _one_of("unit", value, get_args(Unit))
+
+
+def _rounding(value: str) -> str:
+    return _one_of("rounding", value, ("down", "up", "nearest"))
+
+
+def _decimal(value: str) -> str:
+    return _one_of("decimal", value, (".", ","))
 
 
 def _formats(value: str | Iterable[str]) -> tuple[str, ...]:
@@ -168,26 +175,31 @@ class FieldRule:
     formats: tuple[str, ...] = attrs.field(default=("iso",), converter=_formats)
     since: str | None = attrs.field(default=None, converter=_since)
     timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
-    unit: str = attrs.field(default="s", converter=_one_of("unit", get_args(Unit)))
-    rounding: str = attrs.field(default="down", converter=_one_of("rounding", ("down", "up", "nearest")))
-    decimal: str = attrs.field(default=".", converter=_one_of("decimal", (".", ",")))
+    unit: str = attrs.field(default="s", converter=_unit)
+    rounding: str = attrs.field(default="down", converter=_rounding)
+    decimal: str = attrs.field(default=".", converter=_decimal)
     negate: bool = False
 
     def __attrs_post_init__(self) -> None:
         if not self.columns:
             raise ConfigError("A rule without columns makes nothing; name one.")
         if self.pattern is not None and re.compile(self.pattern).groups < 1:
-            raise ConfigError(f"The pattern {self.pattern!r} has no group; put what is wanted in parentheses.")
+            raise ConfigError(
+                f"The pattern {self.pattern!r} has no group; put what is wanted in parentheses."
+            )
 
 
 def _rule(name: object, value: object) -> FieldRule:
     if isinstance(value, FieldRule):
         return value
     if isinstance(value, Mapping):
-        return _built(FieldRule, value, f"the rule of {name!r}")
+        built: FieldRule = _built(FieldRule, value, f"the rule of {name!r}")
+        return built
     if isinstance(value, (str, list, tuple)):
         return FieldRule(columns=value)
-    raise ConfigError(f"The rule of {name!r} is {value!r}; give a column's name, a list of names, or a table.")
+    raise ConfigError(
+        f"The rule of {name!r} is {value!r}; give a column's name, a list of names, or a table."
+    )
 
 
 def _rules(value: object) -> dict[str, FieldRule]:
@@ -218,16 +230,23 @@ def _only(value: object) -> dict[str, tuple[str, ...]]:
     return {str(name): _texts(words) for name, words in value.items()}
 
 
-def _one_sign(name: str, *, empty: str = "") -> Any:
-    def convert(value: str | None) -> str | None:
-        if value is None and empty:
-            return None
-        if not isinstance(value, str) or len(value) != 1 or value in "\r\n\0":
-            none = f", or nothing {empty}" if empty else ""
-            raise ConfigError(f"{name} cannot be {value!r}; give one character{none}.")
-        return value
+def _one_sign(name: str, value: str) -> str:
+    if not isinstance(value, str) or len(value) != 1 or value in "\r\n\0":
+        raise ConfigError(f"{name} cannot be {value!r}; give one character.")
+    return value
 
-    return convert
+
+def _separator(value: str | None) -> str | None:
+    return None if value is None else _one_sign("separator", value)
+
+
+def _quote(value: str | None) -> str | None:
+    # TOML knows no null: an empty text is none, too.
+    return None if value is None or value == "" else _one_sign("quote", value)
+
+
+def _escape(value: str | None) -> str | None:
+    return None if value is None or value == "" else _one_sign("escape", value)
 
 
 @attrs.frozen(kw_only=True)
@@ -258,7 +277,7 @@ class SourceMapping:
         positions: The first and last character of each column, counted from 1, of a table without separators.
         separator: What stands between columns; None: the one of ``, ; tab |`` by which the first line has the
             columns that are needed.
-        quote: What texts are quoted with, doubled inside; None: nothing is quoted.
+        quote: What texts are quoted with, doubled inside; None or empty: nothing is quoted.
         escape: What makes the next character an ordinary one.
         encoding: The encoding of the text; a byte order mark of UTF-8 is taken off.
         timezone: The zone of times without an offset. None: such times are refused.
@@ -282,11 +301,9 @@ class SourceMapping:
     constants: Mapping[str, str] = attrs.field(factory=dict, converter=_table, hash=False)
     columns: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     positions: Mapping[str, tuple[int, int]] = attrs.field(factory=dict, converter=_positions, hash=False)
-    separator: str | None = attrs.field(
-        default=",", converter=_one_sign("separator", empty="to find it by the first line")
-    )
-    quote: str | None = attrs.field(default='"', converter=_one_sign("quote", empty="where none are"))
-    escape: str | None = attrs.field(default=None, converter=_one_sign("escape", empty="where none is"))
+    separator: str | None = attrs.field(default=",", converter=_separator)
+    quote: str | None = attrs.field(default='"', converter=_quote)
+    escape: str | None = attrs.field(default=None, converter=_escape)
     encoding: str = attrs.field(default="utf-8", converter=checked_encoding)
     timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
     absent: tuple[str, ...] = attrs.field(default=(), converter=_texts)
@@ -301,10 +318,12 @@ class SourceMapping:
     def __attrs_post_init__(self) -> None:
         _refuse_unknown([*self.fields, *self.constants])
         if "start" not in self.fields:
-            raise ConfigError("The mapping has no rule for 'start'; every call has a start: say which column it is.")
+            raise ConfigError(
+                "The mapping has no rule for 'start'; every call has a start: say which column it is."
+            )
         both = self.fields.keys() & self.constants
         if both:
-            raise ConfigError(f"{sorted(both)[0]!r} has a rule and is a constant; it can be one of the two.")
+            raise ConfigError(f"{min(both)!r} has a rule and is a constant; it can be one of the two.")
         if self.identity and "call_id" in self.fields:
             raise ConfigError("identity is for mappings without a rule for 'call_id'; leave one of them out.")
         if self.columns and self.positions:
@@ -318,7 +337,7 @@ class SourceMapping:
         for names, where in ((self.columns, "columns"), (tuple(self.positions), "positions")):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
-                raise ConfigError(f"{where} names {sorted(twice)[0]!r} twice.")
+                raise ConfigError(f"{where} names {min(twice)!r} twice.")
             if names:
                 self._refuse_unnamed(names, where)
         for name, rule in self.fields.items():
@@ -355,7 +374,8 @@ class SourceMapping:
         """
         if not isinstance(data, Mapping):
             raise ConfigError(f"A mapping is a table, not {type(data).__name__}.")
-        return _built(cls, data, "the mapping")
+        built: SourceMapping = _built(cls, data, "the mapping")
+        return built
 
     @classmethod
     def load(cls, path: str | Path) -> SourceMapping:
@@ -422,4 +442,3 @@ def _plain(item: Any) -> Any:
     if isinstance(item, Mapping):
         return {key: _plain(value) for key, value in item.items()}
     return list(map(_plain, item)) if isinstance(item, tuple) else item
-

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -184,7 +184,9 @@ def _calls(document: Any, pages: Pages) -> list[Any]:
     elif not isinstance(document, dict):
         raise _not_calls(document, pages)
     else:
-        found = next((items for path in pages.lists if (items := _at(document, path)) is not None), [document])
+        found = next(
+            (items for path in pages.lists if (items := _at(document, path)) is not None), [document]
+        )
     if found and not any(_is_call(call, pages) for call in found):
         raise _not_calls(found[0], pages)
     return found
@@ -197,7 +199,9 @@ def _at(document: Any, path: tuple[str, ...]) -> list[Any] | None:
 
 
 def _is_call(call: object, pages: Pages) -> bool:
-    return isinstance(call, dict) and not pages.marks.isdisjoint(call) and not pages.foreign.keys() & call.keys()
+    return (
+        isinstance(call, dict) and not pages.marks.isdisjoint(call) and not pages.foreign.keys() & call.keys()
+    )
 
 
 def _not_calls(document: Any, pages: Pages) -> SchemaError:
@@ -206,11 +210,15 @@ def _not_calls(document: Any, pages: Pages) -> SchemaError:
         keys = list(document)
         foreign = next((pages.foreign[key] for key in keys if key in pages.foreign), None)
         what = foreign or f"its keys are {', '.join(map(repr, keys[:20]))}"
-    return SchemaError(f"It holds no calls of {pages.provider}: {what}. Give the answer of the calls' resource.")
+    return SchemaError(
+        f"It holds no calls of {pages.provider}: {what}. Give the answer of the calls' resource."
+    )
 
 
 def _text(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return (
+        json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    )
 
 
 def _flat(call: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -277,7 +285,10 @@ class _Part:
             texts = [call.get(name) for call in self._calls.values()]
             columns.append(pl.Series(name, texts, dtype=pl.String))
         done = mapped(pl.DataFrame(columns), self._mapping, computed=self._computed)
-        rejects = [*self._rejects, *(Reject(one.row, one.reason, _text(self._given[one.row])) for one in done.wrong)]
+        rejects = [
+            *self._rejects,
+            *(Reject(one.row, one.reason, _text(self._given[one.row])) for one in done.wrong),
+        ]
         return SourceBatch(
             frame=done.frame,
             rejects=tuple(sorted(rejects, key=lambda reject: reject.row)),

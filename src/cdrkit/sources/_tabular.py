@@ -17,7 +17,18 @@ from ._mapped import Computed, Mapped, Wrong, mapped, resolved
 from ._mapping import FieldRule, SourceMapping
 from ._values import shortened
 
-__all__ = ["Line", "NoRow", "Peeked", "Readable", "Rows", "Table", "lines_of", "names_in", "open_table", "read_table"]
+__all__ = [
+    "Line",
+    "NoRow",
+    "Peeked",
+    "Readable",
+    "Rows",
+    "Table",
+    "lines_of",
+    "names_in",
+    "open_table",
+    "read_table",
+]
 
 #: Tells a line that is no row by its texts, such as a line of types.
 NoRow: TypeAlias = Callable[[list[str]], bool]
@@ -91,7 +102,9 @@ def lines_of(stream: Readable) -> Iterator[Line]:
             block = block.removeprefix(_BOM)
             if position and not block:
                 continue
-        end = end or (b"\r" if b"\r" in block[:-1] and b"\n" not in block else b"\n" if b"\n" in block else b"")
+        end = end or (
+            b"\r" if b"\r" in block[:-1] and b"\n" not in block else b"\n" if b"\n" in block else b""
+        )
         pending += block
         *whole, pending = pending.split(end) if end else [pending]
         for raw in whole:
@@ -119,12 +132,21 @@ def names_in(head: bytes) -> set[str]:
 
 @attrs.frozen(kw_only=True)
 class Rows:
-    """Some rows of a table: ``native`` has ``row`` and the columns as texts, *rejects* is what is no row."""
+    """Some rows of a table.
+
+    Attributes:
+        native: Their texts: ``row``, the number of each, and the columns.
+        rejects: What is no row.
+        texts: The bytes of each, by its number.
+        position: How far into the stream they reach.
+        header: The line of names above them; empty where there is none.
+    """
 
     native: pl.DataFrame
     rejects: list[Reject]
     texts: dict[int, bytes]
     position: int
+    header: str
 
     def batch(self, done: Mapped) -> SourceBatch:
         """Return the batch of these rows, *done* being what became of the native ones."""
@@ -136,12 +158,14 @@ class Rows:
             repeated_hour=done.repeated,
             missing_hour=done.missing,
             bytes_read=self.position,
+            header=self.header,
         )
 
     def rejected(self, wrong: Sequence[Wrong]) -> list[Reject]:
         """Return the rows that are *wrong* as rejects."""
         return [
-            Reject(one.row, one.reason, self.texts[one.row].decode("utf-8", "surrogateescape")) for one in wrong
+            Reject(one.row, one.reason, self.texts[one.row].decode("utf-8", "surrogateescape"))
+            for one in wrong
         ]
 
 
@@ -263,7 +287,9 @@ def _named(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tuple[str
         try:
             if found is None or twice:
                 what = f"names the column {twice[0]!r} twice" if twice else "has a quote that is not closed"
-                raise SchemaError(f"The line of names {what}: {shortened(text)}. Check that it is the right file.")
+                raise SchemaError(
+                    f"The line of names {what}: {shortened(text)}. Check that it is the right file."
+                )
             return resolved(mapping, names, shown="The table"), names, separator
         except SchemaError as exc:
             wrong.append((len(names), exc))
@@ -280,7 +306,7 @@ def _chunks(
     no_row: NoRow | None,
 ) -> Iterator[Rows]:
     trailer = None if layout.trailer is None else re.compile(layout.trailer)
-    part = _Part(names)
+    part = _Part(names, header)
     since, closed = 0, False
     for line in lines:
         if not line.raw.strip() or line.raw == header:
@@ -297,7 +323,7 @@ def _chunks(
         since, closed = since + 1, False
         if len(part) >= _ROWS_AT_ONCE:
             yield part.rows(lines.position)
-            part = _Part(names)
+            part = _Part(names, header)
     if len(part):
         yield part.rows(lines.position)
     _settle(promised, since, None)
@@ -308,8 +334,9 @@ def _chunks(
 class _Part:
     """Rows that wait to become a frame."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], header: bytes | None) -> None:
         self._names = names
+        self._header = (header or b"").decode("utf-8", "surrogateescape")
         self._numbers: list[int] = []
         self._values: list[list[str]] = []
         self._texts: dict[int, bytes] = {}
@@ -331,10 +358,15 @@ class _Part:
         native = pl.DataFrame(
             [
                 pl.Series("row", self._numbers, dtype=pl.Int64),
-                *(pl.Series(name, texts, dtype=pl.String) for name, texts in zip(self._names, columns, strict=True)),
+                *(
+                    pl.Series(name, texts, dtype=pl.String)
+                    for name, texts in zip(self._names, columns, strict=True)
+                ),
             ]
         )
-        return Rows(native=native, rejects=self._rejects, texts=self._texts, position=position)
+        return Rows(
+            native=native, rejects=self._rejects, texts=self._texts, position=position, header=self._header
+        )
 
 
 class _Lines:
@@ -440,9 +472,13 @@ def _count(match: re.Match[str], line: Line, before: int | None) -> int | None:
     if text is None:
         return before
     if not re.fullmatch(r"\s*[0-9]{1,15}\s*", text):
-        raise SchemaError(f"Line {line.number} says there are {shortened(text)} rows, which is no count.", row=line.number)
+        raise SchemaError(
+            f"Line {line.number} says there are {shortened(text)} rows, which is no count.", row=line.number
+        )
     if before is not None and before != int(text):
-        raise SchemaError(f"The header promises {before:,} rows, the trailer on line {line.number} {int(text):,}.")
+        raise SchemaError(
+            f"The header promises {before:,} rows, the trailer on line {line.number} {int(text):,}."
+        )
     return int(text)
 
 

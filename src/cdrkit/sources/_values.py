@@ -23,7 +23,8 @@ NEGATIVE: Final = "is negative"
 
 _SHOWN: Final = 80
 _ISO: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?(?: ?(Z|z|UTC|GMT)| ?([+-]\d\d):?(\d\d)?)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?(?: ?(Z|z|UTC|GMT)| ?([+-]\d\d):?(\d\d)?)?",
+    re.ASCII,
 )
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _CLOCK: Final = re.compile(r"(?:(\d{1,6}):)?(\d{1,4}):([0-5]\d)(?:[.,](\d{1,6}))?", re.ASCII)
@@ -144,7 +145,9 @@ def _clock(text: str, unit: str) -> Decimal:
     match = _CLOCK.fullmatch(text)
     if match is None or (match[1] is None) != (unit == "mm:ss") or (match[1] and int(match[2]) > 59):
         raise ValueError(f"is not a length such as {'12:34' if unit == 'mm:ss' else '1:02:34'}")
-    return Decimal(int(match[1] or 0) * 3600 + int(match[2]) * 60 + int(match[3])) + Decimal(f"0.{match[4] or 0}")
+    return Decimal(int(match[1] or 0) * 3600 + int(match[2]) * 60 + int(match[3])) + Decimal(
+        f"0.{match[4] or 0}"
+    )
 
 
 def _times(rule: FieldRule) -> Read:

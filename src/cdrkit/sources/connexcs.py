@@ -106,7 +106,8 @@ class ConnexCsCsv:
         return attrs.evolve(_MAPPING, fields=fields, encoding=self.encoding)
 
     def __attrs_post_init__(self) -> None:
-        self._mapping()  # an option that cannot work is refused before a file is opened
+        """Refuse an option that cannot work before a file is opened."""
+        self._mapping()
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of *stream*, in its order.
@@ -120,7 +121,14 @@ class ConnexCsCsv:
     def sniff(head: bytes, name: str, /) -> str | None:
         """Return why a file may be of ConnexCS, or None."""
         names = names_in(head)
-        if {"call id", "call time"} <= names and names & {"card id", "tech prefix", "switch", "release reason", "billed duration", "source number"}:
+        if {"call id", "call time"} <= names and names & {
+            "card id",
+            "tech prefix",
+            "switch",
+            "release reason",
+            "billed duration",
+            "source number",
+        }:
             return "columns labelled Call ID, Call Time, as the portal does"
         if {"callid", "dt"} <= names:
             return "columns named callid, dt, as the table cdr has them"

@@ -10,10 +10,10 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from .._tables import FRAME_TYPES
+from .._tables import FRAME_TYPES, empty_frame
 from ..errors import SchemaError
-from ._contract import HeldBack, Reject, SourceBatch, SourceInput
-from ._mapped import Wrong, json_objects, mapped
+from ._contract import HeldBack, SourceBatch, SourceInput
+from ._mapped import json_objects, mapped
 from ._mapping import FieldRule, SourceMapping
 from ._tabular import Peeked, Rows, Table, names_in, open_table
 
@@ -47,7 +47,9 @@ _QUALITY: Final = SourceMapping(
         "start": FieldRule(columns="dateTimeStamp", formats=("epoch",)),
     },
 )
-_TYPE: Final = re.compile(r"(?:INTEGER|VARCHAR\s*\(\d+\)|UNIQUEIDENTIFIER|[A-Z]+(?:\s*\(\d+\))?)", re.IGNORECASE)
+_TYPE: Final = re.compile(
+    r"(?:INTEGER|VARCHAR\s*\(\d+\)|UNIQUEIDENTIFIER|[A-Z]+(?:\s*\(\d+\))?)", re.IGNORECASE
+)
 _MOS: Final = r"MLQKav=([0-9]+(?:\.[0-9]+)?)"
 _DISPOSITIONS: Final = {17: "busy", 18: "no_answer", 19: "no_answer", 21: "rejected"}
 
@@ -107,7 +109,7 @@ class Cucm:
                     position = rows.position
                     if quality:
                         done = mapped(rows.native, table.mapping)
-                        batch = attrs.evolve(rows.batch(done), frame=done.frame.clear())
+                        batch = attrs.evolve(rows.batch(done), frame=empty_frame())
                         cmrs.append((one.name, done.native.with_columns(call=done.frame["call_id"])))
                     else:
                         batch = _batch(rows, table)
@@ -149,7 +151,10 @@ def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[
     one = pl.when(pl.col("dest") == 0).then("orig").when(pl.col("orig") == 0).then("dest")
     cause = one.when(pl.col("orig") == pl.col("dest")).then("orig")
     causes = causes.with_columns(cause=pl.when(cause.is_between(1, 127)).then(cause))
-    by_caller, by_callee = (pl.col("orig") != 0) & (pl.col("dest") == 0), (pl.col("dest") != 0) & (pl.col("orig") == 0)
+    by_caller, by_callee = (
+        (pl.col("orig") != 0) & (pl.col("dest") == 0),
+        (pl.col("dest") != 0) & (pl.col("orig") == 0),
+    )
     party = pl.when(by_caller).then(pl.lit("caller")).when(by_callee).then(pl.lit("callee"))
     said = pl.col("cause").replace_strict(_DISPOSITIONS, default=None, return_dtype=pl.String)
     disposition = (
@@ -223,12 +228,13 @@ def _joined(
         ).rows()
     )
     if held:
-        yield SourceBatch(frame=batches[0].frame.clear(), held_back=held, bytes_read=read)
+        yield SourceBatch(frame=empty_frame(), held_back=held, bytes_read=read)
 
 
 def _first_mos(native: pl.DataFrame) -> pl.Expr:
-    column = "varVQMetrics" if "varVQMetrics" in native.columns else None
-    mos = pl.lit(None, dtype=pl.Float64) if column is None else pl.col(column).str.extract(_MOS).cast(pl.Float64, strict=False)
+    if "varVQMetrics" not in native.columns:
+        return pl.lit(None, dtype=pl.Float64)
+    mos = pl.col("varVQMetrics").str.extract(_MOS).cast(pl.Float64, strict=False)
     return pl.when(mos.is_between(1, 5)).then(mos)
 
 

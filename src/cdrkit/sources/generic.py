@@ -24,7 +24,9 @@ def _mapping(value: SourceMapping | Mapping[str, Any] | str | Path) -> SourceMap
         return SourceMapping.load(value)
     if isinstance(value, Mapping):
         return SourceMapping.from_dict(value)
-    raise ConfigError(f"The mapping is a {type(value).__name__}; give a SourceMapping, a dict, or a file's path.")
+    raise ConfigError(
+        f"The mapping is a {type(value).__name__}; give a SourceMapping, a dict, or a file's path."
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -49,12 +51,8 @@ class Generic:
     """
 
     mapping: SourceMapping = attrs.field(converter=_mapping)
-    timezone: str | None = attrs.field(
-        default=None, converter=attrs.converters.optional(check_zone)
-    )
-    encoding: str | None = attrs.field(
-        default=None, converter=attrs.converters.optional(checked_encoding)
-    )
+    timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
+    encoding: str | None = attrs.field(default=None, converter=attrs.converters.optional(checked_encoding))
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of *stream*, in its order, some thousands at a time.
@@ -63,6 +61,9 @@ class Generic:
             SchemaError: When the stream is empty, has not the columns needed, or is cut off.
             ConfigError: When times have no offset and no zone is given.
         """
-        given = {"timezone": self.timezone, "encoding": self.encoding}
-        mapping = attrs.evolve(self.mapping, **{name: value for name, value in given.items() if value is not None})
+        mapping = attrs.evolve(
+            self.mapping,
+            timezone=self.timezone or self.mapping.timezone,
+            encoding=self.encoding or self.mapping.encoding,
+        )
         yield from read_table(stream, mapping)

@@ -69,7 +69,9 @@ def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[
     """Return the disposition: answered where there is an answer, otherwise what the hangup cause says."""
     if "hangup_cause_name" not in native.columns:
         native = native.with_columns(hangup_cause_name=pl.lit(None, dtype=pl.String))
-    cause = pl.col("hangup_cause_name").replace_strict(_DISPOSITIONS, default="unknown", return_dtype=pl.String)
+    cause = pl.col("hangup_cause_name").replace_strict(
+        _DISPOSITIONS, default="unknown", return_dtype=pl.String
+    )
     answered = pl.when(values["answer"].is_not_null()).then(pl.lit("answered"))
     return {"disposition": native.select(pl.coalesce(answered, cause)).to_series()}
 

@@ -89,13 +89,17 @@ def _columns(value: str | Iterable[str]) -> tuple[str, ...]:
             raise ConfigError(f"3CX has no column {name!r}; its columns are {', '.join(_COLUMNS)}.{hint}")
     for name in _NEEDED:
         if name not in found:
-            raise ConfigError(f"The columns have no {name!r}: without it no call can be told; have 3CX write it.")
+            raise ConfigError(
+                f"The columns have no {name!r}: without it no call can be told; have 3CX write it."
+            )
     return found
 
 
 def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
     """Return the disposition: answered where there is an answer, otherwise what the reason says, if it does."""
-    reason = values.get("release_reason", pl.Series([None] * native.height, dtype=pl.String)).str.to_lowercase()
+    reason = values.get(
+        "release_reason", pl.Series([None] * native.height, dtype=pl.String)
+    ).str.to_lowercase()
     answer = values.get("answer", pl.Series([None] * native.height, dtype=pl.Datetime("us", "UTC")))
     said = (
         pl.when(answer.is_not_null())

@@ -34,12 +34,16 @@ _DISPOSITION: Final = FieldRule(
     },
     otherwise="unknown",
 )
-_ERRORS: Final = {"error_title": "it is an error answer", "error": "it is an error answer", "recording_url": "it is a recording"}
+_FOREIGN: Final = {
+    "error_title": "it is an error answer",
+    "error": "it is an error answer",
+    "recording_url": "it is a recording",
+}
 _VOICE_PAGES: Final = Pages(
     provider="Vonage's",
     lists=[("_embedded", "calls")],
     marks=frozenset({"uuid"}),
-    foreign=_ERRORS,
+    foreign=_FOREIGN,
     going_on={"status": frozenset({"started", "ringing", "answered"})},
 )
 _VOICE: Final = SourceMapping(
@@ -60,7 +64,7 @@ _VOICE: Final = SourceMapping(
     },
 )
 _REPORT_PAGES: Final = Pages(
-    provider="Vonage's", lists=[("records",)], marks=frozenset({"call_id"}), foreign=_ERRORS, going_on={}
+    provider="Vonage's", lists=[("records",)], marks=frozenset({"call_id"}), foreign=_FOREIGN, going_on={}
 )
 _REPORT: Final = SourceMapping(
     name="vonage",

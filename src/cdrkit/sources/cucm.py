@@ -15,7 +15,7 @@ from ..errors import SchemaError
 from ._contract import HeldBack, SourceBatch, SourceInput
 from ._mapped import json_objects, mapped
 from ._mapping import FieldRule, SourceMapping
-from ._tabular import Peeked, Rows, Table, names_in, open_table
+from ._tabular import Peeked, Readable, Rows, Table, names_in, open_table
 
 __all__ = ["Cucm"]
 
@@ -84,7 +84,7 @@ class Cucm:
         Raises:
             SchemaError: When it is empty, or no CDR file.
         """
-        table = open_table(stream, _MAPPING, no_row=_types)
+        table = _cdrs(stream)
         for rows in table.chunks:
             yield _batch(rows, table)
 
@@ -103,7 +103,7 @@ class Cucm:
             peeked = Peeked(one.stream)
             try:
                 quality = "datetimestamp" in names_in(peeked.head)
-                table = open_table(peeked, _QUALITY if quality else _MAPPING, no_row=_types)
+                table = open_table(peeked, _QUALITY, no_row=_types) if quality else _cdrs(peeked)
                 position = 0
                 for rows in table.chunks:
                     position = rows.position
@@ -128,6 +128,15 @@ class Cucm:
             kind = "CMR" if "datetimestamp" in names else "CDR"
             return f"columns named cdrRecordType, globalCallID_callId: a {kind} file"
         return None
+
+
+def _cdrs(stream: Readable) -> Table:
+    table = open_table(stream, _MAPPING, no_row=_types)
+    for field in ("linked_id", "answer", "duration"):
+        if field not in table.mapping.fields:
+            column = _MAPPING.fields[field].columns[-1]
+            raise SchemaError(f"The table has no column {column!r}, which {field} is made of: it is no whole CDR file.")
+    return table
 
 
 def _batch(rows: Rows, table: Table) -> SourceBatch:

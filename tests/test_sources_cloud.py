@@ -21,7 +21,7 @@ from cdrkit.sources.telnyx import Telnyx
 from cdrkit.sources.twilio import Twilio
 from cdrkit.sources.vonage import Vonage
 
-PROVIDERS = {"twilio": Twilio(), "plivo": Plivo(), "vonage": Vonage()}
+PROVIDERS: dict[str, Any] = {"twilio": Twilio(), "plivo": Plivo(), "vonage": Vonage()}
 CALL = {
     "sid": "CA1",
     "parent_call_sid": None,

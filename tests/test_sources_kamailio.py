@@ -313,7 +313,7 @@ def test_acc_cdrs() -> None:
     assert (first["call_id"], first["duration"], first["disposition"]) == ("x@1", 34, "answered")
     assert (second["duration"], second["disposition"]) == (0, "unknown")
     assert batch.contradictions == {"negative_length": 1}
-    [batch] = KamailioCdrs(timezone="UTC", start_on_confirmed="0")(io.BytesIO(rows))  # type: ignore[arg-type]
+    [batch] = KamailioCdrs(timezone="UTC", start_on_confirmed="0")(io.BytesIO(rows))
     assert "duration" not in batch.frame.columns
     assert json.loads(batch.frame["extra"][0]) == {"duration": "34.213000", "id": "1"}
     [batch] = KamailioCdrs(timezone="UTC", start_on_confirmed=True)(

@@ -101,7 +101,7 @@ SAMPLES = {
         Vonage(), "\n".join(map(",".join, [REPORT, REPORT.values(), REPORT.values(), []])).encode(), 1
     ),
 }
-PAGES = {
+PAGES: dict[str, tuple[Source, Any]] = {
     "twilio": (
         Twilio(),
         {"calls": [CALL, CALL | {"sid": "CA2", "status": "ringing"}, CALL | {"sid": "CA3"}]},

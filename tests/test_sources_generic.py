@@ -620,7 +620,7 @@ def field_with(**rule: Any) -> dict[str, Any]:
         ({"fields": {}}, "no rule for 'start'"),
         ({"fields": {"start": "s", "durration": "d"}}, "Did you mean 'duration'"),
         ({"fields": {"start": "s", "extra": "d"}}, "not for a mapping to fill"),
-        ({"fields": {"start": "s"}, "colums": []}, "Did you mean 'columns'"),
+        ({"fields": {"start": "s"}, "columnz": []}, "Did you mean 'columns'"),
         ({"fields": {"start": 7}}, "give a column's name"),
         ({"fields": {"start": {"formats": ["iso"]}}}, "missing"),
         ({"fields": {"start": "s"}, "constants": {"start": "x"}}, "one of the two"),

@@ -135,7 +135,9 @@ def _cdrs(stream: Readable) -> Table:
     for field in ("linked_id", "answer", "duration"):
         if field not in table.mapping.fields:
             column = _MAPPING.fields[field].columns[-1]
-            raise SchemaError(f"The table has no column {column!r}, which {field} is made of: it is no whole CDR file.")
+            raise SchemaError(
+                f"The table has no column {column!r}, which {field} is made of: it is no whole CDR file."
+            )
     return table
 
 

@@ -30,6 +30,9 @@ from cdrkit.sources.vonage import Vonage
 from ..test_sources_cloud import CALL, REPORT
 from ..test_sources_tables import CDR, CMR, LABELS, LINE, table
 
+#: Many formats share the time.
+fewer = settings(max_examples=max(settings().max_examples * 2 // 5, 1))
+
 NODOBO = """user,other,direction,duration,timestamp
 07610039694,07434677419,Incoming,,Wed Sep 15 19:17:44 +0100 2010
 07641036117,01666472054,Outgoing,31,Mon Feb 11 07:18:23 +0000 1980
@@ -176,7 +179,7 @@ def damaged(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@settings(max_examples=40)
+@fewer
 @given(data=st.data())
 def test_any_damage_to_a_table(name: str, data: st.DataObject) -> None:
     """Bytes flipped, lines cut, columns dropped, encodings mixed: an account of the rows, or a CdrError."""
@@ -184,7 +187,7 @@ def test_any_damage_to_a_table(name: str, data: st.DataObject) -> None:
     read(sample.source, data.draw(damaged(sample.data)))
 
 
-@settings(max_examples=40)
+@fewer
 @given(damaged(SAMPLES["cucm"].data), damaged(SAMPLES["cucm-cmr"].data))
 def test_any_damage_to_files_of_one_ingest(cdr: bytes, cmr: bytes) -> None:
     """Files that are read together are damaged together."""
@@ -197,7 +200,7 @@ def test_any_damage_to_files_of_one_ingest(cdr: bytes, cmr: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-@settings(max_examples=40)
+@fewer
 @given(data=st.data())
 def test_any_damage_to_a_page(name: str, data: st.DataObject) -> None:
     """The same of documents; where they are JSON still, each call of the list is accounted for."""
@@ -214,7 +217,7 @@ def test_any_damage_to_a_page(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@settings(max_examples=40)
+@fewer
 @given(data=st.data())
 def test_no_row_is_lost_count_of(name: str, data: st.DataObject) -> None:
     """Whatever is written over a row, it stays a row: taken or rejected, never gone and never two."""
@@ -233,7 +236,7 @@ def test_no_row_is_lost_count_of(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("provider", ["twilio", "plivo", "vonage"])
-@settings(max_examples=25)
+@fewer
 @given(data=st.data())
 def test_any_damage_to_a_real_answer(provider: str, data: st.DataObject) -> None:
     """The same of what the providers' own tests answer."""

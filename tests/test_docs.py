@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 RUN = {"python"}
-SHOWN = {"sh", "text", "json", "csv"}
+SHOWN = {"sh", "text", "json", "csv", "toml"}
 DIRECTIVES = {"{eval-rst}", "{include}", "{toctree}", "{warning}", "{note}"}
 
 

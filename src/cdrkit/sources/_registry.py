@@ -28,11 +28,22 @@ _BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
         "asterisk-csv": "asterisk:AsteriskCsv",
         "asterisk-custom": "asterisk_custom:AsteriskCustom",
         "asterisk-sql": "asterisk_sql:AsteriskSql",
+        "3cx": "threecx:ThreeCx",
         "cdrkit-csv": "cdrkit_csv:CdrkitCsv",
+        "connexcs-csv": "connexcs:ConnexCsCsv",
+        "cucm": "cucm:Cucm",
         "freeswitch-csv": "freeswitch_csv:FreeSwitchCsv",
         "freeswitch-json": "freeswitch_json:FreeSwitchJson",
         "freeswitch-xml": "freeswitch_xml:FreeSwitchXml",
         "freepbx": "asterisk_sql:FreePbx",
+        "generic": "generic:Generic",
+        "kamailio-acc": "kamailio:KamailioAcc",
+        "kamailio-cdrs": "kamailio:KamailioCdrs",
+        "opensips-acc": "kamailio:OpenSipsAcc",
+        "plivo": "plivo:Plivo",
+        "telnyx": "telnyx:Telnyx",
+        "twilio": "twilio:Twilio",
+        "vonage": "vonage:Vonage",
     }
 )
 

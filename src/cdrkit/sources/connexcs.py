@@ -1,0 +1,135 @@
+"""ConnexCS: the CSV of its call page, with the portal's labels or the database's names on top."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import IO, Final
+
+import attrs
+import polars as pl
+
+from ._contract import SourceBatch
+from ._mapping import FieldRule, SourceMapping, checked_encoding
+from ._sipcodes import dispositions
+from ._tabular import names_in, read_table
+
+__all__ = ["ConnexCsCsv"]
+
+#: The portal's label and the database's column of each field; the portal's first.
+_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "call_id": ("Call ID", "callid"),
+    "switch": ("Switch", "switch_ip"),
+    "source": ("Source Number", "source_cli"),
+    "destination": ("Destination", "dest_number"),
+    "dialled": ("source_dest_number",),
+    "lrn": ("LRN Number", "lrn_number"),
+    "tech_prefix": ("Tech Prefix", "tech_prefix"),
+    "source_ip": ("Source IP", "source_ip"),
+    "customer_id": ("customer_id",),
+    "reseller_id": ("reseller_id",),
+    "provider_id": ("provider_id",),
+    "card_id": ("Card ID", "customer_card_id"),
+    "account": ("auth_user",),
+    "duration": ("Duration", "duration"),
+    "billed_duration": ("Billed Duration", "customer_duration"),
+    "ring_duration": ("Ring Duration", "ring_duration"),
+    "pdd": ("PDD", "pdd_out"),
+    "pdd_in": ("PDD In", "pdd_in"),
+    "sip_code": ("SIP Code", "sip_code"),
+    "sip_reason": ("SIP Reason", "sip_reason"),
+    "release_reason": ("Release Reason", "release_reason"),
+    "destination_code": ("Destination Code", "customer_card_dest_code"),
+    "destination_name": ("Destination Name", "customer_card_dest_name"),
+    "rate": ("Rate", "customer_card_rate"),
+    "connect_cost": ("Connect Cost", "customer_card_connect_rate"),
+    "charge": ("Charge", "customer_charge"),
+    "provider_charge": ("provider_charge",),
+    "currency": ("customer_card_currency",),
+    "dtmf": ("DTMF", "dtmf"),
+    "recording": ("Recording File", "recording_file"),
+}
+_LENGTHS: Final = ("ring_duration", "pdd", "pdd_in")
+_MAPPING: Final = SourceMapping(
+    name="connexcs-csv",
+    separator=None,
+    timezone="UTC",
+    optional=True,
+    absent=("NULL", "\\N", "ᴺᵁᴸᴸ"),
+    fields={
+        **{name: FieldRule(columns=columns) for name, columns in _COLUMNS.items()},
+        "start": FieldRule(columns=("Call Time", "dt")),
+        "direction": FieldRule(
+            columns=("Direction", "direction"),
+            values={"inbound": "inbound", "outbound": "outbound", "internal": "internal"},
+            otherwise="",
+        ),
+    },
+)
+
+
+def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
+    """Return the disposition: answered where it was talked, otherwise what the SIP status says."""
+    nothing = pl.Series([None] * native.height, dtype=pl.Int16)
+    talked = values.get("duration", nothing) > 0
+    said = dispositions(values.get("sip_code", nothing))
+    found = pl.when(talked).then(pl.lit("answered")).otherwise(said)
+    return {"disposition": native.select(found.alias("disposition")).to_series()}
+
+
+@attrs.frozen(kw_only=True)
+class ConnexCsCsv:
+    """Reads the CSV that a ConnexCS portal downloads, and that of its SQL editor.
+
+    The columns are those the viewer chose, in any order, by the portal's labels or the names of the table ``cdr``;
+    ``Call ID`` and ``Call Time`` must be among them. Times are UTC, as downloads always are.
+
+    Example:
+        >>> import io
+        >>> page = b"Call ID,Call Time,Source Number,Destination,Duration,SIP Code,Charge\\n"
+        >>> page += b"a1@10.0.0.1,2026-11-22 09:00:00,442079460018,12125550100,34,200,0.0125\\n"
+        >>> [batch] = ConnexCsCsv()(io.BytesIO(page))
+        >>> batch.frame["start"][0].isoformat(), batch.frame["charge"][0]
+        ('2026-11-22T09:00:00+00:00', Decimal('0.012500'))
+
+    Args:
+        length_unit: What PDD, PDD In and Ring Duration are counted in, ``s`` or ``ms``.
+        encoding: The encoding of the file.
+    """
+
+    length_unit: str = "s"
+    encoding: str = attrs.field(default="utf-8", converter=checked_encoding)
+
+    def _mapping(self) -> SourceMapping:
+        fields = dict(_MAPPING.fields)
+        for name in _LENGTHS:
+            fields[name] = attrs.evolve(fields[name], unit=self.length_unit)
+        return attrs.evolve(_MAPPING, fields=fields, encoding=self.encoding)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse an option that cannot work before a file is opened."""
+        self._mapping()
+
+    def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
+        """Yield the calls of *stream*, in its order.
+
+        Raises:
+            SchemaError: When it is empty, or has no Call ID or Call Time.
+        """
+        yield from read_table(stream, self._mapping(), computed=_computed)
+
+    @staticmethod
+    def sniff(head: bytes, name: str, /) -> str | None:
+        """Return why a file may be of ConnexCS, or None."""
+        names = names_in(head)
+        if {"call id", "call time"} <= names and names & {
+            "card id",
+            "tech prefix",
+            "switch",
+            "release reason",
+            "billed duration",
+            "source number",
+        }:
+            return "columns labelled Call ID, Call Time, as the portal does"
+        if {"callid", "dt"} <= names:
+            return "columns named callid, dt, as the table cdr has them"
+        return None

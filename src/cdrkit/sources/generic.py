@@ -1,0 +1,69 @@
+"""Any table, by a mapping that is written down as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import attrs
+
+from .._times import check_zone
+from ..errors import ConfigError
+from ._contract import SourceBatch
+from ._mapping import FieldRule, SourceMapping, checked_encoding
+from ._tabular import read_table
+
+__all__ = ["FieldRule", "Generic", "SourceMapping"]
+
+
+def _mapping(value: SourceMapping | Mapping[str, Any] | str | Path) -> SourceMapping:
+    if isinstance(value, SourceMapping):
+        return value
+    if isinstance(value, (str, Path)):
+        return SourceMapping.load(value)
+    if isinstance(value, Mapping):
+        return SourceMapping.from_dict(value)
+    raise ConfigError(
+        f"The mapping is a {type(value).__name__}; give a SourceMapping, a dict, or a file's path."
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Generic:
+    """Reads any table of calls, as a `SourceMapping` describes it.
+
+    Example:
+        >>> import io
+        >>> source = Generic(mapping={"fields": {"start": "when", "source": "a", "duration": "talked"}})
+        >>> [batch] = source(io.BytesIO(b"when,a,talked,trunk\\n2026-11-22T09:00:00Z,2041,34,T1\\n"))
+        >>> batch.frame["duration"][0], batch.frame["extra"][0]
+        (34, '{"trunk":"T1"}')
+
+    Args:
+        mapping: The mapping, or its dict, or the path of a JSON or TOML file with it.
+        timezone: The zone of times without an offset, instead of the mapping's.
+        encoding: The encoding, instead of the mapping's.
+
+    Raises:
+        ConfigError: When the mapping or an option cannot work.
+        StorageError: When the mapping's file cannot be read.
+    """
+
+    mapping: SourceMapping = attrs.field(converter=_mapping)
+    timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
+    encoding: str | None = attrs.field(default=None, converter=attrs.converters.optional(checked_encoding))
+
+    def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
+        """Yield the calls of *stream*, in its order, some thousands at a time.
+
+        Raises:
+            SchemaError: When the stream is empty, has not the columns needed, or is cut off.
+            ConfigError: When times have no offset and no zone is given.
+        """
+        mapping = attrs.evolve(
+            self.mapping,
+            timezone=self.timezone or self.mapping.timezone,
+            encoding=self.encoding or self.mapping.encoding,
+        )
+        yield from read_table(stream, mapping)

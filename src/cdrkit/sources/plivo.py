@@ -1,0 +1,115 @@
+"""Plivo's calls, as its REST API answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import IO, Final
+
+import attrs
+import polars as pl
+
+from ._contract import SourceBatch
+from ._mapping import FieldRule, SourceMapping
+from ._pages import Pages, keys_in, read_pages
+
+__all__ = ["Plivo"]
+
+_PAGES: Final = Pages(
+    provider="Plivo's",
+    lists=[("objects",)],
+    marks=frozenset({"call_uuid"}),
+    foreign={"recording_id": "it is a recording", "error": "it is an error answer"},
+    going_on={"call_status": frozenset({"queued", "initiated", "early", "ringing", "in-progress"})},
+)
+_DISPOSITIONS: Final = {
+    "Busy Line": "busy",
+    "No Answer": "no_answer",
+    "Ring Timeout Reached": "no_answer",
+    "Cancelled": "cancelled",
+    "Cancelled (Out Of Credits)": "cancelled",
+    "Rejected": "rejected",
+    "Call rejected": "rejected",
+    "Declined": "rejected",
+    "Unknown Caller ID": "failed",
+    "Unallocated Number": "failed",
+    "Invalid Destination Address": "failed",
+    "Destination Out Of Service": "failed",
+    "Destination Country Barred": "failed",
+    "Network Error": "failed",
+    "Internal Error": "failed",
+}
+_MAPPING: Final = SourceMapping(
+    name="plivo",
+    fields={
+        "call_id": "call_uuid",
+        "linked_id": ["parent_call_uuid", "call_uuid"],
+        "direction": FieldRule(
+            columns="call_direction", values={"inbound": "inbound", "outbound": "outbound"}, otherwise=""
+        ),
+        "start": "initiation_time",
+        "answer": "answer_time",
+        "end": "end_time",
+        "source": "from_number",
+        "destination": "to_number",
+        "duration": "call_duration",
+        "billed_duration": "billed_duration",
+        "release_reason": ["hangup_cause_name", "call_state"],
+        "hangup_party": FieldRule(
+            columns="hangup_source",
+            values={"caller": "caller", "callee": "callee", "plivo": "system", "carrier": "system"},
+            otherwise="",
+        ),
+        "rate": "total_rate",
+        "charge": "total_amount",
+    },
+)
+
+
+def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
+    """Return the disposition: answered where there is an answer, otherwise what the hangup cause says."""
+    if "hangup_cause_name" not in native.columns:
+        native = native.with_columns(hangup_cause_name=pl.lit(None, dtype=pl.String))
+    cause = pl.col("hangup_cause_name").replace_strict(
+        _DISPOSITIONS, default="unknown", return_dtype=pl.String
+    )
+    answered = pl.when(values["answer"].is_not_null()).then(pl.lit("answered"))
+    return {"disposition": native.select(pl.coalesce(answered, cause)).to_series()}
+
+
+@attrs.frozen(kw_only=True)
+class Plivo:
+    """Reads Plivo's Call resources: one call, a page of them, or one a line.
+
+    ``duration`` is Plivo's ``call_duration``, which need not agree with the times of answer and end;
+    ``billed_duration`` is its ``billed_duration``. Times have an offset, which need not be UTC.
+
+    Example:
+        >>> import io
+        >>> call = b'{"call_uuid": "4d04", "initiation_time": "2017-05-22 17:49:30+05:30", "answer_time": null, '
+        >>> call += b'"call_duration": 0, "total_amount": "0.00000", "from_number": "+919879879876"}'
+        >>> [batch] = Plivo()(io.BytesIO(call))
+        >>> batch.frame["start"][0].isoformat(), batch.frame["disposition"][0]
+        ('2017-05-22T12:19:30+00:00', 'unknown')
+
+    Args:
+        currency: The ISO 4217 code of the account's amounts, which Plivo does not state.
+    """
+
+    currency: str | None = None
+
+    def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
+        """Yield the calls of *stream*, in its order; those that have not ended are held back.
+
+        Raises:
+            SchemaError: When it is empty, no JSON, or holds something else than calls of Plivo's.
+        """
+        constants = {} if self.currency is None else {"currency": self.currency}
+        yield from read_pages(stream, _PAGES, attrs.evolve(_MAPPING, constants=constants), computed=_computed)
+
+    @staticmethod
+    def sniff(head: bytes, name: str, /) -> str | None:
+        """Return why a file may be Plivo's calls, or None."""
+        keys = keys_in(head)
+        if "call_uuid" in keys and keys & {"initiation_time", "call_direction", "call_status"}:
+            return "JSON with the keys call_uuid and initiation_time or call_status"
+        return None

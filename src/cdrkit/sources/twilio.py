@@ -1,0 +1,102 @@
+"""Twilio's calls, as its REST API answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO, Final
+
+import attrs
+
+from ._contract import SourceBatch
+from ._mapping import FieldRule, SourceMapping
+from ._pages import Pages, keys_in, read_pages
+
+__all__ = ["Twilio"]
+
+_PAGES: Final = Pages(
+    provider="Twilio's",
+    lists=[("calls",)],
+    marks=frozenset({"sid"}),
+    foreign={
+        "call_sid": "it is about something that belongs to a call, such as a recording",
+        "recordings": "it is a list of recordings",
+        "media_url": "it is a recording",
+        "code": "it is an error answer",
+    },
+    going_on={"status": frozenset({"queued", "initiated", "ringing", "in-progress"})},
+)
+_MAPPING: Final = SourceMapping(
+    name="twilio",
+    fields={
+        "call_id": "sid",
+        "linked_id": ["parent_call_sid", "sid"],
+        "direction": FieldRule(
+            columns="direction",
+            values={
+                "inbound": "inbound",
+                "outbound-api": "outbound",
+                "outbound-dial": "outbound",
+                "trunking-originating": "inbound",
+                "trunking-terminating": "outbound",
+            },
+            otherwise="",
+        ),
+        "start": FieldRule(columns=("start_time", "date_created"), formats=("rfc2822", "iso")),
+        "end": FieldRule(columns="end_time", formats=("rfc2822", "iso")),
+        "source": "from",
+        "source_name": "caller_name",
+        "destination": "to",
+        "account": "account_sid",
+        "duration": FieldRule(columns="duration", missing="0"),
+        "disposition": FieldRule(
+            columns="status",
+            values={
+                "completed": "answered",
+                "busy": "busy",
+                "no-answer": "no_answer",
+                "canceled": "cancelled",
+                "failed": "failed",
+            },
+            otherwise="unknown",
+        ),
+        "release_reason": "status",
+        "charge": FieldRule(columns="price", negate=True),
+        "currency": "price_unit",
+    },
+)
+
+
+@attrs.frozen(kw_only=True)
+class Twilio:
+    """Reads Twilio's Call resources: one call, a page of them, or one a line.
+
+    Twilio states a charge as a negative price; ``charge`` is positive. A price may come later than the call: the
+    call read again is a conflict then, and ``on_conflict="replace"`` takes the newer one. Twilio tells neither the
+    time of the answer nor a release cause.
+
+    Example:
+        >>> import io
+        >>> call = b'{"sid": "CA1", "from": "+13051416799", "to": "+13051913581", "status": "completed", '
+        >>> call += b'"start_time": "Fri, 18 Oct 2019 17:02:00 +0000", "duration": "4", "price": "-0.200"}'
+        >>> [batch] = Twilio()(io.BytesIO(call))
+        >>> batch.frame["duration"][0], batch.frame["charge"][0]
+        (4, Decimal('0.200000'))
+    """
+
+    def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
+        """Yield the calls of *stream*, in its order; those that have not ended are held back.
+
+        Raises:
+            SchemaError: When it is empty, no JSON, or holds something else than calls of Twilio's.
+        """
+        yield from read_pages(stream, _PAGES, _MAPPING)
+
+    @staticmethod
+    def sniff(head: bytes, name: str, /) -> str | None:
+        """Return why a file may be Twilio's calls, or None."""
+        keys = keys_in(head)
+        if {"sid", "from_formatted", "to_formatted"} <= keys or {"sid", "parent_call_sid"} <= keys:
+            return "JSON with the keys sid, parent_call_sid, from_formatted"
+        if {"calls", "first_page_uri"} <= keys:
+            return "JSON with the keys calls, first_page_uri"
+        return None

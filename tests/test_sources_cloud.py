@@ -1,0 +1,355 @@
+"""Twilio, Plivo, Vonage and Telnyx: what their APIs answer and their reports say, against plain readings of JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdrkit import open_store
+from cdrkit.errors import ConfigError, SchemaError
+from cdrkit.sources import SourceBatch, detect, make_source
+from cdrkit.sources.plivo import Plivo
+from cdrkit.sources.telnyx import Telnyx
+from cdrkit.sources.twilio import Twilio
+from cdrkit.sources.vonage import Vonage
+
+PROVIDERS: dict[str, Any] = {"twilio": Twilio(), "plivo": Plivo(), "vonage": Vonage()}
+CALL = {
+    "sid": "CA1",
+    "parent_call_sid": None,
+    "from": "anonymous",
+    "to": "+13051913581",
+    "status": "completed",
+    "direction": "outbound-api",
+    "start_time": "Fri, 18 Oct 2019 17:02:00 +0000",
+    "duration": "4",
+    "price": None,
+    "price_unit": "USD",
+}
+
+
+def read(source: Any, data: object) -> list[SourceBatch]:
+    """Return the batches of a document, or of bytes."""
+    raw = data if isinstance(data, bytes) else json.dumps(data).encode()
+    return list(source(io.BytesIO(raw)))
+
+
+def calls_of(source: Any, data: object) -> list[dict[str, Any]]:
+    """Return the calls of a document; there must be no rejects."""
+    batches = read(source, data)
+    assert [reject for batch in batches for reject in batch.rejects] == []
+    return [row for batch in batches for row in batch.frame.to_dicts()]
+
+
+def answers(samples: Path, provider: str) -> Iterator[tuple[Path, list[dict[str, Any]] | None]]:
+    """Yield a provider's files and the calls in each; None where it holds something else."""
+    for path in sorted((samples / provider).iterdir()):
+        document = json.loads(path.read_text())
+        if "recording" in path.name.lower():
+            yield path, None
+        elif provider == "vonage":
+            yield path, document.get("_embedded", {"calls": [document]})["calls"]
+        else:
+            yield path, document.get("calls", document.get("objects", [document]))
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_every_answer(samples: Path, tmp_path: Path, provider: str) -> None:
+    """Each file of calls is read with every call accounted for, and told by its content; no other is taken for one."""
+    store = open_store(tmp_path / "calls")
+    for path, calls in answers(samples, provider):
+        if calls is None:
+            with pytest.raises(SchemaError, match="It holds no calls of .*recording"):
+                store.ingest(path, format=provider)
+            assert all(source.sniff(path.read_bytes(), path.name) is None for source in PROVIDERS.values())
+            continue
+        assert detect(path).format == provider
+        report = store.ingest(path, format=provider, on_conflict="replace")
+        assert report.read == len(calls) == report.added + report.duplicates + report.waiting
+        again = store.ingest(path, format=provider)
+        assert (again.added, again.conflicts, again.waiting) == (0, 0, report.waiting)
+
+
+def test_twilio(samples: Path) -> None:
+    """Every value of Twilio's calls is what a plain reading of the JSON gives; a charge is a price turned."""
+    words = {"completed": "answered", "canceled": "cancelled"}
+    for path, natives in answers(samples, "twilio"):
+        if natives is None:
+            continue
+        for call, native in zip(calls_of(Twilio(), path.read_bytes()), natives, strict=True):
+            assert call["start"] == parsedate_to_datetime(native["start_time"])
+            assert call["end"] == parsedate_to_datetime(native["end_time"])
+            assert call["duration"] == int(native["duration"])
+            assert call["charge"] == -Decimal(native["price"])
+            assert (call["call_id"], call["currency"]) == (native["sid"], native["price_unit"])
+            assert call["linked_id"] == (native["parent_call_sid"] or native["sid"])
+            assert (call["source"], call["destination"]) == (native["from"], native["to"])
+            assert call["disposition"] == words[native["status"]]
+            assert call["direction"] == native["direction"].split("-")[0]
+            extra = json.loads(call["extra"])
+            assert extra["queue_time"] == "1000"
+            assert {f"subresource_uris.{key}" for key in native["subresource_uris"]} <= set(extra)
+
+
+def test_twilio_late_price_and_missing_lengths(tmp_path: Path) -> None:
+    """A price that comes later is a conflict, and replaces; an empty duration is 0; an anonymous caller stays one."""
+    store = open_store(tmp_path / "calls")
+    page = {"calls": [CALL, CALL | {"sid": "CA2", "duration": None, "status": "no-answer"}]}
+    assert store.ingest(json.dumps(page).encode(), format="twilio").added == 2
+    priced = json.dumps({"calls": [CALL | {"price": "-0.0085"}]}).encode()
+    report = store.ingest(priced, format="twilio")
+    assert (report.added, report.conflicts, report.conflicting[0].fields) == (0, 1, ("charge",))
+    assert store.ingest(priced, format="twilio", on_conflict="replace").replaced == 1
+    first, second = store.run()
+    assert (first.charge, first.source, first.has_recording) == (Decimal("0.0085"), "anonymous", False)
+    assert (second.duration, second.disposition, second.charge) == (0, "no_answer", None)
+
+
+def test_calls_that_go_on(tmp_path: Path) -> None:
+    """A call that has not ended is held back with its id, and stored when it has."""
+    store = open_store(tmp_path / "calls")
+    going_on = CALL | {"status": "in-progress", "duration": None}
+    report = store.ingest(json.dumps([going_on, CALL | {"sid": "CA2"}]).encode(), format="twilio")
+    assert (report.read, report.added, report.waiting) == (2, 1, 1)
+    assert report.held_back[0].call == "CA1"
+    assert store.ingest(json.dumps([CALL]).encode(), format="twilio").added == 1
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda calls: json.dumps({"calls": calls, "page": 0}),
+        lambda calls: json.dumps({"calls": calls}, indent=2),
+        json.dumps,
+        lambda calls: "\n".join(map(json.dumps, calls)),
+        lambda calls: "\r\n".join([*map(json.dumps, calls), ""]),
+        lambda calls: "\n\n".join(json.dumps({"calls": [call]}, indent=1) for call in calls),
+        lambda calls: "\ufeff" + json.dumps(calls),
+    ],
+    ids=["page", "indented", "list", "lines", "crlf", "documents", "mark"],
+)
+def test_shapes(write: Any) -> None:
+    """A page, a list, documents one after the other, and one a line hold the same calls."""
+    calls = [CALL | {"sid": f"CA{at}", "caller_name": f"é{at}"} for at in range(3)]
+    found = calls_of(Twilio(), write(calls).encode())
+    assert [call["source_name"] for call in found] == ["é0", "é1", "é2"]
+    assert found == calls_of(Twilio(), [dict(reversed(call.items())) for call in calls])
+
+
+def test_utf16() -> None:
+    """JSON in UTF-16 is JSON."""
+    assert len(calls_of(Twilio(), json.dumps({"calls": [CALL]}, indent=1).encode("utf-16"))) == 1
+
+
+def test_damaged_calls() -> None:
+    """A call of a page that cannot be read is rejected by its place, as one line of JSON that can be read again."""
+    odd = [
+        {**CALL, "start_time": "yesterday"},
+        {"sid": "CA7"},
+        {"uri": "/x"},
+        "text",
+        {**CALL, "caller_name": "\ud800"},
+        {**CALL, "duration": -4},
+    ]
+    batches = read(Twilio(), {"calls": [CALL, *odd]})
+    [batch] = batches
+    assert batch.frame.height == 1
+    assert [reject.row for reject in batch.rejects] == [2, 3, 4, 5, 6, 7]
+    reasons = " ".join(reject.reason for reject in batch.rejects)
+    for part in (
+        "Its start_time, 'yesterday'",
+        "It has no start_time",
+        "one half of a character",
+        "is negative",
+    ):
+        assert part in reasons
+    assert batch.contradictions == {"negative_length": 1}
+    mended = batch.rejects[0].text.replace("yesterday", CALL["start_time"] or "")
+    assert calls_of(Twilio(), mended.encode())[0] == batch.frame.to_dicts()[0]
+    lines = b"\n".join([json.dumps(CALL).encode(), b'{"sid": "CA', json.dumps(CALL).encode()])
+    assert [(batch.frame.height, len(batch.rejects)) for batch in read(Twilio(), lines)] == [(2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "The file is empty"),
+        (b" \n ", "The file is empty"),
+        (b"{", "cannot be parsed as JSON"),
+        (b"<html>", "cannot be parsed as JSON"),
+        (b"\xff\xfe\x00", "cannot be parsed as JSON"),
+        (b'{"a": NaN}', "NaN is no value"),
+        (b"[" * 100_000, "cannot be parsed as JSON"),
+        (b"7", "It holds no calls of Twilio's: it is"),
+        (b'{"code": 20404, "message": "not found", "status": 404}', "it is an error answer"),
+        (b'{"recordings": []}', "it is a list of recordings"),
+        (b'{"calls": [{"call_sid": "CA1", "sid": "RE1"}]}', "belongs to a call"),
+        (b'{"colour": "red"}', "its keys are 'colour'"),
+    ],
+)
+def test_no_calls(data: bytes, message: str) -> None:
+    """What is not Twilio's calls is refused with what it is."""
+    with pytest.raises(SchemaError, match=message):
+        read(Twilio(), data)
+
+
+def test_empty_pages() -> None:
+    """A page without calls has none, which is no error."""
+    assert read(Twilio(), {"calls": [], "page": 0}) == []
+    assert read(Plivo(), {"objects": [], "meta": {}}) == []
+
+
+def test_plivo(samples: Path) -> None:
+    """Offsets become UTC, the stated length is kept though it contradicts the times, amounts are exact."""
+    for path, natives in answers(samples, "plivo"):
+        if natives is None or "live" in path.name:
+            continue
+        for call, native in zip(calls_of(Plivo(currency="USD"), path.read_bytes()), natives, strict=True):
+            assert call["start"] == datetime.fromisoformat(native["initiation_time"])
+            answer = native["answer_time"]
+            assert call["answer"] == (answer and datetime.fromisoformat(answer))
+            assert (call["duration"], call["billed_duration"]) == (
+                native["call_duration"],
+                native["billed_duration"],
+            )
+            assert call["charge"] == Decimal(native["total_amount"])
+            assert call["rate"] == Decimal(native["total_rate"])
+            assert call["currency"] == "USD"
+            assert call["disposition"] == ("answered" if answer else "unknown")
+            assert json.loads(call["extra"])["bill_duration"] == str(native["bill_duration"])
+
+
+def test_plivo_contradiction_is_counted(samples: Path, tmp_path: Path) -> None:
+    """The report counts Plivo's calls that talked longer than they lasted."""
+    report = open_store(tmp_path / "calls").ingest(
+        samples / "plivo" / "callListResponse.json", format="plivo"
+    )
+    assert report.contradictions["talk_longer_than_call"] == 2
+
+
+def test_plivo_hangup() -> None:
+    """An unanswered call is what its hangup cause says, and who hung up is told."""
+    call = {
+        "call_uuid": "u",
+        "initiation_time": "2026-11-22 09:00:00Z",
+        "answer_time": None,
+        "call_duration": 0,
+    }
+    cause = {"hangup_cause_name": "Busy Line", "hangup_cause_code": 3010, "hangup_source": "Callee"}
+    [found] = calls_of(Plivo(), call | cause)
+    assert (found["disposition"], found["hangup_party"], found["release_reason"]) == (
+        "busy",
+        "callee",
+        "Busy Line",
+    )
+    assert json.loads(found["extra"])["hangup_cause_code"] == "3010"
+
+
+def test_vonage(samples: Path) -> None:
+    """Numbers are in objects, prices have eight decimals: six are stored, all are kept."""
+    for path, natives in answers(samples, "vonage"):
+        for call, native in zip(calls_of(Vonage(), path.read_bytes()), natives or [], strict=True):
+            assert call["start"] == datetime.fromisoformat(native["start_time"])
+            assert (call["source"], call["destination"]) == (native["from"]["number"], native["to"]["number"])
+            assert call["charge"] == round(Decimal(native["price"]), 6)
+            assert call["rate"] == Decimal(native["rate"])
+            extra = json.loads(call["extra"])
+            assert (extra["price"], extra["from.type"]) == (native["price"], native["from"]["type"])
+            assert call["linked_id"] == native["conversation_uuid"]
+            assert call["duration"] == int(native["duration"])
+
+
+REPORT = {
+    "account_id": "abc",
+    "call_id": "c1",
+    "direction": "outbound",
+    "from": "442079460018",
+    "to": "12125550100",
+    "network_name": "Acme Mobile",
+    "date_start": "2026-11-22T09:00:00+0000",
+    "date_end": "2026-11-22T09:00:34+0000",
+    "duration": "34",
+    "status": "ANSWERED",
+    "currency": "EUR",
+    "price": "0.0127",
+    "total_price": "0.0072",
+}
+
+
+def test_vonage_reports() -> None:
+    """A report's price is that of a minute, as CSV and as JSON alike; local times need a zone."""
+    table = (",".join(REPORT) + "\n" + ",".join(REPORT.values()) + "\n").encode()
+    [call] = calls_of(Vonage(), table)
+    [same] = calls_of(Vonage(), {"records": [REPORT]})
+    assert {name: call.get(name) for name in same} == same
+    assert (call["rate"], call["charge"], call["currency"]) == (Decimal("0.0127"), Decimal("0.0072"), "EUR")
+    assert (call["disposition"], call["account"], call["destination_name"]) == (
+        "answered",
+        "abc",
+        "Acme Mobile",
+    )
+    local = table.replace(b"+0000", b"")
+    with pytest.raises(ConfigError, match="local time without an offset"):
+        read(Vonage(), local)
+    assert calls_of(Vonage(timezone="UTC", currency="GBP"), local)[0]["currency"] == "GBP"
+    assert detect(table).format == "vonage"
+    assert detect(json.dumps({"records": [REPORT]}).encode()).format == "vonage"
+
+
+def test_telnyx() -> None:
+    """The start is in UTC, other times in the report's zone; the time talked is from answer to end."""
+    rows = [
+        "sip_call_id,start_timestamp_utc,start_timestamp,answer_timestamp,end_timestamp,direction,origination_number,"
+        "terminating_number,billable_time,cost,rate,hangup_code,pdd,mos,tags",
+        "a@b,2026-07-22 07:00:00,2026-07-22 09:00:00,2026-07-22 09:00:04,2026-07-22 09:00:38,outbound,+4930123456,"
+        "+12125550100,36,0.0072,0.012,16,1.25,4.4,x",
+        "c@d,2026-07-22 07:00:00,2026-07-22 09:00:00,,2026-07-22 09:00:20,inbound,anonymous,+4930123456,"
+        "0,0,0.01,17,2,,",
+    ]
+    data = "\n".join([*rows, ""]).encode()
+    first, second = calls_of(Telnyx(timezone="Europe/Berlin", currency="USD"), data)
+    assert first["start"] == datetime(2026, 7, 22, 7, tzinfo=UTC)
+    assert first["answer"] == datetime(2026, 7, 22, 7, 0, 4, tzinfo=UTC)
+    assert (first["duration"], first["billed_duration"], first["disposition"]) == (34, 36, "answered")
+    assert (first["pdd"], first["mos"], first["release_reason"]) == (1.25, pytest.approx(4.4), "16")
+    assert (first["charge"], first["currency"]) == (Decimal("0.0072"), "USD")
+    assert first.get("q850_cause") is None
+    assert json.loads(first["extra"]) == {"start_timestamp": "2026-07-22 09:00:00", "tags": "x"}
+    assert (second["duration"], second["disposition"], second["source"]) == (0, "unknown", "anonymous")
+    page = {
+        "data": [dict(zip(rows[0].split(","), row.split(","), strict=True)) for row in rows[1:]],
+        "meta": {},
+    }
+    assert calls_of(Telnyx(timezone="Europe/Berlin", currency="USD"), page) == [first, second]
+    with pytest.raises(ConfigError, match="local time without an offset"):
+        read(Telnyx(), data)
+    assert detect(data).format == detect(json.dumps(page).encode()).format == "telnyx"
+
+
+@pytest.mark.parametrize("provider", ["twilio", "plivo", "vonage", "telnyx"])
+def test_long_pages_come_in_batches(monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
+    """However many calls a batch has, they are the same."""
+    from cdrkit.sources import _pages
+
+    native: dict[str, dict[str, Any]] = {
+        "twilio": CALL,
+        "plivo": {"call_uuid": "u", "initiation_time": "2026-11-22 09:00:00Z", "call_duration": 0},
+        "vonage": {"uuid": "u", "start_time": "2026-11-22T09:00:00Z", "conversation_uuid": "x"},
+        "telnyx": {"sip_call_id": "u", "start_timestamp_utc": "2026-11-22 09:00:00"},
+    }
+    key = next(iter(native[provider]))
+    document = [native[provider] | {key: f"id{at}", f"other{at % 3}": at} for at in range(50)]
+    source = make_source(provider, {})
+    whole = calls_of(source, document)
+    monkeypatch.setattr(_pages, "_CALLS_AT_ONCE", 7)
+    assert len(read(source, document)) == 8
+    keys = ("call_id", "start", "extra")
+    assert [[c[k] for k in keys] for c in calls_of(source, document)] == [[c[k] for k in keys] for c in whole]

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -331,3 +332,24 @@ def test_nothing_is_no_call() -> None:
     assert calls_of(joined(KamailioAcc(timezone="UTC"), table())) == []
     with pytest.raises(SchemaError, match="f1: The file is empty"):
         joined(KamailioAcc(timezone="UTC"), table(), b"")
+
+
+def test_following(tmp_path: Path) -> None:
+    """A table that grows is followed: a call that is open waits for its BYE, also where it is the first of a store."""
+    store = open_store(tmp_path / "calls")
+    path = tmp_path / "acc.csv"
+    path.write_bytes(table(Event("INVITE", "a", "b", "x@1", 200, 4).row()))
+
+    def looked() -> list[tuple[int, int]]:
+        found = store.follow(path, format="kamailio-acc", timezone="UTC", wait=False)
+        return [(report.added, report.waiting) for report in found]
+
+    assert sum(added for added, _ in looked()) == 0
+    with path.open("ab") as file:
+        rows = table(
+            Event("INVITE", "c", "d", "y@1", 486, 5).row(), Event("BYE", "a", "b", "x@1", 200, 38).row()
+        )
+        file.write(rows.partition(b"\n")[2])
+    assert sum(added for added, _ in looked()) == 2
+    assert sum(added for added, _ in looked()) == 0
+    assert [(call.linked_id, call.duration) for call in store.run()] == [("x@1", 34), ("y@1", 0)]

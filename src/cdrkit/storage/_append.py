@@ -136,6 +136,8 @@ class Append:
             StorageError: When something could not be written; the store is as it was.
         """
         self._flush()
+        if "positions" in facts and self._base.version < 0:  # rows were read, and none is there to store yet
+            self._make_store()
         self._check_age()
         for attempt in range(_TRIES):
             if not self._fresh and not self._removed and "positions" not in facts:

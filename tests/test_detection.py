@@ -7,11 +7,14 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from cdrkit import open_store
 from cdrkit.errors import ConfigError, SchemaError, UnknownFormatError
 from cdrkit.sources import detect
+from cdrkit.testing import synthesize_calls
 from tests.test_sources_asterisk import line
 
 ROW = (line() + "\n").encode()
@@ -83,3 +86,15 @@ def test_what_cannot_be_read_again() -> None:
     for given in (Pipe(), iter([ROW])):
         with pytest.raises(ConfigError, match="read again"):
             detect(given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("headers", ["names", "labels"])
+def test_own_export_is_told_from_connexcs(headers: Literal["names", "labels"]) -> None:
+    """cdrkit's export has the labels of ConnexCS's page, and is told by its instants; ConnexCS's is still told, too."""
+    store = open_store(f"memory://export-{headers}")
+    store.append(synthesize_calls(5))
+    page = io.BytesIO()
+    store.run().write_csv(page, headers=headers)
+    assert detect(page.getvalue()).format == "cdrkit-csv"
+    portal = b"Call ID,Call Time,Source Number,Duration\n1@x,2026-07-22 08:00:00,2041,34\n"
+    assert detect(portal).format == "connexcs-csv"

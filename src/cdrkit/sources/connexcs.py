@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import IO, Final
 
@@ -14,6 +15,10 @@ from ._sipcodes import dispositions
 from ._tabular import names_in, read_table
 
 __all__ = ["ConnexCsCsv"]
+
+_OWN_INSTANT: Final = re.compile(
+    rb"(?:^|,)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z(?:,|\r|\n)", re.MULTILINE
+)
 
 #: The portal's label and the database's column of each field; the portal's first.
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -121,14 +126,20 @@ class ConnexCsCsv:
     def sniff(head: bytes, name: str, /) -> str | None:
         """Return why a file may be of ConnexCS, or None."""
         names = names_in(head)
-        if {"call id", "call time"} <= names and names & {
-            "card id",
-            "tech prefix",
-            "switch",
-            "release reason",
-            "billed duration",
-            "source number",
-        }:
+        # cdrkit's own export has the same labels, and instants such as 2026-11-22T09:30:00Z.
+        if (
+            not _OWN_INSTANT.search(head)
+            and {"call id", "call time"} <= names
+            and names
+            & {
+                "card id",
+                "tech prefix",
+                "switch",
+                "release reason",
+                "billed duration",
+                "source number",
+            }
+        ):
             return "columns labelled Call ID, Call Time, as the portal does"
         if {"callid", "dt"} <= names:
             return "columns named callid, dt, as the table cdr has them"

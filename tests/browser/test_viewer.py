@@ -65,12 +65,10 @@ def jupyter(folder: Path, theme: str) -> Iterator[str]:
         server.wait()
 
 
-@pytest.fixture(scope="module", params=["JupyterLab Light", "JupyterLab Dark"])
-def page(
-    request: pytest.FixtureRequest, browser: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Any]:
-    """Return a page with the notebook, all of its cells run."""
-    with jupyter(tmp_path_factory.mktemp("jupyter"), request.param) as address:
+@contextlib.contextmanager
+def notebook(browser: Any, folder: Path, theme: str) -> Iterator[Any]:
+    """Give a page with the notebook, all of its cells run; nothing in it may go wrong."""
+    with jupyter(folder, f"JupyterLab {theme.capitalize()}") as address:
         opened = browser.new_page(viewport={"width": 1400, "height": 1400})
         opened.set_default_timeout(30_000)
         wrong: list[str] = []
@@ -81,10 +79,16 @@ def page(
         opened.get_by_role("menuitem", name="Run", exact=True).click()
         opened.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         opened.locator(".cdrkit tbody tr").first.wait_for()
-        opened.theme = request.param.split()[-1].lower()
         yield opened
         assert wrong == []
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Return a page with the notebook, as it comes."""
+    with notebook(browser, tmp_path_factory.mktemp("jupyter"), "light") as opened:
+        yield opened
 
 
 class Shown:
@@ -115,17 +119,29 @@ def viewer(page: Any) -> Shown:
     return shown
 
 
-def test_it_is_looked_at(page: Any, viewer: Shown, snap: Callable[[Any, str], None]) -> None:
-    """All parts are there, and nothing in the page went wrong."""
-    snap(page, f"notebook-{page.theme}")
-    viewer.root.get_by_text("Columns (").click()
-    viewer.root.get_by_label("Period").select_option("custom")
-    snap(viewer.root, f"viewer-{page.theme}")
-    viewer.root.get_by_text("Columns (").click()
-    assert viewer.root.get_by_role("columnheader").count() == 11
-    background = viewer.root.locator("th").first.evaluate("cell => getComputedStyle(cell).backgroundColor")
+def look(page: Any, theme: str, snap: Callable[[Any, str], None]) -> None:
+    """See that all parts are there, in the notebook's colours."""
+    root = Shown(page).root
+    snap(page, f"notebook-{theme}")
+    root.get_by_text("Columns (").click()
+    root.get_by_label("Period").select_option("custom")
+    snap(root, f"viewer-{theme}")
+    root.get_by_text("Columns (").click()
+    assert root.get_by_role("columnheader").count() == 11
+    background = root.locator("th").first.evaluate("cell => getComputedStyle(cell).backgroundColor")
     channels = [int(part) for part in re.findall(r"\d+", background)[:3]]
-    assert (max(channels) < 80) == (page.theme == "dark")
+    assert (max(channels) < 80) == (theme == "dark")
+
+
+def test_in_the_light(page: Any, viewer: Shown, snap: Callable[[Any, str], None]) -> None:
+    """It looks as the notebook does."""
+    look(page, "light", snap)
+
+
+def test_in_the_dark(browser: Any, tmp_path: Path, snap: Callable[[Any, str], None]) -> None:
+    """So it does in the dark."""
+    with notebook(browser, tmp_path, "dark") as page:
+        look(page, "dark", snap)
 
 
 def test_filters(viewer: Shown) -> None:
@@ -149,7 +165,7 @@ def test_a_mistake_is_said(page: Any, viewer: Shown, snap: Callable[[Any, str], 
     zone.press("Enter")
     alert = viewer.root.get_by_role("alert")
     alert.filter(has_text="Did you mean 'Europe/London'?").wait_for()
-    snap(viewer.root, f"mistake-{page.theme}")
+    snap(viewer.root, "mistake")
     assert viewer.root.locator("tbody tr").count() == 25
     zone.fill("Asia/Kolkata")
     zone.press("Enter")
@@ -209,7 +225,7 @@ def test_sound(page: Any, viewer: Shown, snap: Callable[[Any, str], None]) -> No
     )
     assert seconds[0] > 1
     assert seconds[1] == pytest.approx(seconds[0] / 2, abs=0.1)
-    snap(viewer.root, f"player-{page.theme}")
+    snap(viewer.root, "player")
 
 
 def test_csv(page: Any, viewer: Shown, tmp_path: Path) -> None:

@@ -231,6 +231,7 @@ def test_line_ends_and_encodings(end: bytes, encoding: str) -> None:
         ({"a": {1, 2}}, SchemaError, "Asterisk"),
         ("", ConfigError, "folder"),
     ],
+    ids=itertools.count(),  # what is compressed has the time in it, and names of tests must not
 )
 def test_what_cannot_be_read(given: Any, error: type[CdrError], says: str) -> None:
     """What is no input, or holds nothing, is an error that says what to give."""

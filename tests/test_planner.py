@@ -108,11 +108,12 @@ def committed(log: Log, segments: Iterable[Segment]) -> Snapshot:
     return found
 
 
-@pytest.fixture(params=["hot", "warm"])
-def filled(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """Return a store of twenty segments, each of one day, in either tier."""
+@pytest.fixture(scope="module", params=["hot", "warm"])
+def place(request: pytest.FixtureRequest) -> str:
+    """Return where a store of twenty segments lies, each of one day, in either tier; no test changes it."""
+    url = f"memory://planner-{next(_names)}"
     with all_small():
-        store = open_store(f"memory://planner-{next(_names)}", region="GB")
+        store = open_store(url, region="GB")
         parts = inside(store)
         if request.param == "hot":
             store.append(calls())
@@ -121,7 +122,14 @@ def filled(request: pytest.FixtureRequest) -> Iterator[Store]:
             days = [whole[at : at + EACH] for at in range(0, whole.height, EACH)]
             committed(parts.log, [parts.warm.write(day, "GB") for day in days])
         assert len(parts.log.snapshot().segments) == DAYS
-        yield store
+    return url
+
+
+@pytest.fixture
+def filled(place: str) -> Iterator[Store]:
+    """Return that store, of which nothing was read yet."""
+    with all_small():
+        yield open_store(place)
 
 
 class TestNumberSearch:

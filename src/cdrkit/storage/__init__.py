@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._searches import KeySearch
 from ._append import Append, AppendReport, Conflict
 from ._cache import SegmentCache, default_cache_folder
 from ._commits import Commit, Segment, Snapshot
@@ -15,7 +16,8 @@ from ._log import Log
 from ._moving import MoveReport, compact, rollover
 from ._planner import Plan
 from ._segmentfiles import Found
-from ._tiers import Rows, Tier
+from ._tiers import Hits, Rows, Tier
+from ._totals import Totals
 from ._warm import WarmTier
 
 __all__ = [
@@ -28,7 +30,9 @@ __all__ = [
     "Explanation",
     "Files",
     "Found",
+    "Hits",
     "HotTier",
+    "KeySearch",
     "Log",
     "MoveReport",
     "Plan",
@@ -37,6 +41,7 @@ __all__ = [
     "SegmentCache",
     "Snapshot",
     "Tier",
+    "Totals",
     "VacuumReport",
     "VerifyReport",
     "WarmTier",

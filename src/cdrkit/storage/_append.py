@@ -28,6 +28,7 @@ from ._tiers import Tier
 __all__ = ["Append", "AppendReport", "Conflict"]
 
 _ROWS_IN_MEMORY: Final = 1_000_000
+_BYTES_IN_MEMORY: Final = 1 << 30  # whole documents may be kept in 'extra'
 _ROWS_A_SEGMENT: Final = 1_000_000
 _WORTH_THREADS: Final = 100_000
 _MOST_THREADS: Final = 4
@@ -102,6 +103,7 @@ class Append:
         self._echoes: list[tuple[str, pl.DataFrame]] = []
         self._met: set[str] = set()  # segments of the store that hold calls which came again
         self._waiting: list[pl.DataFrame] = []
+        self._waiting_bytes = 0
         self._fresh: dict[str, Segment] = {}  # rows of this append
         self._rewritten: dict[str, Segment] = {}  # what is left of older segments after replacements
         self._removed: dict[str, Segment] = {}  # those older segments
@@ -122,7 +124,9 @@ class Append:
     def add(self, frame: pl.DataFrame) -> None:
         """Take in a frame that fits the catalogue."""
         self._waiting.append(frame)
-        if sum(waiting.height for waiting in self._waiting) >= _ROWS_IN_MEMORY:
+        self._waiting_bytes += frame.estimated_size()
+        rows = sum(waiting.height for waiting in self._waiting)
+        if rows >= _ROWS_IN_MEMORY or self._waiting_bytes >= _BYTES_IN_MEMORY:
             self._flush()
 
     def commit(self, facts: Mapping[str, Any] = MappingProxyType({})) -> AppendReport:
@@ -203,6 +207,7 @@ class Append:
 
     def _flush(self) -> None:
         waiting, self._waiting = [frame for frame in self._waiting if frame.height], []
+        self._waiting_bytes = 0
         if not waiting:
             return
         if self._base.version < 0:

@@ -104,7 +104,7 @@ class Totals:
     """The totals of one segment.
 
     Attributes:
-        rows: A row for each day and group, as `totals_of` gives it.
+        rows: A row for each day and group, with ``attempts``, ``duration``, ``billed_duration`` and ``charge``.
         brief: The same by day, currency and connection alone, for questions about nothing else.
     """
 

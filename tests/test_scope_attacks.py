@@ -147,6 +147,7 @@ class TestMaking:
             "compact",
             "erase",
             "expire",
+            "follow",
             "ingest",
             "maintain",
             "rebuild",

@@ -124,7 +124,7 @@ class Append:
     def add(self, frame: pl.DataFrame) -> None:
         """Take in a frame that fits the catalogue."""
         self._waiting.append(frame)
-        self._waiting_bytes += frame.estimated_size()
+        self._waiting_bytes += int(frame.estimated_size())
         rows = sum(waiting.height for waiting in self._waiting)
         if rows >= _ROWS_IN_MEMORY or self._waiting_bytes >= _BYTES_IN_MEMORY:
             self._flush()

@@ -23,7 +23,7 @@ from cdrkit.storage._indexfiles import index_path
 from cdrkit.storage._totals import Totals, TotalsOfMany
 from cdrkit.testing import synthesize_calls
 from tests import truth
-from tests.months import inside
+from tests.months import fewer, inside
 from tests.strategies import EPOCH, queries, records
 from tests.thresholds import Small, all_small, made_small, small
 
@@ -335,6 +335,7 @@ def test_a_warm_search_is_one_small_read_a_segment() -> None:
 class TestSwitchedOff:
     """Indexes and roll-ups change no answer."""
 
+    @fewer
     @given(
         st.lists(st.lists(records(), max_size=12), min_size=1, max_size=3),
         st.lists(queries(), min_size=6, max_size=6),

@@ -21,7 +21,15 @@ import pyarrow as pa
 from ._records import known_field
 from .errors import ConfigError
 
-__all__ = ["Compression", "Headers", "compression_of", "guarded", "iter_csv_frames", "write_frames"]
+__all__ = [
+    "Collector",
+    "Compression",
+    "Headers",
+    "compression_of",
+    "guarded",
+    "iter_csv_frames",
+    "write_frames",
+]
 
 #: How a CSV is compressed.
 Compression: TypeAlias = Literal["gzip", "zstd"]
@@ -201,7 +209,7 @@ def _gzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    collected = _Collector()
+    collected = Collector()
     packer = pa.CompressedOutputStream(pa.PythonFile(collected, mode="w"), "zstd")
     for chunk in chunks:
         packer.write(chunk)
@@ -211,8 +219,8 @@ def _zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield collected.take()
 
 
-class _Collector(io.RawIOBase):
-    """A file that hands on what was written into it."""
+class Collector(io.RawIOBase):
+    """A file that cannot seek, and hands on what was written into it."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []

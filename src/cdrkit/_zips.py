@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from ._csv import write_frames
+from ._csv import Collector, write_frames
 from ._recordings import Recording
 from ._records import CallRecord
 from .errors import RecordingNotFoundError, ScopeError
@@ -40,7 +40,7 @@ def zipped(records: Iterable[CallRecord], find: Callable[[CallRecord], Recording
     its bytes. What is missing, or lies outside of the root, has a line and no file; what is empty or incomplete is
     there as it is. A call that names none is left out. Memory holds a block of a recording, and a line for each.
     """
-    sink = _Sink()
+    sink = Collector()
     lines: list[dict[str, Any]] = []
     names: set[str] = set()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
@@ -99,21 +99,3 @@ def _manifest(lines: list[dict[str, Any]]) -> bytes:
     buffer = io.BytesIO()
     write_frames([pl.DataFrame(lines, schema=_COLUMNS)], list(_COLUMNS), buffer)
     return buffer.getvalue()
-
-
-class _Sink(io.RawIOBase):
-    """A file that cannot seek, and hands on what was written into it."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any, /) -> int:
-        self._parts.append(bytes(data))
-        return len(self._parts[-1])
-
-    def take(self) -> bytes:
-        parts, self._parts = self._parts, []
-        return b"".join(parts)

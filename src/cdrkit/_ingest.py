@@ -202,8 +202,8 @@ class IngestReport(AppendReport):
                     reject.text.encode("utf-8", "surrogateescape") + b"\n" for reject in self.rejects
                 )
                 return self.rejected
-            texts = pl.DataFrame({"text": [r.text.encode("utf-8", "replace").decode() for r in self.rejects]})
-            safe = texts.select(guarded(pl.col("text").cast(pl.String))).to_series()
+            texts = [reject.text.encode("utf-8", "replace").decode() for reject in self.rejects]
+            safe = guarded(pl.Series(texts, dtype=pl.String))
             page = io.StringIO(newline="")
             writer = csv.writer(page)
             writer.writerow(["row", "reason", "text"])

@@ -26,7 +26,6 @@ from ._files import Files
 from ._indexfiles import INDEXED_ROWS, check_index, found_index, hot_index, index_path
 from ._mapped import AMOUNT, TEXT, MappedSegment, column_checksum
 from ._segmentfiles import (
-    FEW,
     Found,
     about_segment,
     check_file,
@@ -35,6 +34,7 @@ from ._segmentfiles import (
     few_values,
     found_files,
     new_identity,
+    taken_values,
 )
 from ._tiers import Hits, Rows
 from ._totals import Totals
@@ -45,6 +45,7 @@ _SUFFIX: Final = ".arrow"
 _OPEN_SEGMENTS: Final = 4096
 _HELD_BYTES: Final = 512 << 20  # of segments that nothing maps, and of what was worked out about any
 _SAMPLE: Final = 2_000
+_FEW_EACH: Final = 8  # rows of a segment, on the average, that are quicker taken one by one
 _SHORT_TEXT: Final = pa.string()
 _LARGEST_SHORT: Final = 2**31 - 1  # the letters that its offsets reach
 
@@ -94,11 +95,20 @@ class HotTier:
         return pl.DataFrame([opened.column(name, wanted) for name in columns])
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-        if len(picks) == 1 or sum(rows.len() for _, rows in picks) > FEW:
-            return pl.concat([self.read(segment, columns, rows) for segment, rows in picks])
-        opened = [(self._opened(segment), rows.to_list()) for segment, rows in picks]
+        if len(picks) == 1:
+            return self.read(picks[0][0], columns, picks[0][1])
+        opened = [(self._opened(segment), rows) for segment, rows in picks]
+        if sum(rows.len() for _, rows in picks) > _FEW_EACH * len(picks):
+            takes = [(segment, rows.to_arrow()) for segment, rows in opened]
+            return pl.DataFrame(
+                [
+                    taken_values(name, [(segment.array(name), rows) for segment, rows in takes])
+                    for name in columns
+                ]
+            )
+        listed = [(segment, rows.to_list()) for segment, rows in opened]
         return pl.DataFrame(
-            [few_values(name, [(segment.array(name), rows) for segment, rows in opened]) for name in columns]
+            [few_values(name, [(segment.array(name), rows) for segment, rows in listed]) for name in columns]
         )
 
     def find(self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None) -> Hits:

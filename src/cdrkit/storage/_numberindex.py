@@ -26,7 +26,10 @@ INDEXED: Final = ("source", "destination", "did")
 _ROW_BITS: Final = 30
 _ROW: Final = (1 << _ROW_BITS) - 1
 _WORD: Final = (1 << 32) - 1
-_FEW: Final = 64
+_FEW: Final = 2_048
+_NO_ROWS: Final = pl.Series(
+    [], dtype=pl.UInt32
+)  # what most segments say: one for all is quicker than one each
 #: Numbers in one block of a packed index: what a search has to read of it.
 _BLOCK: Final = 2_048
 _LEVEL: Final = 9
@@ -107,8 +110,10 @@ class NumberIndex:
                 few += [place & _ROW for place in places[begin:end] if place >> _ROW_BITS in roles]
             else:
                 many.append(_rows_of(self.places.slice(begin, end - begin), roles))
-        if few or not many:
+        if few:
             many.append(pl.Series(sorted(set(few)), dtype=pl.UInt32))
+        if not many:
+            return _NO_ROWS
         return many[0] if len(many) == 1 else pl.concat(many).unique().sort()
 
 

@@ -91,7 +91,7 @@ def s3(session: nox.Session) -> None:
         if not lines:
             session.warn(f"Without Swift: {said}")
         env = {name: value for name, _, value in lines}
-        session.run("pytest", "tests", "-m", "s3 or swift", *session.posargs, env=env)
+        session.run("pytest", "tests", "-m", "s3 or swift", *PARALLEL, *session.posargs, env=env)
     finally:
         session.run("bash", script, "stop", folder, external=True)
 

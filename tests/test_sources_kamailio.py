@@ -143,7 +143,7 @@ def test_pairing(events: list[Event], data: st.DataObject) -> None:
     )
 
 
-@settings(max_examples=10)
+@settings(max_examples=20)
 @given(st.lists(EVENTS, max_size=12), st.integers(0, 12))
 def test_reading_again_adds_nothing(events: list[Event], cut: int) -> None:
     """Files read again, and together with what came later, add only calls that were open before."""

@@ -27,7 +27,7 @@ from cdrkit.storage._totals import (
     totals_of,
 )
 from tests import truth
-from tests.months import fewer, inside
+from tests.months import inside
 from tests.strategies import EPOCH, records, rolled_up
 from tests.thresholds import all_small
 
@@ -172,7 +172,6 @@ def lived(place: str, calls: list[CallRecord]) -> Store:
 class TestOfAStore:
     """Totals and counts of a store, from roll-ups of both tiers and from the calls at the edges of a period."""
 
-    @fewer
     @given(calls_lists, st.lists(rolled_up(), min_size=4, max_size=4))
     def test_equal_plain_python_and_the_scan(self, calls: list[CallRecord], asked: list[Query]) -> None:
         """They equal a plain sum over the records, and the sums over the calls that the same plan gives."""

@@ -22,7 +22,7 @@ SIZES = {
     "rows of a row group": (_parquet, "_GROUP_ROWS", 3),
     "rows whose groups are found one by one": (_warm, "_FEW", 1),
     "rows of many hot segments that are taken one by one": (_hot, "_FEW_EACH", 1),
-    "rows of many warm segments that are taken one by one": (_warm, "FEW", 1),
+    "rows of many warm segments that are taken one by one": (_warm, "_FEW_ROWS", 1),
 }
 Small = Mapping[str, bool]
 

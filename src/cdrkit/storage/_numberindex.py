@@ -26,10 +26,10 @@ INDEXED: Final = ("source", "destination", "did")
 _ROW_BITS: Final = 30
 _ROW: Final = (1 << _ROW_BITS) - 1
 _WORD: Final = (1 << 32) - 1
+#: Places that are quicker taken one by one than by an expression.
 _FEW: Final = 2_048
-_NO_ROWS: Final = pl.Series(
-    [], dtype=pl.UInt32
-)  # what most segments say: one for all is quicker than one each
+#: What most segments answer: one for all is quicker than one each.
+_NO_ROWS: Final = pl.Series([], dtype=pl.UInt32)
 #: Numbers in one block of a packed index: what a search has to read of it.
 _BLOCK: Final = 2_048
 _LEVEL: Final = 9

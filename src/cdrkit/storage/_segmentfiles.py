@@ -21,7 +21,6 @@ from ._files import Data, Entry, Files
 
 __all__ = [
     "COMPANION",
-    "FEW",
     "Found",
     "about_segment",
     "check_file",
@@ -36,8 +35,6 @@ __all__ = [
 
 #: The suffix of the file that lies beside a segment's own.
 COMPANION: Final = ".index"
-#: Rows of several segments that are quicker taken one by one.
-FEW: Final = 2_000
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

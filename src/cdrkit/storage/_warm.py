@@ -29,7 +29,6 @@ from ._indexfiles import IndexFile, check_index, found_index, index_path, opened
 from ._numberindex import BlockIndex
 from ._parquet import Footer, Span, parquet_file, tail_of
 from ._segmentfiles import (
-    FEW,
     Found,
     about_segment,
     check_file,
@@ -50,6 +49,7 @@ _SUFFIX: Final = ".parquet"
 _FOOTERS: Final = 2_048
 _INDEX_BYTES: Final = 128 << 20
 _FEW_OF: Final = 8  # rows of a group that are fewer than this part of it are few
+_FEW_ROWS: Final = 2_000  # rows of several segments that are quicker taken one by one
 _FEW: Final = 64  # rows whose groups are found one by one
 _CACHED_BYTES: Final = 64 << 20
 _DECODED_BYTES: Final = 128 << 20
@@ -109,7 +109,7 @@ class WarmTier:
         )
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-        if len(picks) == 1 or sum(rows.len() for _, rows in picks) > FEW:
+        if len(picks) == 1 or sum(rows.len() for _, rows in picks) > _FEW_ROWS:
             return pl.concat([self.read(segment, columns, rows) for segment, rows in picks])
 
         def parts_of(pick: tuple[Segment, pl.Series]) -> list[tuple[Mapping[str, pa.Array[Any]], list[int]]]:

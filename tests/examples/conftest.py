@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -69,13 +69,20 @@ class Work:
 def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     """Return what counts the work from now on; all of it is done as ever."""
     found = Work()
-    read, frames = HotTier.read, Plan.frames
+    read, gather, frames = HotTier.read, HotTier.gather, Plan.frames
+
+    def counted(segments: Iterable[Segment], columns: Sequence[str]) -> None:
+        if len(columns) > 2:  # fewer are for finding out which rows are wanted
+            found.segments.update(segment.id for segment in segments)
+            found.reads += 1
 
     def counted_read(self: HotTier, segment: Segment, columns: Sequence[str], *rows: Any) -> Any:
-        if len(columns) > 2:  # fewer are for finding out which rows are wanted
-            found.segments.add(segment.id)
-            found.reads += 1
+        counted([segment], columns)
         return read(self, segment, columns, *rows)
+
+    def counted_gather(self: HotTier, picks: Sequence[tuple[Segment, Any]], columns: Sequence[str]) -> Any:
+        counted([segment for segment, _ in picks], columns)
+        return gather(self, picks, columns)
 
     def counted_frames(self: Plan, *args: Any, **options: Any) -> Iterator[Any]:
         try:
@@ -84,5 +91,6 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
             found.ended += 1
 
     monkeypatch.setattr(HotTier, "read", counted_read)
+    monkeypatch.setattr(HotTier, "gather", counted_gather)
     monkeypatch.setattr(Plan, "frames", counted_frames)
     return found

@@ -201,7 +201,7 @@ class Plan:
         self.reading.rolled_up += len(covered)
         rolled = self._rolled_up(covered).matching(self.conditions, days or (None, None))
         rest = [self._read(pick.segment, TOTAL_FIELDS, pick.rows) for pick in map(self._picked, edges)]
-        return summed(pl.concat([rolled, *map(totals_of, rest)]), *by)
+        return summed(pl.concat([rolled, *map(totals_of, rest)]) if rest else rolled, *by)
 
     def matches(self) -> Iterator[tuple[Segment, pl.Series]]:
         """Yield each segment that may hold calls of the answer, with the numbers of its rows that do."""

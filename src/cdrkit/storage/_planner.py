@@ -225,7 +225,7 @@ class Plan:
             if hits <= _FEW_HITS:
                 few += picks
                 waiting += hits
-                if waiting < (_FEW_HITS if self.maximum is None else self.maximum):
+                if waiting < (_FEW_HITS if self.maximum is None else min(self.maximum, _FEW_HITS)):
                     continue
                 picks = []
             if few:  # they come before this group, or are all that there is of it

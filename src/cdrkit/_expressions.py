@@ -436,6 +436,13 @@ def fields_of(expr: Expr) -> set[str]:
     return {expr.field}
 
 
+def choice_of(expr: Expr) -> tuple[str, tuple[Any, ...]] | None:
+    """Return the field that *expr* is about and the values it asks for, one of which is to be there; None otherwise."""
+    if isinstance(expr, Comparison) and expr.op == "==":
+        return expr.field, (expr.value,)
+    return (expr.field, expr.values) if isinstance(expr, Membership) else None
+
+
 def number_searches(expr: Expr) -> Iterator[NumberSearch]:
     """Yield the number searches anywhere in *expr*."""
     if isinstance(expr, (All, AnyOf)):

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -15,7 +15,17 @@ import attrs
 
 from ..errors import ConfigError, CorruptDataError
 
-__all__ = ["FORMAT", "Action", "Commit", "Segment", "Snapshot", "damage_named", "sealed", "unsealed"]
+__all__ = [
+    "FORMAT",
+    "Action",
+    "Commit",
+    "Segment",
+    "Snapshot",
+    "damage_named",
+    "overlapping_groups",
+    "sealed",
+    "unsealed",
+]
 
 #: What is written; everything since 1 can be read.
 FORMAT: Final = 2
@@ -246,3 +256,17 @@ class Snapshot:
     def rows(self) -> int:
         """How many calls there are."""
         return sum(segment.rows for segment in self.segments.values())
+
+
+def overlapping_groups(segments: Iterable[Segment], *, newest_first: bool = False) -> list[list[Segment]]:
+    """Return *segments*, sorted by their first call, in groups: time ranges overlap within a group only."""
+    groups: list[list[Segment]] = []
+    last: datetime | None = None
+    for segment in segments:
+        if last is not None and segment.first <= last:
+            groups[-1].append(segment)
+            last = max(last, segment.last)
+        else:
+            groups.append([segment])
+            last = segment.last
+    return groups[::-1] if newest_first else groups

@@ -7,9 +7,9 @@ for, and for no others.
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -58,7 +58,8 @@ class HotTier:
     def __init__(self, files: Files, cache: SegmentCache | None = None) -> None:
         self._files = files
         self._cache = cache
-        self._open: OrderedDict[str, MappedSegment] = OrderedDict()
+        self._open: dict[str, MappedSegment] = {}
+        self._uses = itertools.count()
         self._departures = 0
         self._lock = threading.Lock()
 
@@ -116,6 +117,9 @@ class HotTier:
             search = search.with_longer()
         return Hits(index.find(search, fields), search.sure)
 
+    def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
+        return self._opened(segment).rows_with(name, values, rows)
+
     def totals(self, segment: Segment) -> Totals:
         return self._opened(segment).totals
 
@@ -162,22 +166,28 @@ class HotTier:
             ) from exc
 
     def _opened(self, segment: Segment) -> MappedSegment:
-        with self._lock:
-            found = self._open.get(segment.id)
-            if found is not None and not found.is_damaged:
-                self._open.move_to_end(segment.id)
-                return found
-            departures = self._departures
+        found = self._open.get(segment.id)
+        if found is not None and not found.is_damaged:
+            found.last_used = next(self._uses)
+            return found
+        departures = self._departures
         opened = MappedSegment(self._files, segment, self._cache)
         with self._lock:
             if departures != self._departures:  # it may be among those: then nothing would close it again
                 return opened
+            opened.last_used = next(self._uses)
             self._open[segment.id] = opened
             held = sum(other.held_bytes for other in self._open.values())
-            while len(self._open) > 1 and (len(self._open) > _OPEN_SEGMENTS or held > _HELD_BYTES):
-                _, oldest = self._open.popitem(last=False)
-                held -= oldest.held_bytes
+            if len(self._open) > _OPEN_SEGMENTS or held > _HELD_BYTES:
+                self._close_oldest(held)
         return opened
+
+    def _close_oldest(self, held: int) -> None:
+        """Close segments until no more are open than may be; the last one used stays."""
+        for identity in sorted(self._open, key=lambda identity: self._open[identity].last_used)[:-1]:
+            if len(self._open) <= _OPEN_SEGMENTS and held <= _HELD_BYTES:
+                return
+            held -= self._open.pop(identity).held_bytes
 
 
 def _gathered(picks: Sequence[tuple[MappedSegment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:

@@ -13,9 +13,8 @@ import polars as pl
 from .._html import html_report
 from .._records import FIELDS
 from ..errors import NotFoundError, StorageError
-from ._commits import Segment, Snapshot
+from ._commits import Segment, Snapshot, overlapping_groups
 from ._log import Log
-from ._planner import overlapping_groups
 from ._segmentfiles import Found
 from ._tiers import Tier
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .._tables import FRAME_TYPES
 from ..errors import CorruptDataError, StorageError
@@ -27,6 +28,7 @@ __all__ = ["AMOUNT", "TEXT", "MappedSegment", "column_checksum"]
 #: What keeps a whole file from being mapped.
 _SHORTAGES: Final = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.EIO})
 TEXT: Final = pa.large_string()
+_NO_ROWS: Final = pl.Series([], dtype=pl.UInt32)
 AMOUNT: Final = pa.decimal64(18, 6)
 
 
@@ -44,6 +46,8 @@ class MappedSegment:
         self._totals: Totals | None = None
         #: Memory that it takes, besides what is mapped.
         self.held_bytes = 0
+        #: When it was last used, for whoever keeps it open: a larger number is later.
+        self.last_used = 0
         #: Whether something of it is not what was written; opened anew, it may be whole.
         self.is_damaged = False
         data = self._buffer(segment.path, segment.id, segment.size_bytes, lambda: check_file(files, segment))
@@ -107,6 +111,17 @@ class MappedSegment:
         series = pl.from_arrow(array)
         assert isinstance(series, pl.Series)
         return series.rename(name).cast(kind)
+
+    def rows_with(self, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
+        """Return those of *rows* whose value in a column is one of *values*; None where they are not told by codes."""
+        array = self.array(name)
+        if not isinstance(array, pa.DictionaryArray):
+            return None if array is not None else _NO_ROWS
+        codes = pc.index_in(pa.array(values, array.dictionary.type), value_set=array.dictionary).drop_null()
+        places = pl.from_arrow(array.indices.slice(rows.start, len(rows)))
+        assert isinstance(places, pl.Series)
+        fits = places == codes[0].as_py() if len(codes) == 1 else places.is_in(codes.to_pylist())
+        return fits.arg_true() + rows.start
 
     def array(self, name: str) -> pa.Array[Any] | None:
         """Return a column as it lies in the file; None where the segment has none."""

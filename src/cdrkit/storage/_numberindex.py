@@ -97,14 +97,17 @@ class NumberIndex:
     def find(self, search: KeySearch, fields: Iterable[str]) -> pl.Series:
         """Return the rows, ascending, with a number in one of *fields* that has a key searched for."""
         keys_, ends, places = self._views
+        spans: list[tuple[int, int]] = []
+        for low, high in search.ranges:
+            first = bisect_left(keys_, low)
+            if first < len(keys_) and keys_[first] < high:
+                spans.append((first, first + 1 if high - low == 1 else bisect_left(keys_, high, first)))
+        if not spans:
+            return _NO_ROWS
         roles = [INDEXED.index(name) for name in fields]
         few: list[int] = []
         many: list[pl.Series] = []
-        for low, high in search.ranges:
-            first = bisect_left(keys_, low)
-            after = first if first == len(keys_) or keys_[first] >= high else bisect_left(keys_, high)
-            if after == first:
-                continue
+        for first, after in spans:
             begin, end = ends[first - 1] if first else 0, ends[after - 1]
             if end - begin <= _FEW:
                 few += [place & _ROW for place in places[begin:end] if place >> _ROW_BITS in roles]

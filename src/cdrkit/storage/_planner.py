@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from .._expressions import (
     All,
     Expr,
     NumberSearch,
+    choice_of,
     fields_of,
     form_column,
     number_searches,
@@ -35,13 +36,13 @@ from .._searches import KeySearch, key_search, search_pattern
 from .._tables import FRAME_TYPES, empty_frame
 from .._times import TimeRange
 from ..errors import QueryError
-from ._commits import Segment, Snapshot
+from ._commits import Segment, Snapshot, overlapping_groups
 from ._explaining import Explanation, Reading
 from ._forks import check_process
 from ._tiers import Rows, Tier
-from ._totals import NO_TOTALS, TOTAL_FIELDS, Totals, TotalsOfMany, answers, summed, totals_of
+from ._totals import NO_TOTALS, TOTAL_FIELDS, Totals, TotalsOfMany, answers, summed, totals_of, whole_days
 
-__all__ = ["Plan", "overlapping_groups"]
+__all__ = ["Plan"]
 
 _CHRONOLOGICAL: Final = tuple((("start", down), ("call_id", down)) for down in (False, True))
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -54,7 +55,6 @@ _FIRST_LOOK: Final = 32_768
 #: Segments with fewer rows are looked at sooner than their roll-ups.
 _WORTH_SKIPPING: Final = 4_096
 _REMEMBERED: Final = 8
-_MIDNIGHT: Final = time(tzinfo=UTC)
 
 
 @attrs.frozen
@@ -157,9 +157,9 @@ class Plan:
         unsure: list[_Pick] = []
         for segment in self._segments():
             pick = self._picked(segment, counted=True)
-            if pick.sure:
+            if pick is not None and pick.sure:
                 found += len(pick.rows)
-            elif len(pick.rows):
+            elif pick is not None:
                 unsure.append(pick)
             if self.maximum is not None and found >= self.maximum:
                 return self.maximum
@@ -192,7 +192,7 @@ class Plan:
         if not self._is_rolled_up or not self.scope.hidden.isdisjoint(TOTAL_FIELDS):
             parts = [Totals(totals_of(frame)).brief for frame in self.frames(TOTAL_FIELDS)]
             return summed(pl.concat([NO_TOTALS, *parts]), *by)
-        days = _whole_days(self.period)
+        days = whole_days(self.period)
         covered: list[Segment] = []
         edges: list[Segment] = []
         for segment in self._segments():
@@ -200,7 +200,8 @@ class Plan:
             (covered if inside else edges).append(segment)
         self.reading.rolled_up += len(covered)
         rolled = self._rolled_up(covered).matching(self.conditions, days or (None, None))
-        rest = [self._read(pick.segment, TOTAL_FIELDS, pick.rows) for pick in map(self._picked, edges)]
+        picks = [pick for segment in edges if (pick := self._picked(segment))]
+        rest = [self._read(pick.segment, TOTAL_FIELDS, pick.rows) for pick in picks]
         return summed(pl.concat([rolled, *map(totals_of, rest)]) if rest else rolled, *by)
 
     def matches(self) -> Iterator[tuple[Segment, pl.Series]]:
@@ -220,7 +221,9 @@ class Plan:
         few: list[_Pick] = []
         waiting = 0
         for group in overlapping_groups(self._segments(), newest_first=self.order[0][1]):
-            picks = [pick for pick in map(self._picked, group) if len(pick.rows)]
+            picks = [pick for segment in group if (pick := self._picked(segment))]
+            if not picks:
+                continue
             hits = sum(len(pick.rows) for pick in picks)
             if hits <= _FEW_HITS:
                 few += picks
@@ -291,8 +294,9 @@ class Plan:
         best = empty_frame(names)
         parts: list[pl.DataFrame] = []
         for segment in self._segments():
-            pick = self._made_sure(self._picked(segment))
-            if not len(pick.rows):
+            pick = self._picked(segment)
+            pick = None if pick is None else self._made_sure(pick)
+            if pick is None or not len(pick.rows):
                 continue
             parts.append(self._fetched(segment, names, pick.rows))
             if self.maximum is not None:
@@ -343,8 +347,10 @@ class Plan:
             high = self._read(segment, ["start"])["start"].search_sorted(end, "left")
         return range(low, max(low, high))
 
-    def _picked(self, segment: Segment, *, counted: bool = False) -> _Pick:
+    def _picked(self, segment: Segment, *, counted: bool = False) -> _Pick | None:
         """Return the rows of *segment* that can be in the answer: by roll-ups and number index, or by a look at them.
+
+        None where there are none.
 
         Args:
             segment: One within the period.
@@ -355,22 +361,24 @@ class Plan:
             totals = tier.totals(segment)
             if totals is not None and not totals.may_hold(self._telling):
                 self.reading.skipped += 1
-                return _Pick(segment, range(0), sure=True)
+                return None
         if self._search is not None:
             condition, search = self._search
             hits = tier.find(segment, search, condition.fields, self.region)
             if hits is not None:
                 self.reading.indexed += 1
-                self.reading.candidates += hits.rows.len()
                 found = hits.rows
-                if found.len():  # otherwise no column is worth reading, not even that of the times
-                    rows = self._time_range(segment)
-                    if rows != range(segment.rows):
-                        found = found.filter(found.is_between(rows.start, rows.stop, closed="left"))
+                if not found.len():  # no column is worth reading, not even that of the times
+                    return None
+                self.reading.candidates += found.len()
+                rows = self._time_range(segment)
+                if rows != range(segment.rows):
+                    found = found.filter(found.is_between(rows.start, rows.stop, closed="left"))
                 sure = hits.sure and len(self.conditions) == 1 and not self.position
-                return _Pick(segment, found, sure=sure)
+                return _Pick(segment, found, sure=sure) if found.len() else None
         limit = None if counted or not self._chronological else self.maximum
-        return self._scanned(segment, self._time_range(segment), limit)
+        scanned = self._scanned(segment, self._time_range(segment), limit)
+        return scanned if len(scanned.rows) else None
 
     def _scanned(self, segment: Segment, rows: range, limit: int | None = None) -> _Pick:
         """Return those of *rows* that the conditions hold for; of more than *limit*, the first in the order."""
@@ -381,19 +389,26 @@ class Plan:
             return _Pick(segment, rows, sure=True)
         self.reading.scanned += 1
         found: list[pl.Series] = []
-        look = len(rows) if limit is None else max(_FIRST_LOOK, 2 * limit)
-        while rows and (limit is None or sum(map(len, found)) < limit):
-            part = rows[-look:] if newest_first else rows[:look]
-            rows = rows[: len(rows) - len(part)] if newest_first else rows[len(part) :]
+        left = self._narrowed(segment, rows)
+        look = len(left) if limit is None else max(_FIRST_LOOK, 2 * limit)
+        while len(left) and (limit is None or sum(map(len, found)) < limit):
+            part = left[-look:] if newest_first else left[:look]
+            left = left[: len(left) - len(part)] if newest_first else left[len(part) :]
             look *= 2
             self.reading.rows_scanned += len(part)
-            frame = self._read(segment, sorted(self._asked_names), part)
-            hits = self._mask(frame, self.conditions).arg_true() + part.start
+            mask = self._mask(self._read(segment, sorted(self._asked_names), part), self.conditions)
+            hits = mask.arg_true() + part.start if isinstance(part, range) else part.filter(mask)
             found.insert(0, hits) if newest_first else found.append(hits)
         whole = pl.concat(found) if len(found) > 1 else found[0] if found else pl.Series([], dtype=pl.UInt32)
         if limit is not None:
             whole = whole.tail(limit) if newest_first else whole.head(limit)
         return _Pick(segment, whole, sure=True)
+
+    def _narrowed(self, segment: Segment, rows: range) -> Rows:
+        """Return those of *rows* with the customers asked for, where the tier tells them sooner than a look does."""
+        choice = next(filter(None, map(choice_of, self._telling)), None)
+        found = choice and self.tiers[segment.tier].rows_with(segment, *choice, rows)
+        return rows if found is None else found
 
     def _made_sure(self, pick: _Pick) -> _Pick:
         """Return *pick* with those of its rows that the conditions hold for."""
@@ -475,20 +490,6 @@ class Plan:
         return self.tiers[segment.tier].read(segment, columns, rows)
 
 
-def overlapping_groups(segments: Iterable[Segment], *, newest_first: bool = False) -> list[list[Segment]]:
-    """Return *segments*, sorted by their first call, in groups: time ranges overlap within a group only."""
-    groups: list[list[Segment]] = []
-    last: datetime | None = None
-    for segment in segments:
-        if last is not None and segment.first <= last:
-            groups[-1].append(segment)
-            last = max(last, segment.last)
-        else:
-            groups.append([segment])
-            last = segment.last
-    return groups[::-1] if newest_first else groups
-
-
 def _least(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
@@ -533,12 +534,3 @@ def _parts(picks: Sequence[_Pick]) -> Iterator[Sequence[_Pick]]:
         run.append(pick)
     if run:
         yield run
-
-
-def _whole_days(period: TimeRange) -> tuple[date | None, date | None] | None:
-    """Return the UTC days of *period*, the end exclusive; None when it begins or ends within a day."""
-    bounds = (period.start, period.end)
-    if any(at is not None and at.astimezone(UTC).timetz() != _MIDNIGHT for at in bounds):
-        return None
-    start, end = (None if at is None else at.astimezone(UTC).date() for at in bounds)
-    return start, end

@@ -99,6 +99,20 @@ class Tier(Protocol):
         """
         ...
 
+    def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
+        """Return those of *rows* whose field has one of *values*, ascending; None where a look tells no later.
+
+        Args:
+            segment: One of this tier.
+            name: A field of text.
+            values: The texts, none of them absent.
+            rows: Where to look.
+
+        Raises:
+            CorruptDataError: When the column is not what was written.
+        """
+        ...
+
     def totals(self, segment: Segment) -> Totals | None:
         """Return the roll-ups of *segment*; None where there are none, and its calls must be looked at.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import UTC, date, time
 from typing import Final
 
 import polars as pl
@@ -20,12 +20,24 @@ from .._expressions import (
     Membership,
     Missing,
     Not,
+    choice_of,
     fields_of,
     polars_condition,
 )
 from .._tables import FRAME_TYPES
+from .._times import TimeRange
 
-__all__ = ["NO_TOTALS", "SUMMED", "TOTAL_FIELDS", "Totals", "TotalsOfMany", "answers", "summed", "totals_of"]
+__all__ = [
+    "NO_TOTALS",
+    "SUMMED",
+    "TOTAL_FIELDS",
+    "Totals",
+    "TotalsOfMany",
+    "answers",
+    "summed",
+    "totals_of",
+    "whole_days",
+]
 
 #: The fields that calls are told apart by, besides their day and whether they were connected.
 _GROUPED: Final = ("customer_id", "reseller_id", "direction", "currency")
@@ -35,6 +47,7 @@ TOTAL_FIELDS: Final = ("start", "duration", "billed_duration", "charge", *_GROUP
 #: What is summed up: the calls, and of those the connected ones, their seconds, and what is charged for them.
 SUMMED: Final = ("attempts", "connections", "duration", "billed_duration", "charge")
 _MONEY: Final = pl.Decimal(38, 6)
+_MIDNIGHT: Final = time(tzinfo=UTC)
 _SCHEMA: Final = {
     "day": pl.Date(),
     **dict.fromkeys(_GROUPED, pl.String()),
@@ -132,17 +145,12 @@ class Totals:
         return all(self._may_hold(condition) for condition in conditions)
 
     def _may_hold(self, condition: Expr) -> bool:
-        if isinstance(condition, Comparison) and condition.op == "==":
-            wanted: tuple[str, ...] = (condition.value,)
-        elif isinstance(condition, Membership):
-            wanted = condition.values
-        else:
-            return True
-        if condition.field != "customer_id":
+        choice = choice_of(condition)
+        if choice is None or choice[0] != "customer_id":
             return True
         if self._customers is None:
             self._customers = frozenset(self.rows["customer_id"].unique().to_list())
-        return not self._customers.isdisjoint(wanted)
+        return not self._customers.isdisjoint(choice[1])
 
 
 class TotalsOfMany:
@@ -195,3 +203,12 @@ class TotalsOfMany:
         )
         sums = [pl.col("_seconds").alias("duration") if name == "duration" else name for name in _SCHEMA]
         return questioned.filter(pl.all_horizontal(kept)).select(sums).collect()
+
+
+def whole_days(period: TimeRange) -> tuple[date | None, date | None] | None:
+    """Return the UTC days of *period*, the end exclusive; None when it begins or ends within a day."""
+    bounds = (period.start, period.end)
+    if any(at is not None and at.astimezone(UTC).timetz() != _MIDNIGHT for at in bounds):
+        return None
+    start, end = (None if at is None else at.astimezone(UTC).date() for at in bounds)
+    return start, end

@@ -144,6 +144,9 @@ class WarmTier:
             raise self._damaged(path, "the checksum of a block does not hold")
         return Hits(rows, search.sure)
 
+    def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> None:
+        return None
+
     def totals(self, segment: Segment) -> Totals | None:
         index = self._index(segment)
         return None if index is None else index.totals

@@ -119,6 +119,26 @@ class TierTests:
                 head = expected.head(sum(rows.len() for _, rows in asked))
                 assert_frame_equal(self.make_tier(files).gather(asked, names), head)
 
+    def test_rows_with(self, files: Files) -> None:
+        """Just the rows with one of the values, of those asked about; it may tell nothing."""
+        tier = self.make_tier(files)
+        for frame in (_calls(), _calls(seed=2).select("call_id", "start", "source")):
+            segment = tier.write(frame, "GB")
+            for name in ("customer_id", "source", "call_id"):
+                column = (
+                    frame[name]
+                    if name in frame.columns
+                    else pl.Series([None] * frame.height, dtype=pl.String)
+                )
+                held = column.drop_nulls().unique(maintain_order=True).head(2).to_list()
+                for values in ([*held, "no such value"], held[:1], ["no such value"]):
+                    for rows in (range(frame.height), range(7, 40), range(3, 3)):
+                        found = tier.rows_with(segment, name, values, rows)
+                        if found is not None:
+                            fits = column.is_in(values).fill_null(False).arg_true()
+                            expected = fits.filter(fits.is_between(rows.start, rows.stop, closed="left"))
+                            assert found.to_list() == expected.to_list()
+
     # -- what a tier may know without a look at the calls ---------------------------------------------------------
 
     def test_find(self, files: Files) -> None:

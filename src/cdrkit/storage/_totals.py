@@ -187,8 +187,10 @@ class TotalsOfMany:
         totals = self._rows if asked & {"customer_id", "reseller_id", "direction"} else self._brief
         rest = list(conditions)
         for condition in conditions:
-            if isinstance(condition, Comparison) and (condition.field, condition.op) == ("customer_id", "=="):
-                totals = self._rows.slice(*self._customers.get(condition.value, (0, 0)))
+            choice = choice_of(condition)
+            if choice is not None and choice[0] == "customer_id":
+                spans = [self._customers[each] for each in set(choice[1]) if each in self._customers]
+                totals = pl.concat([self._rows.clear(), *(self._rows.slice(*span) for span in spans)])
                 rest.remove(condition)
                 break
         first, after = days

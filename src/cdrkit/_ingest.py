@@ -76,7 +76,7 @@ class IngestReport(AppendReport):
         missing_hour: Local stamps that fell into an hour that the clock skipped.
         contradictions: How many rows contradict themselves, by kind; `cdrkit.sources.CONTRADICTIONS` says what was
             done.
-        header: The line of names that the rows were read by, where there is one.
+        header: The lines above the rows that they were read by, where there are any, such as the one of names.
     """
 
     source: str = ""
@@ -170,7 +170,10 @@ class IngestReport(AppendReport):
                 for reason, count in self.reasons.items()
                 if reason in examples
             ],
-            "held_back": [attrs.asdict(call) for call in self.held_back[:_KEPT]],
+            "held_back": [
+                attrs.asdict(call, filter=lambda field, _: field.name != "text")
+                for call in self.held_back[:_KEPT]
+            ],
             "conflicting": [
                 {"start": f"{c.start:%Y-%m-%dT%H:%M:%S.%fZ}", "call_id": c.call_id, "fields": list(c.fields)}
                 for c in self.conflicting
@@ -301,12 +304,15 @@ def ingest(
 class Tally:
     """What became of the rows of an ingest, batch by batch."""
 
-    def __init__(self, name: str, format: str, on_reject: str) -> None:
+    def __init__(
+        self, name: str, format: str, on_reject: str, *, refused: str = "Nothing was stored."
+    ) -> None:
         if on_reject not in ("report", "raise"):
             raise ConfigError(f"on_reject cannot be {on_reject!r}; give 'report' or 'raise'.")
         self._name = name.encode("utf-8", "backslashreplace").decode()  # the name of a file need not be UTF-8
         self._format = format
         self._raises = on_reject == "raise"
+        self._refused = refused
         self._counts = Counter[str]()
         self._contradictions = Counter[str]()
         self._header = ""
@@ -322,7 +328,7 @@ class Tally:
         if batch.rejects and self._raises:
             first = batch.rejects[0]
             where = f"{first.input or self._name}, row {first.row}"
-            raise SchemaError(f"{where}: {first.reason} Nothing was stored.", row=first.row)
+            raise SchemaError(f"{where}: {first.reason} {self._refused}", row=first.row)
         frame = conformed(batch.frame)  # whoever wrote the source
         self._header = self._header or batch.header
         self._rejects += batch.rejects

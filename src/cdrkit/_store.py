@@ -279,6 +279,7 @@ class Store(Reader):
         *,
         format: str,
         on_conflict: OnConflict = "report",
+        on_reject: Literal["report", "raise"] = "report",
         poll: float = 1.0,
         wait: bool = True,
         **options: object,
@@ -287,7 +288,8 @@ class Store(Reader):
 
         How far the file was taken is part of the commit that stored its rows. So it goes on where it stopped, whatever
         stopped it; and when the file was rotated (renamed, copied and truncated, compressed) it takes the rest of the
-        old one, which it finds beside the new one, and begins with that. A last line that is not all there waits.
+        old one, which it finds beside the new one, and begins with that. A last line that is not all there waits, and
+        so do the rows of a call that is still open.
 
         Example:
             >>> import cdrkit
@@ -302,6 +304,7 @@ class Store(Reader):
             path: The file. It need not be there yet.
             format: The source's name; it writes a row at a time, at the end of the file.
             on_conflict: As in `append`.
+            on_reject: ``report`` rows that cannot be taken, or ``raise`` at the first one.
             poll: Seconds between two looks at the file.
             wait: Go on for ever; False: take what is there, and end.
             options: The source's own, as for `ingest`.
@@ -312,7 +315,8 @@ class Store(Reader):
         Raises:
             UnknownFormatError: When there is no such format.
             ConfigError: When an option is missing, unknown or cannot work, or the file is not on this machine.
-            SchemaError: When nothing of the file was taken yet, and it is not of the format.
+            SchemaError: When nothing of the file was taken yet, and it is not of the format, or a row is rejected with
+                ``on_reject="raise"``; what was reported before is stored.
             StorageError: When it cannot be read or written; what was reported before is stored.
         """
 
@@ -322,7 +326,14 @@ class Store(Reader):
 
         reader = make_source(format, options)
         yield from follow(
-            path, reader, start, lambda: self._append(on_conflict), format=format, poll=poll, wait=wait
+            path,
+            reader,
+            start,
+            lambda: self._append(on_conflict),
+            format=format,
+            on_reject=on_reject,
+            poll=poll,
+            wait=wait,
         )
 
     def writer(

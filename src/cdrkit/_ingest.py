@@ -185,19 +185,26 @@ class IngestReport(AppendReport):
         """How many rows were rejected for which reason, most first; values and numbers in it are left out."""
         return dict(Counter(_general(reject.reason) for reject in self.rejects).most_common())
 
-    def write_rejects(self, dest: str | os.PathLike[str], *, raw: bool = False) -> int:
+    def write_rejects(
+        self,
+        dest: str | os.PathLike[str],
+        *,
+        raw: bool = False,
+        storage_options: Mapping[str, object] | None = None,
+    ) -> int:
         """Write the rejected rows to a path or URL and return how many there are.
 
         Args:
             dest: Where to.
-            raw: Write the rows alone, byte for byte, below their line of names where they have one: to be mended
+            raw: Write the rows alone, byte for byte, below the lines that they are read by, if any: to be mended
                 and ingested again; otherwise a CSV of ``row, reason, text``, safe to open in a spreadsheet.
+            storage_options: Options for the filesystem of a URL (credentials, endpoint).
 
         Raises:
             StorageError: When it cannot be written.
         """
         folder, name = split_url(dest)
-        with open_files(folder).writer(name) as file:
+        with open_files(folder, storage_options).writer(name) as file:
             if raw:
                 if self.header and self.rejects:
                     file.write(self.header.encode("utf-8", "surrogateescape") + b"\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -234,6 +235,7 @@ class Store(Reader):
         on_conflict: OnConflict = "report",
         on_reject: Literal["report", "raise"] = "report",
         progress: Progress | None = None,
+        storage_options: Mapping[str, object] | None = None,
         **options: object,
     ) -> IngestReport:
         """Read a switch's file into the store, durably, all of it in one step.
@@ -257,6 +259,7 @@ class Store(Reader):
             on_conflict: As in `append`.
             on_reject: ``report`` rows that cannot be taken, or ``raise`` at the first one.
             progress: Called with the bytes read so far and the bytes there are (None where not known).
+            storage_options: Options for the filesystem of a URL (credentials, endpoint).
             options: The source's own; ``timezone`` (IANA name) where it writes local times.
 
         Returns:
@@ -270,7 +273,7 @@ class Store(Reader):
             StorageError: When it cannot be read or written; nothing is stored then.
         """
         reader = make_source(format, options)
-        with Inputs(source) as inputs, self._append(on_conflict) as append:
+        with Inputs(source, storage_options) as inputs, self._append(on_conflict) as append:
             return ingest(inputs, reader, append, format=format, on_reject=on_reject, progress=progress)
 
     def follow(
@@ -325,15 +328,9 @@ class Store(Reader):
             return key, self._snapshot().positions.get(key, {})
 
         reader = make_source(format, options)
+        begun = functools.partial(self._append, on_conflict)
         yield from follow(
-            path,
-            reader,
-            start,
-            lambda: self._append(on_conflict),
-            format=format,
-            on_reject=on_reject,
-            poll=poll,
-            wait=wait,
+            path, reader, start, begun, format=format, on_reject=on_reject, poll=poll, wait=wait
         )
 
     def writer(

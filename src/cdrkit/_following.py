@@ -412,7 +412,7 @@ class _Follower:
     def _open(self, file: _File, batches: list[SourceBatch], header: str) -> Open:
         """Return the calls of *batches* that wait for more rows, which *header* is above; the oldest are first."""
         held = [call for batch in batches for call in batch.held_back if call.text]
-        held.sort(key=lambda call: (call.input != _KEPT, call.row))
+        held.sort(key=lambda call: call.input != _KEPT)
         kept = [call for call in held if call.input != _KEPT or header == self.place.open.header]
         size = sum(len(call.text) for call in kept)
         while size > _OPEN_BYTES:

@@ -8,7 +8,8 @@ import shutil
 import nox
 
 nox.needs_version = ">=2025.5.1"
-nox.options.default_venv_backend = "uv|virtualenv"  # where uv is, what one session has installed costs the next nothing
+# Where uv is, what one session has installed costs the next nothing.
+nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 
 PROJECT = nox.project.load_toml("pyproject.toml")

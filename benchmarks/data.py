@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, Self
@@ -115,9 +114,16 @@ class Calls:
         """Return the Parquet files as a lazy frame."""
         return pl.scan_parquet(self.parquet / "*.parquet")
 
-    def tables(self) -> Feed:
-        """Return the calls as Arrow, a day at a time."""
-        return Feed(pq.read_table(path) for path in sorted(self.parquet.glob("*.parquet")))
+    def tables(self) -> Iterator[pa.Table]:
+        """Return the calls as Arrow, a day at a time: mapped files, so that a load does not wait for their making."""
+        for path in sorted(self.parquet.glob("*.parquet")):
+            mapped = self.folder / "arrow" / f"{path.stem}.arrow"
+            if not mapped.exists():
+                mapped.parent.mkdir(exist_ok=True)
+                table = pq.read_table(path)
+                with pa.ipc.new_file(str(mapped), table.schema) as writer:
+                    writer.write_table(table)
+        return map(_mapped, sorted((self.folder / "arrow").glob("*.arrow")))
 
     def default_parquet_bytes(self) -> int:
         """Return how many bytes these calls take in one file, as pyarrow writes it unless it is told otherwise."""
@@ -133,24 +139,6 @@ class Calls:
         size = scratch.stat().st_size
         scratch.unlink()
         return size
-
-
-class Feed(Iterable[pa.Table]):
-    """Tables for one load, and the seconds that went into reading them, which are not the load's."""
-
-    def __init__(self, tables: Iterator[pa.Table]) -> None:
-        self._tables = tables
-        self.seconds = 0.0
-
-    def __iter__(self) -> Iterator[pa.Table]:
-        """Yield the tables."""
-        while True:
-            started = time.perf_counter()
-            table = next(self._tables, None)
-            self.seconds += time.perf_counter() - started
-            if table is None:
-                return
-            yield table
 
 
 def normalised(name: str) -> pl.Expr:
@@ -188,6 +176,10 @@ def asterisk_file(work: Path, lines: int) -> Path:
         with path.open("wb") as file:
             file.writelines(asterisk_lines(lines, days=DAYS, end=END))
     return path
+
+
+def _mapped(path: Path) -> pa.Table:
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
 def _by_day(tables: Iterable[pa.Table]) -> Iterator[tuple[dt.date, pa.Table]]:

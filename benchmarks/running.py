@@ -100,7 +100,7 @@ def _bring_in(peer: Peer, line: Line, stack: contextlib.ExitStack) -> bool:
         say(f"{peer.name}: load")
         tables, started = peer.calls.tables(), time.perf_counter()
         loaded = peer.load(tables)
-        took = time.perf_counter() - started - tables.seconds
+        took = time.perf_counter() - started
         peer.settle()
         rate = peer.calls.rows / took if loaded else None
         marker.write_text(json.dumps(rate))

@@ -22,12 +22,14 @@ from hypothesis import strategies as st
 
 import cdrkit
 from cdrkit import CallRecord, Query, open_store
+from cdrkit._tables import frames_of
 from cdrkit.errors import AccessDeniedError, ConfigError, ConflictError, SchemaError, StorageError
 from cdrkit.storage import HotTier, Segment, _append, open_files
 from cdrkit.storage._files import LocalFiles
 from tests.strategies import records
 
 START = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
+_numbers = itertools.count()
 
 
 def calls(ids: range, **fields: object) -> list[CallRecord]:
@@ -232,6 +234,7 @@ def test_no_room_while_writing(tmp_path: Path, room: int) -> None:
 _READ_ONLY = """
 import os, sys
 import cdrkit
+from cdrkit._tables import frames_of
 from cdrkit.errors import AccessDeniedError
 from tests.test_append import calls
 cdrkit.open_store("memory://warm-up").append(calls(range(1)))  # nobody may be unable to import what is still to come
@@ -373,3 +376,29 @@ def test_an_append_that_takes_half_a_day(
         assert store.append(slow()).added == 3
         assert store.count() == 5
     assert open_store(tmp_path).verify().problems == ()
+
+
+@given(
+    st.lists(st.lists(records(), min_size=1, max_size=6), max_size=6),
+    st.booleans(),
+    st.integers(1, 4),
+    st.sampled_from(["report", "replace"]),
+)
+def test_rows_that_are_stored_while_more_come_in(
+    batches: list[list[CallRecord]], in_order: bool, enough: int, on_conflict: Literal["report", "replace"]
+) -> None:
+    """Law: when days are written, and on which threads, changes neither what is stored nor the report."""
+    if in_order:
+        whole = sorted((call for batch in batches for call in batch), key=lambda call: call.start)
+        batches = [whole[at : at + 3] for at in range(0, len(whole), 3)]
+    tables = [next(frames_of(batch)) for batch in batches]
+    number = next(_numbers)
+    at_once, meanwhile = (open_store(f"memory://append-{number}-{name}") for name in "ab")
+    expected = at_once.append(iter(tables), on_conflict=on_conflict)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_append, "_ROWS_WORTH_WRITING", enough)
+        patch.setattr(_append, "_WORTH_THREADS", 1)
+        found = meanwhile.append(iter(tables), on_conflict=on_conflict)
+    assert found == expected
+    assert list(meanwhile.run()) == list(at_once.run())
+    assert meanwhile.verify().orphans == 0

@@ -14,7 +14,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from cdrkit import CallRecord, Query, open_store
+from cdrkit import CallRecord, Query, field, open_store
 from cdrkit.errors import ConfigError, CorruptDataError, StorageError
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
@@ -92,9 +92,10 @@ def test_a_damaged_copy_is_fetched_anew(remote: tuple[str, dict[str, Any]], tmp_
     path = cache / copies(cache)[0]
     whole = path.read_bytes()
     path.write_bytes(bytes(len(whole)))
-    with pytest.raises(CorruptDataError):
-        list(open_store(url, storage_options=options, cache=cache).run())
-    assert list(open_store(url, storage_options=options, cache=cache).run()) == expected
+    store = open_store(url, storage_options=options, cache=cache)
+    with pytest.raises(CorruptDataError, match="copy of .* try again"):
+        list(store.run())
+    assert list(store.run()) == expected
     path.write_bytes(whole[:100])
     assert list(open_store(url, storage_options=options, cache=cache).run()) == expected
 
@@ -107,3 +108,20 @@ def test_unusable_caches_are_named(remote: tuple[str, dict[str, Any]], tmp_path:
         list(open_store(url, storage_options=options, cache=tmp_path / "file" / "cache").run())
     with pytest.raises(ConfigError, match="needs no cache"):
         open_store(tmp_path, cache=tmp_path / "cache")
+
+
+def test_copies_of_erased_calls_go_everywhere(remote: tuple[str, dict[str, Any]], tmp_path: Path) -> None:
+    """Calls that one machine erases leave another one's cache when that next looks, also when it begins anew."""
+    url, options = remote
+    one, other, late = (
+        open_store(url, storage_options=options, cache=tmp_path / name) for name in ("one", "other", "late")
+    )
+    for store in (one, other, late):
+        assert len(list(store.run())) == 150
+    held = set(copies(tmp_path / "other"))
+    one.erase(Query().where(field("call_id") == "1-7"), reason="asked", dry_run=False)
+    assert other.count() == 149
+    restarted = open_store(url, storage_options=options, cache=tmp_path / "late")
+    assert restarted.count() == 149
+    for name in ("one", "other", "late"):
+        assert len(held & set(copies(tmp_path / name))) == 2

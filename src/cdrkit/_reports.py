@@ -154,26 +154,19 @@ class DailyTotals(Sequence[DailyTotal]):
     def to_polars(self) -> pl.DataFrame:
         """Return a row a day with the attributes of `DailyTotal`, and a column ``charge_GBP`` etc. a currency."""
         currencies = sorted({currency for total in self._totals for currency in total.charges})
-        rows: list[dict[str, Any]] = [
-            {
-                "day": total.day,
-                "attempts": total.attempts,
-                "connected": total.connected,
-                "duration": total.duration,
-                "billed_duration": total.billed_duration,
-                "asr": total.asr,
-                "acd": total.acd,
-            }
-            | {f"charge_{currency}": total.charges.get(currency) for currency in currencies}
-            for total in self._totals
-        ]
-        schema: dict[str, pl.DataType] = {
+        kinds: dict[str, pl.DataType] = {
             "day": pl.Date(),
             **dict.fromkeys(("attempts", "connected", "duration", "billed_duration"), pl.Int64()),
             **dict.fromkeys(("asr", "acd"), pl.Float64()),
-            **{f"charge_{currency}": pl.Decimal(38, 6) for currency in currencies},
         }
-        return pl.DataFrame(rows, schema=schema)
+        columns = [
+            pl.Series(name, [getattr(total, name) for total in self._totals], dtype=kind)
+            for name, kind in kinds.items()
+        ]
+        for currency in currencies:
+            charges = [total.charges.get(currency) for total in self._totals]
+            columns.append(pl.Series(f"charge_{currency}", charges, dtype=pl.Decimal(38, 6)))
+        return pl.DataFrame(columns)
 
     def to_arrow(self) -> pa.Table:
         """Return the same as an Arrow table."""
@@ -183,13 +176,14 @@ class DailyTotals(Sequence[DailyTotal]):
 def daily_totals(sums: pl.DataFrame, *, by_outcome: bool, timezone: str = "UTC") -> DailyTotals:
     """Return the totals whose *sums* are those of each day of the zone, and currency."""
     days: dict[date, dict[str, Any]] = {}
-    for row in sums.sort("day", pl.col("currency").fill_null(NO_CURRENCY)).iter_rows(named=True):
-        total = days.setdefault(row["day"], {"charges": {}, **dict.fromkeys(_COUNTED.values(), 0)})
-        for column, attribute in _COUNTED.items():
-            total[attribute] += row[column]
-        if row["charge"] is not None:
-            currency = row["currency"] or NO_CURRENCY
-            total["charges"][currency] = total["charges"].get(currency, 0) + row["charge"]
+    rows = zip(*(sums[name].to_list() for name in ("day", "currency", "charge", *_COUNTED)), strict=True)
+    for day, currency, charge, *counts in sorted(rows, key=lambda row: (row[0], row[1] or NO_CURRENCY)):
+        total = days.setdefault(day, {"charges": {}, **dict.fromkeys(_COUNTED.values(), 0)})
+        for attribute, counted in zip(_COUNTED.values(), counts, strict=True):
+            total[attribute] += counted
+        if charge is not None:
+            charges = total["charges"]
+            charges[currency or NO_CURRENCY] = charges.get(currency or NO_CURRENCY, 0) + charge
     return DailyTotals(
         DailyTotal(day=day, by_outcome=by_outcome, timezone=timezone, **total) for day, total in days.items()
     )

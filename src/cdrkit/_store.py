@@ -123,11 +123,12 @@ def open_store(
     warm_files = (
         open_files(warm, warm_options) if warm else open_files(os.path.join(base, "warm"), storage_options)
     )
+    hot_tier = HotTier(hot_files, _cache_for(hot_files, cache, cache_bytes))
     return Store(
         name=os.fspath(url if url is not None else hot or ""),
-        hot=HotTier(hot_files, _cache_for(hot_files, cache, cache_bytes)),
+        hot=hot_tier,
         warm=WarmTier(warm_files),
-        log=Log(hot_files),
+        log=Log(hot_files, on_removed=hot_tier.let_go),
         region=check_region(region),
         locator=recording_locator(
             recordings,

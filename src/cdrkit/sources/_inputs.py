@@ -75,6 +75,8 @@ class Inputs:
         self.name: str = _name_of(given)
         #: The connection to a database that was given, instead of anything that has bytes.
         self.connection: Any = given if hasattr(given, "cursor") and not hasattr(given, "read") else None
+        #: Whether nothing of the caller's is touched by reading, so that another thread may do it.
+        self.is_self_contained: bool = isinstance(given, (str, os.PathLike, bytes))
         #: How many inputs there were so far.
         self.count: int = 0
         #: Whether there may be several; then empty ones are passed over and rejects say which one they are in.

@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, Self
@@ -28,6 +28,8 @@ from ._tiers import Tier
 __all__ = ["Append", "AppendReport", "Conflict"]
 
 _ROWS_IN_MEMORY: Final = 1_000_000
+#: Rows that are written while more come in, when they are of days that are over: later rows begin later.
+_ROWS_WORTH_WRITING: Final = 400_000
 _BYTES_IN_MEMORY: Final = 1 << 30  # whole documents may be kept in 'extra'
 _ROWS_A_SEGMENT: Final = 1_000_000
 _WORTH_THREADS: Final = 100_000
@@ -112,11 +114,15 @@ class Append:
         self._replaced = 0  # in the store
         self._superseded = 0  # in this append
         self._conflicting: list[Conflict] = []
+        self._pool: ThreadPoolExecutor | None = None
+        self._writing: list[Future[None]] = []  # segments that are being written while more rows come in
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
         # A commit that was cut off may have taken effect: then these segments are the store's.
         if self._attempt is None or self._log.is_refused(self._attempt):
             self._discard([*self._fresh.values(), *self._rewritten.values()])
@@ -128,6 +134,8 @@ class Append:
         rows = sum(waiting.height for waiting in self._waiting)
         if rows >= _ROWS_IN_MEMORY or self._waiting_bytes >= _BYTES_IN_MEMORY:
             self._flush()
+        elif rows >= _ROWS_WORTH_WRITING and frame.height:
+            self._flush(before=_midnight(frame))
 
     def commit(self, facts: Mapping[str, Any] = MappingProxyType({})) -> AppendReport:
         """Make everything added visible, in one step; return what became of it.
@@ -140,6 +148,7 @@ class Append:
             StorageError: When something could not be written; the store is as it was.
         """
         self._flush()
+        self._settle()
         if "positions" in facts and self._base.version < 0:  # rows were read, and none is there to store yet
             self._make_store()
         self._check_age()
@@ -205,9 +214,12 @@ class Append:
 
     # -- writing ------------------------------------------------------------------------------------------------
 
-    def _flush(self) -> None:
-        waiting, self._waiting = [frame for frame in self._waiting if frame.height], []
-        self._waiting_bytes = 0
+    def _flush(self, *, before: datetime | None = None) -> None:
+        """Hand over what waits; of calls in the order of time, those that began before the day *before* alone."""
+        waiting = [frame for frame in self._waiting if frame.height]
+        if before is not None and all(_midnight(frame) >= before for frame in waiting):
+            return
+        self._waiting, self._waiting_bytes = [], 0
         if not waiting:
             return
         if self._base.version < 0:
@@ -217,8 +229,13 @@ class Append:
         if not _is_in_order(whole):
             # Stable, so that of rows with one identity the first stays the first.
             whole = whole.sort(_IDENTITY, maintain_order=True)
+        if before is not None:
+            over = whole["start"].search_sorted(before, "left")
+            self._waiting, whole = [whole.slice(over)], whole.slice(0, over)
+            self._waiting_bytes = int(self._waiting[0].estimated_size())
         days = whole["start"].dt.date()
         ends = [*(days != days.shift(1)).fill_null(True).arg_true().to_list(), whole.height]
+        self._settle()  # what came before must be there to be compared with
         frames: list[pl.DataFrame] = []
         for low, high in itertools.pairwise(ends):
             frame = self._new_of_day(whole.slice(low, high - low))
@@ -240,21 +257,24 @@ class Append:
         return frame
 
     def _write(self, frames: Sequence[pl.DataFrame]) -> None:
-        """Write each of *frames* as a segment; large ones at the same time, on as many threads as there are cores."""
+        """Write each of *frames* as a segment; if they are large, on as many threads as there are cores, and go on."""
         if sum(frame.height for frame in frames) < _WORTH_THREADS:
             for frame in frames:
                 self._write_one(frame)
             return
-        with ThreadPoolExecutor(min(len(frames), os.cpu_count() or 1, _MOST_THREADS)) as pool:
-            tasks = [pool.submit(self._write_one, frame) for frame in frames]
-            try:
-                wait(tasks, return_when=FIRST_EXCEPTION)
-            finally:  # after a failure the rest need not begin; what was written is removed when the block is left
-                for task in tasks:
-                    task.cancel()
-        for task in tasks:
-            if not task.cancelled():
-                task.result()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS))
+        self._writing = [self._pool.submit(self._write_one, frame) for frame in frames]
+
+    def _settle(self) -> None:
+        """Wait until everything handed over is written.
+
+        Raises:
+            StorageError: When some of it could not be; the rest is not waited for.
+        """
+        writing, self._writing = self._writing, []
+        for task in wait(writing, return_when=FIRST_EXCEPTION).done:
+            task.result()
 
     def _write_one(self, frame: pl.DataFrame) -> None:
         segment = self._hot.write(frame, self._base.region)
@@ -381,6 +401,7 @@ class Append:
         self._replaced = 0
         try:
             self._flush()
+            self._settle()
         finally:
             self._discard([*fresh.values(), *rewritten.values()])
 
@@ -407,6 +428,13 @@ def _erased() -> ConflictError:
     return ConflictError(
         "Calls were erased while this append was compared with them; nothing was stored. Append again."
     )
+
+
+def _midnight(frame: pl.DataFrame) -> datetime:
+    """Return when the UTC day of the first call of *frame* began."""
+    first = frame["start"].min()
+    assert isinstance(first, datetime)
+    return first.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _is_in_order(frame: pl.DataFrame) -> bool:

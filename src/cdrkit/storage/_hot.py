@@ -59,6 +59,7 @@ class HotTier:
         self._files = files
         self._cache = cache
         self._open: OrderedDict[str, MappedSegment] = OrderedDict()
+        self._departures = 0
         self._lock = threading.Lock()
 
     def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
@@ -97,19 +98,17 @@ class HotTier:
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
         if len(picks) == 1:
             return self.read(picks[0][0], columns, picks[0][1])
-        opened = [(self._opened(segment), rows) for segment, rows in picks]
-        if sum(rows.len() for _, rows in picks) > _FEW_EACH * len(picks):
-            takes = [(segment, rows.to_arrow()) for segment, rows in opened]
-            return pl.DataFrame(
-                [
-                    taken_values(name, [(segment.array(name), rows) for segment, rows in takes])
-                    for name in columns
-                ]
-            )
-        listed = [(segment, rows.to_list()) for segment, rows in opened]
-        return pl.DataFrame(
-            [few_values(name, [(segment.array(name), rows) for segment, rows in listed]) for name in columns]
-        )
+        frames: list[pl.DataFrame] = []
+        opened: list[tuple[MappedSegment, pl.Series]] = []
+        held = 0
+        for segment, rows in picks:
+            each = self._opened(segment)
+            held += each.held_bytes
+            if opened and held > _HELD_BYTES:  # no more of them at once than are kept open
+                frames.append(_gathered(opened, columns))
+                opened, held = [], each.held_bytes
+            opened.append((each, rows))
+        return pl.concat([*frames, _gathered(opened, columns)])
 
     def find(self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None) -> Hits:
         index = self._opened(segment).numbers(region)
@@ -121,10 +120,7 @@ class HotTier:
         return self._opened(segment).totals
 
     def remove(self, segment: Segment) -> None:
-        with self._lock:
-            self._open.pop(segment.id, None)
-        if self._cache is not None:
-            self._cache.drop(segment.id)
+        self.let_go(segment.id)
         self._files.remove(segment.path)
         self._files.remove(index_path(segment.path))
 
@@ -135,9 +131,16 @@ class HotTier:
     def found(self) -> Iterable[Found]:
         return found_files(self._files, "day=", _SUFFIX)
 
-    def forget(self, found: Found) -> None:
+    def let_go(self, identity: str) -> None:
+        """Close the segment of that id, which the store has no more, and drop the cache's copies of it."""
+        with self._lock:
+            self._open.pop(identity, None)
+            self._departures += 1
         if self._cache is not None:
-            self._cache.drop(found.id)
+            self._cache.drop(identity)
+
+    def forget(self, found: Found) -> None:
+        self.let_go(found.id)
         self._files.remove(found.path)
         self._files.remove(index_path(found.path))
 
@@ -161,17 +164,33 @@ class HotTier:
     def _opened(self, segment: Segment) -> MappedSegment:
         with self._lock:
             found = self._open.get(segment.id)
-            if found is not None:
+            if found is not None and not found.is_damaged:
                 self._open.move_to_end(segment.id)
                 return found
+            departures = self._departures
         opened = MappedSegment(self._files, segment, self._cache)
         with self._lock:
+            if departures != self._departures:  # it may be among those: then nothing would close it again
+                return opened
             self._open[segment.id] = opened
             held = sum(other.held_bytes for other in self._open.values())
             while len(self._open) > 1 and (len(self._open) > _OPEN_SEGMENTS or held > _HELD_BYTES):
                 _, oldest = self._open.popitem(last=False)
                 held -= oldest.held_bytes
         return opened
+
+
+def _gathered(picks: Sequence[tuple[MappedSegment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
+    """Return those columns of the rows picked of each of the segments."""
+    if sum(rows.len() for _, rows in picks) > _FEW_EACH * len(picks):
+        takes = [(segment, rows.to_arrow()) for segment, rows in picks]
+        return pl.DataFrame(
+            [taken_values(name, [(segment.array(name), rows) for segment, rows in takes]) for name in columns]
+        )
+    listed = [(segment, rows.to_list()) for segment, rows in picks]
+    return pl.DataFrame(
+        [few_values(name, [(segment.array(name), rows) for segment, rows in listed]) for name in columns]
+    )
 
 
 def _file_of(batch: pa.RecordBatch) -> pa.Buffer:

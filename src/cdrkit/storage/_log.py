@@ -42,10 +42,15 @@ class Log:
     """The log below one root. It remembers the newest snapshot it saw; reading on from there is cheap.
 
     Safe to use from several threads and processes.
+
+    Args:
+        files: Where it lies.
+        on_removed: Is told the id of each segment that a newer version no longer has.
     """
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, on_removed: Callable[[str], None] | None = None) -> None:
         self._files = files
+        self._on_removed = on_removed
         self._latest = _NOTHING
         self._looked = -math.inf  # when the listing was last read, by the monotonic clock
 
@@ -65,8 +70,14 @@ class Log:
         if latest.version >= 0 and self.answers_are_final and not self._is_kept(latest.version):
             latest = self._read_on(self._listed(latest))
         if latest.version > self._latest.version:
-            self._latest = latest
+            before, self._latest = self._latest, latest
+            self._tell_removed(before.segments.keys() - latest.segments.keys())
         return latest
+
+    def _tell_removed(self, identities: Iterable[str]) -> None:
+        if self._on_removed is not None:
+            for identity in identities:
+                self._on_removed(identity)
 
     def forget(self) -> None:
         """Forget what was read: the log that it stood in is gone."""
@@ -75,6 +86,7 @@ class Log:
     def _read_on(self, latest: Snapshot) -> Snapshot:
         while (commit := self._read(latest.version + 1)) is not None:
             latest = latest.with_commit(commit, self.url_of(commit.version))
+            self._tell_removed(commit.removed)  # also of what was there before this process was
         return latest
 
     @property

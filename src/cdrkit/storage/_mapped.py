@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import zlib
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from ._totals import TOTAL_FIELDS, Totals, totals_of
 
 __all__ = ["AMOUNT", "TEXT", "MappedSegment", "column_checksum"]
 
+#: What keeps a whole file from being mapped.
+_SHORTAGES: Final = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.EIO})
 TEXT: Final = pa.large_string()
 AMOUNT: Final = pa.decimal64(18, 6)
 
@@ -41,6 +44,8 @@ class MappedSegment:
         self._totals: Totals | None = None
         #: Memory that it takes, besides what is mapped.
         self.held_bytes = 0
+        #: Whether something of it is not what was written; opened anew, it may be whole.
+        self.is_damaged = False
         data = self._buffer(segment.path, segment.id, segment.size_bytes, lambda: check_file(files, segment))
         try:
             self._batch = pa.ipc.open_file(data).get_batch(0)
@@ -65,14 +70,22 @@ class MappedSegment:
         except StorageError:
             raise
         except (pa.ArrowException, OSError) as exc:
+            if isinstance(exc, MemoryError) or getattr(exc, "errno", None) in _SHORTAGES:
+                url = self._files.url_of(path)
+                raise StorageError(f"Cannot read {url}: {exc}.", url=url) from exc
             raise self._damaged(path, str(exc)) from exc
         self.held_bytes += size
         return pa.py_buffer(fetch())
 
     def _damaged(self, path: str, why: str) -> CorruptDataError:
-        if self._cache is not None:
-            self._cache.drop(self._segment.id)  # should only the copy be damaged, the next try gets it anew
+        self.is_damaged = True
         url = self._files.url_of(path)
+        if self._cache is not None and self._files.local_path(path) is None:
+            self._cache.drop(self._segment.id)
+            return CorruptDataError(
+                f"The copy of {url} in the cache of segments is damaged: {why}. It was removed; try again.",
+                url=url,
+            )
         return CorruptDataError(f"{url} is damaged: {why}. Restore that file from a backup.", url=url)
 
     # -- columns ------------------------------------------------------------------------------------------------
@@ -133,8 +146,8 @@ class MappedSegment:
     def numbers(self, region: str | None) -> NumberIndex:
         """Return the number index; where no file has it, it is made, and kept while the segment is open."""
         if self._numbers is None:
-            index = self._opened_index()
             with self._lock:
+                index = self._opened_index()
                 if index is not None:
                     assert isinstance(index.numbers, NumberIndex)
                     self._numbers = index.numbers
@@ -151,8 +164,8 @@ class MappedSegment:
     def totals(self) -> Totals:
         """The totals; where no file has them, they are made, and kept while the segment is open."""
         if self._totals is None:
-            index = self._opened_index()
             with self._lock:
+                index = self._opened_index()
                 if index is not None:
                     self._totals = index.totals
                 elif self._totals is None:

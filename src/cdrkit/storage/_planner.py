@@ -201,7 +201,7 @@ class Plan:
         self.reading.rolled_up += len(covered)
         rolled = self._rolled_up(covered).matching(self.conditions, days or (None, None))
         rest = [self._read(pick.segment, TOTAL_FIELDS, pick.rows) for pick in map(self._picked, edges)]
-        return summed(pl.concat([rolled, *map(totals_of, rest)]), *by)
+        return summed(pl.concat([rolled, *map(totals_of, rest)]) if rest else rolled, *by)
 
     def matches(self) -> Iterator[tuple[Segment, pl.Series]]:
         """Yield each segment that may hold calls of the answer, with the numbers of its rows that do."""
@@ -225,7 +225,7 @@ class Plan:
             if hits <= _FEW_HITS:
                 few += picks
                 waiting += hits
-                if waiting < (_FEW_HITS if self.maximum is None else self.maximum):
+                if waiting < (_FEW_HITS if self.maximum is None else min(self.maximum, _FEW_HITS)):
                     continue
                 picks = []
             if few:  # they come before this group, or are all that there is of it

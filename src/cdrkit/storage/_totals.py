@@ -153,7 +153,16 @@ class TotalsOfMany:
 
     @functools.cached_property
     def _rows(self) -> pl.DataFrame:
-        return pl.concat([NO_TOTALS, *(part.rows for part in self._parts)], rechunk=True)
+        """All rows, in the order of customers, so that those of one are a slice."""
+        rows = pl.concat([NO_TOTALS, *(part.rows for part in self._parts)], rechunk=True)
+        return rows.sort("customer_id", "day", maintain_order=True)
+
+    @functools.cached_property
+    def _customers(self) -> dict[str | None, tuple[int, int]]:
+        """Where the rows of each customer begin, and how many they are."""
+        runs = self._rows["customer_id"].rle().struct.unnest()
+        begins = runs["len"].cum_sum() - runs["len"]
+        return dict(zip(runs["value"], zip(begins, runs["len"], strict=True), strict=True))
 
     @functools.cached_property
     def _brief(self) -> pl.DataFrame:
@@ -168,12 +177,21 @@ class TotalsOfMany:
         """
         asked = set[str]().union(*map(fields_of, conditions))
         totals = self._rows if asked & {"customer_id", "reseller_id", "direction"} else self._brief
+        rest = list(conditions)
+        for condition in conditions:
+            if isinstance(condition, Comparison) and (condition.field, condition.op) == ("customer_id", "=="):
+                totals = self._rows.slice(*self._customers.get(condition.value, (0, 0)))
+                rest.remove(condition)
+                break
         first, after = days
-        kept = [polars_condition(condition, None) for condition in conditions]
+        kept = [polars_condition(condition, None) for condition in rest]
         kept += [] if first is None else [pl.col("day") >= first]
         kept += [] if after is None else [pl.col("day") < after]
         if not kept:
             return totals
         # The one condition on a duration that totals answer is that it is above 0.
-        questioned = totals.select("day", *_GROUPED, pl.col("connected").cast(pl.Int64).alias("duration"))
-        return totals.filter(questioned.select(pl.all_horizontal(kept)).to_series())
+        questioned = totals.lazy().with_columns(
+            pl.col("duration").alias("_seconds"), pl.col("connected").cast(pl.Int64).alias("duration")
+        )
+        sums = [pl.col("_seconds").alias("duration") if name == "duration" else name for name in _SCHEMA]
+        return questioned.filter(pl.all_horizontal(kept)).select(sums).collect()

@@ -1,0 +1,135 @@
+"""The hot tier: what it holds open, and what it says of files that it cannot have."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from cdrkit import CallRecord, Query, open_store
+from cdrkit.errors import StorageError
+from cdrkit.storage import HotTier, Segment, open_files
+from cdrkit.storage import _hot as hot
+from cdrkit.storage._mapped import MappedSegment
+from cdrkit.testing import synthesize_calls
+
+START = datetime(2026, 11, 2, tzinfo=UTC)
+DAYS = 12
+
+
+@pytest.fixture
+def tier(request: pytest.FixtureRequest) -> HotTier:
+    """Return a tier whose files are fetched into memory."""
+    return HotTier(open_files(f"memory://hot-{request.node.name}"))
+
+
+@pytest.fixture
+def segments(tier: HotTier) -> list[Segment]:
+    """Return a segment a day."""
+    calls = synthesize_calls(6_000, days=DAYS, seed=5, end=START + timedelta(days=DAYS))
+    frame = pl.DataFrame(pl.from_arrow(calls)).sort("start", "call_id")
+    days = frame.group_by(pl.col("start").dt.date(), maintain_order=True)
+    return [tier.write(day, "GB") for _, day in days]
+
+
+def picks_of(segments: list[Segment], each: int) -> list[tuple[Segment, pl.Series]]:
+    """Return the first few rows of each segment."""
+    return [(segment, pl.int_range(each, dtype=pl.UInt32, eager=True)) for segment in segments]
+
+
+@pytest.mark.parametrize("each", [2, 40])
+def test_gathering_holds_no_more_than_is_kept_open(
+    tier: HotTier, segments: list[Segment], each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Segments that lie in memory are gathered in runs, and what comes is the same as if each were read."""
+    columns = ["start", "call_id", "source", "disposition", "charge", "duration"]
+    picks = picks_of(segments, each)
+    expected = pl.concat([tier.read(segment, columns, rows) for segment, rows in picks])
+    most = 2 * max(segment.size_bytes for segment in segments)
+    monkeypatch.setattr(hot, "_HELD_BYTES", most)
+    held: list[int] = []
+    gathered = hot._gathered
+
+    def watched(opened: Any, names: Any) -> pl.DataFrame:
+        held.append(sum(segment.held_bytes for segment, _ in opened))
+        return gathered(opened, names)
+
+    monkeypatch.setattr(hot, "_gathered", watched)
+    assert tier.gather(picks, columns).equals(expected)
+    assert len(held) >= DAYS // 2
+    assert max(held) <= most
+
+
+def test_a_segment_that_goes_while_it_is_opened(
+    tier: HotTier, segments: list[Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not kept open for good by whoever was opening it meanwhile."""
+    opening, gone = threading.Event(), threading.Event()
+    opened = MappedSegment.__init__
+
+    def slowly(self: MappedSegment, *args: Any) -> None:
+        opened(self, *args)
+        opening.set()
+        assert gone.wait(10)
+
+    monkeypatch.setattr(MappedSegment, "__init__", slowly)
+    found: list[pl.DataFrame] = []
+    reader = threading.Thread(target=lambda: found.append(tier.read(segments[0], ["call_id"])))
+    reader.start()
+    assert opening.wait(10)
+    tier.remove(segments[0])
+    gone.set()
+    reader.join()
+    assert found[0].height == segments[0].rows  # it was there when the reader came
+    with pytest.raises(StorageError):
+        tier.read(segments[0], ["call_id"])
+
+
+@pytest.mark.parametrize("number", [errno.ENOMEM, errno.EMFILE, errno.EIO])
+def test_a_shortage_is_no_damage(tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that cannot be mapped for want of something is whole: nobody is sent for a backup."""
+    store = open_store(tmp_path)
+    store.append([CallRecord(call_id="1", start=START)])
+
+    def refused(path: str) -> Any:
+        raise OSError(number, "Memory mapping file failed", path)
+
+    with monkeypatch.context() as short:
+        short.setattr(pa, "memory_map", refused)
+        with pytest.raises(StorageError, match="Cannot read") as raised:
+            list(open_store(tmp_path).run())
+    assert type(raised.value) is StorageError
+    assert store.count() == 1
+
+
+def test_a_limit_keeps_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many calls are allowed, they are gathered a bounded number at a time."""
+    store = open_store("memory://hot-limit")
+    store.append(synthesize_calls(150_000, days=30, end=START + timedelta(days=30)))
+    gathered: list[int] = []
+    gather = HotTier.gather
+
+    def counted(self: HotTier, picks: Any, columns: Any) -> pl.DataFrame:
+        frame = gather(self, picks, columns)
+        gathered.append(frame.height)
+        return frame
+
+    monkeypatch.setattr(HotTier, "gather", counted)
+    query = Query().connected().newest_first()
+
+    def heights(query: Query) -> Iterator[int]:
+        for batch in store.run(query).batches():
+            yield len(batch)
+
+    whole = sum(heights(query))
+    without = list(gathered)
+    gathered.clear()
+    assert sum(heights(query.limit(10**7))) == whole > 2 * max(without)
+    assert gathered == without

@@ -23,7 +23,25 @@ NUMBERS = [
     "",
 ]
 TYPED = [*NUMBERS[:-1], "+44 20 7946*", "*0018", "*7946*", "204*", "Anonymous", "0207946*"]
-TEXTS = ["", "a", "A", "ab", "=1+1", "é", "😀", 'q"uote', "line\nend", "comma,", " lead", "+44", "-5", "'=x"]
+TEXTS = [
+    "",
+    "a",
+    "A",
+    "ab",
+    "=1+1",
+    "é",
+    "😀",
+    'q"uote',
+    "line\nend",
+    "comma,",
+    " lead",
+    "+44",
+    "-5",
+    "'=x",
+    "''+",
+    "'+44",
+    "'",
+]
 
 instants = st.builds(
     lambda hours, micros: EPOCH + timedelta(hours=hours, microseconds=micros),

@@ -136,9 +136,8 @@ class TestGuard:
         for cell, value in zip(cells, values, strict=True):
             original = value or ""
             assert not is_risky(cell)
-            assert cell == ("'" + original if is_risky(original) else original)
-            if cell.startswith("'") and is_risky(cell[1:]) and not original.startswith("'"):
-                assert cell[1:] == original
+            assert cell == ("'" + original if is_risky(original.lstrip("'")) else original)
+            assert original == (cell[1:] if cell[:1] == "'" and is_risky(cell.lstrip("'")) else cell)
 
     @pytest.mark.parametrize("start", list(STARTERS))
     def test_each_starter(self, start: str) -> None:
@@ -146,9 +145,17 @@ class TestGuard:
         got = read_back(written([texts(start, start + "1+1")], ["source"]))[1:]
         assert got == [["'" + start], ["'" + start + "1+1"]]
 
+    @pytest.mark.parametrize("value", ["'=1", "''-1", "'+", "'＋44"])
+    def test_one_more_mark(self, value: str) -> None:
+        """A text that looks disarmed already gets another mark, so that one can always be taken away."""
+        assert read_back(written([texts(value)], ["source"]))[1] == ["'" + value]
+
     @pytest.mark.parametrize(
         ("value", "safe"),
         [
+            ("'", True),
+            ("'a", True),
+            ("'+442079460018", True),
             ("+442079460018", True),
             ("+1", True),
             ("+123456789012345", True),

@@ -21,6 +21,7 @@ import pytest
 
 from cdrkit import Store, open_store
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError, NotFoundError, SchemaError
+from cdrkit.sources import detect
 from cdrkit.testing import asterisk_lines
 
 _numbers = itertools.count()
@@ -81,6 +82,7 @@ PACKED: dict[str, bytes] = {
     "tar.gz": gzip.compress(tarred(**HALVES)),
     "tar.xz of gzip": lzma.compress(tarred(a=gzip.compress(HALVES["a"]), b=zstd(HALVES["b"]))),
 }
+FAR = ["plain", "gzip", "zstd", "zip", "tar.gz"]
 CUT = [name for name in PACKED if name != "plain"]
 
 
@@ -131,6 +133,98 @@ def test_everything_is_read_alike(kind: str, tmp_path: Path, plain: list[Any]) -
         if name == "file":
             assert not given.closed
             given.close()
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_options: dict[str, object]) -> str:
+    """Return the URL of a folder in a bucket that has some of `PACKED`, and two halves beside them."""
+    name = f"inputs-{next(_numbers)}"
+    filesystem = fsspec.filesystem("s3", **s3_options)
+    filesystem.mkdir(name)
+    for kind in FAR:
+        filesystem.pipe(f"{name}/cdr/packed/{kind}/Master.csv", PACKED[kind])
+    for half, data in HALVES.items():
+        filesystem.pipe(f"{name}/cdr/2026/{half}/Master.csv.gz", gzip.compress(data))
+    filesystem.pipe(f"{name}/cdr/2026/a/notes.txt", LINES[0] + b"nothing of a switch\n")
+    return f"s3://{name}/cdr"
+
+
+@pytest.mark.s3
+class TestBucket:
+    """Files in a bucket are read as those of a folder."""
+
+    @pytest.mark.parametrize("kind", FAR)
+    def test_one_file(self, bucket: str, s3_options: dict[str, object], kind: str, plain: list[Any]) -> None:
+        """A file is read by its URL, packed or not, and its format told."""
+        url = f"{bucket}/packed/{kind}/Master.csv"
+        store = new_store()
+        assert detect(url, storage_options=s3_options).format == "asterisk-csv"
+        report = store.ingest(url, storage_options=s3_options, **OPTIONS)
+        assert (report.read, report.added, report.source) == (len(LINES), len(LINES), url)
+        assert list(store.run()) == plain
+
+    @pytest.mark.parametrize(
+        "asked",
+        ["2026/*/*.gz", "**/Master.csv.gz", "2026/[ab]/Master*", ["2026/a/Master.csv.gz", "2026/b"]],
+        ids=str,
+    )
+    def test_several_files(
+        self, bucket: str, s3_options: dict[str, object], asked: str | list[str], plain: list[Any]
+    ) -> None:
+        """A glob, a folder and a list of URLs are read, each file named by its URL."""
+        given = f"{bucket}/{asked}" if isinstance(asked, str) else [f"{bucket}/{one}" for one in asked]
+        store, done = new_store(), list[int]()
+        report = store.ingest(
+            given,
+            storage_options=s3_options,
+            progress=lambda read, _: done.append(read),
+            **OPTIONS,
+        )
+        assert (report.inputs, report.read, report.rejected) == (2, len(LINES), 0)
+        assert list(store.run()) == plain
+        assert done[-1] == sum(len(gzip.compress(data)) for data in HALVES.values())
+
+    def test_rejects(self, bucket: str, s3_options: dict[str, object]) -> None:
+        """Rows that cannot be taken are named by the URL they are in, and can be written beside it."""
+        report = new_store().ingest(f"{bucket}/2026", storage_options=s3_options, **OPTIONS)
+        [reject] = report.rejects
+        assert reject.input == f"{bucket}/2026/a/notes.txt"
+        report.write_rejects(f"{bucket}/rejects.csv", raw=True, storage_options=s3_options)
+        filesystem = fsspec.filesystem("s3", **s3_options)
+        assert filesystem.cat(f"{bucket}/rejects.csv") == b"nothing of a switch\n"
+
+    def test_options_of_the_environment(
+        self, bucket: str, s3_options: dict[str, Any], plain: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What no option says is what the environment says."""
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_options["key"])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_options["secret"])
+        monkeypatch.setenv("AWS_ENDPOINT_URL", s3_options["client_kwargs"]["endpoint_url"])
+        store = new_store()
+        store.ingest(f"{bucket}/2026/*/*.gz", **OPTIONS)
+        assert list(store.run()) == plain
+
+    def test_what_is_not_there(self, bucket: str, s3_options: dict[str, object]) -> None:
+        """A file, a pattern or a bucket that is not there is an error that names it."""
+        for url in (f"{bucket}/none.csv", f"{bucket}/*.none", "s3://no-such-bucket/*.csv"):
+            with pytest.raises(NotFoundError) as caught:
+                new_store().ingest(url, storage_options=s3_options, **OPTIONS)
+            assert caught.value.url == url
+
+
+@pytest.mark.parametrize("given", [WHOLE, io.BytesIO(WHOLE), {"uuid": "1"}, "local"])
+def test_options_without_a_url(given: Any, tmp_path: Path) -> None:
+    """Options for what has no filesystem, or the local one, are refused."""
+    path = tmp_path / "Master.csv"
+    path.write_bytes(WHOLE)
+    for ask in (lambda it: new_store().ingest(it, storage_options={"key": "k"}, **OPTIONS), detect_with_key):
+        with pytest.raises(ConfigError, match="storage.options"):
+            ask(path if given == "local" else given)
+
+
+def detect_with_key(given: Any) -> None:
+    """Ask for the format of what is given, with options that it has no use for."""
+    detect(given, storage_options={"key": "k"})
 
 
 @pytest.mark.parametrize("kind", CUT)

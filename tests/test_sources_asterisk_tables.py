@@ -239,6 +239,64 @@ def test_a_database_gives_what_its_dump_gives(tmp_path: Path) -> None:
     assert live.run().to_polars().equals(dumped.run().to_polars())
 
 
+TYPED = {
+    "calldate": "DATETIME",
+    "answer": "DATETIME",
+    "end": "DATETIME",
+    "duration": "INTEGER",
+    "billsec": "INTEGER",
+}
+
+
+def test_a_database_by_adbc(tmp_path: Path) -> None:
+    """A table read by an ADBC driver gives the calls and the rejects that it gives by one of PEP 249."""
+    adbc = pytest.importorskip("adbc_driver_sqlite.dbapi")
+    names = [name for name in FREEPBX if name != "sequence"]
+    rows = [
+        ROW
+        | ADDED
+        | {
+            "uniqueid": f"17.{n}",
+            "calldate": f"2026-10-25 {n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}",  # clocks change
+            "clid": f'"Zoë ""{n}""" <2041>' if n % 5 else "",
+            "userfield": "gr\u00f6\u00dfe, 100 %\nline",
+        }
+        for n in range(12_000)
+    ]
+    columns = ", ".join(f'"{name}" {TYPED.get(name, "VARCHAR(80)")}' for name in names)
+    nothing = {name: 3 + at for at, name in enumerate(("did", "userfield", "recordingfile", "billsec"))}
+    with closing(sqlite3.connect(tmp_path / "cdr.db")) as connection:
+        connection.execute(f"CREATE TABLE cdr ({columns})")
+        connection.executemany(
+            f"INSERT INTO cdr VALUES ({', '.join('?' * len(names))})",
+            [
+                [None if n % 400 == nothing.get(name) else row.get(name) for name in names]
+                for n, row in enumerate(rows)
+            ],
+        )
+        connection.commit()
+        plain = open_store("memory://by-sqlite3")
+        expected = plain.ingest(connection, format="freepbx", timezone="Europe/London")
+    assert (expected.read, expected.rejected) == (12_000, 30)
+    with adbc.connect(str(tmp_path / "cdr.db")) as connection:
+        store = open_store("memory://by-adbc")
+        report = store.ingest(connection, format="freepbx", timezone="Europe/London")
+        assert report.to_dict() == expected.to_dict()
+        assert report.rejects == expected.rejects
+        assert store.run().to_polars().equals(plain.run().to_polars())
+        assert store.ingest(connection, format="freepbx", timezone="Europe/London").duplicates == 11_970
+        with pytest.raises(StorageError, match="no such table"):
+            store.ingest(connection, format="freepbx", timezone="UTC", query="SELECT * FROM nowhere")
+        # The driver takes a column's type from its first thousand rows.
+        late = "SELECT *, CASE WHEN rowid > 5000 THEN 'late' END AS note FROM cdr"
+        fresh = open_store("memory://by-adbc-late")
+        with pytest.raises(StorageError, match="Type mismatch.* Nothing was stored"):
+            fresh.ingest(connection, format="freepbx", timezone="UTC", query=late)
+        assert not fresh.exists
+        told = late.replace("END AS", "ELSE '' END AS")
+        assert fresh.ingest(connection, format="freepbx", timezone="UTC", query=told).added == 11_970
+
+
 def test_values_of_drivers() -> None:
     """Datetimes with and without a zone, numbers, bytes and nothing, as drivers give them, are read as text is."""
 

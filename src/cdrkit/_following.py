@@ -2,16 +2,22 @@
 
 How far a file was taken is kept in the commit that stored its rows. It says so by content, not by name or inode: how
 many bytes, and a digest of some of them. So a file is known again after it was renamed, truncated or compressed.
+Rows of calls that are still open are kept there, too, and read again with what comes later, of whichever file.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import functools
 import io
+import json
 import logging
 import os
 import re
 import time
+import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from typing import IO, Any, Final
@@ -27,11 +33,56 @@ from .storage import Append, is_url
 __all__ = ["Position", "follow"]
 
 _log: Final = logging.getLogger("cdrkit")
-#: How much of the file goes into one commit.
+#: How much of the file goes into one commit; but what is read as a whole or not at all may be longer.
 _CHUNK_BYTES: Final = 8 << 20
+_WHOLE_BYTES: Final = 256 << 20
+#: How much of open calls is kept; each commit has it.
+_OPEN_BYTES: Final = 1 << 20
+_KEPT: Final = "kept"
 _MARK_BYTES: Final = 1024
 _PACKED: Final = (".gz", ".zst", ".xz", ".bz2")
 _ROTATED: Final = re.compile(r"[.\-_]?\d.*", re.ASCII)
+
+
+@attrs.frozen
+class Open:
+    """Calls that wait for rows that come later.
+
+    Attributes:
+        header: The lines on top that their rows are read by.
+        calls: Of each, the line that it began on, how many rows it has, and those.
+    """
+
+    header: str = ""
+    calls: tuple[tuple[int, int, str], ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many rows they have."""
+        return sum(rows for _, rows, _ in self.calls)
+
+    @property
+    def lines(self) -> bytes:
+        """All rows, below the lines on top."""
+        texts = [*([self.header] if self.header else []), *(text for _, _, text in self.calls), ""]
+        return _raw("\n".join(texts))
+
+    def began(self, line: int) -> int:
+        """Return on which line of its file the call began that is on *line* of `lines`."""
+        starts = [_height(self.header) + 1]
+        for _, _, text in self.calls:
+            starts.append(starts[-1] + _height(text))
+        return self.calls[bisect_right(starts, line) - 1][0]
+
+    @classmethod
+    def from_text(cls, text: str) -> Open:
+        """Return what `to_text` wrote."""
+        header, calls = json.loads(zlib.decompress(base64.b64decode(text)))
+        return cls(header, tuple((row, rows, text) for row, rows, text in calls))
+
+    def to_text(self) -> str:
+        """Return it as a short text."""
+        return base64.b64encode(zlib.compress(json.dumps([self.header, self.calls]).encode())).decode()
 
 
 @attrs.frozen(kw_only=True)
@@ -42,18 +93,44 @@ class Position:
         offset: Bytes, of the file as it was written.
         lines: Lines in them.
         mark: A digest of the file's first bytes and of those before the offset; it tells the file.
-        header: The line of names on top, where the rows are read by it.
+        header: The lines on top that the rows are read by, such as the one of names, without the last one's end.
+        open: Calls that wait for more rows.
     """
 
     offset: int = 0
     lines: int = 0
     mark: str = ""
     header: str = ""
+    open: Open = Open()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Position:
-        """Return the position whose attributes *data* has."""
-        return cls(**{a.name: data[a.name] for a in attrs.fields(cls) if a.name in data})
+        """Return the position that `to_dict` wrote."""
+        known = {a.name: data[a.name] for a in attrs.fields(cls) if a.name in data}
+        if "header_hex" in data:
+            known["header"] = bytes.fromhex(data["header_hex"]).decode("utf-8", "surrogateescape")
+        if "open" in data:
+            known["open"] = Open.from_text(data["open"])
+        return cls(**known)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; the lines on top as hexadecimal digits, where they are no UTF-8."""
+        data: dict[str, Any] = {"offset": self.offset, "lines": self.lines, "mark": self.mark}
+        raw = _raw(self.header)
+        try:
+            data["header"] = raw.decode()
+        except UnicodeDecodeError:
+            data["header_hex"] = raw.hex()
+        return data | ({"open": self.open.to_text()} if self.open.calls else {})
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _height(text: str) -> int:
+    """Return how many lines *text* is; nothing is none."""
+    return text.count("\n") + 1 if text else 0
 
 
 @attrs.define
@@ -82,6 +159,7 @@ def follow(
     append: Callable[[], Append],
     *,
     format: str,
+    on_reject: str,
     poll: float,
     wait: bool,
 ) -> Iterator[IngestReport]:
@@ -93,12 +171,14 @@ def follow(
         start: Returns the key of a file, and how far it was taken.
         append: Begins an append.
         format: The source's name.
+        on_reject: ``report`` rows that cannot be taken, or ``raise`` at the first one.
         poll: Seconds between two looks.
         wait: Whether to go on for ever.
 
     Raises:
         ConfigError: When the file or the wait cannot be.
-        SchemaError: When nothing of the file was taken yet, and it is not of this format.
+        SchemaError: When nothing of the file was taken yet, and it is not of this format; or a row is rejected and
+            that is to be raised.
         StorageError: When it cannot be read, or nothing can be stored.
     """
     text = os.fspath(path)
@@ -110,7 +190,11 @@ def follow(
         raise ConfigError(f"poll cannot be {poll!r}; give seconds, such as 1.0.")
     text = os.path.abspath(text)
     key, known = start(text)
-    follower = _Follower(text, key, source, append, format, Position.from_dict(known), bool(known))
+    tally = functools.partial(
+        Tally, format=format, on_reject=on_reject, refused="None of these rows was stored."
+    )
+    tally(text)  # refuses an option that cannot work, before anything is read
+    follower = _Follower(text, key, source, append, tally, Position.from_dict(known), bool(known))
     while True:
         before = follower.place
         yield from follower.look()
@@ -126,10 +210,11 @@ class _Follower:
     key: str
     source: Source
     append: Callable[[], Append]
-    format: str
+    tally: Callable[[str], Tally]
     place: Position
     known: bool  # whether something of it was ever taken
     lost: Position | None = None  # of which nothing more was found
+    noted: str = ""  # why the beginning of a file cannot be read
     waiting: int = 0  # bytes that were looked at, and wait for more
 
     def look(self) -> Iterator[IngestReport]:
@@ -152,7 +237,7 @@ class _Follower:
     def _begun(self, file: _File, *, is_whole: bool) -> Iterator[IngestReport]:
         """Take *file* from its beginning; where nothing can be taken yet, the file before is what was followed."""
         before = self.place
-        self.place, self.waiting = Position(), 0
+        self.place, self.waiting = Position(open=before.open), 0
         yield from self._take(file, is_whole=is_whole)
         if not self.place.offset:
             self.place = before
@@ -234,36 +319,47 @@ class _Follower:
 
     def _take(self, file: _File, *, is_whole: bool) -> Iterator[IngestReport]:
         """Take *file* from the position on; *is_whole*: nothing will be added to it any more."""
-        ahead = b""
+        ahead, size = b"", _CHUNK_BYTES
         while True:
-            data = _read(file.stream, _CHUNK_BYTES - len(ahead))
-            chunk = ahead + data
-            at_end = len(chunk) < _CHUNK_BYTES
+            chunk = ahead + _read(file.stream, size - len(ahead))
+            at_end = len(chunk) < size
             lines = chunk if is_whole and at_end else chunk[: chunk.rfind(b"\n") + 1]
             if not lines:
                 if not at_end:
-                    raise SchemaError(f"{file.name}: a line is longer than {_CHUNK_BYTES >> 20} MiB.")
+                    raise SchemaError(f"{file.name}: a line is longer than {size >> 20} MiB.")
                 return
             if at_end and len(lines) == self.waiting and not is_whole:
                 return  # looked at already
-            taken, report = self._stored(file, lines, is_last=at_end and not is_whole, is_whole=is_whole)
+            taken, report = self._stored(file, lines, at_end=at_end, is_last=at_end and not is_whole)
             if report is not None:
                 yield report
+            if not taken and not at_end:
+                ahead, size = chunk, size * 2
+                continue
             self.waiting = len(lines) - taken
             if not taken:
                 return
-            ahead = chunk[taken:]
+            ahead, size = chunk[taken:], _CHUNK_BYTES
             if at_end and (taken == len(lines) or not is_whole):
                 return
 
     def _stored(
-        self, file: _File, lines: bytes, *, is_last: bool, is_whole: bool
+        self, file: _File, lines: bytes, *, at_end: bool, is_last: bool
     ) -> tuple[int, IngestReport | None]:
-        """Store the calls of *lines*; return how many bytes of them need not be read again, and the report."""
+        """Store the calls of *lines*; return how many bytes of them need not be read again, and the report.
+
+        Args:
+            file: The file.
+            lines: What was read of it.
+            at_end: Whether it has no more.
+            is_last: Whether it has no more, and may yet get more.
+        """
         try:
             batches = list(self._read(lines))
         except SchemaError as exc:
-            if is_last and (self.known or exc.row is None):
+            goes_on = is_last or (not at_end and len(lines) < _WHOLE_BYTES)
+            if (exc.row is None and goes_on) or (is_last and self.known):
+                self._note(file, exc)
                 return 0, None  # the next lines may tell what these are
             if not self.known:
                 raise SchemaError(f"{file.name}: {exc}", field=exc.field, row=exc.row) from exc
@@ -271,16 +367,15 @@ class _Follower:
         taken = len(lines)
         if is_last:
             batches, taken = _without_last(batches, lines)
-        open_row = min((call.row for batch in batches for call in batch.held_back), default=None)
-        if open_row is not None and not is_whole:
-            before = _offset_of(lines, open_row - self.place.lines)
-            if before or is_last:
-                taken = min(taken, before)
-            else:
-                _log.warning("%s: a call that is open at line %d is not waited for.", file.name, open_row)
-        if not any(batch.read for batch in batches) and is_last:
-            return 0, None
+            if sum(batch.read for batch in batches) <= self.place.open.rows:
+                return 0, None  # lines on top
         return taken, self._committed(file, lines[:taken], batches)
+
+    def _note(self, file: _File, exc: SchemaError) -> None:
+        """Say once that the beginning of *file*, which came after another one, cannot be read."""
+        if self.known and not self.place.offset and exc.row is not None and self.noted != str(exc):
+            self.noted = str(exc)
+            _log.warning("%s: %s It is looked at again when there is more of it.", file.name, exc)
 
     def _refused(self, lines: bytes, exc: SchemaError) -> SourceBatch:
         """Return *lines*, of which not one can be taken, as rejects."""
@@ -292,36 +387,65 @@ class _Follower:
 
     def _read(self, lines: bytes) -> Iterator[SourceBatch]:
         """Yield what the source reads in *lines*, its rows counted from the beginning of the file."""
-        header = self.place.header.encode("utf-8", "surrogateescape") + b"\n" if self.place.header else b""
-        stream = io.BytesIO(header + lines)
-        shift = self._shift()
+        place = self.place
+        stream = io.BytesIO((_raw(place.header) + b"\n" if place.header else b"") + lines)
+        shift = place.lines - _height(place.header)
         if isinstance(self.source, JoiningSource):
-            batches = self.source.read_all([SourceInput(name="", stream=stream)])
+            inputs = [SourceInput(name="", stream=stream)]
+            if place.open.calls:
+                inputs.insert(0, SourceInput(name=_KEPT, stream=io.BytesIO(place.open.lines)))
+            batches = self.source.read_all(inputs)
         else:
             batches = self.source(stream)
         for batch in batches:
             yield attrs.evolve(
                 batch,
                 rejects=tuple(attrs.evolve(reject, row=reject.row + shift) for reject in batch.rejects),
-                held_back=tuple(attrs.evolve(call, row=call.row + shift) for call in batch.held_back),
+                held_back=tuple(
+                    attrs.evolve(
+                        call, row=place.open.began(call.row) if call.input == _KEPT else call.row + shift
+                    )
+                    for call in batch.held_back
+                ),
             )
 
-    def _shift(self) -> int:
-        return self.place.lines - bool(self.place.header)
+    def _open(self, file: _File, batches: list[SourceBatch], header: str) -> Open:
+        """Return the calls of *batches* that wait for more rows, which *header* is above; the oldest are first."""
+        held = [call for batch in batches for call in batch.held_back if call.text]
+        held.sort(key=lambda call: call.input != _KEPT)
+        kept = [call for call in held if call.input != _KEPT or header == self.place.open.header]
+        size = sum(len(call.text) for call in kept)
+        while size > _OPEN_BYTES:
+            size -= len(kept.pop(0).text)
+        if len(kept) < len(held):
+            first = next(call for call in held if call not in kept)
+            _log.warning(
+                "%s: %d calls are not waited for any longer, the first of them %s from row %d on. "
+                "Ingest the files that have their rows once, together.",
+                file.name,
+                len(held) - len(kept),
+                first.call,
+                first.row,
+            )
+        return Open(header, tuple((call.row, call.rows, call.text) for call in kept))
 
     def _committed(self, file: _File, taken: bytes, batches: list[SourceBatch]) -> IngestReport:
-        tally = Tally(file.name, self.format, "report")
+        tally = self.tally(file.name)
         file.advance(taken)
+        header = self.place.header or next((batch.header for batch in batches[::-1] if batch.header), "")
+        waiting = self._open(file, batches, header)
         with self.append() as append:
             for batch in batches:
-                append.add(tally.count(batch))
+                held = tuple(attrs.evolve(call, input="") for call in batch.held_back)
+                append.add(tally.count(attrs.evolve(batch, held_back=held)))
             place = Position(
                 offset=self.place.offset + len(taken),
                 lines=self.place.lines + taken.count(b"\n"),
                 mark=file.mark,
-                header=self.place.header or next((batch.header for batch in batches if batch.header), ""),
+                header=header,
+                open=waiting,
             )
-            facts = {"positions": {self.key: attrs.asdict(place)}} if taken else {}
+            facts = {"positions": {self.key: place.to_dict()}} if taken else {}
             done = append.commit({**tally.facts(), **facts})
         self.place, self.known = place, True
         return tally.report(done)
@@ -343,16 +467,6 @@ def _without_last(batches: list[SourceBatch], lines: bytes) -> tuple[list[Source
             ]
             return kept, len(lines) - len(text) - len(end)
     return batches, len(lines)
-
-
-def _offset_of(lines: bytes, row: int) -> int:
-    """Return where line *row* of *lines* begins; the first is 1."""
-    at = 0
-    for _ in range(row - 1):
-        at = lines.find(b"\n", at) + 1
-        if not at:
-            return len(lines)
-    return at
 
 
 def _read(stream: IO[bytes], size: int) -> bytes:

@@ -77,7 +77,7 @@ class IngestReport(AppendReport):
         missing_hour: Local stamps that fell into an hour that the clock skipped.
         contradictions: How many rows contradict themselves, by kind; `cdrkit.sources.CONTRADICTIONS` says what was
             done.
-        header: The line of names that the rows were read by, where there is one.
+        header: The lines above the rows that they were read by, where there are any, such as the one of names.
     """
 
     source: str = ""
@@ -171,7 +171,10 @@ class IngestReport(AppendReport):
                 for reason, count in self.reasons.items()
                 if reason in examples
             ],
-            "held_back": [attrs.asdict(call) for call in self.held_back[:_KEPT]],
+            "held_back": [
+                attrs.asdict(call, filter=lambda field, _: field.name != "text")
+                for call in self.held_back[:_KEPT]
+            ],
             "conflicting": [
                 {"start": f"{c.start:%Y-%m-%dT%H:%M:%S.%fZ}", "call_id": c.call_id, "fields": list(c.fields)}
                 for c in self.conflicting
@@ -183,19 +186,26 @@ class IngestReport(AppendReport):
         """How many rows were rejected for which reason, most first; values and numbers in it are left out."""
         return dict(Counter(_general(reject.reason) for reject in self.rejects).most_common())
 
-    def write_rejects(self, dest: str | os.PathLike[str], *, raw: bool = False) -> int:
+    def write_rejects(
+        self,
+        dest: str | os.PathLike[str],
+        *,
+        raw: bool = False,
+        storage_options: Mapping[str, object] | None = None,
+    ) -> int:
         """Write the rejected rows to a path or URL and return how many there are.
 
         Args:
             dest: Where to.
-            raw: Write the rows alone, byte for byte, below their line of names where they have one: to be mended
+            raw: Write the rows alone, byte for byte, below the lines that they are read by, if any: to be mended
                 and ingested again; otherwise a CSV of ``row, reason, text``, safe to open in a spreadsheet.
+            storage_options: Options for the filesystem of a URL (credentials, endpoint).
 
         Raises:
             StorageError: When it cannot be written.
         """
         folder, name = split_url(dest)
-        with open_files(folder).writer(name) as file:
+        with open_files(folder, storage_options).writer(name) as file:
             if raw:
                 if self.header and self.rejects:
                     file.write(self.header.encode("utf-8", "surrogateescape") + b"\n")
@@ -312,12 +322,15 @@ def ingest(
 class Tally:
     """What became of the rows of an ingest, batch by batch."""
 
-    def __init__(self, name: str, format: str, on_reject: str) -> None:
+    def __init__(
+        self, name: str, format: str, on_reject: str, *, refused: str = "Nothing was stored."
+    ) -> None:
         if on_reject not in ("report", "raise"):
             raise ConfigError(f"on_reject cannot be {on_reject!r}; give 'report' or 'raise'.")
         self._name = name.encode("utf-8", "backslashreplace").decode()  # the name of a file need not be UTF-8
         self._format = format
         self._raises = on_reject == "raise"
+        self._refused = refused
         self._counts = Counter[str]()
         self._contradictions = Counter[str]()
         self._header = ""
@@ -333,7 +346,7 @@ class Tally:
         if batch.rejects and self._raises:
             first = batch.rejects[0]
             where = f"{first.input or self._name}, row {first.row}"
-            raise SchemaError(f"{where}: {first.reason} Nothing was stored.", row=first.row)
+            raise SchemaError(f"{where}: {first.reason} {self._refused}", row=first.row)
         frame = conformed(batch.frame)  # whoever wrote the source
         self._header = self._header or batch.header
         self._rejects += batch.rejects

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -235,6 +236,7 @@ class Store(Reader):
         on_conflict: OnConflict = "report",
         on_reject: Literal["report", "raise"] = "report",
         progress: Progress | None = None,
+        storage_options: Mapping[str, object] | None = None,
         **options: object,
     ) -> IngestReport:
         """Read a switch's file into the store, durably, all of it in one step.
@@ -258,6 +260,7 @@ class Store(Reader):
             on_conflict: As in `append`.
             on_reject: ``report`` rows that cannot be taken, or ``raise`` at the first one.
             progress: Called with the bytes read so far and the bytes there are (None where not known).
+            storage_options: Options for the filesystem of a URL (credentials, endpoint).
             options: The source's own; ``timezone`` (IANA name) where it writes local times.
 
         Returns:
@@ -271,7 +274,7 @@ class Store(Reader):
             StorageError: When it cannot be read or written; nothing is stored then.
         """
         reader = make_source(format, options)
-        with Inputs(source) as inputs, self._append(on_conflict) as append:
+        with Inputs(source, storage_options) as inputs, self._append(on_conflict) as append:
             return ingest(inputs, reader, append, format=format, on_reject=on_reject, progress=progress)
 
     def follow(
@@ -280,6 +283,7 @@ class Store(Reader):
         *,
         format: str,
         on_conflict: OnConflict = "report",
+        on_reject: Literal["report", "raise"] = "report",
         poll: float = 1.0,
         wait: bool = True,
         **options: object,
@@ -288,7 +292,8 @@ class Store(Reader):
 
         How far the file was taken is part of the commit that stored its rows. So it goes on where it stopped, whatever
         stopped it; and when the file was rotated (renamed, copied and truncated, compressed) it takes the rest of the
-        old one, which it finds beside the new one, and begins with that. A last line that is not all there waits.
+        old one, which it finds beside the new one, and begins with that. A last line that is not all there waits, and
+        so do the rows of a call that is still open.
 
         Example:
             >>> import cdrkit
@@ -303,6 +308,7 @@ class Store(Reader):
             path: The file. It need not be there yet.
             format: The source's name; it writes a row at a time, at the end of the file.
             on_conflict: As in `append`.
+            on_reject: ``report`` rows that cannot be taken, or ``raise`` at the first one.
             poll: Seconds between two looks at the file.
             wait: Go on for ever; False: take what is there, and end.
             options: The source's own, as for `ingest`.
@@ -313,7 +319,8 @@ class Store(Reader):
         Raises:
             UnknownFormatError: When there is no such format.
             ConfigError: When an option is missing, unknown or cannot work, or the file is not on this machine.
-            SchemaError: When nothing of the file was taken yet, and it is not of the format.
+            SchemaError: When nothing of the file was taken yet, and it is not of the format, or a row is rejected with
+                ``on_reject="raise"``; what was reported before is stored.
             StorageError: When it cannot be read or written; what was reported before is stored.
         """
 
@@ -322,8 +329,9 @@ class Store(Reader):
             return key, self._snapshot().positions.get(key, {})
 
         reader = make_source(format, options)
+        begun = functools.partial(self._append, on_conflict)
         yield from follow(
-            path, reader, start, lambda: self._append(on_conflict), format=format, poll=poll, wait=wait
+            path, reader, start, begun, format=format, on_reject=on_reject, poll=poll, wait=wait
         )
 
     def writer(

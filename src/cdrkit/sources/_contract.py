@@ -69,6 +69,8 @@ class HeldBack:
         row: The number of the line on which its first row starts.
         rows: How many rows of it were read.
         input: The input that it is in, where there are several; empty: the one there is.
+        text: Its rows, a line each, as the text of a `Reject`: whoever follows a file reads them again with those
+            that come later. Empty where they are not needed, because a later row will hold all of the call.
     """
 
     call: str
@@ -76,6 +78,7 @@ class HeldBack:
     row: int
     rows: int = 1
     input: str = ""
+    text: str = ""
 
     def __str__(self) -> str:
         return f"{_place(self.input, self.row)}, {self.call}: {self.reason}"
@@ -100,7 +103,9 @@ class SourceBatch:
             twice.
         missing_hour: How many of them fell into an hour that the clock skipped.
         bytes_read: How far into the stream the batch reaches; over several inputs, how far into all of them.
-        header: The line of names that the rows are read by, where there is one: rejects are written below it.
+        header: The lines above the rows that they are read by, where there are any, such as the one of names: without
+            the last one's end, decoded as the text of a `Reject` is. Rejects are written below them, and so are rows
+            that come later.
     """
 
     frame: pl.DataFrame

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -29,7 +29,7 @@ class Detected:
     reason: str
 
 
-def detect(file: Input) -> Detected:
+def detect(file: Input, *, storage_options: Mapping[str, object] | None = None) -> Detected:
     """Return the format that *file* is in, and why.
 
     Its first 64 KiB are looked at, decompressed; of a folder, a glob or an archive, those of the first file in it. A
@@ -46,13 +46,14 @@ def detect(file: Input) -> Detected:
 
     Args:
         file: A path, a URL, a glob, bytes, a seekable file, or a list of documents.
+        storage_options: Options for the filesystem of a URL (credentials, endpoint).
 
     Raises:
         UnknownFormatError: When none fits, or more than one: ``available`` has those that do.
         StorageError: When it cannot be read.
         ConfigError: When it is nothing that can be read, or could not be read again.
     """
-    with _put_back(file), Inputs(file) as inputs:
+    with _put_back(file), Inputs(file, storage_options) as inputs:
         if inputs.connection is not None:
             raise ConfigError("A database's format cannot be told; give format='asterisk-sql' or 'freepbx'.")
         name, head = inputs.name, b""

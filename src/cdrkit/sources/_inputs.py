@@ -45,6 +45,7 @@ Input: TypeAlias = (
 
 HEAD_BYTES: Final = 64 << 10
 _BUFFER_BYTES: Final = 64 << 10
+_BYTES: Final = (bytes, bytearray, memoryview)
 _TAR_BLOCK: Final = 512
 _DEPTH: Final = 3
 _WILD: Final = frozenset("*?[")
@@ -55,8 +56,20 @@ _DAMAGE: Final = (EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, tarf
 class Inputs:
     """What one ingest reads, in order; a context manager that closes what it opened, and nothing else."""
 
-    def __init__(self, given: Input) -> None:
+    def __init__(self, given: Input, options: Mapping[str, object] | None = None) -> None:
+        """Take what is given, and options for the filesystems of its URLs.
+
+        Raises:
+            ConfigError: When there are options, and what is given has no URL.
+        """
         self._given = given
+        self._options = options
+        if options and (
+            isinstance(given, (*_BYTES, Mapping)) or hasattr(given, "read") or hasattr(given, "cursor")
+        ):
+            raise ConfigError(
+                f"storage_options are for the filesystem of a URL, and {_name_of(given)} has none; leave them out."
+            )
         self._stack = contextlib.ExitStack()
         self._read = 0
         self.name: str = _name_of(given)
@@ -103,7 +116,7 @@ class Inputs:
     # -- what was given ----------------------------------------------------------------------------------------
 
     def _opened(self, given: Any) -> Iterator[tuple[str, io.RawIOBase]]:
-        if isinstance(given, (bytes, bytearray, memoryview)):
+        if isinstance(given, _BYTES):
             self.size_bytes = len(given)
             yield "bytes", self._counted(io.BytesIO(given), "bytes")
         elif isinstance(given, Mapping):
@@ -118,7 +131,7 @@ class Inputs:
         elif isinstance(given, Iterable):
             self.are_many = True
             for number, item in enumerate(given, 1):
-                if isinstance(item, (bytes, bytearray, memoryview)):
+                if isinstance(item, _BYTES):
                     yield f"document {number}", self._counted(io.BytesIO(item), f"document {number}")
                 elif isinstance(item, Mapping):
                     yield f"document {number}", self._counted(io.BytesIO(_document(item)), "document")
@@ -143,7 +156,7 @@ class Inputs:
             if not text.strip("/"):
                 raise
         else:
-            files = open_files(folder)
+            files = open_files(folder, self._options)
             size = files.size(name)
             if size is not None:
                 self.size_bytes = None if self.are_many else size
@@ -151,12 +164,12 @@ class Inputs:
                 return
         if _WILD & set(text):
             root, pattern = _split_glob(text)
-            files = open_files(root)
+            files = open_files(root, self._options)
             paths = [entry.path for entry in files.list("") if _matches(entry.path, pattern)]
             if not paths:
                 raise NotFoundError(f"Nothing matches {text}; check the pattern.", url=text)
         else:
-            files = open_files(text)
+            files = open_files(text, self._options)
             paths = [
                 entry.path
                 for entry in files.list("")
@@ -245,7 +258,7 @@ class Inputs:
 def _name_of(given: object) -> str:
     if isinstance(given, (str, os.PathLike)):
         return str(os.fspath(given))
-    if isinstance(given, (bytes, bytearray, memoryview)):
+    if isinstance(given, _BYTES):
         return "bytes"
     if isinstance(given, Mapping):
         return "document"

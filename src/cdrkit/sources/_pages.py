@@ -79,7 +79,7 @@ def read_pages(
             known = True
         except SchemaError as exc:
             if not known:
-                raise
+                raise SchemaError(str(exc), row=1) from exc
             calls = [Reject(0, str(exc), _text(document))]
         for call in calls:
             number += 1

@@ -41,6 +41,7 @@ EVENT: Final = {
     "source_ip": pl.String(),
     "extra": pl.String(),
     "native": pl.String(),
+    "text": pl.Binary(),
     "row": pl.Int64(),
     "input": pl.String(),
 }
@@ -93,8 +94,10 @@ def paired(
     frame = frame.select(pl.col(name).cast(FRAME_TYPES[name]) for name in FIELDS if name in frame.columns)
     merged = int(dialogs.whole["rows"].sum()) + int(attempts["rows"].sum()) - frame.height
     held = [
-        *_held(dialogs.open, "It has no BYE: it is going on, or its end is in another file."),
-        *_held(dialogs.ended, "It has no INVITE: its beginning is in another file."),
+        *_held(
+            dialogs.open, events, "INVITE", "It has no BYE: it is going on, or its end is in another file."
+        ),
+        *_held(dialogs.ended, events, "BYE", "It has no INVITE: its beginning is in another file."),
     ]
     for at in range(0, frame.height, _CALLS_AT_ONCE):
         yield SourceBatch(
@@ -202,6 +205,10 @@ def _with_bye() -> pl.Expr:
     return pl.when(pl.col("bye").is_not_null()).then(both).otherwise("extra")
 
 
-def _held(calls: pl.DataFrame, reason: str) -> Iterator[HeldBack]:
-    for callid, row, rows, name in calls.select("callid", "row", "rows", "input").rows():
-        yield HeldBack(callid, reason, row, rows, name)
+def _held(calls: pl.DataFrame, events: pl.DataFrame, method: str, reason: str) -> Iterator[HeldBack]:
+    """Yield *calls* that wait, each with all its transactions of *method*."""
+    theirs = events.filter(pl.col("method") == method).join(calls, on=_DIALOG, how="semi")
+    texts = theirs.group_by(_DIALOG, maintain_order=True).agg(texts="text")
+    whole = calls.join(texts, on=_DIALOG, how="left", maintain_order="left")
+    for callid, row, rows, name, parts in whole.select("callid", "row", "rows", "input", "texts").rows():
+        yield HeldBack(callid, reason, row, rows, name, b"\n".join(parts).decode("utf-8", "surrogateescape"))

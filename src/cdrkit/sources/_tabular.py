@@ -6,6 +6,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Final, Protocol, TypeAlias
 
 import attrs
@@ -139,7 +140,7 @@ class Rows:
         rejects: What is no row.
         texts: The bytes of each, by its number.
         position: How far into the stream they reach.
-        header: The line of names above them; empty where there is none.
+        header: The lines above them that they are read by: those that the mapping skips, and the line of names.
     """
 
     native: pl.DataFrame
@@ -228,19 +229,26 @@ def open_table(stream: Readable, mapping: SourceMapping, *, no_row: NoRow | None
         SchemaError: When it is empty, or has not the columns that are needed.
     """
     lines = _Lines(stream)
-    promised = _skipped(lines, mapping)
+    # Whoever reads on below these lines must skip as many: none may be nothing.
+    above = [line.raw or b" " for line in lines.taken(mapping.skip)]
+    promised = _promised(lines, mapping)
     first = lines.ahead(0)
     if first is None:
         raise SchemaError("The file is empty: there is no row in it. Check that it is the right one.")
     names = tuple(mapping.positions) or mapping.columns
     if names:
         fit = attrs.evolve(mapping, fields=_known(mapping, names), columns=(), positions={}, optional=True)
-        chunks = _chunks(lines, mapping, names, header=None, promised=promised, no_row=no_row)
+        chunks = _chunks(lines, mapping, names, above=above, promised=promised, no_row=no_row)
         return Table(mapping=fit, names=names, named=False, chunks=chunks)
     lines.drop(1)
-    fit, names, separator = _named(first, mapping)
+    try:
+        fit, names, separator = _named(first, mapping)
+    except SchemaError as exc:
+        raise SchemaError(str(exc), field=exc.field, row=first.number) from exc
     layout = attrs.evolve(mapping, separator=separator)
-    chunks = _chunks(lines, layout, names, header=first.raw, promised=promised, no_row=no_row)
+    chunks = _chunks(
+        lines, layout, names, above=[*above, first.raw], named=first.raw, promised=promised, no_row=no_row
+    )
     return Table(mapping=fit, names=names, named=True, chunks=chunks)
 
 
@@ -255,9 +263,8 @@ def _known(mapping: SourceMapping, names: Sequence[str]) -> dict[str, FieldRule]
     return found
 
 
-def _skipped(lines: _Lines, mapping: SourceMapping) -> int | None:
-    """Drop what stands above the table, and return how many rows it promises."""
-    lines.drop(mapping.skip)
+def _promised(lines: _Lines, mapping: SourceMapping) -> int | None:
+    """Drop the lines above the table that are its header, and return how many rows they promise."""
     promised = None
     header = None if mapping.header is None else re.compile(mapping.header)
     while (line := lines.ahead(0)) is not None:
@@ -301,15 +308,17 @@ def _chunks(
     layout: SourceMapping,
     names: Sequence[str],
     *,
-    header: bytes | None,
+    above: Sequence[bytes],
+    named: bytes | None = None,
     promised: int | None,
     no_row: NoRow | None,
 ) -> Iterator[Rows]:
+    header = b"\n".join(above).decode("utf-8", "surrogateescape")
     trailer = None if layout.trailer is None else re.compile(layout.trailer)
     part = _Part(names, header)
     since, closed = 0, False
     for line in lines:
-        if not line.raw.strip() or line.raw == header:
+        if not line.raw.strip() or line.raw == named:
             continue
         if trailer is not None and (match := trailer.search(line.text)) is not None:
             promised, closed = _count(match, line, promised), True
@@ -334,9 +343,9 @@ def _chunks(
 class _Part:
     """Rows that wait to become a frame."""
 
-    def __init__(self, names: Sequence[str], header: bytes | None) -> None:
+    def __init__(self, names: Sequence[str], header: str) -> None:
         self._names = names
-        self._header = (header or b"").decode("utf-8", "surrogateescape")
+        self._header = header
         self._numbers: list[int] = []
         self._values: list[list[str]] = []
         self._texts: dict[int, bytes] = {}
@@ -386,8 +395,10 @@ class _Lines:
         return self._ahead[index]
 
     def drop(self, count: int) -> None:
-        for _ in range(count):
-            next(self, None)
+        self.taken(count)
+
+    def taken(self, count: int) -> list[Line]:
+        return list(islice(self, count))
 
     def __iter__(self) -> Iterator[Line]:
         return self

@@ -117,6 +117,7 @@ class AsteriskSql:
         if isinstance(split, Flaw):
             raise SchemaError(f"The line of names is no row: column {split.column} is not closed.", row=1)
         names = _named(split)
+        above = header.decode("utf-8", "surrogateescape")
         reader = Delimited(
             widths=(len(names),),
             needed=f"there are {len(names)} names on top",
@@ -128,7 +129,7 @@ class AsteriskSql:
         meaning = self._meaning(names)
         found = (
             (
-                self._batch(meaning, [v.rename(columns) for v in rows.groups.values()], rows, text),
+                self._batch(meaning, [v.rename(columns) for v in rows.groups.values()], rows, above),
                 bool(rows.groups),
             )
             for rows in reader.read(rest, number=2)

@@ -20,9 +20,8 @@ __all__ = ["CdrkitCsv"]
 _ORIGIN: Final = "cdrkit-csv"
 _LABELS: Final = {info.label: name for name, info in FIELDS.items()}
 _REQUIRED: Final = tuple(name for name, info in FIELDS.items() if info.required)
-#: What the writer puts a ``'`` in front of; see `cdrkit._csv.guarded`.
-_GUARDED: Final = r"^'[=+\-@\t\r\n\x00＝＋－＠]"
-_PHONE_NUMBER: Final = r"^'\+[0-9]{1,15}$"
+#: What the writer made by a ``'`` in front; see `cdrkit._csv.guarded`.
+_GUARDED: Final = r"^'+(?:[=\-@\t\r\n\x00＝＋－＠]|\+(?:$|[0-9]{0,15}[^0-9]|[0-9]{16}))"
 _TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z$"
 _PATTERNS: Final = {
     "number": r"^-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?$",
@@ -143,8 +142,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _unguarded(text: pl.Expr) -> pl.Expr:
-    guarded = text.str.contains(_GUARDED) & ~text.str.contains(_PHONE_NUMBER)
-    return pl.when(guarded).then(text.str.slice(1)).otherwise(text)
+    return pl.when(text.str.contains(_GUARDED)).then(text.str.slice(1)).otherwise(text)
 
 
 def _wanted(info: FieldInfo) -> str:

@@ -116,7 +116,7 @@ class Cucm:
                     rejects = tuple(attrs.evolve(reject, input=one.name) for reject in batch.rejects)
                     batches.append(attrs.evolve(batch, rejects=rejects, bytes_read=read + position))
             except SchemaError as exc:
-                raise SchemaError(f"{one.name}: {exc}", row=exc.row) from exc
+                raise exc if not one.name else SchemaError(f"{one.name}: {exc}", row=exc.row) from exc
             read += position
         yield from _joined(batches, cmrs, read)
 
@@ -136,7 +136,8 @@ def _cdrs(stream: Readable) -> Table:
         if field not in table.mapping.fields:
             column = _MAPPING.fields[field].columns[-1]
             raise SchemaError(
-                f"The table has no column {column!r}, which {field} is made of: it is no whole CDR file."
+                f"The table has no column {column!r}, which {field} is made of: it is no whole CDR file.",
+                row=1,
             )
     return table
 

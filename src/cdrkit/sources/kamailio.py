@@ -79,7 +79,7 @@ class _Acc:
                 reached = 0
                 for rows in table.chunks:
                     done = mapped(rows.native, table.mapping)
-                    found, wrong = _events(done, one.name)
+                    found, wrong = _events(done, rows, one.name)
                     reached = rows.position
                     events.append(found)
                     yield _rejected(rows, done, wrong, one.name, position + reached)
@@ -131,18 +131,19 @@ def _check_columns(head: bytes, *columns: str | None) -> None:
     for column in columns:
         if column is not None and column.strip().casefold() not in names:
             raise SchemaError(
-                f"The table has no column {column!r}, which was named; it has {', '.join(sorted(names)[:40])}."
+                f"The table has no column {column!r}, which was named; it has {', '.join(sorted(names)[:40])}.",
+                row=1,
             )
 
 
-def _events(done: Mapped, name: str) -> tuple[pl.DataFrame, list[Wrong]]:
-    """Return the transactions of *done*, and those of them that are none."""
+def _events(done: Mapped, rows: Rows, name: str) -> tuple[pl.DataFrame, list[Wrong]]:
+    """Return the transactions of *done*, which *rows* were, and those of them that are none."""
     native = done.native
     folded = {column.strip().casefold(): column for column in native.columns}
     for tag in _TAGS:
         if tag not in folded:
             raise SchemaError(
-                f"The table has no column {tag!r}, which tells a call's dialog. Check the file."
+                f"The table has no column {tag!r}, which tells a call's dialog. Check the file.", row=1
             )
     frame = done.frame
     nothing = pl.lit(None)
@@ -164,6 +165,7 @@ def _events(done: Mapped, name: str) -> tuple[pl.DataFrame, list[Wrong]]:
             **{to: frame[of] for to, of in borrowed.items() if of in frame.columns},
             **{column: native[folded[column]].fill_null("") for column in ("method", *_TAGS)},
             "native": json_objects(native.drop("row", folded["callid"], folded["time"])),
+            "text": pl.Series([rows.texts[row] for row in native["row"]], dtype=pl.Binary),
             "row": native["row"],
         }
     ).with_columns(input=pl.lit(name))

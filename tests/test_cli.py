@@ -198,6 +198,13 @@ def test_keeping_both_tiers(tmp_path: Path) -> None:
     assert list(open_store(folder).run()) == left
 
 
+def test_a_file_is_no_store(office: Office) -> None:
+    """A switch's file in the store's place is named, with what to do."""
+    for command in ("query", "totals", "verify"):
+        _, err = cdrkit(command, office.master, status=1)
+        assert f"{office.master}isafile;astoreisafolder." in "".join(err.split())  # wrapped anywhere
+
+
 def test_detect_and_ingest_by_it(office: Office, tmp_path: Path) -> None:
     """The format is told and said; ingest uses it when it is the only one, and asks otherwise."""
     out, _ = cdrkit("detect", office.master)

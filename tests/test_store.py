@@ -492,7 +492,7 @@ def test_places_that_cannot_be(junk: Any) -> None:
 @pytest.mark.parametrize("way", ["url", "hot"])
 def test_a_file_is_no_store(tmp_path: Path, way: str) -> None:
     """A file in the store's place is named, as it was given, with what to do; opening it touches nothing."""
-    path = tmp_path / "afile"
+    path = tmp_path / "calls.bin"
     path.write_bytes(b"not a folder")
     given: dict[str, Any] = {way: path}
     store = open_store(**given)
@@ -514,7 +514,7 @@ def test_a_file_is_no_store(tmp_path: Path, way: str) -> None:
 
 def test_a_file_above_a_store(tmp_path: Path) -> None:
     """Where a folder above the store is a file, the error names it; so it does for what is written below a file."""
-    path = tmp_path / "afile"
+    path = tmp_path / "calls.bin"
     path.write_bytes(b"")
     for url in (path / "calls", path / "some" / "calls", f"file://{path}"):
         with pytest.raises(StorageError, match=f": {path} is a file, not a folder"):

@@ -109,6 +109,16 @@ def test_rejects_are_written_and_the_status_says_so(tmp_path: Path, office: Offi
     assert open_store(tmp_path / "store").count() == 300
 
 
+def test_a_torn_file_without_a_format(tmp_path: Path, office: Office) -> None:
+    """A file with a torn row is told all the same, and its other rows are stored, as the page says."""
+    rows = Path(office.master).read_bytes().splitlines(keepends=True)[:3]
+    (tmp_path / "torn.csv").write_bytes(b"".join(rows) + b'"1003","02079460102"\n')
+    out, _ = cdrkit("ingest", tmp_path / "store", tmp_path / "torn.csv", "--timezone", "UTC", status=3)
+    assert "in 3 of the first 4 rows" in out
+    assert "3 added, 0 duplicates, 0 conflicts, 1 rejected" in out
+    assert "row 4: It has 2 columns; Asterisk writes 16 to 21." in out
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -186,6 +196,13 @@ def test_keeping_both_tiers(tmp_path: Path) -> None:
     stray.unlink()
     cdrkit("rebuild", folder, "--region", "GB")
     assert list(open_store(folder).run()) == left
+
+
+def test_a_file_is_no_store(office: Office) -> None:
+    """A switch's file in the store's place is named, with what to do."""
+    for command in ("query", "totals", "verify"):
+        _, err = cdrkit(command, office.master, status=1)
+        assert f"{office.master}isafile;astoreisafolder." in "".join(err.split())  # wrapped anywhere
 
 
 def test_detect_and_ingest_by_it(office: Office, tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import csv
 import gzip
 import hashlib
 import io
+import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import polars as pl
 import pyarrow as pa
@@ -20,7 +22,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cdrkit._csv import Compression, compression_of, guarded, iter_csv_frames, write_frames
-from cdrkit.errors import ConfigError, UnknownFieldError
+from cdrkit.errors import ConfigError, StorageError, UnknownFieldError
 
 STARTERS = "=-@\t\r\n\0＝＋－＠"
 
@@ -240,6 +242,40 @@ class TestShape:
         """A file opened for text is refused with what to do."""
         with pytest.raises(ConfigError, match="'wb'"):
             write_frames([], ["start"], io.StringIO())  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("wrapper", [tempfile.NamedTemporaryFile, tempfile.SpooledTemporaryFile])
+    def test_wrapped_text_file(self, wrapper: Callable[..., Any]) -> None:
+        """So is one inside a wrapper of `tempfile`, which is none itself; a binary one takes a CSV."""
+        with wrapper(mode="w") as sink, pytest.raises(ConfigError, match="mode 'wb'"):
+            write_frames([texts("a")], ["source"], sink)
+        with wrapper() as sink:
+            assert write_frames([texts("a")], ["source"], sink) == 1
+            sink.seek(0)
+            assert sink.read() == b"source\r\na\r\n"
+
+    def test_full_pipe_that_does_not_wait(self) -> None:
+        """A raw file that takes nothing, as a pipe does that is full and does not block, is an error, not a count."""
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        with (
+            open(reading, "rb", buffering=0),
+            open(writing, "wb", buffering=0) as sink,
+            pytest.raises(StorageError, match="takes nothing .* non-blocking"),
+        ):
+            write_frames([texts("a" * 100_000, "b" * 100_000)], ["source"], cast(Any, sink))
+
+    def test_sink_that_takes_nothing(self) -> None:
+        """One that says so by a zero is not asked for ever."""
+
+        class Stopped(io.RawIOBase):
+            def writable(self) -> bool:
+                return True
+
+            def write(self, data: Any, /) -> int:
+                return 0
+
+        with pytest.raises(StorageError, match="takes nothing"):
+            write_frames([texts("a")], ["source"], cast(Any, Stopped()))
 
     def test_unbuffered_file(self) -> None:
         """A file that takes only a part of each write gets everything."""

@@ -15,7 +15,8 @@ from cdrkit import open_store
 from cdrkit.errors import ConfigError, SchemaError, UnknownFormatError
 from cdrkit.sources import detect
 from cdrkit.testing import synthesize_calls
-from tests.test_sources_asterisk import line
+from tests.test_sources_asterisk import LAYOUTS, line
+from tests.test_sources_asterisk_tables import SAMPLE
 
 ROW = (line() + "\n").encode()
 RIVAL = """
@@ -57,6 +58,34 @@ def test_none_fits() -> None:
     assert caught.value.available == ()
     with pytest.raises(SchemaError, match="empty"):
         detect(b"")
+
+
+@pytest.mark.parametrize("torn", [b'"1003","02079460102"', b'"1003","020794', b"\x00\xff", b"a,b,c"])
+@pytest.mark.parametrize("at", [0, 2, 3])
+def test_most_rows_fit(torn: bytes, at: int) -> None:
+    """A few torn rows, wherever they are, do not hide what the others are, and the reason counts them."""
+    rows = [ROW] * 3
+    rows.insert(at, torn + b"\n")
+    found = detect(b"".join(rows))
+    assert found.format == "asterisk-csv"
+    assert found.reason == "18 columns without a header, the start in column 10, in 3 of the first 4 rows"
+
+
+def test_as_many_rows_do_not_fit() -> None:
+    """Half of the rows are not most of them, and two orders of columns in one file are none that is known."""
+    custom = (line(SAMPLE) + "\n").encode()
+    for doubtful in (ROW + b"1003\n", b"1003\n" + ROW, ROW + custom, (ROW + custom) * 2):
+        with pytest.raises(UnknownFormatError, match="Nothing tells"):
+            detect(doubtful)
+    assert detect(ROW + custom + ROW).format == "asterisk-csv"
+    assert detect(custom + ROW + custom).format == "asterisk-custom"
+
+
+def test_names_on_top_go_before_the_order() -> None:
+    """A table with the names on top, though in the order of cdr_csv, is that table alone, with torn rows too."""
+    names = (",".join(LAYOUTS[18]) + "\n").encode()
+    for table in (names + ROW * 4, names + ROW + b"1003\n" + ROW * 2):
+        assert detect(table).format == "asterisk-sql"
 
 
 def test_two_fit(plug_in: Callable[..., str], tmp_path: Path) -> None:

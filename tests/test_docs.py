@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codeop
 import re
 from pathlib import Path
 
@@ -21,3 +22,21 @@ def test_every_block_is_of_a_known_kind(page: Path) -> None:
     opening = fences[::2]
     assert len(fences) % 2 == 0
     assert {line.split(" ")[0] for line in opening} <= RUN | SHOWN | DIRECTIVES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_can_be_pasted(page: Path) -> None:
+    """A block can be pasted at Python's prompt, which ends a compound statement at an empty line and nowhere else.
+
+    What begins with the name of a file belongs there; what has prompts shows what was typed.
+    """
+    for block in re.finditer(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+        lines = block[1].splitlines()
+        if re.match(r">>> |# \w+\.py$", lines[0]):
+            continue
+        typed: list[str] = []
+        for line in [*lines, ""]:  # the empty one is the key that whoever pasted it presses
+            typed.append(line)
+            if codeop.compile_command("\n".join(typed), str(page), "single") is not None:
+                typed = []
+        assert not typed

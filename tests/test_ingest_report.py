@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import IO, Any
 
 import attrs
@@ -100,6 +101,31 @@ class Pairs:
                 HeldBack(call, "It is not closed.", row, 1, name) for call, (name, row) in waiting.items()
             ),
         )
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        ("cucm", {}),
+        ("kamailio-acc", {"timezone": "UTC"}),
+        ("freeswitch-json", {}),
+        ("asterisk-csv", {"timezone": "UTC"}),
+    ],
+)
+def test_a_refused_file_is_named_once(tmp_path: Path, form: str, options: dict[str, Any]) -> None:
+    """The error of a file that is of another format begins with its name, and does not repeat it; of several, it is
+    named which.
+    """
+    store = open_store(f"memory://refused-{form}")
+    for name in ("One.csv", "Two.csv"):
+        (tmp_path / name).write_text("a,b\n1,2\n")
+    for source in (tmp_path / "One.csv", f"file://{tmp_path}/One.csv"):
+        with pytest.raises(SchemaError) as caught:
+            store.ingest(source, format=form, **options)
+        assert str(caught.value).startswith(f"{source}: ")
+        assert str(caught.value).count("One.csv") == 1
+    with pytest.raises(SchemaError, match=f"{tmp_path}/One.csv"):
+        store.ingest(tmp_path, format=form, **options)
 
 
 def test_calls_over_several_inputs() -> None:

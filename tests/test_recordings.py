@@ -938,7 +938,9 @@ class TestPlaying:
         """Where IPython is missing, the message names the extra to install."""
         monkeypatch.setitem(sys.modules, "IPython", None)
         monkeypatch.setitem(sys.modules, "IPython.display", None)
-        with pytest.raises(MissingExtraError, match=r"cdrkit\[notebook\]") as caught:
+        with pytest.raises(
+            MissingExtraError, match=r"'cdrkit\[notebook\]', or '\.\[notebook\]' in"
+        ) as caught:
             in_folder(tmp_path, pcm()).play()
         assert caught.value.extra == "notebook"
 

@@ -489,6 +489,40 @@ def test_places_that_cannot_be(junk: Any) -> None:
         open_store("memory://junk").ingest(junk, format="asterisk-csv", timezone="UTC")
 
 
+@pytest.mark.parametrize("way", ["url", "hot"])
+def test_a_file_is_no_store(tmp_path: Path, way: str) -> None:
+    """A file in the store's place is named, as it was given, with what to do; opening it touches nothing."""
+    path = tmp_path / "calls.bin"
+    path.write_bytes(b"not a folder")
+    given: dict[str, Any] = {way: path}
+    store = open_store(**given)
+    for use in (
+        store.count,
+        lambda: store.exists,
+        lambda: list(store.run()),
+        lambda: store.append(synthesize_calls(1)),
+        lambda: store.ingest(b"x", format="asterisk-csv", timezone="UTC"),
+        store.scoped(customer_id="1003").count,
+        store.rollover,
+    ):
+        with pytest.raises(
+            ConfigError, match=f"^{path} is a file; a store is a folder. Give a folder, or ingest"
+        ):
+            use()
+    assert path.read_bytes() == b"not a folder"
+
+
+def test_a_file_above_a_store(tmp_path: Path) -> None:
+    """Where a folder above the store is a file, the error names it; so it does for what is written below a file."""
+    path = tmp_path / "calls.bin"
+    path.write_bytes(b"")
+    for url in (path / "calls", path / "some" / "calls", f"file://{path}"):
+        with pytest.raises(StorageError, match=f": {path} is a file, not a folder"):
+            open_store(url).count()
+    with pytest.raises(StorageError, match=f": {path} is a file, not a folder"):
+        open_store(tmp_path / "calls").run().write_csv(path / "calls.csv")
+
+
 @pytest.mark.parametrize(
     "params",
     [

@@ -1,6 +1,6 @@
 """A portal for telephone customers, with Django. Run it: ``python portal_django.py``.
 
-It needs ``pip install cdrkit django jinja2``. In a project of your own the views go into an app, and the store is
+It needs ``pip install . django jinja2`` in a clone. In a project of your own the views go into an app, and the store is
 opened in its ``AppConfig.ready``.
 """
 

@@ -1,7 +1,7 @@
 """A portal for telephone customers, with FastAPI. Run it: ``python portal_fastapi.py``.
 
-It needs ``pip install cdrkit fastapi jinja2 python-multipart uvicorn``. The handlers are plain functions: the framework
-runs them in threads, as it should, for they read files.
+It needs ``pip install . fastapi jinja2 python-multipart uvicorn`` in a clone. The handlers are plain
+functions: the framework runs them in threads, as it should, for they read files.
 """
 
 from __future__ import annotations

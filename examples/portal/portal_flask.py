@@ -1,4 +1,7 @@
-"""A portal for telephone customers, with Flask. Run it: ``pip install cdrkit flask``, ``python portal_flask.py``."""
+"""A portal for telephone customers, with Flask. Run it: ``python portal_flask.py``.
+
+It needs ``pip install . flask`` in a clone.
+"""
 
 from __future__ import annotations
 

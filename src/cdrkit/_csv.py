@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 
 from ._records import known_field
-from .errors import ConfigError
+from .errors import ConfigError, StorageError
 
 __all__ = [
     "Collector",
@@ -71,14 +71,21 @@ def write_frames(
     Raises:
         ConfigError: When *sink* takes text, or *headers* or *compression* is unknown.
         UnknownFieldError: When labels are asked for and a column is no field.
+        StorageError: When *sink* takes nothing of what is written.
     """
-    if isinstance(sink, io.TextIOBase):
+    # A text file of `tempfile` is wrapped in what is no TextIOBase, but tells of its encoding.
+    if isinstance(sink, io.TextIOBase) or (hasattr(sink, "encoding") and hasattr(sink, "errors")):
         raise ConfigError("A CSV is written as bytes, and this file takes text; open it with mode 'wb'.")
     written = _Count()
     chunks = _encoded(frames, list(columns), guard, _header(columns, headers) if header else b"", written)
     for data in _compressed(chunks, compression):
         while data:  # an unbuffered file may take a part only
-            taken: int | None = cast(Any, sink).write(data)  # None from web responses
+            taken: int | None = cast(Any, sink).write(data)  # None from web responses: all of it
+            if taken == 0 or (taken is None and isinstance(sink, io.RawIOBase)):
+                raise StorageError(
+                    f"{sink!r} takes nothing of what is written, so the CSV in it is cut off. Is it non-blocking? "
+                    "Give a file that waits until it can take more."
+                )
             data = b"" if taken is None else data[taken:]
     return written.rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -21,7 +22,7 @@ from ._scopes import EVERYTHING, Scope
 from ._tables import FRAME_TYPES, records_of
 from ._times import check_zone
 from ._zips import zipped
-from .errors import ConfigError, QueryError, SchemaError
+from .errors import ConfigError, QueryError, SchemaError, StorageError
 from .storage import Log, Plan, Snapshot, Tier
 from .storage._totals import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of
 
@@ -162,9 +163,16 @@ class Reader:
         """Return the newest version.
 
         Raises:
-            ConfigError: When the store was made for another region than it was opened for.
+            ConfigError: When the store was made for another region than it was opened for, or is a file.
         """
-        snapshot = self._log.snapshot()
+        try:
+            snapshot = self._log.snapshot()
+        except StorageError as exc:
+            if isinstance(exc.__cause__, NotADirectoryError) and os.path.isfile(self._name):
+                raise ConfigError(
+                    f"{self._name} is a file; a store is a folder. Give a folder, or ingest the file."
+                ) from exc
+            raise
         if snapshot.version >= 0 and self._region is not None and snapshot.region != self._region:
             raise ConfigError(
                 f"The store {self._name!r} was made with region={snapshot.settings.get('region')!r}, and its number "

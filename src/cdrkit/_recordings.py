@@ -16,12 +16,12 @@ from ._ranges import RangeResponse, wanted_range
 from ._records import CallRecord
 from .errors import (
     ConfigError,
-    MissingExtraError,
     NotFoundError,
     QueryError,
     RecordingNotFoundError,
     ScopeError,
     StorageError,
+    missing_extra,
 )
 from .storage._files import Files, is_url, open_files, split_url
 
@@ -351,9 +351,7 @@ class Recording:
         try:
             from IPython.display import Audio  # type: ignore[import-not-found,unused-ignore]  # an optional package
         except ImportError as exc:
-            raise MissingExtraError(
-                "Playing a recording needs IPython: pip install 'cdrkit[notebook]'.", extra="notebook"
-            ) from exc
+            raise missing_extra("Playing a recording", "notebook") from exc
         self._allowed("play")
         player = Audio(data=self._bytes(0, None))
         player.mimetype = self.content_type

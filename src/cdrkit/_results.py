@@ -22,7 +22,7 @@ from ._scopes import EVERYTHING
 from ._settings import DEFAULT_COLUMNS, DisplaySettings
 from ._tables import arrow_table, empty_frame, records_of
 from ._times import check_zone
-from .errors import ConfigError, MissingExtraError, QueryError, ScopeError
+from .errors import ConfigError, QueryError, ScopeError, missing_extra
 from .storage import Explanation, Plan, open_files, split_url
 
 if TYPE_CHECKING:
@@ -267,9 +267,7 @@ class Result:
         try:
             import pandas  # noqa: F401  # pyarrow imports it itself; asked here for a clear message
         except ImportError as exc:
-            raise MissingExtraError(
-                "to_pandas() needs pandas: pip install 'cdrkit[pandas]'.", extra="pandas"
-            ) from exc
+            raise missing_extra("to_pandas()", "pandas") from exc
         self._exporting("pandas")
         frame: pd.DataFrame = self._table().to_pandas()
         return frame

@@ -9,18 +9,19 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from .errors import CdrError, NotFoundError, missing_extra
+
 try:
     import click
 
     from ._terminal import complain, progress, say, show, tell
 except ImportError as _missing:
-    raise SystemExit("The command line needs two more packages: pip install 'cdrkit[cli]'.") from _missing
+    raise SystemExit(str(missing_extra("The command line", "cli"))) from _missing
 
 from ._expressions import field
 from ._query import Query
 from ._reports import DailyTotals
 from ._store import Store, open_store
-from .errors import CdrError, NotFoundError
 from .sources import available, detect
 from .testing import write_office
 

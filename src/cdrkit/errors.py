@@ -72,7 +72,7 @@ class MissingExtraError(ConfigError, ImportError):
     """Raised when an optional package is needed that is not installed.
 
     Attributes:
-        extra: The extra to install, as in ``pip install 'cdrkit[pandas]'``.
+        extra: The extra to install: ``pandas`` for ``cdrkit[pandas]``.
     """
 
     def __init__(self, message: str, *, extra: str = "") -> None:
@@ -182,6 +182,14 @@ class UnavailableError(StorageError, ConnectionError):
 
 class CorruptDataError(StorageError):
     """Raised when a checksum or a format does not hold. No row of such a file is ever returned."""
+
+
+def missing_extra(what: str, extra: str) -> MissingExtraError:
+    """Return the error of *what* that needs an extra, with how to install it."""
+    return MissingExtraError(
+        f"{what} needs the extra `{extra}` (pip install 'cdrkit[{extra}]', or '.[{extra}]' in a clone).",
+        extra=extra,
+    )
 
 
 def suggestion(name: str, known: Iterable[str]) -> tuple[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic
 
 from .._query import Query
 from .._settings import DisplaySettings
-from ..errors import CdrError, MissingExtraError
+from ..errors import CdrError, missing_extra
 from ._view import AnswerT, CallsView
 
 __all__ = ["Viewer"]
@@ -91,9 +91,7 @@ def _widget_class() -> Any:
         import anywidget
         import traitlets
     except ImportError as exc:
-        raise MissingExtraError(
-            "A viewer needs anywidget: pip install 'cdrkit[notebook]'.", extra="notebook"
-        ) from exc
+        raise missing_extra("A viewer", "notebook") from exc
     files = importlib.resources.files(__package__)
 
     class CallsWidget(anywidget.AnyWidget):  # type: ignore[misc,unused-ignore]  # an optional package

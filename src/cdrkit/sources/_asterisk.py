@@ -154,13 +154,28 @@ class RowsRead(Protocol):
 
 
 def why(rows: Sequence[Sequence[str]], columns: Sequence[str], widths: Sequence[int]) -> str | None:
-    """Return why the first *rows* of a file are calls of Asterisk's in that order of columns, or None."""
-    at = columns.index("disposition")
-    if not rows or not all(len(row) in widths and is_row(row, columns) for row in rows):
+    """Return why a file whose first rows are *rows* has Asterisk's calls in that order of columns, or None.
+
+    Most of them must be calls beyond doubt, so that no file fits two orders; a few may be torn.
+    """
+    good = [
+        row
+        for row in rows
+        if len(row) in widths and is_row(row, columns) and _says_how_it_ended(row, columns)
+    ]
+    if 2 * len(good) <= len(rows) or _is_header(rows[0], columns):
         return None
-    if not all(row[at] in _WORDS for row in rows):
-        return None
-    return f"{len(rows[0])} columns without a header, the start in column {columns.index('start') + 1}"
+    most = "" if len(good) == len(rows) else f", in {len(good)} of the first {len(rows)} rows"
+    return f"{len(good[0])} columns without a header, the start in column {columns.index('start') + 1}{most}"
+
+
+def _says_how_it_ended(row: Sequence[str], columns: Sequence[str]) -> bool:
+    return row[columns.index("disposition")] in _WORDS
+
+
+def _is_header(row: Sequence[str], columns: Sequence[str]) -> bool:
+    """Return whether *row* is a line of names: what has one is another format, which goes by them."""
+    return {"duration", "billsec"} <= {value.strip().casefold() for value in row}
 
 
 @attrs.frozen(kw_only=True)

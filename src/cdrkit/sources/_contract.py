@@ -14,6 +14,8 @@ from typing import IO, Any, Final, Protocol, runtime_checkable
 import attrs
 import polars as pl
 
+from ..errors import CdrError
+
 __all__ = [
     "CONTRADICTIONS",
     "DatabaseSource",
@@ -24,6 +26,7 @@ __all__ = [
     "Source",
     "SourceBatch",
     "SourceInput",
+    "is_alone",
 ]
 
 #: What can contradict itself in a row, and what is done then.
@@ -136,6 +139,19 @@ class SourceInput:
 
     name: str
     stream: IO[bytes]
+
+
+def is_alone(opened: int, rest: Iterator[object]) -> bool:
+    """Return whether an input is the only one: then whoever handed it in names it, and an error here need not.
+
+    Args:
+        opened: How many there were so far, it included.
+        rest: Those after it, of which one is taken: ask when no more will be read.
+    """
+    try:
+        return opened == 1 and next(rest, None) is None
+    except CdrError:  # there is one, which cannot be opened
+        return False
 
 
 class Source(Protocol):

@@ -226,16 +226,12 @@ def first_line(stream: IO[bytes]) -> tuple[bytes, IO[bytes]]:
 
 
 def first_rows(head: bytes, separator: str) -> list[list[str]]:
-    """Return the first few rows in a file's first bytes, for telling what they are; none where one is no row."""
+    """Return the first few rows in a file's first bytes, for telling what they are; what is no row has no columns."""
     text = head.removeprefix(_BOM).decode("utf-8", "replace")
     lines = text.split("\n" if "\n" in text else "\r")
     whole = [line.removesuffix("\r") for line in (lines[:-1] if len(lines) > 1 else lines)]
     rows = [split_row(line, separator=separator) for line in whole if line.strip()][:_SNIFFED]
-    return (
-        []
-        if any(isinstance(row, Flaw) for row in rows)
-        else [row for row in rows if not isinstance(row, Flaw)]
-    )
+    return [[] if isinstance(row, Flaw) else row for row in rows]
 
 
 class _Chained(io.RawIOBase):

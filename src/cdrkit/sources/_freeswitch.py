@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from .._records import FIELDS
 from ..errors import ConfigError, SchemaError
-from ._contract import Reject, SourceBatch, SourceInput
+from ._contract import Reject, SourceBatch, SourceInput, is_alone
 from ._gathered import CALLS_AT_ONCE, Gathered, Unfit
 
 __all__ = ["Document", "Documents", "call_of", "decoded", "patterns", "read_documents", "shown"]
@@ -98,9 +98,11 @@ def read_documents(
         SchemaError: When nothing is there, or nothing that can be taken; *shape* says what was looked for.
     """
     gathered = Gathered(origin)
-    good = read = position = 0
+    good = read = position = opened = 0
     first: Reject | None = None
-    for each in inputs:
+    rest = iter(inputs)
+    for each in rest:
+        opened += 1
         for row, (text, parsed) in enumerate(documents(each.stream), 1):
             position += len(text)
             try:
@@ -118,7 +120,8 @@ def read_documents(
     if not read:
         raise SchemaError("The file is empty: there is no document in it. Check that it is the right one.")
     if not good and first is not None:
-        where = f"{first.input}, document {first.row}" if first.input else f"Document {first.row}"
+        several = not is_alone(opened, rest)
+        where = f"{first.input}, document {first.row}" if several else f"Document {first.row}"
         raise SchemaError(
             f"None of the {read:,} documents read can be taken as {shape}. {where}: {first.reason} "
             "Check the file, or give the format that it is in.",

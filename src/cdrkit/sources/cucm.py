@@ -12,7 +12,7 @@ import polars as pl
 
 from .._tables import FRAME_TYPES, empty_frame
 from ..errors import SchemaError
-from ._contract import HeldBack, SourceBatch, SourceInput
+from ._contract import HeldBack, SourceBatch, SourceInput, is_alone
 from ._mapped import json_objects, mapped
 from ._mapping import FieldRule, SourceMapping
 from ._tabular import Peeked, Readable, Rows, Table, names_in, open_table
@@ -99,7 +99,7 @@ class Cucm:
         batches: list[SourceBatch] = []
         cmrs: list[tuple[str, pl.DataFrame]] = []
         read = 0
-        for one in inputs:
+        for opened, one in (each := enumerate(inputs, 1)):
             peeked = Peeked(one.stream)
             try:
                 quality = "datetimestamp" in names_in(peeked.head)
@@ -116,7 +116,9 @@ class Cucm:
                     rejects = tuple(attrs.evolve(reject, input=one.name) for reject in batch.rejects)
                     batches.append(attrs.evolve(batch, rejects=rejects, bytes_read=read + position))
             except SchemaError as exc:
-                raise exc if not one.name else SchemaError(f"{one.name}: {exc}", row=exc.row) from exc
+                raise (
+                    exc if is_alone(opened, each) else SchemaError(f"{one.name}: {exc}", row=exc.row)
+                ) from exc
             read += position
         yield from _joined(batches, cmrs, read)
 

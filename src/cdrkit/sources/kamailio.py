@@ -11,7 +11,7 @@ import polars as pl
 from .._tables import empty_frame
 from .._times import check_zone
 from ..errors import ConfigError, SchemaError
-from ._contract import SourceBatch, SourceInput
+from ._contract import SourceBatch, SourceInput, is_alone
 from ._mapped import Mapped, Wrong, json_objects, mapped
 from ._mapping import FieldRule, SourceMapping, checked_encoding
 from ._pairing import EVENT, paired
@@ -71,7 +71,7 @@ class _Acc:
         events: list[pl.DataFrame] = []
         mapping = self._mapping()
         position = 0
-        for one in inputs:
+        for opened, one in (each := enumerate(inputs, 1)):
             try:
                 peeked = Peeked(one.stream)
                 table = open_table(peeked, mapping)
@@ -84,7 +84,9 @@ class _Acc:
                     events.append(found)
                     yield _rejected(rows, done, wrong, one.name, position + reached)
             except SchemaError as exc:
-                raise exc if not one.name else SchemaError(f"{one.name}: {exc}", row=exc.row) from exc
+                raise (
+                    exc if is_alone(opened, each) else SchemaError(f"{one.name}: {exc}", row=exc.row)
+                ) from exc
             position += reached
         yield from paired(
             pl.concat(events) if events else pl.DataFrame(schema=EVENT),

@@ -123,8 +123,11 @@ def _translated(url: str, doing: str) -> Iterator[None]:
         raise
     except FileNotFoundError as exc:
         raise NotFoundError(f"Cannot {doing} {url}: it is not there.", url=url) from exc
-    except (IsADirectoryError, NotADirectoryError) as exc:
+    except IsADirectoryError as exc:
         raise StorageError(f"Cannot {doing} {url}: {exc.strerror or exc}. Is it a folder?", url=url) from exc
+    except NotADirectoryError as exc:
+        why = f"{found} is a file, not a folder" if (found := _file_above(url)) else exc.strerror or exc
+        raise StorageError(f"Cannot {doing} {url}: {why}.", url=url) from exc
     except (TimeoutError, ConnectionError) as exc:
         raise UnavailableError(f"Cannot {doing} {url}: no answer ({exc}). Try again.", url=url) from exc
     except UnicodeError as exc:
@@ -147,6 +150,14 @@ def _translated(url: str, doing: str) -> Iterator[None]:
                 ) from exc
             raise UnavailableError(f"Cannot {doing} {url}: {exc}. Try again.", url=url) from exc
         raise
+
+
+def _file_above(path: str) -> str | None:
+    """Return the part of *path* that is a file of the local disk, so that nothing can lie below it."""
+    while (above := os.path.dirname(path)) != path:
+        if os.path.isfile(path := above):
+            return path
+    return None
 
 
 def _from_os_error(exc: OSError, url: str, doing: str) -> StorageError:

@@ -163,14 +163,16 @@ class Reader:
         """Return the newest version.
 
         Raises:
-            ConfigError: When the store was made for another region than it was opened for, or is a file.
+            ConfigError: When the store was made for another region than it was opened for.
+            StorageError: When it cannot be read, or is a file.
         """
         try:
             snapshot = self._log.snapshot()
         except StorageError as exc:
             if isinstance(exc.__cause__, NotADirectoryError) and os.path.isfile(self._name):
-                raise ConfigError(
-                    f"{self._name} is a file; a store is a folder. Give a folder, or ingest the file."
+                raise StorageError(
+                    f"{self._name} is a file; a store is a folder. Give a folder, or ingest the file.",
+                    url=self._name,
                 ) from exc
             raise
         if snapshot.version >= 0 and self._region is not None and snapshot.region != self._region:

@@ -6,7 +6,6 @@ A *place* says where a number stands: the row in the low 30 bits, and above them
 
 from __future__ import annotations
 
-import itertools
 import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +14,7 @@ from typing import Any, Final
 import attrs
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .._numbers import forms
 from .._searches import KeySearch, keys
@@ -207,16 +207,17 @@ def _unpacked(block: bytes, low: int, high: int) -> list[int]:
     """Return the places in *block* whose keys are from *low* up to and without *high*."""
     rows = int.from_bytes(block[:4], "little")
     raw = memoryview(pa.decompress(block[4:], rows * 12, codec="zstd", asbytes=True))
-    steps = memoryview(_gathered(raw[: rows * 8], 8)).cast(
-        "Q"
-    )  # from below zero to above may be beyond 63 bits
-    first = steps[0] - (1 << 64) if steps[0] >> 63 else steps[0]
-    keys_ = list(itertools.accumulate(steps[1:], initial=first))
+    # Sums that wrap, as the differences do: from below zero to above may be beyond 63 bits.
+    keys_ = _view(_summed(_gathered(raw[: rows * 8], 8), pa.int64()), "q")
     begin, end = bisect_left(keys_, low), bisect_left(keys_, high)
     if begin == end:
         return []
-    places = itertools.accumulate(memoryview(_gathered(raw[rows * 8 :], 4)).cast("I"))
-    return [place & _WORD for place in itertools.islice(places, begin, end)]
+    return _view(_summed(_gathered(raw[rows * 8 :], 4), pa.uint32()), "I")[begin:end].tolist()
+
+
+def _summed(steps: bytearray, kind: pa.DataType) -> pa.Array[Any]:
+    array = pa.Array.from_buffers(kind, 8 * len(steps) // kind.bit_width, [None, pa.py_buffer(steps)])
+    return pc.cumulative_sum(array)
 
 
 def _shuffled(array: pa.Array[Any], width: int) -> bytes:

@@ -199,10 +199,12 @@ class Plan:
             inside = days is not None or self._is_inside(segment)
             (covered if inside else edges).append(segment)
         self.reading.rolled_up += len(covered)
-        rolled = self._rolled_up(covered).matching(self.conditions, days or (None, None))
         picks = [pick for segment in edges if (pick := self._picked(segment))]
-        rest = [self._read(pick.segment, TOTAL_FIELDS, pick.rows) for pick in picks]
-        return summed(pl.concat([rolled, *map(totals_of, rest)]) if rest else rolled, *by)
+        rest = [totals_of(self._read(pick.segment, TOTAL_FIELDS, pick.rows)) for pick in picks]
+        rolled = self._rolled_up(covered)
+        if not rest and not self.conditions and days in (None, (None, None)):
+            return rolled.whole(*by)
+        return summed(pl.concat([rolled.matching(self.conditions, days or (None, None)), *rest]), *by)
 
     def matches(self) -> Iterator[tuple[Segment, pl.Series]]:
         """Yield each segment that may hold calls of the answer, with the numbers of its rows that do."""
@@ -426,9 +428,10 @@ class Plan:
     def _mask(self, frame: pl.DataFrame, conditions: Sequence[Expr]) -> pl.Series:
         """Return for each row of *frame* whether *conditions* hold, and whether it comes after the cursor."""
         numbers = {name for c in conditions for search in number_searches(c) for name in search.fields}
-        frame = frame.with_columns(
-            forms(frame[name], self.region).alias(form_column(name)) for name in sorted(numbers)
-        )
+        if numbers:
+            frame = frame.with_columns(
+                forms(frame[name], self.region).alias(form_column(name)) for name in sorted(numbers)
+            )
         asked = [polars_condition(condition, self.region) for condition in conditions]
         if self.position is not None:
             asked.append(_beyond(self.order, self.position.values))

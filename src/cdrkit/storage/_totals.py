@@ -158,6 +158,13 @@ class TotalsOfMany:
 
     def __init__(self, parts: Sequence[Totals]) -> None:
         self._parts = parts
+        self._whole: dict[tuple[str, ...], pl.DataFrame] = {}
+
+    def whole(self, *by: str) -> pl.DataFrame:
+        """Return what `summed` makes of the totals of all calls; it is kept."""
+        if by not in self._whole:
+            self._whole[by] = summed(self._brief, *by)
+        return self._whole[by]
 
     @functools.cached_property
     def _rows(self) -> pl.DataFrame:

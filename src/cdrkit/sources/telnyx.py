@@ -1,4 +1,4 @@
-"""Telnyx's calls: the voice report as CSV, and detail records as JSON."""
+"""Telnyx's calls: the voice report as CSV, and detail records of calls as JSON."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import polars as pl
 
 from .._times import check_zone
 from ._contract import SourceBatch
+from ._freeswitch import CAUSES
 from ._mapping import FieldRule, SourceMapping
 from ._pages import Pages, keys_in, read_pages_or_table
 from ._tabular import names_in
@@ -19,29 +20,37 @@ __all__ = ["Telnyx"]
 _PAGES: Final = Pages(
     provider="Telnyx's",
     lists=[("data",)],
-    marks=frozenset({"sip_call_id", "call_leg_id"}),
-    foreign={"errors": "it is an error answer", "recording_id": "it is a recording"},
+    marks=frozenset({"sip_call_id", "call_leg_id", "call_sec"}),
+    foreign={
+        "errors": "it is an error answer",
+        "recording_id": "it is a recording",
+        "participant_count": "it is a conference",
+        "conference_id": "it is about something that belongs to a conference",
+    },
     going_on={},
 )
+#: The names of the voice report, then those of the detail records.
 _MAPPING: Final = SourceMapping(
     name="telnyx",
     separator=None,
     optional=True,
     fields={
-        "call_id": ["call_leg_id", "sip_call_id"],
-        "linked_id": ["call_session_id", "sip_call_id"],
+        "call_id": ["call_leg_id", "id", "sip_call_id"],
+        "linked_id": ["call_session_id", "telnyx_session_id", "sip_call_id"],
         "direction": FieldRule(
             columns="direction", values={"inbound": "inbound", "outbound": "outbound"}, otherwise=""
         ),
-        "start": FieldRule(columns="start_timestamp_utc", timezone="UTC"),
-        "answer": "answer_timestamp",
-        "end": "end_timestamp",
-        "source": "origination_number",
-        "destination": "terminating_number",
+        "start": FieldRule(columns=("start_timestamp_utc", "started_at"), timezone="UTC"),
+        "answer": ["answer_timestamp", "answered_at"],
+        "end": ["end_timestamp", "finished_at"],
+        "source": ["origination_number", "cli"],
+        "source_name": "caller_name",
+        "destination": ["terminating_number", "cld"],
         "duration": ["call_sec", "call_duration"],
         "billed_duration": FieldRule(columns=("billable_time", "billed_sec"), rounding="up"),
         "pdd": "pdd",
-        "release_reason": "hangup_code",
+        "sip_code": FieldRule(columns="sip_invite_failure_status", absent="0"),
+        "release_reason": ["hangup_cause", "hangup_code"],
         "rate": "rate",
         "charge": "cost",
         "currency": "currency",
@@ -51,25 +60,34 @@ _MAPPING: Final = SourceMapping(
 
 
 def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition, and the time talked where no column has it: from answer to end."""
+    """Return the disposition, and the time talked where no column has it: from answer to end.
+
+    A hangup cause is a word of FreeSWITCH's; the report has none.
+    """
+    if "hangup_cause" not in native.columns:
+        native = native.with_columns(hangup_cause=pl.lit(None, dtype=pl.String))
     nothing = pl.Series([None] * native.height, dtype=pl.Datetime("us", "UTC"))
     answer, end = values.get("answer", nothing), values.get("end", nothing)
-    answered = pl.when(answer.is_not_null()).then(pl.lit("answered")).otherwise(pl.lit("unknown"))
-    found = {"disposition": native.select(answered.alias("disposition")).to_series()}
+    cause = pl.col("hangup_cause")
+    said = cause.str.to_uppercase().replace_strict(CAUSES, default="failed", return_dtype=pl.String)
+    known = pl.when(cause.is_null() | (cause == "")).then(pl.lit("unknown")).otherwise(said)
+    disposition = pl.when(answer.is_not_null()).then(pl.lit("answered")).otherwise(known)
+    found = {"disposition": native.select(disposition.alias("disposition")).to_series()}
     if "duration" not in values or values["duration"].null_count() == native.height:
         talked = (end - answer).dt.total_seconds()
-        known = pl.when(answer.is_null()).then(0).otherwise(pl.when(talked >= 0).then(talked))
-        found["duration"] = native.select(known.alias("duration")).to_series()
+        length = pl.when(answer.is_null()).then(0).otherwise(pl.when(talked >= 0).then(talked))
+        found["duration"] = native.select(length.alias("duration")).to_series()
     return found
 
 
 @attrs.frozen(kw_only=True)
 class Telnyx:
-    """Reads Telnyx's voice report, as CSV, and pages of detail records with the same names, as JSON.
+    """Reads Telnyx's voice report, as CSV, and pages of detail records of calls, as JSON.
 
-    ``start`` is ``start_timestamp_utc``. The other times are in the zone the report was made in. The report has no
-    time talked: it is from answer to end, unless there is a column ``call_sec``. ``hangup_code`` is kept as
-    ``release_reason``, since the report does not say which codes it has.
+    A report's ``start`` is ``start_timestamp_utc``, its other times are in the zone it was made in, and the time
+    talked is from answer to end, unless there is a column ``call_duration``. Its ``hangup_code`` is kept as
+    ``release_reason``, since it does not say which codes it has. Detail records name the same things otherwise:
+    ``started_at``, ``cli``, ``cld``, ``call_sec``; their times are in UTC, and their ``hangup_cause`` is FreeSWITCH's.
 
     Example:
         >>> import io
@@ -104,8 +122,11 @@ class Telnyx:
     def sniff(head: bytes, name: str, /) -> str | None:
         """Return why a file may be Telnyx's calls, or None."""
         names = {"start_timestamp_utc", "sip_call_id"}
-        if names <= keys_in(head):
+        keys = keys_in(head)
+        if names <= keys:
             return "JSON with the keys start_timestamp_utc, sip_call_id"
+        if {"record_type", "started_at", "cld", "call_sec"} <= keys:
+            return "JSON with the keys record_type, started_at, cld, call_sec"
         if names <= names_in(head):
             return "columns named start_timestamp_utc, sip_call_id"
         return None

@@ -393,6 +393,33 @@ def test_telnyx() -> None:
     assert detect(data).format == detect(json.dumps(page).encode()).format == "telnyx"
 
 
+def test_telnyx_labels() -> None:
+    """The report's CSV has labels, an id of its own, the time talked and FreeSWITCH's causes."""
+    header = (
+        "Originating Number,Full Terminating number,Terminating number,Start Timestamp(UTC),Start Timestamp,"
+        "Answer Timestamp,End Timestamp,Call duration,Billable time,Cost,Rate,Direction,Hangup code,Hangup cause,"
+        "PDD(sec),Tags,Sip call-id,Account id,Unique CDR ID,Call UUID,MoS,Hangup Details,Sip response code"
+    )
+    rows = [
+        "+15195550100,5195550101,+15195550101,2025-12-14 06:58:54,2025-12-14 07:58:54,,2025-12-14 07:59:31,0,0,"
+        '0.000000,0.003500,inbound,16,ORIGINATOR_CANCEL,0.100000,"",,9c96,5a8cf462,5a8cea62,,recv_cancel,487',
+        "+15195550100,5195550101,+15195550101,2025-12-14 07:06:46,2025-12-14 08:06:46,2025-12-14 08:06:48,"
+        '2025-12-14 08:06:58,10,60,0.003500,0.003500,inbound,16,NORMAL_CLEARING,0.080000,"",,9c96,73ea3054,'
+        "73ea26e0,4.4898,recv_bye,",
+    ]
+    data = "\n".join([header, *rows, ""]).encode()
+    assert detect(data).format == "telnyx"
+    first, second = calls_of(Telnyx(timezone="Europe/Berlin"), data)
+    assert (first["call_id"], first["linked_id"], first["account"]) == ("5a8cf462", "5a8cea62", "9c96")
+    assert (first["disposition"], first["sip_code"], first["duration"]) == ("cancelled", 487, 0)
+    assert (first["release_reason"], json.loads(first["extra"])["Hangup code"]) == ("ORIGINATOR_CANCEL", "16")
+    assert (second["source"], second["destination"]) == ("+15195550100", "+15195550101")
+    assert second["answer"] == datetime(2025, 12, 14, 7, 6, 48, tzinfo=UTC)
+    assert (second["duration"], second["billed_duration"], second["disposition"]) == (10, 60, "answered")
+    assert (second["pdd"], second["mos"]) == (pytest.approx(0.08), pytest.approx(4.4898))
+    assert second["charge"] == Decimal("0.0035")
+
+
 def test_telnyx_detail_records() -> None:
     """Detail records have other names than the report: times in UTC, the time talked, FreeSWITCH's causes."""
     record = {

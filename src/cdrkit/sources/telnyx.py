@@ -29,28 +29,32 @@ _PAGES: Final = Pages(
     },
     going_on={},
 )
-#: The names of the voice report, then those of the detail records.
+#: The labels in the CSV of a voice report, the names that its API has for them, and those of detail records.
 _MAPPING: Final = SourceMapping(
     name="telnyx",
     separator=None,
     optional=True,
     fields={
-        "call_id": ["call_leg_id", "id", "sip_call_id"],
-        "linked_id": ["call_session_id", "telnyx_session_id", "sip_call_id"],
+        # The report's CDR ID is the detail record's id, and its call UUID the other's session.
+        "call_id": ["Unique CDR ID", "call_leg_id", "id", "sip_call_id"],
+        "linked_id": ["Call UUID", "call_session_id", "telnyx_session_id", "sip_call_id"],
         "direction": FieldRule(
             columns="direction", values={"inbound": "inbound", "outbound": "outbound"}, otherwise=""
         ),
-        "start": FieldRule(columns=("start_timestamp_utc", "started_at"), timezone="UTC"),
-        "answer": ["answer_timestamp", "answered_at"],
-        "end": ["end_timestamp", "finished_at"],
-        "source": ["origination_number", "cli"],
+        "start": FieldRule(
+            columns=("Start Timestamp(UTC)", "start_timestamp_utc", "started_at"), timezone="UTC"
+        ),
+        "answer": ["Answer Timestamp", "answer_timestamp", "answered_at"],
+        "end": ["End Timestamp", "end_timestamp", "finished_at"],
+        "source": ["Originating Number", "origination_number", "cli"],
         "source_name": "caller_name",
-        "destination": ["terminating_number", "cld"],
-        "duration": ["call_sec", "call_duration"],
-        "billed_duration": FieldRule(columns=("billable_time", "billed_sec"), rounding="up"),
-        "pdd": "pdd",
-        "sip_code": FieldRule(columns="sip_invite_failure_status", absent="0"),
-        "release_reason": ["hangup_cause", "hangup_code"],
+        "destination": ["Terminating number", "terminating_number", "cld"],
+        "account": "Account id",
+        "duration": ["Call duration", "call_sec", "call_duration"],
+        "billed_duration": FieldRule(columns=("Billable time", "billable_time", "billed_sec"), rounding="up"),
+        "pdd": ["PDD(sec)", "pdd"],
+        "sip_code": FieldRule(columns=("Sip response code", "sip_invite_failure_status"), absent="0"),
+        "release_reason": ["Hangup cause", "hangup_cause", "Hangup code", "hangup_code"],
         "rate": "rate",
         "charge": "cost",
         "currency": "currency",
@@ -62,15 +66,13 @@ _MAPPING: Final = SourceMapping(
 def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
     """Return the disposition, and the time talked where no column has it: from answer to end.
 
-    A hangup cause is a word of FreeSWITCH's; the report has none.
+    A hangup cause is a word of FreeSWITCH's; a code says nothing.
     """
-    if "hangup_cause" not in native.columns:
-        native = native.with_columns(hangup_cause=pl.lit(None, dtype=pl.String))
     nothing = pl.Series([None] * native.height, dtype=pl.Datetime("us", "UTC"))
     answer, end = values.get("answer", nothing), values.get("end", nothing)
-    cause = pl.col("hangup_cause")
-    said = cause.str.to_uppercase().replace_strict(CAUSES, default="failed", return_dtype=pl.String)
-    known = pl.when(cause.is_null() | (cause == "")).then(pl.lit("unknown")).otherwise(said)
+    reason = values.get("release_reason", nothing.cast(pl.String))
+    said = reason.str.to_uppercase().replace_strict(CAUSES, default="failed", return_dtype=pl.String)
+    known = pl.when(reason.str.contains("[A-Za-z]")).then(said).otherwise(pl.lit("unknown"))
     disposition = pl.when(answer.is_not_null()).then(pl.lit("answered")).otherwise(known)
     found = {"disposition": native.select(disposition.alias("disposition")).to_series()}
     if "duration" not in values or values["duration"].null_count() == native.height:
@@ -84,15 +86,15 @@ def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[
 class Telnyx:
     """Reads Telnyx's voice report, as CSV, and pages of detail records of calls, as JSON.
 
-    A report's ``start`` is ``start_timestamp_utc``, its other times are in the zone it was made in, and the time
-    talked is from answer to end, unless there is a column ``call_duration``. Its ``hangup_code`` is kept as
-    ``release_reason``, since it does not say which codes it has. Detail records name the same things otherwise:
-    ``started_at``, ``cli``, ``cld``, ``call_sec``; their times are in UTC, and their ``hangup_cause`` is FreeSWITCH's.
+    A report has the labels of the portal, or the names that the API has for them. Its ``start`` is in UTC, its other
+    times are in the zone it was made in. Without a column for the time talked, that is from answer to end. Detail
+    records name the same things otherwise, such as ``started_at``, ``cli`` and ``call_sec``; their times are in UTC.
+    The hangup cause is FreeSWITCH's; the hangup code is kept as ``release_reason`` where there is no cause.
 
     Example:
         >>> import io
-        >>> report = b"sip_call_id,start_timestamp_utc,answer_timestamp,end_timestamp,cost,pdd\\n"
-        >>> report += b"a@b,2026-11-22 09:00:00,2026-11-22 10:00:04,2026-11-22 10:00:38,0.007,1.2\\n"
+        >>> report = b"Unique CDR ID,Start Timestamp(UTC),Answer Timestamp,End Timestamp,Cost,PDD(sec)\\n"
+        >>> report += b"5a8c,2026-11-22 09:00:00,2026-11-22 10:00:04,2026-11-22 10:00:38,0.007,1.2\\n"
         >>> [batch] = Telnyx(timezone="Europe/Berlin")(io.BytesIO(report))
         >>> batch.frame["duration"][0], batch.frame["answer"][0].isoformat()
         (34, '2026-11-22T09:00:04+00:00')
@@ -127,6 +129,9 @@ class Telnyx:
             return "JSON with the keys start_timestamp_utc, sip_call_id"
         if {"record_type", "started_at", "cld", "call_sec"} <= keys:
             return "JSON with the keys record_type, started_at, cld, call_sec"
-        if names <= names_in(head):
+        columns = names_in(head)
+        if names <= columns:
             return "columns named start_timestamp_utc, sip_call_id"
+        if {"start timestamp(utc)", "unique cdr id"} <= columns:
+            return "columns labelled Start Timestamp(UTC), Unique CDR ID"
         return None

@@ -253,6 +253,46 @@ def test_plivo_hangup() -> None:
     assert json.loads(found["extra"])["hangup_cause_code"] == "3010"
 
 
+@pytest.mark.parametrize(
+    ("cause", "word"),
+    [
+        ("Canceled", "cancelled"),
+        ("Cancelled (Out Of Credits)", "cancelled"),
+        ("busy_line", "busy"),
+        ("Unallocated number", "failed"),
+        ("Forbidden", "rejected"),
+        ("Normal Hangup", "unknown"),
+    ],
+)
+def test_plivo_causes(cause: str, word: str) -> None:
+    """Causes are told in either spelling, and as Plivo's trunks write them."""
+    call = {"call_uuid": "u", "initiation_time": "2026-11-22 09:00:00Z", "call_duration": 0}
+    [found] = calls_of(Plivo(), call | {"hangup_cause_name": cause})
+    assert (found["disposition"], found["release_reason"]) == (word, cause)
+
+
+def test_plivo_trunk() -> None:
+    """A trunk's call has times without an offset, one length billed, and a carrier that hung up is no party."""
+    call = {
+        "call_uuid": "u",
+        "call_direction": "outbound",
+        "call_duration": 4,
+        "bill_duration": 6,
+        "initiation_time": "2026-12-06 07:01:48",
+        "answer_time": "2026-12-06 07:01:56",
+        "end_time": "2026-12-06 07:02:00",
+        "hangup_cause_name": "normal_hangup",
+        "hangup_source": "carrier",
+    }
+    [found] = calls_of(Plivo(timezone="UTC"), call)
+    assert found["answer"] == datetime(2026, 12, 6, 7, 1, 56, tzinfo=UTC)
+    assert (found["duration"], found["billed_duration"], found["hangup_party"]) == (4, 6, None)
+    [found] = calls_of(Plivo(timezone="UTC"), call | {"hangup_source": "Call recipient"})
+    assert found["hangup_party"] == "callee"
+    with pytest.raises(ConfigError, match="local time without an offset"):
+        read(Plivo(), call)
+
+
 def test_vonage(samples: Path) -> None:
     """Numbers are in objects, prices have eight decimals: six are stored, all are kept."""
     for path, natives in answers(samples, "vonage"):
@@ -300,8 +340,26 @@ def test_vonage_reports() -> None:
     with pytest.raises(ConfigError, match="local time without an offset"):
         read(Vonage(), local)
     assert calls_of(Vonage(timezone="UTC", currency="GBP"), local)[0]["currency"] == "GBP"
+    failed = REPORT | {"status": "FAILED", "status_code": "480", "status_description": "Callee unavailable"}
+    [call] = calls_of(Vonage(), {"records": [failed | {"duration": None}]})
+    assert (call["disposition"], call["duration"], call["release_reason"]) == (
+        "failed",
+        0,
+        "Callee unavailable",
+    )
+    assert calls_of(Vonage(), {"records": [REPORT | {"status": "MACHINE"}]})[0]["disposition"] == "answered"
     assert detect(table).format == "vonage"
     assert detect(json.dumps({"records": [REPORT]}).encode()).format == "vonage"
+
+
+def test_vonage_records_of_parts() -> None:
+    """What was recognised or spoken in a call has the call's id, and is no call."""
+    speech = REPORT | {"status": "ok", "call_date_start": REPORT["date_start"], "asr_type": "standard"}
+    with pytest.raises(SchemaError, match="it is a recognition of speech in a call"):
+        read(Vonage(), {"records": [speech]})
+    table = (",".join(speech) + "\n" + ",".join(speech.values()) + "\n").encode()
+    assert Vonage.sniff(table, "asr.csv") is None
+    assert Vonage.sniff(json.dumps({"records": [speech]}).encode(), "asr.json") is None
 
 
 def test_telnyx() -> None:
@@ -328,10 +386,81 @@ def test_telnyx() -> None:
         "data": [dict(zip(rows[0].split(","), row.split(","), strict=True)) for row in rows[1:]],
         "meta": {},
     }
-    assert calls_of(Telnyx(timezone="Europe/Berlin", currency="USD"), page) == [first, second]
+    same = calls_of(Telnyx(timezone="Europe/Berlin", currency="USD"), page)
+    assert [{name: call[name] for name in first} for call in same] == [first, second]
     with pytest.raises(ConfigError, match="local time without an offset"):
         read(Telnyx(), data)
     assert detect(data).format == detect(json.dumps(page).encode()).format == "telnyx"
+
+
+def test_telnyx_labels() -> None:
+    """The report's CSV has labels, an id of its own, the time talked and FreeSWITCH's causes."""
+    header = (
+        "Originating Number,Full Terminating number,Terminating number,Start Timestamp(UTC),Start Timestamp,"
+        "Answer Timestamp,End Timestamp,Call duration,Billable time,Cost,Rate,Direction,Hangup code,Hangup cause,"
+        "PDD(sec),Tags,Sip call-id,Account id,Unique CDR ID,Call UUID,MoS,Hangup Details,Sip response code"
+    )
+    rows = [
+        "+15195550100,5195550101,+15195550101,2025-12-14 06:58:54,2025-12-14 07:58:54,,2025-12-14 07:59:31,0,0,"
+        '0.000000,0.003500,inbound,16,ORIGINATOR_CANCEL,0.100000,"",,9c96,5a8cf462,5a8cea62,,recv_cancel,487',
+        "+15195550100,5195550101,+15195550101,2025-12-14 07:06:46,2025-12-14 08:06:46,2025-12-14 08:06:48,"
+        '2025-12-14 08:06:58,10,60,0.003500,0.003500,inbound,16,NORMAL_CLEARING,0.080000,"",,9c96,73ea3054,'
+        "73ea26e0,4.4898,recv_bye,",
+    ]
+    data = "\n".join([header, *rows, ""]).encode()
+    assert detect(data).format == "telnyx"
+    first, second = calls_of(Telnyx(timezone="Europe/Berlin"), data)
+    assert (first["call_id"], first["linked_id"], first["account"]) == ("5a8cf462", "5a8cea62", "9c96")
+    assert (first["disposition"], first["sip_code"], first["duration"]) == ("cancelled", 487, 0)
+    assert (first["release_reason"], json.loads(first["extra"])["Hangup code"]) == ("ORIGINATOR_CANCEL", "16")
+    assert (second["source"], second["destination"]) == ("+15195550100", "+15195550101")
+    assert second["answer"] == datetime(2025, 12, 14, 7, 6, 48, tzinfo=UTC)
+    assert (second["duration"], second["billed_duration"], second["disposition"]) == (10, 60, "answered")
+    assert (second["pdd"], second["mos"]) == (pytest.approx(0.08), pytest.approx(4.4898))
+    assert second["charge"] == Decimal("0.0035")
+
+
+def test_telnyx_detail_records() -> None:
+    """Detail records have other names than the report: times in UTC, the time talked, FreeSWITCH's causes."""
+    record = {
+        "record_type": "sip-trunking",
+        "id": "9a674ce4",
+        "telnyx_session_id": "9a673e20",
+        "sip_call_id": "TLYEOszu",
+        "direction": "outbound",
+        "cli": "+13136506292",
+        "cld": "+18648082167",
+        "started_at": "2026-07-25T19:04:03Z",
+        "answered_at": "2026-07-25T19:04:10Z",
+        "finished_at": "2026-07-25T19:04:45Z",
+        "call_sec": 35,
+        "billed_sec": 60,
+        "rate": "0.0401",
+        "cost": "0.0401",
+        "currency": "USD",
+        "hangup_cause": "NORMAL_CLEARING",
+        "hangup_code": 16,
+    }
+    nothing = {"answered_at": None, "call_sec": 0, "billed_sec": 0, "hangup_cause": "ORIGINATOR_CANCEL"}
+    unanswered = record | nothing | {"id": "0a708b60", "sip_invite_failure_status": "487"}
+    page = {"data": [record, unanswered], "meta": {"total_pages": 1}}
+    first, second = calls_of(Telnyx(), page)
+    assert (first["call_id"], first["linked_id"], first["disposition"]) == (
+        "9a674ce4",
+        "9a673e20",
+        "answered",
+    )
+    assert (first["source"], first["destination"]) == ("+13136506292", "+18648082167")
+    assert first["answer"] == datetime(2026, 7, 25, 19, 4, 10, tzinfo=UTC)
+    assert (first["duration"], first["billed_duration"], first["charge"]) == (35, 60, Decimal("0.0401"))
+    assert (second["disposition"], second["duration"], second["sip_code"]) == ("cancelled", 0, 487)
+    assert second["release_reason"] == "ORIGINATOR_CANCEL"
+    assert json.loads(second["extra"])["hangup_code"] == "16"
+    assert detect(json.dumps(page).encode()).format == "telnyx"
+    with pytest.raises(SchemaError, match="it is a conference"):
+        read(Telnyx(), {"data": [record | {"participant_count": 2}]})
+    with pytest.raises(SchemaError, match="It holds no calls of Telnyx's"):
+        read(Telnyx(), {"data": [{"record_type": "messaging", "cli": "a", "cld": "b", "parts": 1}]})
 
 
 @pytest.mark.parametrize("provider", ["twilio", "plivo", "vonage", "telnyx"])

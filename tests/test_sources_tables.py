@@ -310,6 +310,7 @@ def test_threecx() -> None:
         ("Rejected", "rejected"),
         ("NotFound", "failed"),
         ("src_participant_terminated", "unknown"),
+        ("cancelled", "cancelled"),
     ],
 )
 def test_threecx_dispositions(reason: str, word: str) -> None:
@@ -319,6 +320,42 @@ def test_threecx_dispositions(reason: str, word: str) -> None:
     )
     [call] = calls_of(source(io.BytesIO(f"1,2026-07-22 10:00:00,{reason},\n".encode())))
     assert (call["disposition"], call["release_reason"]) == (word, reason)
+
+
+def test_threecx_before_a_line() -> None:
+    """3CX writes a word before each line, whatever the first column is; the line of its version 20 is read."""
+    line = (
+        "Call 265500,89d3af2d8f010000_3456,00:08:10,2024/04/30 06:27:28,2024/04/30 06:27:36,2024/04/30 06:35:46,"
+        "TerminatedByDst,070123456,Ext.80002,10020,80002,80002,ReplacedDst,Ext.10013,10013,,,,,"
+        "Chain: 070123456;Ext.80002;Ext.10013;,Line,Queue,Extension,070123456,Support,Ann,"
+    )
+    [call] = calls_of(ThreeCx(timezone="UTC")(io.BytesIO(f"{line}\n".encode())))
+    assert (call["call_id"], call["linked_id"], call["duration"]) == ("265500", "89d3af2d8f010000_3456", 490)
+    assert (call["source"], call["destination"], call["hangup_party"]) == ("070123456", "10013", "callee")
+    assert json.loads(call["extra"])["historyid"] == "Call 265500"
+    assert detect(f"{line}\n".encode()).format == "3cx"
+
+
+@pytest.mark.parametrize(
+    ("first", "field", "text", "value"),
+    [
+        ("time-start", "start", "2026/07/22 10:00:00", datetime(2026, 7, 22, 10, tzinfo=UTC)),
+        ("duration", "duration", "00:01:04", 64),
+        ("from-no", "source", "Ext.100", "100"),
+        ("from-no", "source", "442079460018", "442079460018"),
+        ("from-dispname", "source_name", "Call Centre", "Call Centre"),
+        ("reason-terminated", "hangup_party", "dst_participant_terminated", "callee"),
+    ],
+)
+@pytest.mark.parametrize("before", ["Call ", ""])
+def test_threecx_first_column(before: str, first: str, field: str, text: str, value: object) -> None:
+    """The word is no part of the first column, be it there or not; a name keeps it, since it may be its own."""
+    columns = list(dict.fromkeys([first, "historyid", "time-start"]))
+    rest = ["7", "2026/07/22 10:00:00"][: len(columns) - 1]
+    line = ",".join([before + text, *rest])
+    [call] = calls_of(ThreeCx(timezone="UTC", columns=columns)(io.BytesIO(f"{line}\n".encode())))
+    named = field == "source_name"
+    assert (call["call_id"], call[field]) == ("7", before + str(value) if named else value)
 
 
 def test_threecx_options() -> None:

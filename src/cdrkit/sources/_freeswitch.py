@@ -15,7 +15,7 @@ from ..errors import ConfigError, SchemaError
 from ._contract import Reject, SourceBatch, SourceInput, is_alone
 from ._gathered import CALLS_AT_ONCE, Gathered, Unfit
 
-__all__ = ["Document", "Documents", "call_of", "decoded", "patterns", "read_documents", "shown"]
+__all__ = ["CAUSES", "Document", "Documents", "call_of", "decoded", "patterns", "read_documents", "shown"]
 
 #: A document of a channel: ``variables``, ``callflow`` and the rest, values decoded.
 Document: TypeAlias = Mapping[str, Any]
@@ -28,7 +28,7 @@ _CALLER_ID: Final = re.compile(r'"?(.*?)"?\s*<([^<>]*)>')
 _SHOWN: Final = 80
 _MOST_SECONDS: Final = 2**31 - 1
 #: What an unanswered call's hangup cause says of it; all others say that it failed.
-_CAUSES: Final = {
+CAUSES: Final = {
     "USER_BUSY": "busy",
     "BUSY_EVERYWHERE": "busy",
     "NO_ANSWER": "no_answer",
@@ -199,7 +199,7 @@ def _call(document: Document, *, leave_out: tuple[str, ...], local: bool) -> dic
         "duration": talked,
         "ring_duration": rung if rung is not None and rung >= 0 else None,
         "pdd" if outbound else "pdd_in": waited if waited is not None and waited >= 0 else None,
-        "disposition": "answered" if answered else _CAUSES.get(cause or "NONE", "failed"),
+        "disposition": "answered" if answered else CAUSES.get(cause or "NONE", "failed"),
         "sip_code": next((int(code) for code in codes if code and re.fullmatch("[1-6][0-9]{2}", code)), None),
         "q850_cause": _q850(given.get("hangup_cause_q850")),
         "sip_reason": given.get("sip_invite_failure_phrase") or given.get("sip_hangup_phrase"),

@@ -8,6 +8,7 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
+from .._times import check_zone
 from ._contract import SourceBatch
 from ._mapping import FieldRule, SourceMapping
 from ._pages import Pages, keys_in, read_pages
@@ -21,22 +22,45 @@ _PAGES: Final = Pages(
     foreign={"recording_id": "it is a recording", "error": "it is an error answer"},
     going_on={"call_status": frozenset({"queued", "initiated", "early", "ringing", "in-progress"})},
 )
+#: What an unanswered call's hangup cause says of it, without capitals, and with one spelling of "canceled".
 _DISPOSITIONS: Final = {
-    "Busy Line": "busy",
-    "No Answer": "no_answer",
-    "Ring Timeout Reached": "no_answer",
-    "Cancelled": "cancelled",
-    "Cancelled (Out Of Credits)": "cancelled",
-    "Rejected": "rejected",
-    "Call rejected": "rejected",
-    "Declined": "rejected",
-    "Unknown Caller ID": "failed",
-    "Unallocated Number": "failed",
-    "Invalid Destination Address": "failed",
-    "Destination Out Of Service": "failed",
-    "Destination Country Barred": "failed",
-    "Network Error": "failed",
-    "Internal Error": "failed",
+    "busy line": "busy",
+    "busy everywhere": "busy",
+    "no answer": "no_answer",
+    "ring timeout reached": "no_answer",
+    "canceled": "cancelled",
+    "canceled (out of credits)": "cancelled",
+    "canceled (simultaneous dial limit reached)": "cancelled",
+    "lost race": "cancelled",
+    "rejected": "rejected",
+    "declined": "rejected",
+    "forbidden": "rejected",
+    "spam block": "rejected",
+    **dict.fromkeys(
+        (
+            "invalid destination address",
+            "destination out of service",
+            "endpoint not registered",
+            "destination country barred",
+            "destination number barred",
+            "destination prefix barred",
+            "loop detected",
+            "violates media anchoring",
+            "unknown caller id",
+            "unallocated number",
+            "request timeout",
+            "internal server error from carrier",
+            "network congestion from carrier",
+            "user does not exist anywhere",
+            "dno caller id",
+            "network error",
+            "internal error",
+            "routing error",
+            "error reaching answer url",
+            "invalid answer xml",
+        ),
+        "failed",
+    ),
 }
 _MAPPING: Final = SourceMapping(
     name="plivo",
@@ -52,11 +76,18 @@ _MAPPING: Final = SourceMapping(
         "source": "from_number",
         "destination": "to_number",
         "duration": "call_duration",
-        "billed_duration": "billed_duration",
+        "billed_duration": ["billed_duration", "bill_duration"],
         "release_reason": ["hangup_cause_name", "call_state"],
         "hangup_party": FieldRule(
             columns="hangup_source",
-            values={"caller": "caller", "callee": "callee", "plivo": "system", "carrier": "system"},
+            # The carrier passes on what the far end did, and a request or an answer is of either side's making.
+            values={
+                "caller": "caller",
+                "callee": "callee",
+                "call recipient": "callee",
+                "plivo": "system",
+                "zentrunk": "system",
+            },
             otherwise="",
         ),
         "rate": "total_rate",
@@ -69,7 +100,8 @@ def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[
     """Return the disposition: answered where there is an answer, otherwise what the hangup cause says."""
     if "hangup_cause_name" not in native.columns:
         native = native.with_columns(hangup_cause_name=pl.lit(None, dtype=pl.String))
-    cause = pl.col("hangup_cause_name").replace_strict(
+    word = pl.col("hangup_cause_name").str.to_lowercase().str.replace_all("_", " ", literal=True)
+    cause = word.str.replace("cancelled", "canceled", literal=True).replace_strict(
         _DISPOSITIONS, default="unknown", return_dtype=pl.String
     )
     answered = pl.when(values["answer"].is_not_null()).then(pl.lit("answered"))
@@ -81,7 +113,8 @@ class Plivo:
     """Reads Plivo's Call resources: one call, a page of them, or one a line.
 
     ``duration`` is Plivo's ``call_duration``, which need not agree with the times of answer and end;
-    ``billed_duration`` is its ``billed_duration``. Times have an offset, which need not be UTC.
+    ``billed_duration`` is its ``billed_duration``, or ``bill_duration`` of a trunk's call, which has no other. Times
+    have an offset, which need not be UTC; those of a trunk's call have none.
 
     Example:
         >>> import io
@@ -93,18 +126,22 @@ class Plivo:
 
     Args:
         currency: The ISO 4217 code of the account's amounts, which Plivo does not state.
+        timezone: The zone of times without an offset.
     """
 
     currency: str | None = None
+    timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of *stream*, in its order; those that have not ended are held back.
 
         Raises:
             SchemaError: When it is empty, no JSON, or holds something else than calls of Plivo's.
+            ConfigError: When times have no offset and no zone is given.
         """
         constants = {} if self.currency is None else {"currency": self.currency}
-        yield from read_pages(stream, _PAGES, attrs.evolve(_MAPPING, constants=constants), computed=_computed)
+        mapping = attrs.evolve(_MAPPING, constants=constants, timezone=self.timezone)
+        yield from read_pages(stream, _PAGES, mapping, computed=_computed)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:

@@ -1,4 +1,4 @@
-"""Telnyx's calls: the voice report as CSV, and detail records as JSON."""
+"""Telnyx's calls: the voice report as CSV, and detail records of calls as JSON."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import polars as pl
 
 from .._times import check_zone
 from ._contract import SourceBatch
+from ._freeswitch import CAUSES
 from ._mapping import FieldRule, SourceMapping
 from ._pages import Pages, keys_in, read_pages_or_table
 from ._tabular import names_in
@@ -19,29 +20,41 @@ __all__ = ["Telnyx"]
 _PAGES: Final = Pages(
     provider="Telnyx's",
     lists=[("data",)],
-    marks=frozenset({"sip_call_id", "call_leg_id"}),
-    foreign={"errors": "it is an error answer", "recording_id": "it is a recording"},
+    marks=frozenset({"sip_call_id", "call_leg_id", "call_sec"}),
+    foreign={
+        "errors": "it is an error answer",
+        "recording_id": "it is a recording",
+        "participant_count": "it is a conference",
+        "conference_id": "it is about something that belongs to a conference",
+    },
     going_on={},
 )
+#: The labels in the CSV of a voice report, the names that its API has for them, and those of detail records.
 _MAPPING: Final = SourceMapping(
     name="telnyx",
     separator=None,
     optional=True,
     fields={
-        "call_id": ["call_leg_id", "sip_call_id"],
-        "linked_id": ["call_session_id", "sip_call_id"],
+        # The report's CDR ID is the detail record's id, and its call UUID the other's session.
+        "call_id": ["Unique CDR ID", "call_leg_id", "id", "sip_call_id"],
+        "linked_id": ["Call UUID", "call_session_id", "telnyx_session_id", "sip_call_id"],
         "direction": FieldRule(
             columns="direction", values={"inbound": "inbound", "outbound": "outbound"}, otherwise=""
         ),
-        "start": FieldRule(columns="start_timestamp_utc", timezone="UTC"),
-        "answer": "answer_timestamp",
-        "end": "end_timestamp",
-        "source": "origination_number",
-        "destination": "terminating_number",
-        "duration": ["call_sec", "call_duration"],
-        "billed_duration": FieldRule(columns=("billable_time", "billed_sec"), rounding="up"),
-        "pdd": "pdd",
-        "release_reason": "hangup_code",
+        "start": FieldRule(
+            columns=("Start Timestamp(UTC)", "start_timestamp_utc", "started_at"), timezone="UTC"
+        ),
+        "answer": ["Answer Timestamp", "answer_timestamp", "answered_at"],
+        "end": ["End Timestamp", "end_timestamp", "finished_at"],
+        "source": ["Originating Number", "origination_number", "cli"],
+        "source_name": "caller_name",
+        "destination": ["Terminating number", "terminating_number", "cld"],
+        "account": "Account id",
+        "duration": ["Call duration", "call_sec", "call_duration"],
+        "billed_duration": FieldRule(columns=("Billable time", "billable_time", "billed_sec"), rounding="up"),
+        "pdd": ["PDD(sec)", "pdd"],
+        "sip_code": FieldRule(columns=("Sip response code", "sip_invite_failure_status"), absent="0"),
+        "release_reason": ["Hangup cause", "hangup_cause", "Hangup code", "hangup_code"],
         "rate": "rate",
         "charge": "cost",
         "currency": "currency",
@@ -51,30 +64,37 @@ _MAPPING: Final = SourceMapping(
 
 
 def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition, and the time talked where no column has it: from answer to end."""
+    """Return the disposition, and the time talked where no column has it: from answer to end.
+
+    A hangup cause is a word of FreeSWITCH's; a code says nothing.
+    """
     nothing = pl.Series([None] * native.height, dtype=pl.Datetime("us", "UTC"))
     answer, end = values.get("answer", nothing), values.get("end", nothing)
-    answered = pl.when(answer.is_not_null()).then(pl.lit("answered")).otherwise(pl.lit("unknown"))
-    found = {"disposition": native.select(answered.alias("disposition")).to_series()}
+    reason = values.get("release_reason", nothing.cast(pl.String))
+    said = reason.str.to_uppercase().replace_strict(CAUSES, default="failed", return_dtype=pl.String)
+    known = pl.when(reason.str.contains("[A-Za-z]")).then(said).otherwise(pl.lit("unknown"))
+    disposition = pl.when(answer.is_not_null()).then(pl.lit("answered")).otherwise(known)
+    found = {"disposition": native.select(disposition.alias("disposition")).to_series()}
     if "duration" not in values or values["duration"].null_count() == native.height:
         talked = (end - answer).dt.total_seconds()
-        known = pl.when(answer.is_null()).then(0).otherwise(pl.when(talked >= 0).then(talked))
-        found["duration"] = native.select(known.alias("duration")).to_series()
+        length = pl.when(answer.is_null()).then(0).otherwise(pl.when(talked >= 0).then(talked))
+        found["duration"] = native.select(length.alias("duration")).to_series()
     return found
 
 
 @attrs.frozen(kw_only=True)
 class Telnyx:
-    """Reads Telnyx's voice report, as CSV, and pages of detail records with the same names, as JSON.
+    """Reads Telnyx's voice report, as CSV, and pages of detail records of calls, as JSON.
 
-    ``start`` is ``start_timestamp_utc``. The other times are in the zone the report was made in. The report has no
-    time talked: it is from answer to end, unless there is a column ``call_sec``. ``hangup_code`` is kept as
-    ``release_reason``, since the report does not say which codes it has.
+    A report has the labels of the portal, or the names that the API has for them. Its ``start`` is in UTC, its other
+    times are in the zone it was made in. Without a column for the time talked, that is from answer to end. Detail
+    records name the same things otherwise, such as ``started_at``, ``cli`` and ``call_sec``; their times are in UTC.
+    The hangup cause is FreeSWITCH's; the hangup code is kept as ``release_reason`` where there is no cause.
 
     Example:
         >>> import io
-        >>> report = b"sip_call_id,start_timestamp_utc,answer_timestamp,end_timestamp,cost,pdd\\n"
-        >>> report += b"a@b,2026-11-22 09:00:00,2026-11-22 10:00:04,2026-11-22 10:00:38,0.007,1.2\\n"
+        >>> report = b"Unique CDR ID,Start Timestamp(UTC),Answer Timestamp,End Timestamp,Cost,PDD(sec)\\n"
+        >>> report += b"5a8c,2026-11-22 09:00:00,2026-11-22 10:00:04,2026-11-22 10:00:38,0.007,1.2\\n"
         >>> [batch] = Telnyx(timezone="Europe/Berlin")(io.BytesIO(report))
         >>> batch.frame["duration"][0], batch.frame["answer"][0].isoformat()
         (34, '2026-11-22T09:00:04+00:00')
@@ -104,8 +124,14 @@ class Telnyx:
     def sniff(head: bytes, name: str, /) -> str | None:
         """Return why a file may be Telnyx's calls, or None."""
         names = {"start_timestamp_utc", "sip_call_id"}
-        if names <= keys_in(head):
+        keys = keys_in(head)
+        if names <= keys:
             return "JSON with the keys start_timestamp_utc, sip_call_id"
-        if names <= names_in(head):
+        if {"record_type", "started_at", "cld", "call_sec"} <= keys:
+            return "JSON with the keys record_type, started_at, cld, call_sec"
+        columns = names_in(head)
+        if names <= columns:
             return "columns named start_timestamp_utc, sip_call_id"
+        if {"start timestamp(utc)", "unique cdr id"} <= columns:
+            return "columns labelled Start Timestamp(UTC), Unique CDR ID"
         return None

@@ -49,6 +49,11 @@ _COLUMNS: Final = (
 _NEEDED: Final = ("historyid", "time-start")
 _STAMPS: Final = ("%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 _NUMBER: Final = r"^(?:Ext\.|Line:[0-9]+>>)(.+)$"
+#: 3CX writes ``Call `` before a line, whatever its first column is.
+_FIRST: Final = r"^(?:Call )?(.+)$"
+_FIRST_NUMBER: Final = r"^(?:Call )?(?:Ext\.|Line:[0-9]+>>)?(.+)$"
+#: Fields whose own text may begin with that word.
+_WORDED: Final = frozenset({"source_name", "destination_name"})
 _FIELDS: Final[Mapping[str, FieldRule]] = {
     "call_id": FieldRule(columns="historyid"),
     "linked_id": FieldRule(columns=("callid", "historyid")),
@@ -63,7 +68,12 @@ _FIELDS: Final[Mapping[str, FieldRule]] = {
     "release_reason": FieldRule(columns="reason-terminated"),
     "hangup_party": FieldRule(
         columns="reason-terminated",
-        values={"TerminatedBySrc": "caller", "TerminatedByDst": "callee"},
+        values={
+            "TerminatedBySrc": "caller",
+            "src_participant_terminated": "caller",
+            "TerminatedByDst": "callee",
+            "dst_participant_terminated": "callee",
+        },
         otherwise="",
     ),
     "destination_name": FieldRule(columns="bill-name"),
@@ -76,7 +86,8 @@ _STAMP: Final = re.compile(rb"[0-9]{4}[/-][0-9]{2}[/-][0-9]{2} [0-9]{2}:[0-9]{2}
 def _zone(value: str | None) -> str:
     if value is None:
         raise ConfigError(
-            "3CX writes local times without an offset: say whose, for example timezone='Europe/London'."
+            "3CX writes times without an offset: say whose they are, for example timezone='UTC' or "
+            "timezone='Europe/London'."
         )
     return check_zone(value)
 
@@ -93,6 +104,16 @@ def _columns(value: str | Iterable[str]) -> tuple[str, ...]:
                 f"The columns have no {name!r}: without it no call can be told; have 3CX write it."
             )
     return found
+
+
+def _fields(first: str) -> dict[str, FieldRule]:
+    """Return the rules, with what 3CX writes before a line taken off the column that is the first."""
+    return {
+        name: attrs.evolve(rule, pattern=_FIRST if rule.pattern is None else _FIRST_NUMBER)
+        if first in rule.columns and name not in _WORDED
+        else rule
+        for name, rule in _FIELDS.items()
+    }
 
 
 def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
@@ -123,15 +144,15 @@ def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[
 class ThreeCx:
     """Reads the CDR files of 3CX: a line a call, nothing quoted, no names on top.
 
-    ``duration`` is 3CX's, written as hours, minutes and seconds. ``Ext.`` before a number is taken off it and kept
-    in ``extra``.
+    ``duration`` is 3CX's, written as hours, minutes and seconds. ``Call `` before a line and ``Ext.`` before a number
+    are taken off and kept in ``extra``.
 
     Example:
         >>> import io
         >>> source = ThreeCx(timezone="Europe/London", columns="historyid duration time-start from-no to-no")
-        >>> [batch] = source(io.BytesIO(b"0001,00:01:04,2024/04/30 09:00:00,Ext.100,442079460018\\n"))
-        >>> batch.frame["duration"][0], batch.frame["source"][0]
-        (64, '100')
+        >>> [batch] = source(io.BytesIO(b"Call 0001,00:01:04,2024/04/30 09:00:00,Ext.100,442079460018\\n"))
+        >>> batch.frame["call_id"][0], batch.frame["duration"][0], batch.frame["source"][0]
+        ('0001', 64, '100')
 
     Args:
         timezone: The zone of the stamps.
@@ -156,7 +177,7 @@ class ThreeCx:
         """
         mapping = SourceMapping(
             name="3cx",
-            fields=_FIELDS,
+            fields=_fields(self.columns[0]),
             constants={} if self.currency is None else {"currency": self.currency},
             columns=self.columns,
             quote=None,

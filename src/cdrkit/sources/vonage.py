@@ -24,13 +24,13 @@ _DISPOSITION: Final = FieldRule(
         "completed": "answered",
         "answered": "answered",
         "machine": "answered",
-        "ok": "answered",
         "busy": "busy",
         "timeout": "no_answer",
         "unanswered": "no_answer",
         "cancelled": "cancelled",
         "rejected": "rejected",
         "failed": "failed",
+        "error": "failed",
     },
     otherwise="unknown",
 )
@@ -63,8 +63,18 @@ _VOICE: Final = SourceMapping(
         "charge": "price",
     },
 )
+#: Products besides calls have a ``call_id``, too: it is that of the call they belong to.
 _REPORT_PAGES: Final = Pages(
-    provider="Vonage's", lists=[("records",)], marks=frozenset({"call_id"}), foreign=_FOREIGN, going_on={}
+    provider="Vonage's",
+    lists=[("records",)],
+    marks=frozenset({"call_id"}),
+    foreign={
+        **_FOREIGN,
+        "call_date_start": "it is a recognition of speech in a call",
+        "tts_level": "it is a text spoken in a call",
+        "amd_detection_result": "it is a detection of a machine in a call",
+    },
+    going_on={},
 )
 _REPORT: Final = SourceMapping(
     name="vonage",
@@ -95,7 +105,8 @@ class Vonage:
     """Reads Vonage's calls: pages of the Voice API, records of the Reports API as JSON, or as CSV.
 
     The two state money differently: ``price`` is what a call cost in the Voice API, and the price of a minute in a
-    report, where the call's is ``total_price``. More than six decimals are rounded; ``extra`` keeps them all.
+    report, where the call's is ``total_price``. More than six decimals are rounded; ``extra`` keeps them all. A report
+    of the product ``VOICE-CALL`` has answered calls only, one of ``VOICE-FAILED`` the others.
 
     Example:
         >>> import io
@@ -137,8 +148,9 @@ class Vonage:
         if {"uuid", "conversation_uuid"} <= keys:
             return "JSON with the keys uuid, conversation_uuid"
         names = {"call_id", "date_start", "date_end"}
-        if names <= keys:
+        if names <= keys and not _REPORT_PAGES.foreign.keys() & keys:
             return "JSON with the keys call_id, date_start, date_end"
-        if names <= names_in(head):
+        columns = names_in(head)
+        if names <= columns and "call_date_start" not in columns:
             return "columns named call_id, date_start, date_end"
         return None

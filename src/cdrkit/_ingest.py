@@ -8,12 +8,12 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 import polars as pl
 
+from ._ahead import ahead
 from ._csv import guarded
 from ._html import html_report, visible
 from ._tables import FRAME_TYPES, conformed
@@ -248,15 +248,6 @@ def _batches(inputs: Inputs, source: Source) -> Iterator[SourceBatch]:
                 yield _within(batch, each.name) if inputs.are_many else batch
 
 
-def _read_ahead(batches: Iterator[SourceBatch]) -> Iterator[SourceBatch]:
-    """Yield *batches*, the next one being read while one is in use."""
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(next, batches, None)
-        while (batch := ahead.result()) is not None:
-            ahead = pool.submit(next, batches, None)
-            yield batch
-
-
 def _within(batch: SourceBatch, input: str) -> SourceBatch:
     """Return *batch* with *input* named in what refers to it."""
     if not batch.rejects and not batch.held_back:
@@ -312,7 +303,7 @@ def ingest(
     """
     tally = Tally(inputs.name, format, on_reject)
     batches = _batches(inputs, source)
-    for batch in _read_ahead(batches) if inputs.is_self_contained else batches:
+    for batch in ahead(batches) if inputs.is_self_contained else batches:
         append.add(tally.count(batch))
         if progress is not None:
             progress(inputs.bytes_read, inputs.size_bytes)

@@ -11,12 +11,12 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import polars as pl
 import pyarrow as pa
 
+from ._ahead import ahead
 from ._records import (
     CHOICE,
     FIELDS,
@@ -161,13 +161,7 @@ def _conformed_parts(table: Any) -> Iterator[pl.DataFrame]:
     if not isinstance(table, (pa.Table, pa.RecordBatch, pl.DataFrame)) or len(table) <= _ROWS_AT_ONCE:
         yield conformed(_as_polars(table))
         return
-    parts = iter(range(0, len(table), _ROWS_AT_ONCE))
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(_conformed_part, table, next(parts))
-        for at in parts:
-            ready, ahead = ahead, pool.submit(_conformed_part, table, at)
-            yield ready.result()
-        yield ahead.result()
+    yield from ahead(_conformed_part(table, at) for at in range(0, len(table), _ROWS_AT_ONCE))
 
 
 def _conformed_part(table: pa.Table | pa.RecordBatch | pl.DataFrame, at: int) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
+from .._ahead import ahead
 from ..errors import ConfigError
 from ._asterisk import BASE, NATIVE, NEW, Meaning, is_row, read_all, told, why, zone_given
 from ._contract import Reject, SourceBatch
@@ -145,7 +146,7 @@ class AsteriskCsv:
             encoding=self.encoding,
             is_row=partial(is_row, columns=BASE),
         )
-        found = ((self._batch(rows), bool(rows.groups)) for rows in reader.read(stream))
+        found = ((self._batch(rows), bool(rows.groups)) for rows in ahead(reader.read(stream)))
         yield from read_all(found, _SHAPE)
 
     def _batch(self, rows: Rows) -> SourceBatch:

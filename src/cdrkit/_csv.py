@@ -123,11 +123,12 @@ def guarded(texts: pl.Series) -> pl.Series:
     ``+`` and 1 to 15 digits, which is how a telephone number is written. A text that has ``'`` in front of such a start
     already gets another one: taking one away gives every text back.
     """
-    words = texts if texts.dtype == pl.String() else texts.unique().cast(pl.String)
-    if not words.str.contains(_FORMULA).any():
-        return texts
-    plain = texts.cast(pl.String)
-    return plain.zip_with(~plain.str.contains(_FORMULA), "'" + plain)
+    if texts.dtype != pl.String():
+        if not texts.unique().cast(pl.String).str.contains(_FORMULA).any():
+            return texts
+        texts = texts.cast(pl.String)
+    rows = texts.str.contains(_FORMULA).arg_true()
+    return texts.clone().scatter(rows, "'" + texts.gather(rows)) if len(rows) else texts
 
 
 class _Count:

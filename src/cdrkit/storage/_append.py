@@ -30,7 +30,8 @@ __all__ = ["Append", "AppendReport", "Conflict"]
 _ROWS_IN_MEMORY: Final = 1_000_000
 #: Rows that are written while more come in, when they are of days that are over: later rows begin later.
 _ROWS_WORTH_WRITING: Final = 400_000
-_BYTES_IN_MEMORY: Final = 1 << 30  # whole documents may be kept in 'extra'
+_BYTES_WORTH_WRITING: Final = 128 << 20
+_BYTES_IN_MEMORY: Final = 512 << 20  # whole documents may be kept in 'extra'
 _ROWS_A_SEGMENT: Final = 1_000_000
 _WORTH_THREADS: Final = 100_000
 _MOST_THREADS: Final = 4
@@ -134,7 +135,7 @@ class Append:
         rows = sum(waiting.height for waiting in self._waiting)
         if rows >= _ROWS_IN_MEMORY or self._waiting_bytes >= _BYTES_IN_MEMORY:
             self._flush()
-        elif rows >= _ROWS_WORTH_WRITING and frame.height:
+        elif frame.height and (rows >= _ROWS_WORTH_WRITING or self._waiting_bytes >= _BYTES_WORTH_WRITING):
             self._flush(before=_midnight(frame))
 
     def commit(self, facts: Mapping[str, Any] = MappingProxyType({})) -> AppendReport:

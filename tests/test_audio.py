@@ -60,6 +60,12 @@ def run(*command: str | Path) -> str:
     return subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
 
 
+@functools.cache
+def sox_formats() -> list[str]:
+    """Return the formats that sox knows here; Debian has MP3 in a package of its own."""
+    return run("sox", "--help").partition("AUDIO FILE FORMATS:")[2].partition("\n")[0].split()
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of sounds made by sox and ffmpeg; skip without them."""
@@ -115,6 +121,8 @@ def test_as_ffprobe_says(made: Path, name: str) -> None:
 def test_as_soxi_says(made: Path, name: str) -> None:
     """The same for soxi, of what it knows the length of."""
     path = made / name
+    if path.suffix[1:] not in sox_formats():
+        pytest.skip(f"sox does not know {path.suffix[1:]} here")
     recording = recording_of(path)
     assert recording.channels == int(run("soxi", "-c", path))
     assert recording.sample_rate == int(run("soxi", "-r", path))
@@ -133,7 +141,7 @@ def test_real_samples(samples: Path) -> None:
         assert recording.format == CONTAINERS[container], path
         assert (recording.channels, recording.sample_rate) == (channels, rate), path
         assert recording.duration == pytest.approx(seconds, abs=0.05), path
-        if container != "gsm":  # soxi does not tell
+        if container != "gsm" and container in sox_formats():  # of GSM it does not tell the length
             assert recording.duration == pytest.approx(float(run("soxi", "-D", path)), abs=0.05), path
         assert recording.state == "complete", path
 

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from cdrkit import CallRecord, Query, open_store
+from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit.errors import StorageError
 from cdrkit.storage import HotTier, Segment, open_files
 from cdrkit.storage import _hot as hot
@@ -90,6 +90,35 @@ def test_a_segment_that_goes_while_it_is_opened(
     assert found[0].height == segments[0].rows  # it was there when the reader came
     with pytest.raises(StorageError):
         tier.read(segments[0], ["call_id"])
+
+
+def test_an_older_answer_keeps_nothing_open(tmp_path: Path) -> None:
+    """Segments that were replaced, by this process or another one, can still be read, and are not kept open for it."""
+    store, other = open_store(tmp_path), open_store(tmp_path)
+
+    def stale() -> set[str]:
+        return set(hot_of(store)._open) - set(store._snapshot().segments)
+
+    for number in range(4):
+        store.append([CallRecord(call_id=str(number), start=START + timedelta(minutes=number))])
+    older = store.run()
+    assert [call.call_id for call in older] == list("0123")
+    assert len(hot_of(store)._open) == 4
+    other.compact()
+    assert store.count() == 4
+    assert stale() == set()
+    assert [call.call_id for call in older] == list("0123")
+    assert stale() == set()
+    store.append([CallRecord(call_id="4", start=START + timedelta(minutes=9))])
+    assert len(list(store.run())) == 5
+    store.compact()
+    assert stale() == set()
+
+
+def hot_of(store: Store) -> HotTier:
+    """Return the tier of a store."""
+    assert isinstance(store._hot, HotTier)
+    return store._hot
 
 
 @pytest.mark.parametrize("number", [errno.ENOMEM, errno.EMFILE, errno.EIO])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,14 +11,26 @@ __all__ = ["ahead"]
 _T = TypeVar("_T")
 
 
-def ahead(items: Iterator[_T]) -> Iterator[_T]:
+def ahead(items: Generator[_T]) -> Generator[_T]:
     """Yield *items*, of which another thread makes the next one meanwhile: one more than asked for, at most.
 
-    When the consumer stops early, what is being made is waited for.
+    When the consumer stops early, what is being made is waited for, and *items* are closed.
     """
     end = object()
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(next, items, end)
-        while (item := waiting.result()) is not end:
-            waiting = pool.submit(next, items, end)
+    pool = ThreadPoolExecutor(1)
+    try:
+        item = next(items, end)
+        while item is not end:
+            try:
+                waiting = pool.submit(next, items, end)
+            except (
+                RuntimeError
+            ):  # the interpreter ends, and no thread begins any more: this one goes on alone
+                yield item  # type: ignore[misc]  # it is no end
+                yield from items
+                return
             yield item  # type: ignore[misc]  # it is no end
+            item = waiting.result()
+    finally:
+        pool.shutdown()
+        items.close()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
@@ -230,7 +231,7 @@ def _general(reason: str) -> str:
     return re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\b[0-9]+\b", "…", reason)
 
 
-def _batches(inputs: Inputs, source: Source) -> Iterator[SourceBatch]:
+def _batches(inputs: Inputs, source: Source) -> Generator[SourceBatch]:
     """Yield what *source* reads in *inputs*: all of them together, where it can, or one after the other."""
     if inputs.connection is not None:
         if not isinstance(source, DatabaseSource):
@@ -303,10 +304,12 @@ def ingest(
     """
     tally = Tally(inputs.name, format, on_reject)
     batches = _batches(inputs, source)
-    for batch in ahead(batches) if inputs.is_self_contained else batches:
-        append.add(tally.count(batch))
-        if progress is not None:
-            progress(inputs.bytes_read, inputs.size_bytes)
+    # Whatever ends it, nothing is read any more when this returns.
+    with contextlib.closing(ahead(batches) if inputs.is_self_contained else batches) as read:
+        for batch in read:
+            append.add(tally.count(batch))
+            if progress is not None:
+                progress(inputs.bytes_read, inputs.size_bytes)
     return tally.report(append.commit(tally.facts()), inputs=inputs.count)
 
 

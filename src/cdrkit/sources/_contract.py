@@ -7,6 +7,7 @@ that can tell its format from a file's first bytes offers ``sniff`` (`Sniff`).
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import IO, Any, Final, Protocol, runtime_checkable
@@ -21,6 +22,7 @@ __all__ = [
     "DatabaseSource",
     "HeldBack",
     "JoiningSource",
+    "OwnStream",
     "Reject",
     "Sniff",
     "Source",
@@ -152,6 +154,10 @@ def is_alone(opened: int, rest: Iterator[object]) -> bool:
         return opened == 1 and next(rest, None) is None
     except CdrError:  # there is one, which cannot be opened
         return False
+
+
+class OwnStream(io.BufferedReader):
+    """A stream that cdrkit opened: as nobody else uses it, another thread may read it."""
 
 
 class Source(Protocol):

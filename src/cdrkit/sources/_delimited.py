@@ -10,7 +10,7 @@ import codecs
 import functools
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import IO, Final, cast
 
 import attrs
@@ -157,7 +157,7 @@ class Delimited:
         """Return the values of one row, as `split_row` does."""
         return split_row(text, separator=self.separator, strict=strict)
 
-    def read(self, stream: IO[bytes], *, number: int = 1) -> Iterator[Rows]:
+    def read(self, stream: IO[bytes], *, number: int = 1) -> Generator[Rows]:
         """Yield the rows of *stream*, in its order, block by block. Blank lines are no rows.
 
         Lines end with LF or CRLF; with CR where the first block has no LF.

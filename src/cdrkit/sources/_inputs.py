@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from ..errors import CdrError, ConfigError, CorruptDataError, NotFoundError, SchemaError, StorageError
 from ..storage import Files, open_files, split_url
-from ._contract import SourceInput
+from ._contract import OwnStream, SourceInput
 
 __all__ = ["HEAD_BYTES", "Input", "Inputs", "decompressed", "head_of"]
 
@@ -199,7 +199,8 @@ class Inputs:
     # -- archives and compression -------------------------------------------------------------------------------
 
     def _members(self, name: str, raw: io.RawIOBase, depth: int) -> Iterator[SourceInput]:
-        with contextlib.closing(raw), io.BufferedReader(raw, _BUFFER_BYTES) as stream:
+        kind = OwnStream if self.is_self_contained else io.BufferedReader
+        with contextlib.closing(raw), kind(raw, _BUFFER_BYTES) as stream:
             head = _peeked(stream, _TAR_BLOCK)
             if head.startswith(_ZIP):
                 self.are_many = True

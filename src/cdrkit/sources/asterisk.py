@@ -6,6 +6,7 @@ does not say which they are. Stamps are local times without an offset.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from functools import partial
@@ -17,7 +18,7 @@ import polars as pl
 from .._ahead import ahead
 from ..errors import ConfigError
 from ._asterisk import BASE, NATIVE, NEW, Meaning, is_row, read_all, told, why, zone_given
-from ._contract import Reject, SourceBatch
+from ._contract import OwnStream, Reject, SourceBatch
 from ._delimited import Delimited, Rows, encoding_name, first_rows
 
 __all__ = ["AsteriskCsv"]
@@ -146,8 +147,9 @@ class AsteriskCsv:
             encoding=self.encoding,
             is_row=partial(is_row, columns=BASE),
         )
-        found = ((self._batch(rows), bool(rows.groups)) for rows in ahead(reader.read(stream)))
-        yield from read_all(found, _SHAPE)
+        blocks = reader.read(stream)
+        with contextlib.closing(ahead(blocks) if isinstance(stream, OwnStream) else blocks) as read:
+            yield from read_all(((self._batch(rows), bool(rows.groups)) for rows in read), _SHAPE)
 
     def _batch(self, rows: Rows) -> SourceBatch:
         layouts = self._layouts()

@@ -117,7 +117,9 @@ class Cucm:
                     batches.append(attrs.evolve(batch, rejects=rejects, bytes_read=read + position))
             except SchemaError as exc:
                 raise (
-                    exc if is_alone(opened, each) else SchemaError(f"{one.name}: {exc}", row=exc.row)
+                    exc
+                    if not one.name or is_alone(opened, each)
+                    else SchemaError(f"{one.name}: {exc}", row=exc.row)
                 ) from exc
             read += position
         yield from _joined(batches, cmrs, read)

@@ -85,7 +85,9 @@ class _Acc:
                     yield _rejected(rows, done, wrong, one.name, position + reached)
             except SchemaError as exc:
                 raise (
-                    exc if is_alone(opened, each) else SchemaError(f"{one.name}: {exc}", row=exc.row)
+                    exc
+                    if not one.name or is_alone(opened, each)
+                    else SchemaError(f"{one.name}: {exc}", row=exc.row)
                 ) from exc
             position += reached
         yield from paired(

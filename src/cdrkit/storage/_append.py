@@ -64,7 +64,9 @@ class Conflict:
 class AppendReport:
     """What became of the rows of one append.
 
-    Without replacing, ``added + duplicates + conflicts`` is what came in.
+    Without replacing, ``added + duplicates + conflicts`` is what came in. Where one call comes several times in one
+    append, with different contents, how many of these are duplicates, conflicts or replaced depends on which of them
+    were compared with each other; what is stored does not.
 
     Attributes:
         added: Rows stored by it; those that took an older one's place are among them.
@@ -216,10 +218,12 @@ class Append:
     # -- writing ------------------------------------------------------------------------------------------------
 
     def _flush(self, *, before: datetime | None = None) -> None:
-        """Hand over what waits; of calls in the order of time, those that began before the day *before* alone."""
+        """Hand over what waits: all of it, or what began before the day *before*, should that be the better part."""
         waiting = [frame for frame in self._waiting if frame.height]
-        if before is not None and all(_midnight(frame) >= before for frame in waiting):
-            return
+        if before is not None:
+            over = sum(int((frame["start"] < before).sum()) for frame in waiting)
+            if 2 * over < sum(frame.height for frame in waiting):
+                return
         self._waiting, self._waiting_bytes = [], 0
         if not waiting:
             return
@@ -231,7 +235,6 @@ class Append:
             # Stable, so that of rows with one identity the first stays the first.
             whole = whole.sort(_IDENTITY, maintain_order=True)
         if before is not None:
-            over = whole["start"].search_sorted(before, "left")
             self._waiting, whole = [whole.slice(over)], whole.slice(0, over)
             self._waiting_bytes = int(self._waiting[0].estimated_size())
         days = whole["start"].dt.date()
@@ -265,7 +268,11 @@ class Append:
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS))
-        self._writing = [self._pool.submit(self._write_one, frame) for frame in frames]
+        for frame in frames:
+            try:
+                self._writing.append(self._pool.submit(self._write_one, frame))
+            except RuntimeError:  # the interpreter ends, and no thread begins any more
+                self._write_one(frame)
 
     def _settle(self) -> None:
         """Wait until everything handed over is written.

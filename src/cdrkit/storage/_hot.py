@@ -60,7 +60,7 @@ class HotTier:
         self._cache = cache
         self._open: dict[str, MappedSegment] = {}
         self._uses = itertools.count()
-        self._departures = 0
+        self._gone: dict[str, None] = {}  # segments that were let go, the last of them
         self._lock = threading.Lock()
 
     def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
@@ -136,10 +136,15 @@ class HotTier:
         return found_files(self._files, "day=", _SUFFIX)
 
     def let_go(self, identity: str) -> None:
-        """Close the segment of that id, which the store has no more, and drop the cache's copies of it."""
+        """Close the segment of that id, which the store has no more, and drop the cache's copies of it.
+
+        Answers of an older version may still ask for it. It is opened for each of their questions then, and not kept.
+        """
         with self._lock:
             self._open.pop(identity, None)
-            self._departures += 1
+            self._gone[identity] = None
+            if len(self._gone) > _OPEN_SEGMENTS:
+                del self._gone[next(iter(self._gone))]
         if self._cache is not None:
             self._cache.drop(identity)
 
@@ -170,10 +175,10 @@ class HotTier:
         if found is not None and not found.is_damaged:
             found.last_used = next(self._uses)
             return found
-        departures = self._departures
-        opened = MappedSegment(self._files, segment, self._cache)
+        cache = None if segment.id in self._gone else self._cache
+        opened = MappedSegment(self._files, segment, cache)
         with self._lock:
-            if departures != self._departures:  # it may be among those: then nothing would close it again
+            if segment.id in self._gone:  # nothing would close it again
                 return opened
             opened.last_used = next(self._uses)
             self._open[segment.id] = opened

@@ -299,6 +299,7 @@ class Log:
             return None
         if self._latest.version < after.version:
             self._latest = after
+            self._tell_removed(commit.removed)
         return after
 
     def is_refused(self, commit: Commit) -> bool:

@@ -73,6 +73,10 @@ class MappedSegment:
                     return mapped.read_buffer()
         except StorageError:
             raise
+        except (
+            FileNotFoundError
+        ):  # the copy was dropped just now, or the file removed, which fetching it tells
+            pass
         except (pa.ArrowException, OSError) as exc:
             if isinstance(exc, MemoryError) or getattr(exc, "errno", None) in _SHORTAGES:
                 url = self._files.url_of(path)

@@ -11,6 +11,9 @@ nox.needs_version = ">=2025.5.1"
 # Where uv is, what one session has installed costs the next nothing.
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
+if os.path.exists("/etc/ssl/certs/ca-certificates.crt"):
+    # uv trusts whom the machine trusts, as pip does.
+    os.environ.setdefault("UV_SYSTEM_CERTS", "1")
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)

@@ -121,8 +121,10 @@ class Calls:
             if not mapped.exists():
                 mapped.parent.mkdir(exist_ok=True)
                 table = pq.read_table(path)
-                with pa.ipc.new_file(str(mapped), table.schema) as writer:
+                part = mapped.with_suffix(".part")
+                with pa.ipc.new_file(str(part), table.schema) as writer:
                     writer.write_table(table)
+                part.rename(mapped)  # a run that is stopped leaves no half a file
         return map(_mapped, sorted((self.folder / "arrow").glob("*.arrow")))
 
     def default_parquet_bytes(self) -> int:

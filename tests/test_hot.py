@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from cdrkit import CallRecord, Query, Store, open_store
+from cdrkit import CallRecord, Query, Store, field, open_store
 from cdrkit.errors import StorageError
 from cdrkit.storage import HotTier, Segment, open_files
 from cdrkit.storage import _hot as hot
@@ -162,3 +162,51 @@ def test_a_limit_keeps_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     gathered.clear()
     assert sum(heights(query.limit(10**7))) == whole > 2 * max(without)
     assert gathered == without
+
+
+@pytest.fixture(scope="module")
+def coded() -> tuple[Store, list[CallRecord]]:
+    """Return a store of two days whose customers are words of a dictionary, some calls without one, and its calls."""
+    store = open_store("memory://hot-coded")
+    # As many calls a day as have customers kept as a dictionary.
+    frame = pl.DataFrame(pl.from_arrow(synthesize_calls(12_000, days=2, seed=8, end=START, customers=40)))
+    absent = pl.int_range(pl.len()) % 11 == 0
+    customer = pl.when(~absent).then(pl.col("customer_id").cast(pl.String))
+    store.append(frame.with_columns(customer.alias("customer_id")))
+    return store, list(store.run())
+
+
+def test_rows_are_told_by_codes(coded: tuple[Store, list[CallRecord]]) -> None:
+    """Just the rows with one of the values, in whatever part of the segment is asked for; never one without any."""
+    store, calls = coded
+    customers = sorted({call.customer_id for call in calls if call.customer_id})
+    for segment in store._snapshot().segments.values():
+        held = store._hot.read(segment, ["customer_id"])["customer_id"].to_list()
+        for values in (customers[:1], customers[3:9], [customers[-1], "nobody"], ["nobody"], []):
+            for rows in (range(segment.rows), range(17, 4_321), range(5, 5)):
+                found = store._hot.rows_with(segment, "customer_id", values, rows)
+                assert found is not None, "they are a dictionary"
+                assert found.dtype == pl.UInt32
+                assert found.to_list() == [row for row in rows if held[row] in values]
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_pages_of_customers(coded: tuple[Store, list[CallRecord]], newest_first: bool) -> None:
+    """Law: whoever is asked for, with a limit or page by page, what comes is what a look at every call gives."""
+    store, calls = coded
+    customers = sorted({call.customer_id for call in calls if call.customer_id})
+    for wanted in (customers[:1], customers[-2:], [customers[5], "nobody"], ["nobody"]):
+        query = Query().customer(*wanted).connected()
+        query = query.newest_first() if newest_first else query
+        fits = [call for call in calls if call.customer_id in wanted and (call.duration or 0) > 0]
+        expected = [call.call_id for call in (reversed(fits) if newest_first else fits)]
+        assert [call.call_id for call in store.run(query)] == expected
+        assert [call.call_id for call in store.run(query.limit(7))] == expected[:7]
+        assert store.count(query.where(field("sip_code") != 999)) == len(
+            [call for call in fits if call.sip_code is not None]
+        )
+        first = store.run(query).page(10)
+        assert [call.call_id for call in first.records] == expected[:10]
+        if first.next_cursor is not None:
+            second = store.run(query.after(first.next_cursor)).page(10)
+            assert [call.call_id for call in second.records] == expected[10:20]

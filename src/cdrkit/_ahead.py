@@ -23,9 +23,8 @@ def ahead(items: Generator[_T]) -> Generator[_T]:
         while item is not end:
             try:
                 waiting = pool.submit(next, items, end)
-            except (
-                RuntimeError
-            ):  # the interpreter ends, and no thread begins any more: this one goes on alone
+            except RuntimeError:
+                # The interpreter ends, and no thread begins any more: this one goes on alone.
                 yield item  # type: ignore[misc]  # it is no end
                 yield from items
                 return

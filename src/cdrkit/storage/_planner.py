@@ -297,10 +297,9 @@ class Plan:
         parts: list[pl.DataFrame] = []
         for segment in self._segments():
             pick = self._picked(segment)
-            pick = None if pick is None else self._made_sure(pick)
-            if pick is None or not len(pick.rows):
+            if pick is None or not len(rows := self._made_sure(pick).rows):
                 continue
-            parts.append(self._fetched(segment, names, pick.rows))
+            parts.append(self._fetched(segment, names, rows))
             if self.maximum is not None:
                 best = self._sorted(pl.concat([best, *parts])).head(self.maximum)
                 parts = []

@@ -100,7 +100,7 @@ class Tier(Protocol):
         ...
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return those of *rows* whose field has one of *values*, ascending; None where a look tells no later.
+        """Return those of *rows* whose field has one of *values*, ascending; None where a look is as quick.
 
         Args:
             segment: One of this tier.

@@ -197,7 +197,7 @@ class TotalsOfMany:
             choice = choice_of(condition)
             if choice is not None and choice[0] == "customer_id":
                 spans = [self._customers[each] for each in set(choice[1]) if each in self._customers]
-                totals = pl.concat([self._rows.clear(), *(self._rows.slice(*span) for span in spans)])
+                totals = pl.concat([NO_TOTALS, *(self._rows.slice(*span) for span in spans)])
                 rest.remove(condition)
                 break
         first, after = days

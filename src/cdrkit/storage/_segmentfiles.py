@@ -20,6 +20,7 @@ from ._commits import FORMAT, Segment
 from ._files import Data, Entry, Files
 
 __all__ = [
+    "APART",
     "COMPANION",
     "Found",
     "about_segment",
@@ -33,8 +34,11 @@ __all__ = [
     "taken_values",
 ]
 
-#: The suffix of the file that lies beside a segment's own.
+#: The suffix of the file that belongs to a segment's own.
 COMPANION: Final = ".index"
+#: Where those of the warm tier lie, so that its other folders hold Parquet and nothing else: Spark, pandas and pyarrow
+#: read a whole folder, but for what begins with an underscore.
+APART: Final = "_index/"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -117,11 +121,11 @@ def found_files(files: Files, folder_prefix: str, suffix: str) -> Iterator[Found
     segments: dict[str, list[Entry]] = {}
     for entry in files.list(""):
         identity = identity_of(entry.path, suffix) or identity_of(entry.path, COMPANION)
-        if identity is not None and entry.path.startswith(folder_prefix):
+        if identity is not None and entry.path.removeprefix(APART).startswith(folder_prefix):
             segments.setdefault(identity, []).append(entry)
     for identity, entries in segments.items():
         own = [entry.path for entry in entries if entry.path.endswith(suffix)]
-        path = own[0] if own else entries[0].path.removesuffix(COMPANION) + suffix
+        path = own[0] if own else entries[0].path.removeprefix(APART).removesuffix(COMPANION) + suffix
         times = [entry.modified for entry in entries if entry.modified is not None]
         yield Found(identity, path, max(times, default=None), is_whole=bool(own))
 

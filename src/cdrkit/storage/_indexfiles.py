@@ -1,7 +1,7 @@
 """The file that belongs to a segment's own: its number index and its totals.
 
 They are an Arrow IPC file with a trailer of eight bytes: its CRC-32 and its length. Beside a hot segment that is all,
-uncompressed, to be mapped. Of a warm one, the file lies in a folder apart, and that is compressed and comes last: before
+uncompressed, to be mapped. The file of a warm one lies in a folder apart; there it is compressed and comes last: before
 it lie blocks of numbers, of which it says where each begins, so that a search reads the end of the file once, and then
 single blocks.
 """

@@ -7,6 +7,8 @@ one commit. Cut off anywhere, the store is as before; what was written meanwhile
 from __future__ import annotations
 
 import contextlib
+import itertools
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -142,12 +144,19 @@ def rollover(
     total = MoveReport(dry_run=dry_run)
     for month, late in sorted(months.items()):
         snapshot = log.snapshot()
-        sources = _with_overlapping(late, (s for s in snapshot.segments.values() if s.tier == warm.name))
+        there = [s for s in snapshot.ordered if s.tier == warm.name and f"{s.first:%Y-%m}" == month]
+        sources = _with_overlapping(late, there)
         if dry_run:
             total = _plus(total, sources, [], month)
             continue
-        frames = _in_order(snapshot, tiers, sources)
-        fresh = rewritten(log, warm, frames, sources, tiers, rows_each=_ROWS_A_WARM_SEGMENT)
+        fresh: list[Segment] = []
+        try:
+            for stretch in _stretches(sources, there):
+                frames = _in_order(snapshot, tiers, stretch)
+                fresh += rewritten(log, warm, frames, stretch, tiers, rows_each=_ROWS_A_WARM_SEGMENT)
+        except BaseException:
+            discard(tiers, fresh)
+            raise
         if swapped(log, tiers, "rollover", sources, fresh, {"month": month}) is None:
             total = attrs.evolve(total, skipped=(*total.skipped, month))
         else:
@@ -159,6 +168,13 @@ def _with_overlapping(late: Sequence[Segment], warm: Iterable[Segment]) -> list[
     """Return *late* and those of *warm* whose time range meets one of theirs, by their first call."""
     touched = [s for s in warm if any(s.first <= other.last and s.last >= other.first for other in late)]
     return sorted([*late, *touched], key=lambda segment: (segment.first, segment.id))
+
+
+def _stretches(sources: Sequence[Segment], warm: Iterable[Segment]) -> Iterator[list[Segment]]:
+    """Yield *sources* in runs, between which one of *warm* begins that stays: what is written reaches over none."""
+    staying = [segment.first for segment in warm if segment not in sources]
+    for _, stretch in itertools.groupby(sources, key=lambda segment: bisect_left(staying, segment.first)):
+        yield list(stretch)
 
 
 def _in_order(
@@ -189,6 +205,9 @@ def rewritten(
     """
     region = log.snapshot().region
     fresh: list[Segment] = []
+    # Evenly, lest few calls that are left over get a segment of their own, each time that some come late.
+    rows = sum(segment.rows for segment in sources)
+    rows_each = -(-rows // -(-rows // rows_each))
     try:
         waiting: list[pl.DataFrame] = []
         for frame in frames:

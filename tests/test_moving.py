@@ -475,6 +475,7 @@ def test_any_column_of_a_warm_file_counts(name: str, how: str) -> None:
     store.append(made)
     parts = inside(store)
     before = set(parts.log.snapshot().segments)
+
     class Spoiling(WarmTier):
         """A warm tier whose file has one column that is not right."""
 

@@ -147,7 +147,8 @@ def paged_while_calls_come(
             store.append(happened[1], on_conflict=happened[0])
             for call in happened[1]:
                 key = (call.start, call.call_id)
-                kept[key] = call if happened[0] == "replace" else kept.get(key, call)
+                if happened[0] == "replace" or key not in kept:
+                    kept[key] = call
         else:
             moved(store, happened)
     keys = [(call.start, call.call_id) for call in seen]

@@ -238,6 +238,27 @@ def test_large_months_are_several_segments(monkeypatch: pytest.MonkeyPatch) -> N
     assert store.verify().ok
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 40, 400])
+def test_calls_of_one_instant_stay_together(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Segments share no instant, though calls are told in whole seconds: who wants the newest ones reads no other."""
+    from cdrkit.storage import _moving
+
+    monkeypatch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 100)
+    monkeypatch.setattr(_moving, "_ROWS_A_HOT_SEGMENT", 150)
+    store, start = new_store(), datetime(2026, 5, 1, tzinfo=UTC)
+    made = [CallRecord(call_id=f"{n:03}", start=start + timedelta(seconds=n // at_once)) for n in range(399)]
+    store.append(made[::2])
+    store.append(made[1::2])
+    for move, least in ((store.compact, 3), (lambda: store.rollover(NOW), 4)):
+        move()
+        segments = inside(store).log.snapshot().ordered
+        if at_once < 50:
+            assert all(one.last < other.first for one, other in itertools.pairwise(segments))
+        assert len(segments) == least
+        assert max(segment.rows for segment in segments) <= 150 + at_once
+        assert list(store.run()) == made
+
+
 def test_late_calls_do_not_scatter_a_month(monkeypatch: pytest.MonkeyPatch) -> None:
     """However often few calls come late, a month's segments stay half full, and no two cover the same time."""
     from cdrkit.storage import _moving

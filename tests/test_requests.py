@@ -105,7 +105,7 @@ QUESTIONS: dict[str, tuple[Callable[[Store, str], object], int, int]] = {
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_a_question_takes_few_requests(make_store: Callable[[], Store], question: str) -> None:
-    """A store just opened asks a warm month for a footer and what is needed; later for nothing, or a block of numbers."""
+    """A store just opened asks a month for a footer and what is needed; later nothing, or a block of numbers."""
     number = _number(make_store())
     ask, first, again = QUESTIONS[question]
     store = make_store()

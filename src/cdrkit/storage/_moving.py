@@ -205,17 +205,19 @@ def rewritten(
     """
     region = log.snapshot().region
     fresh: list[Segment] = []
-    # Evenly, lest few calls that are left over get a segment of their own, each time that some come late.
     rows = sum(segment.rows for segment in sources)
-    rows_each = -(-rows // -(-rows // rows_each))
+    pieces = -(-rows // rows_each)
     try:
         waiting: list[pl.DataFrame] = []
         for frame in frames:
             waiting.append(frame)
-            while sum(part.height for part in waiting) >= rows_each:
+            # Evenly, lest few calls that are left over get a segment of their own, each time that some come late.
+            while pieces > 1 and sum(part.height for part in waiting) > (even := -(-rows // pieces)):
                 whole = pl.concat(waiting)
-                fresh.append(tier.write(whole.head(rows_each), region))
-                waiting = [whole.slice(rows_each)]
+                cut = _place_to_cut(whole["start"], even)
+                fresh.append(tier.write(whole.head(cut), region))
+                waiting = [whole.slice(cut)]
+                rows, pieces = rows - cut, pieces - 1
         left = pl.concat(waiting)
         if left.height:
             fresh.append(tier.write(left, region))
@@ -230,6 +232,15 @@ def rewritten(
         discard(tiers, fresh)
         raise
     return fresh
+
+
+def _place_to_cut(starts: pl.Series, row: int) -> int:
+    """Return where to cut near *row*: between calls of one instant only where there are very many of them.
+
+    Switches write whole seconds. Segments that share one overlap, and a page that needs the last would read them all.
+    """
+    before = starts.search_sorted(starts[row], "left")
+    return before if 2 * before > row else row
 
 
 def swapped(

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -307,6 +308,17 @@ def test_other_files_of_the_folder_stay(filled: Store, tmp_path: Path) -> None:
     assert (dest / "mine.iso").read_bytes() == (dest / "mine.parquet").read_bytes() == b"mine"
     assert len((dest / "SHA256SUMS").read_text().splitlines()) == 6
     assert sums_hold(dest, "SHA256SUMS")
+
+
+def test_years_of_few_digits(store: Store, tmp_path: Path) -> None:
+    """A stamp that was never set, as year 1 of some systems, is of a month that can be named and downloaded, too."""
+    made = [CallRecord(call_id=f"{year}", start=datetime(year, 1, 1, tzinfo=UTC)) for year in (1, 999)]
+    store.append(made)
+    assert store.rollover(NOW).months == ("0001-01", "0999-01")
+    assert [month.month for month in store.archive.months()] == ["0001-01", "0999-01"]
+    store.archive.download("0999-01", tmp_path / "down")
+    assert pl.read_parquet(tmp_path / "down" / "*.parquet")["call_id"].to_list() == ["999"]
+    assert list(store.run()) == made
 
 
 def test_months_may_share_a_folder(filled: Store, tmp_path: Path) -> None:

@@ -249,12 +249,12 @@ def test_calls_of_one_instant_stay_together(monkeypatch: pytest.MonkeyPatch, at_
     made = [CallRecord(call_id=f"{n:03}", start=start + timedelta(seconds=n // at_once)) for n in range(399)]
     store.append(made[::2])
     store.append(made[1::2])
-    for move, least in ((store.compact, 3), (lambda: store.rollover(NOW), 4)):
-        move()
+    for move, pieces in (("compact", 3), ("rollover", 4)):
+        store.compact() if move == "compact" else store.rollover(NOW)
         segments = inside(store).log.snapshot().ordered
         if at_once < 50:
             assert all(one.last < other.first for one, other in itertools.pairwise(segments))
-        assert len(segments) == least
+        assert len(segments) == pieces
         assert max(segment.rows for segment in segments) <= 150 + at_once
         assert list(store.run()) == made
 

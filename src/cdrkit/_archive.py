@@ -21,7 +21,7 @@ from ._records import FIELDS
 from .errors import ConfigError, CorruptDataError, NotFoundError, QueryError
 from .storage import Files, Log, Segment, Tier, open_files
 from .storage._files import is_url, split_url, translated
-from .storage._segmentfiles import identity_of
+from .storage._segmentfiles import identity_of, month_of
 
 __all__ = ["Archive", "ArchiveMonth"]
 
@@ -82,7 +82,7 @@ class Archive:
         found: dict[str, list[Segment]] = defaultdict(list)
         for segment in self._log.snapshot().segments.values():
             if segment.tier == self._warm.name:
-                found[f"{segment.first:%Y-%m}"].append(segment)
+                found[month_of(segment.first)].append(segment)
         return found
 
     def download(
@@ -182,7 +182,7 @@ def _month_in(path: str) -> str | None:
 
     try:
         about = json.loads((pq.read_metadata(path).metadata or {})[b"cdrkit"])
-        return f"{datetime.fromisoformat(about['first']):%Y-%m}"
+        return month_of(datetime.fromisoformat(about["first"]))
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError):
         return None
 
@@ -229,7 +229,7 @@ class _Pieces:
         """Copy a segment's file, going on behind what is there of it, unless it is there whole."""
         if self._is_whole(name):
             return
-        part = f"{name}{_part_suffix(f'{segment.first:%Y-%m}')}"
+        part = f"{name}{_part_suffix(month_of(segment.first))}"
         path = os.path.join(self._folder, part)
         with translated(path, "write"):
             os.makedirs(self._folder, exist_ok=True)

@@ -27,6 +27,7 @@ from ..errors import CdrError, ConfigError, CorruptDataError
 from ._commits import Action, Commit, Segment, Snapshot
 from ._log import Log
 from ._planner import Plan
+from ._segmentfiles import month_of
 from ._tiers import Tier
 
 __all__ = ["Fingerprint", "MoveReport", "compact", "rewritten", "rollover", "swapped"]
@@ -140,11 +141,11 @@ def rollover(
     months: dict[str, list[Segment]] = defaultdict(list)
     for segment in log.snapshot().segments.values():
         if segment.tier == hot.name and segment.last < before:
-            months[f"{segment.first:%Y-%m}"].append(segment)
+            months[month_of(segment.first)].append(segment)
     total = MoveReport(dry_run=dry_run)
     for month, late in sorted(months.items()):
         snapshot = log.snapshot()
-        there = [s for s in snapshot.ordered if s.tier == warm.name and f"{s.first:%Y-%m}" == month]
+        there = [s for s in snapshot.ordered if s.tier == warm.name and month_of(s.first) == month]
         sources = _with_overlapping(late, there)
         if dry_run:
             total = _plus(total, sources, [], month)

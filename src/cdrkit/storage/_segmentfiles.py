@@ -30,6 +30,7 @@ __all__ = [
     "few_values",
     "found_files",
     "identity_of",
+    "month_of",
     "new_identity",
     "taken_values",
 ]
@@ -114,6 +115,11 @@ def identity_of(path: str, suffix: str) -> str | None:
     """Return the id in the name of a segment's file, or None when it is no such name."""
     name = path.rpartition("/")[2].removesuffix(suffix)
     return name if path.endswith(suffix) and _IDENTITY.fullmatch(name) else None
+
+
+def month_of(instant: datetime) -> str:
+    """Return the UTC month of *instant*, as ``2026-08``; the year has four digits, also where it is small."""
+    return instant.isoformat()[:7]
 
 
 def found_files(files: Files, folder_prefix: str, suffix: str) -> Iterator[Found]:

@@ -37,7 +37,7 @@ def fill(store: Store) -> list[CallRecord]:
     )
     store.append(calls_of(*MONTHS, each=4) + odd)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 7)
+        patch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 6)
         store.rollover(NOW)
     return list(store.run(IN_MONTH))
 

@@ -228,7 +228,7 @@ def test_large_months_are_several_segments(monkeypatch: pytest.MonkeyPatch) -> N
         calls_of("2026-05", each=20) + [CallRecord(call_id=f"{n}", start=start) for n in range(21)]
     )
     store.append(made)
-    assert store.rollover(NOW).written == 6
+    assert store.rollover(NOW).written == 5
     assert list(store.run()) == made
     assert list(store.run(Query().newest_first())) == made[::-1]
     assert sum(month.rows for month in store.archive.months()) == 41
@@ -255,7 +255,7 @@ def test_calls_of_one_instant_stay_together(monkeypatch: pytest.MonkeyPatch, at_
         if at_once < 50:
             assert all(one.last < other.first for one, other in itertools.pairwise(segments))
         assert len(segments) == pieces
-        assert max(segment.rows for segment in segments) <= 150 + at_once
+        assert max(segment.rows for segment in segments) <= 190 + at_once
         assert list(store.run()) == made
 
 
@@ -267,7 +267,7 @@ def test_late_calls_do_not_scatter_a_month(monkeypatch: pytest.MonkeyPatch) -> N
     store, start = new_store(), datetime(2026, 5, 1, tzinfo=UTC)
     made = [CallRecord(call_id=str(n), start=start + timedelta(minutes=n)) for n in range(1000)]
     store.append(made)
-    assert store.rollover(NOW).written == 10
+    assert store.rollover(NOW).written == 8
     for number in range(20):
         late = [
             CallRecord(call_id=f"late-{number}-{at}", start=start + timedelta(minutes=at % 999, seconds=30))
@@ -279,7 +279,7 @@ def test_late_calls_do_not_scatter_a_month(monkeypatch: pytest.MonkeyPatch) -> N
     segments = inside(store).log.snapshot().ordered
     assert sum(segment.rows for segment in segments) == len(made)
     assert all(one.last < other.first for one, other in itertools.pairwise(segments))
-    assert sum(segment.rows < 50 for segment in segments) <= 2  # calls that came between two segments
+    assert sum(segment.rows < 62 for segment in segments) <= 2  # calls that came between two segments
     assert list(store.run()) == in_order(made)
     assert store.verify().ok
 

@@ -88,7 +88,7 @@ def test_orphans_go_after_a_day(tmp_path: Path, tier: str) -> None:
     parts = inside(store)
     segment = next(iter(parts.log.snapshot().segments.values()))
     orphan = parts.tiers[tier].write(parts.hot.read(segment, [*FIELDS]), "GB")
-    lies = sorted((tmp_path / tier).glob(f"*/{orphan.id}.*"))
+    lies = sorted((tmp_path / tier).rglob(f"{orphan.id}.*"))
     assert [path.suffix for path in lies] == ([".arrow"] if tier == "hot" else [".index", ".parquet"])
     at, day = datetime.now(UTC), timedelta(hours=24)
     for number, path in enumerate(lies):  # the younger one counts

@@ -1,8 +1,9 @@
-"""The file beside a segment's own: its number index and its totals.
+"""The file that belongs to a segment's own: its number index and its totals.
 
 They are an Arrow IPC file with a trailer of eight bytes: its CRC-32 and its length. Beside a hot segment that is all,
-uncompressed, to be mapped. Beside a warm one it is compressed and comes last: before it lie blocks of numbers, of which
-it says where each begins, so that a search reads the end of the file once, and then single blocks.
+uncompressed, to be mapped. The file of a warm one lies in a folder apart; there it is compressed and comes last: before
+it lie blocks of numbers, of which it says where each begins, so that a search reads the end of the file once, and then
+single blocks.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..errors import CorruptDataError
 from ._commits import FORMAT, Segment
 from ._files import Files
 from ._numberindex import BlockIndex, NumberIndex, packed
-from ._segmentfiles import COMPANION, identity_of
+from ._segmentfiles import APART, COMPANION, identity_of
 from ._totals import Totals, totals_of
 
 __all__ = [
@@ -83,8 +84,9 @@ class IndexFile:
 
 
 def index_path(path: str) -> str:
-    """Return where the index file of the segment at *path* lies."""
-    return path.rpartition(".")[0] + COMPANION
+    """Return where the index file of the segment at *path* lies: a hot one's beside it, a warm one's apart."""
+    stem, _, suffix = path.rpartition(".")
+    return f"{APART if suffix == 'parquet' else ''}{stem}{COMPANION}"
 
 
 def check_index(files: Files, segment: Segment) -> bytes:

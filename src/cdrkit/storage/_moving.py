@@ -7,6 +7,8 @@ one commit. Cut off anywhere, the store is as before; what was written meanwhile
 from __future__ import annotations
 
 import contextlib
+import itertools
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,6 +27,7 @@ from ..errors import CdrError, ConfigError, CorruptDataError
 from ._commits import Action, Commit, Segment, Snapshot
 from ._log import Log
 from ._planner import Plan
+from ._segmentfiles import month_of
 from ._tiers import Tier
 
 __all__ = ["Fingerprint", "MoveReport", "compact", "rewritten", "rollover", "swapped"]
@@ -138,16 +141,23 @@ def rollover(
     months: dict[str, list[Segment]] = defaultdict(list)
     for segment in log.snapshot().segments.values():
         if segment.tier == hot.name and segment.last < before:
-            months[f"{segment.first:%Y-%m}"].append(segment)
+            months[month_of(segment.first)].append(segment)
     total = MoveReport(dry_run=dry_run)
     for month, late in sorted(months.items()):
         snapshot = log.snapshot()
-        sources = _with_overlapping(late, (s for s in snapshot.segments.values() if s.tier == warm.name))
+        there = [s for s in snapshot.ordered if s.tier == warm.name and month_of(s.first) == month]
+        sources = _with_overlapping(late, there)
         if dry_run:
             total = _plus(total, sources, [], month)
             continue
-        frames = _in_order(snapshot, tiers, sources)
-        fresh = rewritten(log, warm, frames, sources, tiers, rows_each=_ROWS_A_WARM_SEGMENT)
+        fresh: list[Segment] = []
+        try:
+            for stretch in _stretches(sources, there):
+                frames = _in_order(snapshot, tiers, stretch)
+                fresh += rewritten(log, warm, frames, stretch, tiers, rows_each=_ROWS_A_WARM_SEGMENT)
+        except BaseException:
+            discard(tiers, fresh)
+            raise
         if swapped(log, tiers, "rollover", sources, fresh, {"month": month}) is None:
             total = attrs.evolve(total, skipped=(*total.skipped, month))
         else:
@@ -159,6 +169,13 @@ def _with_overlapping(late: Sequence[Segment], warm: Iterable[Segment]) -> list[
     """Return *late* and those of *warm* whose time range meets one of theirs, by their first call."""
     touched = [s for s in warm if any(s.first <= other.last and s.last >= other.first for other in late)]
     return sorted([*late, *touched], key=lambda segment: (segment.first, segment.id))
+
+
+def _stretches(sources: Sequence[Segment], warm: Iterable[Segment]) -> Iterator[list[Segment]]:
+    """Yield *sources* in runs, between which one of *warm* begins that stays: what is written reaches over none."""
+    staying = [segment.first for segment in warm if segment not in sources]
+    for _, stretch in itertools.groupby(sources, key=lambda segment: bisect_left(staying, segment.first)):
+        yield list(stretch)
 
 
 def _in_order(
@@ -189,14 +206,19 @@ def rewritten(
     """
     region = log.snapshot().region
     fresh: list[Segment] = []
+    rows = sum(segment.rows for segment in sources)
+    pieces = -(-rows * 4 // (rows_each * 5))  # a quarter more is no reason for another one
     try:
         waiting: list[pl.DataFrame] = []
         for frame in frames:
             waiting.append(frame)
-            while sum(part.height for part in waiting) >= rows_each:
+            # Evenly, lest few calls that are left over get a segment of their own, each time that some come late.
+            while pieces > 1 and sum(part.height for part in waiting) > (even := -(-rows // pieces)):
                 whole = pl.concat(waiting)
-                fresh.append(tier.write(whole.head(rows_each), region))
-                waiting = [whole.slice(rows_each)]
+                cut = _place_to_cut(whole["start"], even)
+                fresh.append(tier.write(whole.head(cut), region))
+                waiting = [whole.slice(cut)]
+                rows, pieces = rows - cut, pieces - 1
         left = pl.concat(waiting)
         if left.height:
             fresh.append(tier.write(left, region))
@@ -211,6 +233,15 @@ def rewritten(
         discard(tiers, fresh)
         raise
     return fresh
+
+
+def _place_to_cut(starts: pl.Series, row: int) -> int:
+    """Return where to cut near *row*: between calls of one instant only where there are very many of them.
+
+    Switches write whole seconds. Segments that share one overlap, and a page that needs the last would read them all.
+    """
+    before = starts.search_sorted(starts[row], "left")
+    return before if 2 * before > row else row
 
 
 def swapped(

@@ -36,6 +36,7 @@ from ._segmentfiles import (
     described,
     few_values,
     found_files,
+    month_of,
     new_identity,
 )
 from ._tiers import Hits, Rows
@@ -74,7 +75,7 @@ class WarmTier:
         """Write *frame*, whose calls are all of one UTC month; otherwise as `Tier.write` says."""
         data = parquet_file(frame, about_segment(frame))
         identity = new_identity(data)
-        path = f"month={frame['start'][0]:%Y-%m}/{identity}{_SUFFIX}"
+        path = f"month={month_of(frame['start'][0])}/{identity}{_SUFFIX}"
         self._files.put(path, data)
         try:
             index, facts = warm_index(frame, identity, region)

@@ -173,7 +173,7 @@ class TestFile:
         """The file's own metadata have format, rows and range, so that a log can be made of files alone."""
         found = pq.read_metadata(io.BytesIO(month.files.read(month.segment.path))).metadata or {}
         assert json.loads(found[b"cdrkit"]) == {
-            "format": 2,
+            "format": 3,
             "written": month.segment.facts["written"],
             "rows": 30_000,
             "first": month.segment.first.isoformat(),

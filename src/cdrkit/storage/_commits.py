@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 #: What is written; everything since 1 can be read.
-FORMAT: Final = 2
+FORMAT: Final = 3
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ID: Final = re.compile(r"[0-9A-Za-z][\w-]*", re.ASCII)  # it becomes a file's name in caches

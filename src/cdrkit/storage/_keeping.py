@@ -143,6 +143,11 @@ def verify(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
             problems += _repeats(group, tiers)
     lying = {found.id: found for tier in tiers.values() for found in tier.found()}
     orphans = [found for found in lying.values() if found.id not in snapshot.segments]
+    if snapshot.version < 0 and orphans:
+        problems.append(
+            f"There is no log at {log.files.url}, but {len(orphans)} segments are there. If it was lost, restore it "
+            "from a backup, or make a new one with rebuild()."
+        )
     older = sum(is_older(found, snapshot) for found in orphans)
     if older:
         problems.append(

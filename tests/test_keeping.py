@@ -516,6 +516,17 @@ def test_calls_in_two_segments_are_found(verified: Store) -> None:
         assert log.commit(base, "compact", removed=gone) is not None
 
 
+def test_a_log_that_is_gone_is_found(verified: Store, tmp_path: Path) -> None:
+    """Segments without any log are a problem: it was lost; an empty place is none."""
+    shutil.rmtree(tmp_path / "hot" / "_log")
+    report = open_store(tmp_path).verify()
+    assert (report.ok, report.version, report.orphans) == (False, -1, 7)
+    (problem,) = report.problems
+    assert "7 segments" in problem
+    assert "rebuild()" in problem
+    assert open_store(tmp_path / "empty").verify().ok
+
+
 def test_a_tier_that_is_not_there_is_found(verified: Store) -> None:
     """Segments of a tier that the store was opened without are named."""
     parts = inside(verified)

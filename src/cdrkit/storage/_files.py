@@ -255,6 +255,9 @@ class LocalFiles:
     @contextlib.contextmanager
     def writer(self, path: str) -> Iterator[IO[bytes]]:
         target = self._path(path)
+        if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
+            url = self.url_of(path)
+            raise StorageError(f"{url} is a device or a pipe, and would be replaced; name a file.", url=url)
         with translated(self.url_of(path), "write"), self._temporary(target) as temporary:
             with open(temporary, "xb") as file:
                 yield file

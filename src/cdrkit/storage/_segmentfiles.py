@@ -16,7 +16,7 @@ import pyarrow as pa
 from .._records import SCHEMA
 from .._tables import FRAME_TYPES
 from ..errors import CorruptDataError
-from ._commits import FORMAT, Segment
+from ._commits import FORMAT, Segment, Snapshot
 from ._files import Data, Entry, Files
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "few_values",
     "found_files",
     "identity_of",
+    "is_older",
     "month_of",
     "new_identity",
     "taken_values",
@@ -43,6 +44,8 @@ APART: Final = "_index/"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+#: How far the clocks of a writer and of its storage may differ.
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)
 _IDENTITY: Final = re.compile(r"[0-9a-f]{12}-([0-9a-f]{32})", re.ASCII)
 
 
@@ -134,6 +137,12 @@ def found_files(files: Files, folder_prefix: str, suffix: str) -> Iterator[Found
         path = own[0] if own else entries[0].path.removeprefix(APART).removesuffix(COMPANION) + suffix
         times = [entry.modified for entry in entries if entry.modified is not None]
         yield Found(identity, path, max(times, default=None), is_whole=bool(own))
+
+
+def is_older(found: Found, snapshot: Snapshot) -> bool:
+    """Return whether a segment that no commit names is from before the log."""
+    made = snapshot.created
+    return made is not None and found.modified is not None and found.modified < made - _CLOCKS_DIFFER
 
 
 def few_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[int]]]) -> pl.Series:

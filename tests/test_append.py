@@ -24,7 +24,7 @@ import cdrkit
 from cdrkit import CallRecord, Query, open_store
 from cdrkit._tables import frames_of
 from cdrkit.errors import AccessDeniedError, ConfigError, ConflictError, SchemaError, StorageError
-from cdrkit.storage import HotTier, Segment, _append, open_files
+from cdrkit.storage import HotTier, Segment, _append, _tiers, open_files
 from cdrkit.storage._files import LocalFiles
 from tests.strategies import records
 
@@ -359,7 +359,7 @@ def test_an_append_that_takes_half_a_day(
     store = open_store(tmp_path)
     store.append(calls(range(2)))
     monkeypatch.setattr(_append, "_ROWS_IN_MEMORY", 1)
-    monkeypatch.setattr(_append, "_SAFE_SECONDS", 0)
+    monkeypatch.setattr(_tiers, "_SAFE", timedelta(0))
 
     def slow() -> Iterator[pl.DataFrame]:
         yield pl.DataFrame({"call_id": ["x"], "start": [START]})

@@ -123,6 +123,7 @@ def _remove_superseded(log: Log, tiers: Mapping[str, Tier], query: Query, now: d
     Segments that no commit ever named stay: they may belong to an append that is under way.
     """
     snapshot = log.snapshot()
+    log.settle(snapshot)  # what replaced them must stay
     removed = {gone for commit in log.recent() for gone in commit.removed} - set(snapshot.segments)
     old: dict[str, Segment] = {}
     for tier in tiers.values():

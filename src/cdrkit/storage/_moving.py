@@ -25,7 +25,7 @@ from ..errors import CdrError, ConfigError, CorruptDataError
 from ._commits import Action, Commit, Segment, Snapshot
 from ._log import Log
 from ._planner import Plan
-from ._tiers import Tier
+from ._tiers import Tier, check_unswept
 
 __all__ = ["Fingerprint", "MoveReport", "compact", "rewritten", "rollover", "swapped"]
 
@@ -229,6 +229,7 @@ def swapped(
             if any(source.id not in base.segments for source in sources):
                 discard(tiers, fresh)
                 return None
+            check_unswept(tiers, fresh)
             attempt = log.draft(base, action, added=fresh, removed=[s.id for s in sources], facts=facts)
             after = log.write(base, attempt)
             if after is not None:

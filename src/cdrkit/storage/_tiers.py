@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Protocol, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol, TypeAlias
 
 import attrs
 import polars as pl
 
 from .._searches import KeySearch
+from ..errors import StorageError
 from ._commits import Segment
 from ._segmentfiles import Found
 from ._totals import Totals
 
-__all__ = ["Hits", "Rows", "Tier"]
+__all__ = ["Hits", "Rows", "Tier", "check_unswept"]
+
+#: Whoever took longer to write its segments looks whether they are still there: vacuums spare them for a day.
+_SAFE: Final = timedelta(hours=12)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: Which rows of a segment: a run of them, or their numbers, ascending.
 Rows: TypeAlias = "range | pl.Series"
@@ -52,6 +57,9 @@ class Tier(Protocol):
             frame: At least one call, all of one UTC day, sorted by (``start``, ``call_id``), in the frame types of the
                 catalogue.
             region: The region of numbers in national form, as the store was made with; for a number index.
+
+        Its facts had better have ``written``, the instant in microseconds since 1970 in UTC; without it, every commit
+        looks whether the segment is still there.
 
         Raises:
             StorageError: When it could not be written; nothing of it is left in sight.
@@ -157,3 +165,20 @@ class Tier(Protocol):
             CorruptDataError: When it is not what was written.
         """
         ...
+
+
+def check_unswept(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
+    """Refuse to commit segments that a vacuum may have taken for orphans, so old they are, and did.
+
+    Raises:
+        StorageError: When one is gone.
+    """
+    late = (datetime.now(UTC) - _SAFE - _EPOCH) // timedelta(microseconds=1)
+    old = [segment for segment in segments if segment.facts.get("written", 0) < late]
+    if old:
+        there = {(name, found.id) for name, tier in tiers.items() for found in tier.found()}
+        if not there.issuperset((segment.tier, segment.id) for segment in old):
+            raise StorageError(
+                "This took so long that a vacuum removed some of what it had written; nothing was changed. Do it "
+                "again, in smaller parts."
+            )

@@ -28,7 +28,7 @@ from ._commits import Action, Commit, Segment, Snapshot
 from ._log import Log
 from ._planner import Plan
 from ._segmentfiles import month_of
-from ._tiers import Tier
+from ._tiers import Tier, check_unswept
 
 __all__ = ["Fingerprint", "MoveReport", "compact", "rewritten", "rollover", "swapped"]
 
@@ -279,6 +279,7 @@ def swapped(
             if any(source.id not in base.segments for source in sources):
                 discard(tiers, fresh)
                 return None
+            check_unswept(tiers, fresh)
             attempt = log.draft(base, action, added=fresh, removed=[s.id for s in sources], facts=facts)
             after = log.write(base, attempt)
             if after is not None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import attrs
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from cdrkit import CallRecord, Store
 from cdrkit.storage import Files, Log, Tier
@@ -15,6 +15,11 @@ from cdrkit.storage import Files, Log, Tier
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 #: For laws whose every example makes a store: a fifth of what the profile says.
 fewer = settings(max_examples=max(settings().max_examples // 5, 1))
+#: For laws whose every example asks a service hundreds of times: a twentieth, and never less than four.
+seldom = settings(
+    max_examples=max(settings().max_examples // 20, 4),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 MONTHS = tuple(f"2026-{number:02d}" for number in range(4, 12))
 
 

@@ -197,7 +197,7 @@ def _append_and_keep(url: str, options: dict[str, object], first: int) -> int:
 
 @pytest.mark.s3
 def test_machines_share_a_bucket(s3_options: dict[str, object]) -> None:
-    """Processes that have nothing in common but a bucket append to it, merge, sweep and read; none is lost or doubled."""
+    """Processes with nothing in common but a bucket append to it, merge, sweep and read; no call is lost or doubled."""
     fsspec.filesystem("s3", **s3_options).mkdir("machines")
     context = multiprocessing.get_context("spawn")
     with context.Pool(3) as pool:

@@ -6,10 +6,13 @@ import gzip
 import hashlib
 import io
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +21,7 @@ import pyarrow as pa
 import pytest
 
 from cdrkit import CallRecord, Query, Store, open_store
-from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, QueryError
+from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, QueryError, StorageError
 from cdrkit.storage import _moving
 from tests.months import MONTHS, NOW, calls_of, every_file, in_order, inside
 
@@ -34,7 +37,7 @@ def fill(store: Store) -> list[CallRecord]:
     )
     store.append(calls_of(*MONTHS, each=4) + odd)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 7)
+        patch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 6)
         store.rollover(NOW)
     return list(store.run(IN_MONTH))
 
@@ -101,7 +104,9 @@ def test_parquet(store: Store, tmp_path: Path) -> None:
     frame = pl.read_parquet(dest / "*.parquet").sort("start", "call_id")
     assert frame["call_id"].to_list() == [call.call_id for call in made]
     assert frame["source_name"].to_list() == [call.source_name for call in made]
-    assert seen == [(7, 24), (14, 24), (21, 24), (24, 24)]
+    assert [total for _, total in seen] == [24] * 4
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+    assert seen[-1] == (24, 24)
     pandas = pytest.importorskip("pandas")
     parts = [pandas.read_parquet(dest / name) for name in names]
     assert sorted(pandas.concat(parts)["call_id"]) == sorted(call.call_id for call in made)
@@ -188,7 +193,7 @@ def test_a_piece_goes_on_where_it_stopped(filled: Store, tmp_path: Path, there: 
     name = source.name
     data = source.read_bytes()
     kept = len(data) if there is None else there
-    (dest / f"{name}.part").write_bytes(data[:kept])
+    (dest / f"{name}.{MONTH}.part").write_bytes(data[:kept])
     source.write_bytes(bytes(kept) + data[kept:])  # what is there already must not be read again
     filled.archive.download(MONTH, dest)
     assert (dest / name).read_bytes() == data
@@ -196,21 +201,19 @@ def test_a_piece_goes_on_where_it_stopped(filled: Store, tmp_path: Path, there: 
     assert sums_hold(dest, "SHA256SUMS")
 
 
-@pytest.mark.parametrize("rest", [b"x", b"x" * 10_000], ids=["wrong", "wrong and too long"])
+@pytest.mark.parametrize("rest", [b"x", b"x" * 10_000, bytes(3_000)], ids=["wrong", "too long", "zeros"])
 def test_a_wrong_beginning_is_not_gone_on_from(filled: Store, tmp_path: Path, rest: bytes) -> None:
-    """A beginning that is not the file's is found out by the checksum; the next try begins anew."""
+    """A beginning that is not the file's, as a loss of power leaves it, is found out, and the file is fetched anew."""
     dest = tmp_path / "down"
     dest.mkdir()
     segments = inside(filled).log.snapshot().segments.values()
     segment = next(s for s in segments if s.path.startswith("month=2026-05/"))
     name = segment.path.rpartition("/")[2]
-    (dest / f"{name}.part").write_bytes(rest)
-    with pytest.raises(CorruptDataError, match=name):
-        filled.archive.download(MONTH, dest)
-    assert not (dest / name).exists()
+    (dest / f"{name}.{MONTH}.part").write_bytes(rest)
     filled.archive.download(MONTH, dest)
     assert sums_hold(dest, "SHA256SUMS")
     assert pl.read_parquet(dest / "*.parquet").height == 24
+    assert not list(dest.glob("*.part"))
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv.gz"])
@@ -307,6 +310,72 @@ def test_other_files_of_the_folder_stay(filled: Store, tmp_path: Path) -> None:
     assert sums_hold(dest, "SHA256SUMS")
 
 
+def test_years_of_few_digits(store: Store, tmp_path: Path) -> None:
+    """A stamp that was never set, as year 1 of some systems, is of a month that can be named and downloaded, too."""
+    made = [CallRecord(call_id=f"{year}", start=datetime(year, 1, 1, tzinfo=UTC)) for year in (1, 999)]
+    store.append(made)
+    assert store.rollover(NOW).months == ("0001-01", "0999-01")
+    assert [month.month for month in store.archive.months()] == ["0001-01", "0999-01"]
+    store.archive.download("0999-01", tmp_path / "down")
+    assert pl.read_parquet(tmp_path / "down" / "*.parquet")["call_id"].to_list() == ["999"]
+    assert list(store.run()) == made
+
+
+def test_months_may_share_a_folder(filled: Store, tmp_path: Path) -> None:
+    """A month that is downloaded into the folder of another one takes nothing of that away, also once written anew."""
+    dest = tmp_path / "down"
+    for month in (MONTH, "2026-06"):
+        filled.archive.download(month, dest)
+    (dest / "month").touch()
+    filled.append(calls_of("2026-06", part="-late"))
+    filled.rollover(NOW)
+    cut_off = dest / f"{'0' * 12}-{'0' * 32}.parquet.{MONTH}.part"
+    cut_off.touch()
+    filled.archive.download("2026-06", dest)
+    assert cut_off.exists(), "it is of the other month"
+    expected = list(filled.run(Query().between("2026-05-01", "2026-07-01").oldest_first()))
+    found = pl.read_parquet(dest / "*.parquet").sort("start", "call_id")
+    assert found["call_id"].to_list() == [call.call_id for call in expected]
+    assert sums_hold(dest, "SHA256SUMS")
+
+
+def test_what_was_cut_off_before_a_month_was_written_anew_goes(filled: Store, tmp_path: Path) -> None:
+    """The beginning of a file that is not the month's any more is not left behind."""
+    dest = tmp_path / "down"
+    dest.mkdir()
+    segments = inside(filled).log.snapshot().segments.values()
+    for segment in segments:
+        if segment.path.startswith("month=2026-05/"):
+            (dest / f"{segment.path.rpartition('/')[2]}.{MONTH}.part").write_bytes(b"PAR1")
+    filled.append(calls_of(MONTH, part="-late"))
+    filled.rollover(NOW)
+    filled.archive.download(MONTH, dest)
+    assert not list(dest.glob("*.part"))
+    assert pl.read_parquet(dest / "*.parquet").height == 30
+    assert sums_hold(dest, "SHA256SUMS")
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv.gz"])
+def test_a_full_disk(filled: Store, tmp_path: Path, format: Literal["parquet", "csv.gz"]) -> None:
+    """A disk that is full makes a StorageError, as elsewhere; once there is room, the download goes on."""
+    dest = tmp_path / "down"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (700, hard))
+        with pytest.raises(StorageError, match="Make room"):
+            filled.archive.download(MONTH, dest, format=format)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    filled.archive.download(MONTH, dest, format=format)
+    if format == "parquet":
+        assert sums_hold(dest, "SHA256SUMS")
+        assert pl.read_parquet(dest / "*.parquet").height == 24
+    else:
+        assert gzip.decompress(dest.read_bytes()) == csv_of(filled)
+
+
 # -- what is refused -------------------------------------------------------------------------------------------
 
 
@@ -336,6 +405,30 @@ def test_other_things_that_are_refused(filled: Store, tmp_path: Path) -> None:
         filled.archive.download(MONTH, tmp_path / "down", format="csv")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="local path"):
         filled.archive.download(MONTH, "memory://down")
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv.gz"])
+@pytest.mark.parametrize(
+    "dest", [io.BytesIO(), b"down", None, 7], ids=["a file", "bytes", "nothing", "a number"]
+)
+def test_no_place_to_go_to(filled: Store, dest: str, format: Literal["parquet", "csv.gz"]) -> None:
+    """What is no path is refused, with what it was."""
+    with pytest.raises(ConfigError, match="path"):
+        filled.archive.download(MONTH, dest, format=format)
+
+
+@pytest.mark.parametrize("name", ["down", "down/", ""])
+def test_a_csv_needs_a_name(
+    filled: Store, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder is no place for the one file of a CSV; that is said before anything is fetched or written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "down").mkdir()
+    before = every_file(tmp_path)
+    with pytest.raises(ConfigError, match="name of a file"):
+        filled.archive.download(MONTH, name, format="csv.gz")
+    assert every_file(tmp_path) == before
+    assert sorted(os.listdir(tmp_path)) == ["down", "store"]
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv.gz"])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 
 from cdrkit import CallRecord, Query, field, open_store
 from cdrkit.errors import ConfigError, CorruptDataError, StorageError
+from cdrkit.storage import SegmentCache
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 _buckets = itertools.count()
@@ -82,6 +85,64 @@ def test_room_is_bounded(remote: tuple[str, dict[str, Any]], tmp_path: Path) -> 
     narrow = open_store(url, storage_options=options, cache=small, cache_bytes=size + size // 2)
     assert list(narrow.run()) == list(store.run())
     assert len(copies(small)) == 1
+
+
+def test_room_is_made_of_copies_alone(tmp_path: Path) -> None:
+    """No other file goes for room, however old; nor what another process is writing, unless it was killed long ago."""
+    folder, now = tmp_path / "cache", time.time()
+    folder.mkdir()
+    ages = {
+        "thesis.doc": 9e8,
+        ".part-of-the-family": 9e8,
+        f".part-{'a' * 16}": 3590,
+        f".part-{'b' * 16}": 3610,
+    }
+    for name, age in ages.items():
+        (folder / name).write_bytes(bytes(100))
+        os.utime(folder / name, (now - age, now - age))
+    cache = SegmentCache(str(folder), 350)
+    first, second, third = (f"{number:012x}-{number:032x}" for number in range(3))
+    for name in (first, f"{first}.index", second, third):
+        assert Path(cache.copy_of(name, 100, lambda: bytes(100))).read_bytes() == bytes(100)
+    assert copies(folder) == sorted([*list(ages)[:3], second, third])
+    os.unlink(folder / f".part-{'a' * 16}")  # it counts as room, as long as it is there
+    cache.copy_of(first, 100, lambda: bytes(100))
+    assert copies(folder) == sorted([*list(ages)[:2], first, second, third])
+    (folder / f".part-{'c' * 16}").write_bytes(bytes(9))
+    os.utime(folder / f".part-{'c' * 16}", (0, 0))
+    SegmentCache(str(folder), 1 << 30).copy_of(f"{first}.index", 9, lambda: bytes(9))
+    assert f".part-{'c' * 16}" not in copies(folder), "it goes though there is room"
+
+
+def test_processes_that_fill_at_once(tmp_path: Path) -> None:
+    """Processes that fill one cache with more than it holds get whole copies all the time, and keep to its room."""
+    script = (
+        "import random, sys; from cdrkit.storage import SegmentCache\n"
+        "cache, draw = SegmentCache(sys.argv[1], 300_000), random.Random(sys.argv[2])\n"
+        "for number in (draw.randrange(20) for _ in range(200)):\n"
+        "    path = cache.copy_of(f'{number:012x}-{number:032x}', 90_000, lambda: bytes([number]) * 90_000)\n"
+        "    try: data = open(path, 'rb').read()\n"
+        "    except FileNotFoundError: continue  # it made room for another one\n"
+        "    assert data == bytes([number]) * 90_000\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "cache")]
+    fillers = [subprocess.Popen([*command, str(seed)], stderr=subprocess.PIPE) for seed in range(3)]
+    for filler in fillers:
+        _, errors = filler.communicate(timeout=100)
+        assert filler.returncode == 0, errors.decode()
+    assert len(copies(tmp_path / "cache")) <= 3
+
+
+def test_a_cache_that_vanishes(remote: tuple[str, dict[str, Any]], tmp_path: Path) -> None:
+    """When somebody removes the folder, what is open stays so, and what is opened next is fetched anew."""
+    url, options = remote
+    store = open_store(url, storage_options=options, cache=tmp_path / "cache")
+    expected = list(store.run())
+    shutil.rmtree(tmp_path / "cache")
+    assert list(store.run()) == expected
+    assert copies(tmp_path / "cache") == []
+    assert list(open_store(url, storage_options=options, cache=tmp_path / "cache").run()) == expected
+    assert len(copies(tmp_path / "cache")) == 3
 
 
 def test_a_damaged_copy_is_fetched_anew(remote: tuple[str, dict[str, Any]], tmp_path: Path) -> None:

@@ -198,6 +198,50 @@ def test_keeping_both_tiers(tmp_path: Path) -> None:
     assert list(open_store(folder).run()) == left
 
 
+def test_a_damaged_or_lost_log(filled: str, tmp_path: Path) -> None:
+    """Verification ends with 4 whatever is wrong with the log; no command takes a lost one for a store yet to come."""
+    shutil.copytree(filled, tmp_path / "store")
+    for path in (tmp_path / "store").glob("hot/_log/0*.json"):
+        path.write_bytes(b"damaged")
+    out, _ = cdrkit("verify", tmp_path / "store", status=4)
+    assert out.count("is damaged") == len(list((tmp_path / "store").glob("hot/_log/0*.json")))
+    shutil.rmtree(tmp_path / "store" / "hot" / "_log")
+    assert "rebuild" in cdrkit("verify", tmp_path / "store", status=4)[0]
+    for words in (
+        ["query"],
+        ["totals"],
+        ["months"],
+        ["rollover"],
+        ["erase", "--customer", "1", "--reason", "asked"],
+    ):
+        _, err = cdrkit(words[0], tmp_path / "store", *words[1:], status=1)
+        assert "rebuild" in err
+        assert "ingest" not in err
+
+
+def test_nothing_is_made_where_no_store_is(tmp_path: Path) -> None:
+    """Every command but ingest and demo says of a misspelt name that there is no store, and makes nothing there."""
+    place = tmp_path / "typo"
+    for command in (
+        "query",
+        "totals",
+        "rollover",
+        "compact",
+        "vacuum",
+        "maintain",
+        "verify",
+        "months",
+        "rebuild",
+    ):
+        _, err = cdrkit(command, place, status=1)
+        assert str(place) in err
+        assert err.count("\n") == 1
+    cdrkit("download", place, "2026-08", tmp_path / "out", status=1)
+    cdrkit("erase", place, "--customer", "1", "--reason", "asked", "--really", status=1)
+    cdrkit("expire", place, "2026-01-01", "--really", status=1)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_is_no_store(office: Office) -> None:
     """A switch's file in the store's place is named, with what to do."""
     for command in ("query", "totals", "verify"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdrkit import CallRecord, Query, Store, field, open_store
+from cdrkit import CallRecord, Query, Store, TimeRange, field, open_store
+from cdrkit._records import FIELDS
 from cdrkit.errors import CdrError, ConflictError, QueryError, StorageError
-from cdrkit.storage import EraseReport, HotTier, Log, Rows, Segment, Snapshot, erase, open_files
+from cdrkit.storage import EraseReport, Found, HotTier, Log, Rows, Segment, Snapshot, erase, open_files
 from tests import truth
 from tests.months import MONTHS, NOW, calls_of, every_file, fewer, in_order, inside
 from tests.strategies import EPOCH, queries, records
@@ -121,10 +124,17 @@ def test_dry_run_is_the_default(tmp_path: Path) -> None:
         (Query(), "why", "every call"),
         (Query().newest_first(), "why", "every call"),
         (Query().columns("start"), "why", "every call"),
+        (Query().between(None, None), "why", "every call"),
+        (Query(period=TimeRange()), "why", "every call"),
         (Query().connected().limit(3), "why", "no limit"),
         (Query().connected(), "", "reason"),
         (Query().connected(), " \n", "reason"),
         (Query().connected(), None, "reason"),
+        (Query().customer("1001"), "Customer 1001 asked", "names nobody"),
+        (Query().where(field("source_name") == "Eve Adams"), "for EVE ADAMS.", "names nobody"),
+        (Query().where((field("card_id") == "c-77") | field("did").is_null()), "card c-77", "names nobody"),
+        (Query().number("020 7946 0018"), "letter of +44 (20) 7946-0018", "names nobody"),
+        (Query().number(["1", "+442079460018"]), "for 02079460018", "names nobody"),
     ],
 )
 def test_refusals(tmp_path: Path, query: Query, reason: str, words: str) -> None:
@@ -140,6 +150,17 @@ def test_refusals(tmp_path: Path, query: Query, reason: str, words: str) -> None
     with pytest.raises(QueryError, match="no cursor"):
         store.erase(Query().connected().after(cursor), reason="why", dry_run=False)
     assert (list(store.run()), inside(store).log.snapshot().version) == before
+
+
+@pytest.mark.parametrize(
+    "reason", ["ticket 11001", "of 24 November 2026", "0018 times", "any customer_id", "exact words"]
+)
+def test_reasons_that_only_look_alike(tmp_path: Path, reason: str) -> None:
+    """A reason may share letters with what is erased, and the words of the query itself."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    query = Query().customer("1001").number("+442079460018", match="exact")
+    assert store.erase(query, reason=reason, dry_run=False).rows == 2
 
 
 def test_the_order_and_columns_of_the_query_do_not_matter() -> None:
@@ -166,6 +187,16 @@ def test_expire_by_age(store: Store) -> None:
     assert store.expire(at, dry_run=False).rows == 0
     assert inside(store).log.recent()[-1].facts["reason"] == "retention"
     assert store.verify().ok
+
+
+def test_no_instant_is_not_every_instant() -> None:
+    """Where the instant is missing nothing expires, neither for all nor for a customer: it may be a rule not found."""
+    store = open_store(f"memory://erasing-{next(_names)}")
+    store.append(calls_of("2026-05"))
+    for customers in ([], ["1001"]):
+        with pytest.raises(QueryError, match="none was given"):
+            store.expire(None, *customers, dry_run=False)  # type: ignore[arg-type]
+    assert store.count() == 6
 
 
 def test_expire_by_customer() -> None:
@@ -328,3 +359,236 @@ def test_calls_that_never_rest_are_a_conflict(tmp_path: Path) -> None:
         )
     assert store.count() == 2
     assert store.verify().ok
+
+
+# -- what no commit names ----------------------------------------------------------------------------------------
+
+
+def orphans_of(store: Store) -> list[Segment]:
+    """Write all segments of *store* once more into both tiers, as jobs do that are killed before their commit."""
+    parts = inside(store)
+    return [
+        tier.write(parts.tiers[segment.tier].read(segment, [*FIELDS]), "GB")
+        for segment in parts.log.snapshot().segments.values()
+        for tier in (parts.hot, parts.warm)
+    ]
+
+
+def lies(folder: Path, segment: Segment) -> bool:
+    """Return whether the file of *segment* is there."""
+    return (folder / segment.tier / segment.path).exists()
+
+
+def test_what_killed_jobs_left_is_erased_too(tmp_path: Path) -> None:
+    """No remains of killed jobs hold an erased value, and a log that is made anew brings none of them back."""
+    store = open_store(tmp_path, region="GB")
+    store.append(calls_of(*MONTHS[:3]) + secret_calls(*MONTHS[:3]))
+    orphans = orphans_of(store)
+    half = next(segment for segment in orphans if segment.tier == "warm")
+    os.unlink(tmp_path / "warm" / half.path)  # cut off while it was removed: its index is still there
+    damaged = next(segment for segment in orphans if segment.tier == "hot")
+    with open(tmp_path / "hot" / damaged.path, "ab") as file:
+        file.write(SECRETS[0].encode())
+    others = {s.id for s in orphans if s.rows == 1 and s.first.day not in (1, 17)}
+    assert len(others) == 2 * 3 * 5
+    assert store.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False).rows == 6
+    assert_nowhere(tmp_path)
+    assert all(lies(tmp_path, segment) for segment in orphans if segment.id in others), (
+        "they hold no such call"
+    )
+    assert store.verify().ok
+    shutil.rmtree(tmp_path / "hot" / "_log")
+    anew = open_store(tmp_path, region="GB")
+    anew.rebuild()
+    assert list(anew.run()) == calls_of(*MONTHS[:3])
+
+
+def test_a_dry_run_leaves_what_killed_jobs_left(tmp_path: Path) -> None:
+    """Counting touches no file, and counts no call twice because killed jobs left it, too."""
+    store = open_store(tmp_path, region="GB")
+    store.append(calls_of("2026-05") + secret_calls("2026-05"))
+    orphans_of(store)
+    before = every_file(tmp_path)
+    assert store.erase(Query().customer("SECRET-CUSTOMER"), reason="why").rows == 2
+    assert every_file(tmp_path) == before
+
+
+def test_writes_that_were_cut_off_go(tmp_path: Path) -> None:
+    """Halves of files that nobody has written to for an hour go; a younger one may be under way."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    old, young = (tmp_path / "hot" / f".tmp-{letter * 16}" for letter in "ab")
+    for path, hours in ((old, 1.1), (young, 0.9)):
+        path.write_bytes(SECRETS[0].encode())
+        at = (datetime.now(UTC) - timedelta(hours=hours)).timestamp()
+        os.utime(path, (at, at))
+    store.erase(Query().customer("SECRET-CUSTOMER"), reason="why")
+    assert old.exists()
+    store.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_an_append_under_way_goes_on(tmp_path: Path) -> None:
+    """An append that has written its segments, none of which hold such calls, commits all of them after an erasure."""
+    store = open_store(tmp_path)
+    store.append(secret_calls("2026-05"))
+    with store._append("report") as append:
+        append.add(pl.from_arrow(open_with(calls_of("2026-10")).run().to_arrow()))  # type: ignore[arg-type]
+        append._flush()
+        store.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
+        assert append.commit().added == 6
+    assert list(open_store(tmp_path).run()) == calls_of("2026-10")
+    assert store.verify().ok
+
+
+def test_an_append_under_way_of_such_calls_is_refused(tmp_path: Path) -> None:
+    """An append whose segments were erased before it committed them says so and stores nothing; again, it stores."""
+    store, other = open_store(tmp_path), open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    made = pl.from_arrow(open_with(secret_calls("2026-05", "2026-06")).run().to_arrow())
+    with store._append("report") as append:
+        append.add(made)  # type: ignore[arg-type]
+        append._flush()
+        other.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
+        with pytest.raises(ConflictError, match="Append again"):
+            append.commit()
+    assert_nowhere(tmp_path)
+    assert store.verify().ok
+    assert list(store.run()) == calls_of("2026-05")
+    assert store.append(made).added == 4
+    assert store.verify().ok
+
+
+def test_an_append_that_slept_through_an_erasure(tmp_path: Path) -> None:
+    """The same holds when the erasure's commit was dropped from the log before the append looked again."""
+    store, other = open_store(tmp_path), open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    made = pl.from_arrow(open_with(secret_calls("2026-05", "2026-06")).run().to_arrow())
+    with store._append("report") as append:
+        append.add(made)  # type: ignore[arg-type]
+        append._flush()
+        other.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
+        other.vacuum()
+        assert other.vacuum(now=datetime.now(UTC) + timedelta(hours=2)).commits
+        inside(store).log.look_again()
+        with pytest.raises(ConflictError, match="Append again"):
+            append.commit()
+    assert store.verify().ok
+    assert list(store.run()) == calls_of("2026-05")
+
+
+def test_an_append_that_commits_in_the_midst_of_an_erasure(tmp_path: Path) -> None:
+    """Segments that were found uncommitted, and are committed before the erasure is, lose such calls and no others."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05") + secret_calls("2026-05"))
+    parts = inside(store)
+    with store._append("report") as append:
+        append.add(pl.from_arrow(open_with(calls_of("2026-10") + secret_calls("2026-10")).run().to_arrow()))  # type: ignore[arg-type]
+        append._flush()
+
+        class Overtaken(HotTier):
+            """A tier in which the append commits while what is left of the others is written."""
+
+            done = False
+
+            def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
+                if not self.done:
+                    Overtaken.done = True
+                    assert append.commit().added == 8
+                return super().write(frame, region)
+
+        hot = Overtaken(open_files(tmp_path / "hot"))
+        query = Query().customer("SECRET-CUSTOMER")
+        report = erase(
+            Log(parts.files), {"hot": hot, "warm": parts.warm}, query, now=NOW, facts={}, dry_run=False
+        )
+    assert report.rows == 4
+    assert_nowhere(tmp_path)
+    assert list(open_store(tmp_path).run()) == calls_of("2026-05", "2026-10")
+    assert store.verify().ok
+
+
+def test_an_append_that_commits_right_after_an_erasure(tmp_path: Path) -> None:
+    """Calls that an append commits between an erasure's commit and its removals stay: their files have new names."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05") + secret_calls("2026-05"))
+    parts = inside(store)
+    again = secret_calls("2026-10")
+    with store._append("report") as append:
+        append.add(pl.from_arrow(open_with(again).run().to_arrow()))  # type: ignore[arg-type]
+        append._flush()
+
+        class Overtaken(HotTier):
+            """A tier that forgets nothing before the append has committed."""
+
+            done = False
+
+            def forget(self, found: Found) -> None:
+                if not self.done:
+                    Overtaken.done = True
+                    assert append.commit().added == 2
+                super().forget(found)
+
+        hot = Overtaken(open_files(tmp_path / "hot"))
+        query = Query().customer("SECRET-CUSTOMER")
+        report = erase(
+            Log(parts.files), {"hot": hot, "warm": parts.warm}, query, now=NOW, facts={}, dry_run=False
+        )
+    assert hot.done
+    assert report.rows == 2
+    anew = open_store(tmp_path)
+    assert list(anew.run()) == in_order(calls_of("2026-05") + again)
+    assert anew.verify().ok
+
+
+def test_calls_that_come_meanwhile_are_erased_too(tmp_path: Path) -> None:
+    """Such calls that are stored after the erasure looked, and before it committed, go as well, and are counted."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05") + secret_calls("2026-05"))
+    parts = inside(store)
+    late = itertools.count(6)
+
+    class Busy(HotTier):
+        """A tier in which another writer stores more such calls while others are written anew, twice."""
+
+        def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
+            if (number := next(late)) < 8:
+                store.append(secret_calls(f"2026-{number:02}") + calls_of(f"2026-{number:02}"))
+            return super().write(frame, region)
+
+    busy = Busy(open_files(tmp_path / "hot"))
+    query = Query().customer("SECRET-CUSTOMER")
+    report = erase(parts.log, {"hot": busy, "warm": parts.warm}, query, now=NOW, facts={}, dry_run=False)
+    assert report.rows == 6
+    assert_nowhere(tmp_path)
+    assert list(store.run()) == calls_of("2026-05", "2026-06", "2026-07")
+    assert store.verify().ok
+
+
+def test_segments_of_a_lost_log_are_not_passed_over(tmp_path: Path) -> None:
+    """Such calls in segments from before the log are told: they are the only ones with their other calls, and stay."""
+    store = open_store(tmp_path, region="GB")
+    store.append(calls_of("2026-05") + secret_calls("2026-05"))
+    earlier = (datetime.now(UTC) - timedelta(hours=1)).timestamp()
+    for path in tmp_path.rglob("*.arrow"):
+        os.utime(path, (earlier, earlier))
+    shutil.rmtree(tmp_path / "hot" / "_log")
+    late = open_store(tmp_path, region="GB")
+    late.append(secret_calls("2026-10"))
+    query = Query().customer("SECRET-CUSTOMER")
+    with pytest.raises(StorageError, match=r"2 calls were erased; 2 segments .* older .* rebuild\(\)"):
+        late.erase(query, reason="why", dry_run=False)
+    assert late.count() == 0
+    shutil.rmtree(tmp_path / "hot" / "_log")
+    anew = open_store(tmp_path, region="GB")
+    anew.rebuild()
+    assert anew.erase(query, reason="why", dry_run=False).rows == 2
+    assert_nowhere(tmp_path)
+    assert list(anew.run()) == calls_of("2026-05")
+
+
+def open_with(calls: list[CallRecord]) -> Store:
+    """Return a store in memory that holds *calls*."""
+    store = open_store(f"memory://erasing-{next(_names)}")
+    store.append(calls)
+    return store

@@ -51,7 +51,7 @@ class Written:
     @property
     def path(self) -> str:
         """Where its index file lies."""
-        return index_path(self.segment.path)
+        return index_path(self.segment)
 
     def damage(self, data: bytes | bytearray) -> None:
         """Let the index file be *data*."""
@@ -175,7 +175,7 @@ def test_another_segments_file(written: Written) -> None:
     """The index of other calls under this one's name is refused, and not adopted."""
     tier = written.make(written.files)
     other = tier.write(calls(seed=2), "GB")
-    written.damage(written.files.read(index_path(other.path)))
+    written.damage(written.files.read(index_path(other)))
     fresh = written.make(written.files)
     with pytest.raises(CorruptDataError, match=written.segment.id):
         fresh.totals(written.segment)

@@ -87,7 +87,7 @@ def test_orphans_go_after_a_day(tmp_path: Path, tier: str) -> None:
     parts = inside(store)
     segment = next(iter(parts.log.snapshot().segments.values()))
     orphan = parts.tiers[tier].write(parts.hot.read(segment, [*FIELDS]), "GB")
-    lies = sorted((tmp_path / tier).glob(f"*/{orphan.id}.*"))
+    lies = sorted((tmp_path / tier).rglob(f"{orphan.id}.*"))
     assert [path.suffix for path in lies] == ([".arrow"] if tier == "hot" else [".index", ".parquet"])
     at, day = datetime.now(UTC), timedelta(hours=24)
     for number, path in enumerate(lies):  # the younger one counts
@@ -513,6 +513,17 @@ def test_calls_in_two_segments_are_found(verified: Store) -> None:
         assert f"{repeated.height} calls are stored more than once" in problem
         gone = [s.id for s in base.segments.values() if s.first >= datetime(2026, 12, 1, tzinfo=UTC)]
         assert log.commit(base, "compact", removed=gone) is not None
+
+
+def test_a_log_that_is_gone_is_found(verified: Store, tmp_path: Path) -> None:
+    """Segments without any log are a problem: it was lost; an empty place is none."""
+    shutil.rmtree(tmp_path / "hot" / "_log")
+    report = open_store(tmp_path).verify()
+    assert (report.ok, report.version, report.orphans) == (False, -1, 7)
+    (problem,) = report.problems
+    assert "7 segments" in problem
+    assert "rebuild()" in problem
+    assert open_store(tmp_path / "empty").verify().ok
 
 
 def test_a_tier_that_is_not_there_is_found(verified: Store) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import calendar
 import itertools
+import json
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdrkit import CallRecord, Query, Store, open_store
-from cdrkit.errors import ConfigError, CorruptDataError
+from cdrkit import FIELDS, CallRecord, Query, Store, open_store
+from cdrkit._records import FieldInfo
+from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
 from cdrkit.storage import HotTier, MoveReport, Segment, Tier, WarmTier, compact, open_files, rollover
 from cdrkit.storage._moving import Fingerprint
 from tests.months import MONTHS, NOW, calls_of, every_file, fewer, in_order, inside, months_in
@@ -225,13 +228,59 @@ def test_large_months_are_several_segments(monkeypatch: pytest.MonkeyPatch) -> N
         calls_of("2026-05", each=20) + [CallRecord(call_id=f"{n}", start=start) for n in range(21)]
     )
     store.append(made)
-    assert store.rollover(NOW).written == 6
+    assert store.rollover(NOW).written == 5
     assert list(store.run()) == made
     assert list(store.run(Query().newest_first())) == made[::-1]
     assert sum(month.rows for month in store.archive.months()) == 41
     store.append(calls_of("2026-05", each=1, part="-late"))
     store.rollover(NOW)
     assert store.count() == 42
+    assert store.verify().ok
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 40, 400])
+def test_calls_of_one_instant_stay_together(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Segments share no instant, though calls are told in whole seconds: who wants the newest ones reads no other."""
+    from cdrkit.storage import _moving
+
+    monkeypatch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 100)
+    monkeypatch.setattr(_moving, "_ROWS_A_HOT_SEGMENT", 150)
+    store, start = new_store(), datetime(2026, 5, 1, tzinfo=UTC)
+    made = [CallRecord(call_id=f"{n:03}", start=start + timedelta(seconds=n // at_once)) for n in range(399)]
+    store.append(made[::2])
+    store.append(made[1::2])
+    for move, pieces in (("compact", 3), ("rollover", 4)):
+        store.compact() if move == "compact" else store.rollover(NOW)
+        segments = inside(store).log.snapshot().ordered
+        if at_once < 50:
+            assert all(one.last < other.first for one, other in itertools.pairwise(segments))
+        assert len(segments) == pieces
+        assert max(segment.rows for segment in segments) <= 190 + at_once
+        assert list(store.run()) == made
+
+
+def test_late_calls_do_not_scatter_a_month(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often few calls come late, a month's segments stay half full, and no two cover the same time."""
+    from cdrkit.storage import _moving
+
+    monkeypatch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 100)
+    store, start = new_store(), datetime(2026, 5, 1, tzinfo=UTC)
+    made = [CallRecord(call_id=str(n), start=start + timedelta(minutes=n)) for n in range(1000)]
+    store.append(made)
+    assert store.rollover(NOW).written == 8
+    for number in range(20):
+        late = [
+            CallRecord(call_id=f"late-{number}-{at}", start=start + timedelta(minutes=at % 999, seconds=30))
+            for at in (number * 37, number * 37 + 400)  # in segments with others between them
+        ]
+        store.append(late)
+        assert store.rollover(NOW).months == ("2026-05",)
+        made += late
+    segments = inside(store).log.snapshot().ordered
+    assert sum(segment.rows for segment in segments) == len(made)
+    assert all(one.last < other.first for one, other in itertools.pairwise(segments))
+    assert sum(segment.rows < 62 for segment in segments) <= 2  # calls that came between two segments
+    assert list(store.run()) == in_order(made)
     assert store.verify().ok
 
 
@@ -418,6 +467,97 @@ def test_what_is_not_the_same_is_not_swapped(tmp_path: Path, change: object, mov
     assert list(store.run()) == expected
     assert store.rollover(NOW).rows == 24
     assert list(store.run()) == expected
+
+
+def full_calls(count: int) -> list[CallRecord]:
+    """Return calls of one month in order, with every field filled, and no two neighbours alike in any."""
+    start = datetime(2026, 5, 3, tzinfo=UTC)
+
+    def value(info: FieldInfo, number: int) -> object:
+        if info.choices:
+            return info.choices[number % len(info.choices)]
+        if info.type == pa.timestamp("us", tz="UTC"):
+            return start + timedelta(minutes=number)
+        if info.name == "currency":
+            return ("GBP", "EUR", "USD")[number % 3]
+        if info.name == "extra":
+            return json.dumps({"n": number})
+        return f"{info.name}-{number:04}" if info.is_text else 1 + number % 4
+
+    return [CallRecord(**{name: value(FIELDS[name], n) for name in FIELDS}) for n in range(count)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("how", ["lost", "gone", "swapped", "moved"])
+def test_any_column_of_a_warm_file_counts(name: str, how: str) -> None:
+    """Whatever column of a warm file is not what the hot one had, for one call or for all, nothing is swapped."""
+    store = new_store()
+    made = full_calls(12)
+    store.append(made)
+    parts = inside(store)
+    before = set(parts.log.snapshot().segments)
+
+    class Spoiling(WarmTier):
+        """A warm tier whose file has one column that is not right."""
+
+        def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
+            column = frame[name]
+            last = pl.int_range(frame.height, eager=True) == frame.height - 1
+            nothing = pl.Series(name, [None], dtype=column.dtype).new_from_index(0, frame.height)
+            if name in ("start", "call_id") and how in ("lost", "gone"):
+                frame = frame.tail(-1)  # these are never absent
+            elif how == "lost":
+                frame = frame.with_columns(nothing.zip_with(last, column))
+            elif how == "gone":
+                frame = frame.drop(name)
+            elif how == "swapped":
+                frame = frame.with_columns(column.reverse())
+            else:
+                frame = frame.with_columns(column.gather([1, *range(1, frame.height)]))
+            return super().write(frame, region)
+
+    warm = Spoiling(open_files(f"memory://moving-{next(_names)}/warm"))
+    with pytest.raises(CorruptDataError, match="nothing was changed"):
+        rollover(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
+    assert list(warm.found()) == []
+    assert set(parts.log.snapshot().segments) == before
+    assert list(store.run()) == made
+
+
+@pytest.mark.parametrize("at", [4, 0.25, 0.5, 0.75, -200, -1], ids=str)
+@pytest.mark.parametrize("how", ["flipped", "cut", "gone"])
+def test_a_warm_file_that_is_damaged_is_not_swapped_in(tmp_path: Path, at: float, how: str) -> None:
+    """Bytes that do not come back as they were written stop the roll-over; every call stays in the hot tier."""
+    store = open_store(tmp_path)
+    made = full_calls(60)
+    store.append(made)
+    parts = inside(store)
+    expected = every_file(tmp_path)
+
+    class Damaging(WarmTier):
+        """A warm tier on a disk that does not keep what it was given."""
+
+        def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
+            segment = super().write(frame, region)
+            path = tmp_path / "warm" / segment.path
+            data = bytearray(path.read_bytes())
+            place = int(at * len(data)) if isinstance(at, float) else at
+            if how == "gone":
+                path.unlink()
+            elif how == "cut":
+                path.write_bytes(data[:place])
+            else:
+                data[place] ^= 0x55
+                path.write_bytes(data)
+            return segment
+
+    warm = Damaging(open_files(tmp_path / "warm"))
+    with pytest.raises((CorruptDataError, NotFoundError)):
+        rollover(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
+    assert every_file(tmp_path) == expected
+    assert list(open_store(tmp_path).run()) == made
+    assert store.rollover(NOW).rows == 60
+    assert list(store.run()) == made
 
 
 class TestFingerprint:

@@ -18,6 +18,7 @@ import pytest
 from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit.errors import ConfigError
 from cdrkit.storage import _commits
+from cdrkit.storage._commits import FORMAT
 from cdrkit.testing import synthesize_calls
 from tests import truth
 from tests.months import NOW, inside, months_in
@@ -26,18 +27,28 @@ DATA = Path(__file__).parent / "data"
 END = datetime(2026, 11, 23, tzinfo=UTC)
 
 
+@pytest.fixture(params=[1, 2])
+def old(request: pytest.FixtureRequest) -> int:
+    """Return the number of an older format."""
+    number: int = request.param
+    return number
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a store of format 1: a warm segment of July, two hot ones of November, commits and checkpoints."""
-    with zipfile.ZipFile(DATA / "store-format-1.zip") as packed:
+def folder(tmp_path: Path, old: int) -> Path:
+    """Return a store of that format: a warm segment of July, two hot ones of November, commits and checkpoints.
+
+    That of format 2 has index files, beside the warm segment, too, and row groups of 25 calls.
+    """
+    with zipfile.ZipFile(DATA / f"store-format-{old}.zip") as packed:
         packed.extractall(tmp_path / "store")
     return tmp_path / "store"
 
 
 @pytest.fixture(scope="module")
 def calls() -> list[CallRecord]:
-    """Return the calls that were put into it, in order."""
-    store = open_store("memory://format-1-truth", region="GB")
+    """Return the calls that were put into each of them, in order."""
+    store = open_store("memory://old-formats-truth", region="GB")
     for table in (
         synthesize_calls(60, days=2, end=datetime(2026, 7, 20, tzinfo=UTC), customers=4),
         synthesize_calls(30, days=1, seed=2, end=END, customers=4),
@@ -84,7 +95,7 @@ def agrees(store: Store, calls: list[CallRecord]) -> None:
         )
 
 
-def test_is_read_as_it_is(folder: Path, calls: list[CallRecord]) -> None:
+def test_is_read_as_it_is(folder: Path, old: int, calls: list[CallRecord]) -> None:
     """It opens, verifies clean, and answers everything as the calls themselves do; nothing is written."""
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     store = open_store(folder)
@@ -92,7 +103,7 @@ def test_is_read_as_it_is(folder: Path, calls: list[CallRecord]) -> None:
     report = store.verify()
     assert (report.problems, report.rows, report.orphans) == ((), 96, 0)
     agrees(store, calls)
-    assert formats(store) == {1}
+    assert formats(store) == {old}
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
@@ -131,41 +142,50 @@ def _erase(store: Store, calls: list[CallRecord]) -> list[CallRecord]:
 def test_is_written_on(
     folder: Path, calls: list[CallRecord], change: Callable[[Store, list[CallRecord]], list[CallRecord]]
 ) -> None:
-    """Whatever is done to it, the answers stay right beside what is left of format 1; what is written is format 2."""
+    """Whatever is done to it, answers stay right beside what is left of it; what is written is of today's format."""
     store = open_store(folder)
     expected = sorted(change(store, calls), key=lambda call: (call.start, call.call_id))
     for each in (store, open_store(folder)):
         agrees(each, expected)
         assert each.verify().problems == ()
-    assert 2 in formats(store)
+    assert FORMAT in formats(store)
     newest = max((folder / "hot" / "_log").glob("0*.json"))
-    assert json.loads(newest.read_bytes())["commit"]["format"] == 2
+    assert json.loads(newest.read_bytes())["commit"]["format"] == FORMAT
     store.vacuum(now=datetime.now(UTC) + timedelta(days=90))
     agrees(open_store(folder), expected)
 
 
 def test_all_of_it_becomes_the_present_format(folder: Path, calls: list[CallRecord]) -> None:
-    """Rewritten through and through, nothing of format 1 is left."""
+    """Rewritten through and through, nothing of the old format is left, nor of its files once they are swept up."""
     store = open_store(folder)
     everything = [CallRecord(call_id=call.call_id, start=call.start, duration=1) for call in calls]
     store.append(everything, on_conflict="replace")
-    assert formats(store) == {2}
+    assert formats(store) == {FORMAT}
+    assert list(store.run()) == everything
+    before = {
+        path for path in folder.glob("*/*=*/*") if path.stem not in inside(store).log.snapshot().segments
+    }
+    assert before
+    store.vacuum(now=datetime.now(UTC) + timedelta(days=2))
+    assert not any(path.exists() for path in before)
     assert list(store.run()) == everything
 
 
-def test_a_lost_log_is_made_anew(folder: Path, calls: list[CallRecord]) -> None:
-    """Files of format 1 say enough of themselves for a new log, which is of format 2; they get no date of making."""
+def test_a_lost_log_is_made_anew(folder: Path, old: int, calls: list[CallRecord]) -> None:
+    """The files say enough of themselves for a new log, which is of today's format; they get no date of making."""
     shutil.rmtree(folder / "hot" / "_log")
     store = open_store(folder, region="GB")
     assert store.rebuild() == 96
     agrees(store, calls)
     assert store.verify().problems == ()
-    assert inside(store).log.snapshot().created is None
-    assert formats(store) == {1}
+    snapshot = inside(store).log.snapshot()
+    assert snapshot.created is None
+    assert formats(store) == {old}
+    assert sum("index_bytes" in segment.facts for segment in snapshot.segments.values()) == {1: 0, 2: 2}[old]
 
 
 def test_orphans_are_swept(folder: Path, calls: list[CallRecord]) -> None:
-    """Such a store does not know when it was made: what no commit names is an orphan, however old."""
+    """What no commit names is an orphan; a store of format 1 does not know when it was made."""
     store = open_store(folder)
     parts = inside(store)
     frame = parts.hot.read(parts.log.snapshot().ordered[-1], ["call_id", "start"])
@@ -180,7 +200,7 @@ def test_a_newer_format_is_refused(folder: Path) -> None:
     """What a newer version wrote is refused with what to do, not misread."""
     store = open_store(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_commits, "FORMAT", 3)
+        patch.setattr(_commits, "FORMAT", FORMAT + 1)
         store.append([CallRecord(call_id="new", start=END)])
-    with pytest.raises(ConfigError, match="format 3.*install a newer cdrkit"):
+    with pytest.raises(ConfigError, match=f"format {FORMAT + 1}.*install a newer cdrkit"):
         open_store(folder).count()

@@ -325,7 +325,7 @@ def test_a_warm_search_is_one_small_read_a_segment() -> None:
         assert plan.reading.indexed == 3
         return list(counter.asked)
 
-    tails = {(index_path(segment.path), segment.facts["index_tail"]) for segment in segments}
+    tails = {(index_path(segment), segment.facts["index_tail"]) for segment in segments}
     assert tails <= set(asked())
     again = asked()
     assert sorted(path for path, _ in again) == sorted(path for path, _ in tails)

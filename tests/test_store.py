@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import pickle
+import stat
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -279,6 +280,14 @@ class TestBadInput:
         (tmp_path / "file").write_text("in the way")
         with pytest.raises(StorageError):
             busy.run().write_csv(tmp_path / "file" / "calls.csv")
+
+    def test_devices_and_pipes_are_not_replaced(self, busy: Store, tmp_path: Path) -> None:
+        """What is no plain file keeps its place: a CSV for ``/dev/stdout``, by root, must not become it."""
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(StorageError, match="pipe is a device or a pipe"):
+            busy.run().write_csv(tmp_path / "pipe")
+        assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+        assert os.listdir(tmp_path) == ["pipe"]
 
     def test_recordings(self, make_call: Callable[..., CallRecord], tmp_path: Path) -> None:
         """A call without recording, and a path that leaves the root, are refused."""

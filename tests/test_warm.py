@@ -173,7 +173,7 @@ class TestFile:
         """The file's own metadata have format, rows and range, so that a log can be made of files alone."""
         found = pq.read_metadata(io.BytesIO(month.files.read(month.segment.path))).metadata or {}
         assert json.loads(found[b"cdrkit"]) == {
-            "format": 2,
+            "format": 3,
             "written": month.segment.facts["written"],
             "rows": 30_000,
             "first": month.segment.first.isoformat(),
@@ -198,6 +198,22 @@ class TestOtherTools:
         """Return the calls of both segments."""
         late = pl.int_range(pl.len()) >= 1500
         return calls(2000).with_columns(pl.when(~late).then("codec").alias("codec"))
+
+    def test_whole_folders(self, folder: Path) -> None:
+        """A month's folder, and the folder of all months, are read as they are, with the month as a column besides."""
+        hidden = ("_", ".")  # what Spark, pandas and pyarrow pass over
+        paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+        seen = [path for path in paths if not any(part.startswith(hidden) for part in path.parts)]
+        assert [path.suffix for path in seen] == [".parquet"] * 2
+        assert len(paths) == 4
+        (month,) = folder.glob("month=*")
+        assert pd.read_parquet(month).shape == (2000, len(ALL))
+        assert pl.read_parquet(month).shape == (2000, len(ALL))
+        assert pq.read_table(month).shape == (2000, len(ALL))
+        whole = pd.read_parquet(folder)
+        assert set(whole.columns) == {*ALL, "month"}
+        assert len(whole) == 2000
+        assert set(whole["month"]) == {"2026-11"}
 
     def test_polars(self, folder: Path) -> None:
         """Polars reads each file: the calls and their types are those of the library, words are plain text."""

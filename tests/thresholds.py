@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 from hypothesis import strategies as st
 
-from cdrkit.storage import _hot, _numberindex, _parquet, _planner, _warm
+from cdrkit.storage import _hot, _moving, _numberindex, _parquet, _planner, _warm
 
 #: Where each size is read, its name, and how small it is made.
 SIZES = {
@@ -20,6 +20,8 @@ SIZES = {
     "places that are taken one by one": (_numberindex, "_FEW", 1),
     "numbers of a block": (_numberindex, "_BLOCK", 2),
     "rows of a row group": (_parquet, "_GROUP_ROWS", 3),
+    "rows of a hot segment that was compacted": (_moving, "_ROWS_A_HOT_SEGMENT", 4),
+    "rows of a warm segment": (_moving, "_ROWS_A_WARM_SEGMENT", 5),
     "rows whose groups are found one by one": (_warm, "_FEW", 1),
     "rows of many hot segments that are taken one by one": (_hot, "_FEW_EACH", 1),
     "rows of many warm segments that are taken one by one": (_warm, "_FEW_ROWS", 1),

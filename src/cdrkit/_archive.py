@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import IO, Final, Literal, TypeAlias
 
 import attrs
+import pyarrow as pa
 
 from ._csv import write_frames
 from ._html import html_table
 from ._records import FIELDS
 from .errors import ConfigError, CorruptDataError, NotFoundError, QueryError
 from .storage import Files, Log, Segment, Tier, open_files
-from .storage._files import is_url
-from .storage._segmentfiles import identity_of
+from .storage._files import is_url, split_url, translated
+from .storage._segmentfiles import identity_of, month_of
 
 __all__ = ["Archive", "ArchiveMonth"]
 
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 _PARQUET: Final = ".parquet"
 _BLOCK: Final = 1 << 20
+_FETCHED: Final = 8 << 20  # bytes that are asked for at once
 
 ArchiveFormat: TypeAlias = Literal["parquet", "csv.gz", "csv.zst"]
 
@@ -78,7 +82,7 @@ class Archive:
         found: dict[str, list[Segment]] = defaultdict(list)
         for segment in self._log.snapshot().segments.values():
             if segment.tier == self._warm.name:
-                found[f"{segment.first:%Y-%m}"].append(segment)
+                found[month_of(segment.first)].append(segment)
         return found
 
     def download(
@@ -96,8 +100,8 @@ class Archive:
 
         Args:
             month: As ``2026-08``.
-            dest: A local path: of a folder for ``parquet``, which gets the month's files as they are; of one file for
-                ``csv.gz`` and ``csv.zst``, with every field, in UTC, in order.
+            dest: A local path: of a folder for ``parquet``, which gets the month's files as they are, beside those of
+                other months; of one file for ``csv.gz`` and ``csv.zst``, with every field, in UTC, in order.
             format: ``parquet``, ``csv.gz`` or ``csv.zst``.
             progress: Called with the calls done and all there are.
 
@@ -107,7 +111,7 @@ class Archive:
         Raises:
             NotFoundError: When that month is not in the warm tier.
             QueryError: When *month* is not one.
-            ConfigError: When the format is unknown, or *dest* is a URL.
+            ConfigError: When the format is unknown, or *dest* is a URL, or no such path.
             CorruptDataError: When what was read is not what was stored.
         """
         if not isinstance(month, str) or not _MONTH.fullmatch(month):
@@ -118,9 +122,7 @@ class Archive:
         if not segments:
             known = ", ".join(item.month for item in self.months()) or "none"
             raise NotFoundError(f"The month {month} is not in the warm tier; there are: {known}.")
-        target = os.fspath(dest)
-        if is_url(target):
-            raise ConfigError(f"A download goes to a local path, not to {target!r}.")
+        target = _checked_target(dest, format)
         folder = target if format == "parquet" else f"{target}.parts"
         pieces = _Pieces(folder)
         total = sum(segment.rows for segment in segments)
@@ -137,7 +139,7 @@ class Archive:
             if progress is not None:
                 progress(done, total)
         if format == "parquet":
-            pieces.keep_only(names)
+            pieces.keep_only(names, month)
         else:
             pieces.join(names, target)
         return target
@@ -150,10 +152,39 @@ class Archive:
         )
 
 
+def _checked_target(dest: object, format: str) -> str:
+    """Return *dest* as a path, where a download of that format can go to."""
+    if not isinstance(dest, (str, os.PathLike)) or not isinstance(target := os.fspath(dest), str):
+        raise ConfigError(f"A download goes to a local path, not to {dest!r}.")
+    if is_url(target):
+        raise ConfigError(f"A download goes to a local path, not to {target!r}.")
+    if format != "parquet":
+        split_url(target)  # is there a name?
+        if os.path.isdir(target):
+            raise ConfigError(f"{target!r} is a folder; give the name of a file for {format!r}.")
+    return target
+
+
 def _piece_name(segment: Segment, number: int, format: str) -> str:
     if format == "parquet":
         return segment.path.rpartition("/")[2]
     return f"{segment.id}.{'first' if number == 0 else 'next'}.{format}"
+
+
+def _part_suffix(month: str) -> str:
+    """Return what the name of a file of *month* has at its end while it is fetched."""
+    return f".{month}.part"
+
+
+def _month_in(path: str) -> str | None:
+    """Return the month that a file of the warm tier says it is of; None where it says nothing."""
+    import pyarrow.parquet as pq
+
+    try:
+        about = json.loads((pq.read_metadata(path).metadata or {})[b"cdrkit"])
+        return month_of(datetime.fromisoformat(about["first"]))
+    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError):
+        return None
 
 
 class _Pieces:
@@ -198,34 +229,56 @@ class _Pieces:
         """Copy a segment's file, going on behind what is there of it, unless it is there whole."""
         if self._is_whole(name):
             return
-        part = os.path.join(self._folder, f"{name}.part")
-        os.makedirs(self._folder, exist_ok=True)
-        with open(part, "ab") as file:
+        part = f"{name}{_part_suffix(month_of(segment.first))}"
+        path = os.path.join(self._folder, part)
+        with translated(path, "write"):
+            os.makedirs(self._folder, exist_ok=True)
+            while True:
+                before = self._go_on(path, source, segment)
+                with open(path, "rb") as file:
+                    found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+                if found == segment.checksum:
+                    break
+                os.unlink(path)
+                if not before:
+                    url = source.url_of(segment.path)
+                    raise CorruptDataError(
+                        f"{url} came out damaged; download it again; if that stays so, run verify().", url=url
+                    )
+            # The sum first: of a file that has none, nobody would know that it came from here.
+            self._sums[name] = self._digest(part)
+            self._write_sums(self._sums)
+            os.replace(path, os.path.join(self._folder, name))
+
+    @staticmethod
+    def _go_on(path: str, source: Files, segment: Segment) -> int:
+        """Fetch what is missing at the end of *path*; return how many bytes there were before."""
+        with open(path, "ab") as file:
+            before = file.tell()
             while (at := file.tell()) < segment.size_bytes:
-                block = source.read(segment.path, at, min(at + _BLOCK, segment.size_bytes))
+                block = source.read(segment.path, at, min(at + _FETCHED, segment.size_bytes))
                 if not block:
                     break
                 file.write(block)
             file.flush()
             os.fsync(file.fileno())
-        with open(part, "rb") as file:
-            found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        if found != segment.checksum:
-            os.unlink(part)
-            raise CorruptDataError(
-                f"{source.url_of(segment.path)} came out damaged; download it again; if that stays so, run verify().",
-                url=source.url_of(segment.path),
-            )
-        os.replace(part, os.path.join(self._folder, name))
-        self._sums[name] = self._digest(name)
-        self._write_sums(self._sums)
+        return before
 
-    def keep_only(self, names: list[str]) -> None:
-        """Remove pieces of an earlier download of the month, from before it was written anew."""
-        # Sums of other files may stand there, too: a folder need not be the month's alone.
+    def keep_only(self, names: list[str], month: str) -> None:
+        """Remove pieces of an earlier download of *month*, from before it was written anew."""
+        # The folder need not be the month's alone: sums of other months, and of other files, may stand there, too.
         for stale in {name for name in self._sums if identity_of(name, _PARQUET)} - set(names):
-            self._files.remove(stale)
-            del self._sums[stale]
+            if self._files.size(stale) is None:
+                del self._sums[stale]
+            elif _month_in(os.path.join(self._folder, stale)) == month:
+                self._files.remove(stale)
+                del self._sums[stale]
+        suffix = _part_suffix(month)
+        with translated(self._folder, "list"):
+            there = os.listdir(self._folder)
+        for entry in there:
+            if entry.endswith(suffix) and identity_of(entry.removesuffix(suffix), _PARQUET):
+                self._files.remove(entry)  # cut off, and then the month was written anew
         self._write_sums(self._sums)
 
     def _write_sums(self, sums: Mapping[str, str]) -> None:
@@ -245,4 +298,5 @@ class _Pieces:
                         whole.update(block)
                         sink.write(block)
         files.put(f"{name}.sha256", f"{whole.hexdigest()}  {name}\n".encode())
-        shutil.rmtree(self._folder)
+        with translated(self._folder, "remove"):
+            shutil.rmtree(self._folder)

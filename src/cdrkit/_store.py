@@ -495,17 +495,19 @@ class Store(Reader):
     ) -> EraseReport:
         """Remove the calls that *query* asks for from both tiers, for good, and prove that none is left.
 
-        The log keeps the reason and the count, none of the erased values. Recordings are not touched.
+        The log keeps the reason and the count, none of the erased values. Recordings are not touched. It is no rule
+        for the future: whoever ingests a file again that such calls are in stores them again.
 
         Args:
             query: Which calls; it needs a condition or a period, and no limit.
-            reason: Why, for the log.
+            reason: Why, for the log: it must not say what the query asks for.
             dry_run: Only count, which is the default: say ``dry_run=False`` to erase.
             now: When presets are resolved; by default, the present.
 
         Raises:
-            QueryError: When the query asks for everything or for a page, or no reason is given.
-            ConflictError: When another maintenance job is under way.
+            QueryError: When the query asks for everything or for a page, or no reason is given that can be kept.
+            ConflictError: When another maintenance job is under way, or such calls keep coming.
+            StorageError: When segments from before the log hold such calls: `rebuild` comes first then.
         """
         if not isinstance(reason, str) or not reason.strip():
             raise QueryError("An erasure needs a reason, for the log.", parameter="reason")
@@ -532,6 +534,8 @@ class Store(Reader):
             QueryError: When *before* is no instant.
             ConflictError: When another maintenance job is under way.
         """
+        if before is None:
+            raise QueryError("Calls expire before an instant; none was given.", parameter="before")
         query = Query().between(None, before)
         return self.erase(
             query.customer(*customers) if customers else query, reason="retention", dry_run=dry_run, now=now

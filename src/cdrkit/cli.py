@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from .errors import CdrError, NotFoundError, missing_extra
+from .errors import CdrError, CorruptDataError, NotFoundError, missing_extra
 
 try:
     import click
@@ -122,13 +122,19 @@ def _query(timezone: str, given: dict[str, Any]) -> Query:
 
 
 def _existing(store: str, **options: Any) -> Store:
-    """Open a store that is to be read: a misspelt name is not an empty store."""
+    """Open a store that is to be read: a misspelt name is not an empty store, and neither is one without its log."""
     opened = _opened(store, **options)
     if not opened.exists:
-        raise NotFoundError(
-            f"There is no store at {store!r}; make one with: cdrkit ingest {store} FILE ...", url=store
-        )
+        for problem in opened.verify().problems:
+            raise NotFoundError(problem, url=store)
+        raise _no_store(store)
     return opened
+
+
+def _no_store(store: str) -> NotFoundError:
+    return NotFoundError(
+        f"There is no store at {store!r}; make one with: cdrkit ingest {store} FILE ...", url=store
+    )
 
 
 @cli.command()
@@ -391,7 +397,14 @@ def _skipped(skipped: tuple[str, ...]) -> None:
 @_store_argument
 def verify(store: str) -> None:
     """Read every byte and check everything; the exit status is 4 when something is wrong."""
-    report = _existing(store).verify()
+    opened = _opened(store)
+    try:
+        is_made = opened.exists
+    except CorruptDataError:  # the report tells of it, and of what else is wrong
+        is_made = True
+    report = opened.verify()
+    if report.ok and not is_made:
+        raise _no_store(store)
     for problem in report.problems:
         tell(problem)
     tell(

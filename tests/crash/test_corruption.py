@@ -23,7 +23,7 @@ KINDS = {
     "hot segment": ("hot/day=*/*.arrow", -1),
     "warm segment": ("warm/month=*/*.parquet", -1),
     "index of a hot segment": ("hot/day=*/*.index", -1),
-    "index of a warm segment": ("warm/month=*/*.index", -1),
+    "index of a warm segment": ("warm/_index/month=*/*.index", -1),
 }
 SEGMENTS = [kind for kind in KINDS if "segment" in kind]
 
@@ -59,7 +59,7 @@ def damaged(template: tuple[Path, State], tmp_path: Path) -> tuple[Path, list[ob
         for path in [
             p
             for p in (folder / tier).rglob("*=*/*")
-            if str(p.relative_to(folder / tier).with_suffix("")) not in used
+            if str(p.relative_to(folder / tier).with_suffix("")).removeprefix("_index/") not in used
         ]:
             path.unlink()
     assert list(store.run()) == calls_of(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -66,10 +67,8 @@ def test_interrupted_at_a_step(name: str, template: tuple[Path, State], tmp_path
         store, log = open_store(folder), log_of(folder)
         with pytest.MonkeyPatch.context() as patch:
             Interrupts(at).install(patch)
-            try:
+            with contextlib.suppress(KeyboardInterrupt):
                 perform(store, log, operation)
-            except KeyboardInterrupt:
-                pass
         story = f"{operation} interrupted at step {at} of {steps}"
         states = [before, after(before, operation)]
         check_whole(store, states, story)

@@ -15,16 +15,26 @@ from pathlib import Path
 import fsspec
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import Query, Store, open_store
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
 from cdrkit.storage import Files, Tier, WarmTier, open_files
 from cdrkit.testing import TierTests
-from tests.months import MONTHS, NOW, calls_of, every_file, inside, months_in
-from tests.property.test_tiers_agree import LATER, History, agree, histories, paged, wide_queries
+from tests.months import MONTHS, NOW, calls_of, every_file, inside, months_in, seldom
+from tests.property.test_tiers_agree import (
+    LATER,
+    History,
+    agree,
+    happenings,
+    histories,
+    paged,
+    paged_while_calls_come,
+    wide_queries,
+)
 from tests.property.test_tiers_agree import NOW as ASKED
+from tests.thresholds import Small, made_small, small
 
 pytestmark = pytest.mark.swift
 
@@ -83,21 +93,37 @@ class TestWarmTier(TierTests):
 class TestAgree:
     """A store whose warm calls are there answers as one that has them all in the hot tier."""
 
-    @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(histories, st.lists(wide_queries(), min_size=5, max_size=5))
+    @seldom
+    @given(histories, st.lists(wide_queries(), min_size=5, max_size=5), small)
     def test_the_same_answers(
-        self, make_store: Callable[[], Store], history: History, asked: list[Query]
+        self, make_store: Callable[[], Store], history: History, asked: list[Query], sizes: Small
     ) -> None:
         """Records, counts, tables, CSV and totals are the same, whatever moved when."""
-        agree(make_store(), [*history, ([], (LATER, 0))], asked)
+        with made_small(sizes):
+            agree(make_store(), [*history, ([], (LATER, 0))], asked)
 
-    @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @seldom
     @given(histories, wide_queries(), st.integers(1, 4))
     def test_cursors_live_through_moves(
         self, make_store: Callable[[], Store], history: History, query: Query, size: int
     ) -> None:
         """Pages give every call once, in order, though calls move between the pages."""
         paged(make_store(), history, query, size, [(ASKED, 0), (LATER, 0)])
+
+    @seldom
+    @given(histories, st.booleans(), st.integers(1, 4), happenings, small)
+    def test_cursors_live_through_late_calls(
+        self,
+        make_store: Callable[[], Store],
+        history: History,
+        descending: bool,
+        size: int,
+        happening: list[object],
+        sizes: Small,
+    ) -> None:
+        """Pages in either order miss nothing and give nothing twice, though calls come late, are replaced and move."""
+        with made_small(sizes):
+            paged_while_calls_come(make_store(), history, descending, size, happening)
 
 
 def test_a_life(make_store: Callable[[], Store], tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 import fsspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, open_store
 from tests import truth
-from tests.months import fewer
+from tests.months import fewer, seldom
 from tests.strategies import EPOCH, instants, queries, records, rolled_up
 from tests.thresholds import Small, made_small, small
 
@@ -108,6 +108,53 @@ def paged(store: Store, history: History, query: Query, size: int, moves: list[o
     assert seen == expected
 
 
+#: What may happen between two pages: late calls, calls that take others' place, and moves.
+happenings = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["report", "replace"]), st.lists(records(starts), min_size=1, max_size=6)),
+        st.sampled_from([(NOW, 0), (NOW, 3), (LATER, 0), (LATER, 4), "compact"]),
+    ),
+    max_size=6,
+)
+
+
+def paged_while_calls_come(
+    store: Store, history: History, descending: bool, size: int, happening: list[object]
+) -> None:
+    """Follow cursors through all calls while others come and move; hold the pages against plain Python.
+
+    A page is what comes next in the calls that there are by then: nothing that was there all along is missed or comes
+    twice, and a late call comes if it lies ahead.
+    """
+    query = Query().newest_first() if descending else Query().oldest_first()
+    kept = {(call.start, call.call_id): call for call in lived(store, history)}
+    seen: list[CallRecord] = []
+    pending, cursor = iter(happening), None
+    while True:
+        page = store.run(query if cursor is None else query.after(cursor), now=NOW).page(size)
+        ahead = sorted(kept, reverse=descending)
+        if seen:
+            at = (seen[-1].start, seen[-1].call_id)
+            ahead = [key for key in ahead if (key < at if descending else key > at)]
+        assert list(page.records) == [kept[key] for key in ahead[:size]]
+        seen += page.records
+        cursor = page.next_cursor
+        assert (cursor is None) == (len(ahead) <= size)
+        if cursor is None:
+            break
+        happened = next(pending, None)
+        if isinstance(happened, tuple) and isinstance(happened[1], list):
+            store.append(happened[1], on_conflict=happened[0])
+            for call in happened[1]:
+                key = (call.start, call.call_id)
+                if happened[0] == "replace" or key not in kept:
+                    kept[key] = call
+        else:
+            moved(store, happened)
+    keys = [(call.start, call.call_id) for call in seen]
+    assert keys == sorted(set(keys), reverse=descending)
+
+
 class TestHere:
     """A store with calls in both tiers answers as one that has them all in the hot tier."""
 
@@ -139,12 +186,22 @@ class TestHere:
         with made_small(sizes):
             paged(open_store(f"memory://agree-{next(_names)}", region="GB"), history, query, size, moves)
 
+    @fewer
+    @given(histories, st.booleans(), st.integers(1, 4), happenings, small)
+    def test_cursors_live_through_late_calls(
+        self, history: History, descending: bool, size: int, happening: list[object], sizes: Small
+    ) -> None:
+        """Pages in either order miss nothing and give nothing twice, though calls come late, are replaced and move."""
+        with made_small(sizes):
+            store = open_store(f"memory://agree-{next(_names)}", region="GB")
+            paged_while_calls_come(store, history, descending, size, happening)
+
 
 @pytest.mark.s3
 class TestOnS3:
     """The same holds on S3, for both tiers there and for the warm one alone."""
 
-    @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @seldom
     @given(histories, st.lists(wide_queries(), min_size=4, max_size=4), st.booleans(), small)
     def test_the_same_answers(
         self,
@@ -158,13 +215,28 @@ class TestOnS3:
         with made_small(sizes):
             agree(s3_store(both), history, asked)
 
-    @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @seldom
     @given(histories, wide_queries(), st.integers(1, 4))
     def test_cursors_live_through_moves(
         self, s3_store: Callable[[bool], Store], history: History, query: Query, size: int
     ) -> None:
         """Pages give every call once, in order, though calls move between the pages."""
         paged(s3_store(False), history, query, size, [(NOW, 0), (LATER, 0)])
+
+    @seldom
+    @given(histories, st.booleans(), st.integers(1, 4), happenings, small)
+    def test_cursors_live_through_late_calls(
+        self,
+        s3_store: Callable[[bool], Store],
+        history: History,
+        descending: bool,
+        size: int,
+        happening: list[object],
+        sizes: Small,
+    ) -> None:
+        """Pages in either order miss nothing and give nothing twice, though calls come late, are replaced and move."""
+        with made_small(sizes):
+            paged_while_calls_come(s3_store(False), history, descending, size, happening)
 
 
 @pytest.fixture(scope="session")

@@ -371,12 +371,16 @@ class Append:
 
     def _rebase(self, newer: Snapshot) -> None:
         """Go on from *newer*: rows that someone else stored meanwhile are judged again."""
-        if not self._met <= newer.segments.keys() and self._log.has_erased(self._base, newer):
+        erased = newer.erased > self._base.version
+        if erased and not self._met <= newer.segments.keys():
             raise _erased()
         news = [s for s in newer.segments.values() if s.id not in self._base.segments]
         gone = any(old not in newer.segments for old in self._removed)
         if (
-            not gone
+            # An erasure removes such calls wherever they lie, also where no commit names them yet: these are written
+            # anew, under names that it has not seen.
+            not erased
+            and not gone
             and not any(self._is_gone(stored, newer) for stored, _ in self._echoes)
             and not any(self._shares_identity(segment, news) for segment in self._fresh.values())
         ):
@@ -387,7 +391,12 @@ class Append:
         # what is left of a segment held the stored one, that is written anew below.
         again = [rows for stored, rows in self._echoes if stored in rewritten or self._is_gone(stored, newer)]
         # Last comes what counts where an identity is in both.
-        self._waiting = again + [self._hot.read(segment, [*FIELDS]) for segment in fresh.values()]
+        try:
+            self._waiting = again + [self._hot.read(segment, [*FIELDS]) for segment in fresh.values()]
+        except NotFoundError as exc:
+            if erased:
+                raise _erased() from exc
+            raise
         self._duplicates -= sum(rows.height for rows in again)
         self._echoes = [(stored, rows) for stored, rows in self._echoes if stored in newer.segments]
         self._base, self._fresh, self._rewritten, self._removed = newer, {}, {}, {}
@@ -419,7 +428,7 @@ class Append:
 
 def _erased() -> ConflictError:
     return ConflictError(
-        "Calls were erased while this append was compared with them; nothing was stored. Append again."
+        "Calls were erased that this append holds or was compared with; nothing was stored. Append again."
     )
 
 

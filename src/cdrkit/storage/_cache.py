@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
+import time
 from collections.abc import Callable
 from typing import Final
 
 from ..errors import AccessDeniedError, StorageError
-from ._segmentfiles import COMPANION
+from ._segmentfiles import COMPANION, identity_of
 
 __all__ = ["SegmentCache", "default_cache_folder"]
 
 _PART: Final = ".part-"
+_OWN_PART: Final = re.compile(r"\.part-[0-9a-f]{16}", re.ASCII)
+#: How long nothing was written to a copy whose process was killed: nobody writes one for that long.
+_CUT_OFF_SECONDS: Final = 3600
 
 
 def default_cache_folder() -> str:
@@ -30,7 +35,7 @@ class SegmentCache:
     """Copies of segments in one local folder, the least recently opened going first when room is needed.
 
     Args:
-        folder: Where; it is made when it is first needed, for its owner's eyes only.
+        folder: Where; it is made when it is first needed, for its owner's eyes only. Other files in it are left alone.
         limit_bytes: How much room it may take. A segment larger than that is kept while it is the newest.
     """
 
@@ -83,15 +88,24 @@ class SegmentCache:
                 os.unlink(os.path.join(self._folder, name))
 
     def _make_room(self, keep: str) -> None:
+        """Remove copies until no more room is taken than may be; what is no copy of a segment is somebody else's."""
         copies: list[tuple[float, int, str]] = []
+        used = 0
         with contextlib.suppress(OSError), os.scandir(self._folder) as entries:
             for entry in entries:
+                is_part = _OWN_PART.fullmatch(entry.name) is not None
+                if not is_part and not identity_of(entry.name, "") and not identity_of(entry.name, COMPANION):
+                    continue
                 with contextlib.suppress(FileNotFoundError):  # another process made room, too
                     about = entry.stat()
-                    copies.append((about.st_mtime, about.st_size, entry.name))
-        used = sum(size for _, size, _ in copies)
-        for _, size, name in sorted(copies):
-            if used <= self._limit:
+                    used += about.st_size
+                    # Another process may be writing it.
+                    if not is_part:
+                        copies.append((about.st_mtime, about.st_size, entry.name))
+                    elif about.st_mtime < time.time() - _CUT_OFF_SECONDS:
+                        copies.append((0, about.st_size, entry.name))
+        for opened, size, name in sorted(copies):
+            if used <= self._limit and opened:
                 return
             if name != keep:
                 with contextlib.suppress(OSError):

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 #: What is written; everything since 1 can be read.
-FORMAT: Final = 2
+FORMAT: Final = 3
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ID: Final = re.compile(r"[0-9A-Za-z][\w-]*", re.ASCII)  # it becomes a file's name in caches
@@ -200,6 +200,7 @@ class Snapshot:
         segments: The segments by id.
         settings: What the store was made with.
         positions: How far each file that is followed was taken; commits bring news of them.
+        erased: The last version that erased calls, or may have: of those before a checkpoint it is not known.
         memo: What readers worked out about this version and want to find again.
     """
 
@@ -207,6 +208,7 @@ class Snapshot:
     segments: Mapping[str, Segment]
     settings: Mapping[str, Any]
     positions: Mapping[str, Any] = MappingProxyType({})
+    erased: int = -1
     memo: dict[Any, Any] = attrs.field(init=False, factory=dict, repr=False)
 
     @property
@@ -250,6 +252,7 @@ class Snapshot:
             segments=MappingProxyType(segments),
             settings=settings,
             positions=positions,
+            erased=commit.version if commit.action == "erase" else self.erased,
         )
 
     @property

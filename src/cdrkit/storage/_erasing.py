@@ -1,9 +1,16 @@
-"""Erasing calls for good: out of every segment that holds them, in one commit, and then out of sight of the disk."""
+"""Erasing calls for good: out of every segment that holds them, in one commit, and then out of sight of the disk.
+
+What no commit names may hold such calls, too: what a commit replaced waits for the vacuum, and so does what was left by
+appends and jobs that were killed. It is listed before the commit, and removed after it. A segment that an append has
+written by then and not committed yet may be among that: so an append that finds an erasure in the log writes its
+segments anew before it goes on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import attrs
@@ -12,16 +19,27 @@ import polars as pl
 from .._html import html_report
 from .._query import Query
 from .._records import FIELDS
-from ..errors import ConflictError, CorruptDataError, QueryError, StorageError
-from ._commits import Segment
+from .._times import TimeRange
+from ..errors import ConflictError, CorruptDataError, NotFoundError, QueryError, StorageError
+from ._commits import Segment, Snapshot
 from ._log import Log
 from ._moving import Fingerprint, discard, swapped
 from ._planner import Plan
+from ._segmentfiles import Found, is_older
 from ._tiers import Tier
 
 __all__ = ["EraseReport", "erase"]
 
 _TRIES: Final = 20
+#: How long nothing was written to a file whose writing was cut off: nobody writes one file for that long.
+_CUT_OFF: Final = timedelta(hours=1)
+
+
+#: Words of fewer letters stand in a reason by chance.
+_SHORTEST: Final = 3
+#: The end of a number that is the same in international and in national form.
+_LOCAL_DIGITS: Final = 7
+_BETWEEN_DIGITS: Final = re.compile(r"[^0-9A-Za-z]")
 
 
 @attrs.frozen(kw_only=True)
@@ -60,14 +78,17 @@ def erase(
         tiers: Its tiers, by name.
         query: Which calls; it needs a condition or a period.
         now: When presets are resolved.
-        facts: What the log keeps of it; none of the erased values may be among them.
+        facts: What the log keeps of it: the ``reason``, in which nothing may stand that *query* asks for.
         dry_run: Only count.
 
     Raises:
-        QueryError: When *query* asks for everything, or for a page: an erasure says what it is about.
-        ConflictError: When the calls kept changing meanwhile.
+        QueryError: When *query* asks for everything, or for a page: an erasure says what it is about. Or when the
+            reason names what is to be erased.
+        ConflictError: When the calls kept changing meanwhile, or more of them kept coming.
+        StorageError: When there are such calls in segments from before the log, which only `rebuild` knows to be whole;
+            all others are erased then.
     """
-    if not query.conditions and not query.presets and query.period is None:
+    if not query.conditions and not query.presets and query.period in (None, TimeRange()):
         raise QueryError(
             "An erasure needs a condition or a period; this query asks for every call.", parameter="query"
         )
@@ -75,71 +96,150 @@ def erase(
         raise QueryError(
             "An erasure takes all calls of its query: no limit and no cursor.", parameter="query"
         )
+    if _names(facts.get("reason", ""), query):
+        raise QueryError(
+            "The reason is kept in the log, and holds a value that the query asks for; give one that names nobody, "
+            "such as the number of a ticket.",
+            parameter="reason",
+        )
+    rows = segments = 0
     for _ in range(_TRIES):
+        remains = _Remains.of(log, tiers, query, now) if not dry_run else _Remains()
         snapshot = log.snapshot()
         region = snapshot.region
         plan = Plan.of(query, snapshot, tiers, region, now)
-        hits = [(segment, rows) for segment, rows in plan.matches() if rows.len()]
-        report = EraseReport(rows=sum(rows.len() for _, rows in hits), segments=len(hits), dry_run=dry_run)
+        hits = [(segment, found) for segment, found in plan.matches() if found.len()]
+        hit_rows = sum(found.len() for _, found in hits)
+        report = EraseReport(rows=rows + hit_rows, segments=segments + len(hits), dry_run=dry_run)
         if dry_run:
             return report
-        if not hits:
-            _remove_superseded(log, tiers, query, now)
-            return report
-        fresh: list[Segment] = []
-        try:
-            for segment, rows in hits:
-                left = _without(tiers[segment.tier].read(segment, [*FIELDS]), rows)
-                if left.height:
-                    fresh.append(tiers[segment.tier].write(left, region))
-                    if Fingerprint.of([left]) != Fingerprint.of(
-                        [tiers[segment.tier].read(fresh[-1], [*FIELDS])]
-                    ):
-                        raise CorruptDataError(
-                            f"Calls read back from the {segment.tier} tier are not what was written; nothing was "
-                            "changed. Check that storage, then try again."
-                        )
-        except BaseException:
-            discard(tiers, fresh)
-            raise
-        sources = [segment for segment, _ in hits]
-        after = swapped(log, tiers, "erase", sources, fresh, {**facts, "rows": report.rows})
-        if after is None:
-            continue
-        for segment in sources:
-            tiers[segment.tier].remove(segment)
-        _remove_superseded(log, tiers, query, now)
-        if Plan.of(query, after, tiers, region, now).count():
-            raise StorageError("Calls that were to be erased are still there; run verify() and report this.")
+        if hits or remains.doomed:
+            fresh = _left_of(hits, tiers, region)
+            sources = [segment for segment, _ in hits]
+            after = swapped(log, tiers, "erase", sources, fresh, {**facts, "rows": hit_rows})
+            if after is None:
+                continue
+            rows, segments = report.rows, report.segments
+            for segment in sources:
+                tiers[segment.tier].remove(segment)
+            for tier, found in remains.doomed:
+                if found.id not in after.segments:
+                    tier.forget(found)
+            held = attrs.evolve(after, segments={segment.id: segment for segment in fresh})
+            if Plan.of(query, held, tiers, region, now).count():
+                raise StorageError(
+                    "Calls that were to be erased are still there; run verify() and report this."
+                )
+            if Plan.of(query, after, tiers, region, now).count():
+                continue  # they were stored after the look at the store, and before the commit
+        for tier in tiers.values():
+            tier.sweep(datetime.now(UTC) - _CUT_OFF)
+        if remains.older:
+            raise StorageError(
+                f"{report.rows} calls were erased; {remains.older} segments that are older than the log and not in it "
+                f"hold such calls, too, or are damaged. Move {log.files.url}/_log away, make a new log with rebuild(), "
+                "which takes all segments, and erase again; or remove those segments."
+            )
         return report
     raise ConflictError(
-        f"The calls to erase changed {_TRIES} times while they were erased; try again when it is quieter."
+        f"The calls to erase changed {_TRIES} times while they were erased, or more came; {rows} were erased. Try "
+        "again when it is quieter."
     )
 
 
-def _remove_superseded(log: Log, tiers: Mapping[str, Tier], query: Query, now: datetime) -> None:
-    """Remove segments that hold such calls although a commit has replaced them: they only wait for the vacuum.
+def _names(reason: str, query: Query) -> bool:
+    """Return whether a value that *query* compares with stands in *reason*: as a word, or as a number in any form."""
+    words, digits = reason.casefold(), _BETWEEN_DIGITS.sub("", reason)
+    for text in _texts([condition.to_dict() for condition in query.conditions]):
+        word, number = text.strip("*").casefold(), re.sub(r"\D", "", text)
+        if len(word) >= _SHORTEST and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", words):
+            return True
+        if len(number) >= _LOCAL_DIGITS and number[-_LOCAL_DIGITS:] in digits:
+            return True
+    return False
 
-    Segments that no commit ever named stay: they may belong to an append that is under way.
+
+def _texts(condition: object) -> Iterator[str]:
+    """Yield the texts that a condition, as a dict, compares with."""
+    if isinstance(condition, str):
+        yield condition
+    elif isinstance(condition, Mapping):
+        for key in condition.keys() - {"field", "op", "role", "match"}:
+            yield from _texts(condition[key])
+    elif isinstance(condition, list):
+        for part in condition:
+            yield from _texts(part)
+
+
+def _left_of(
+    hits: Sequence[tuple[Segment, pl.Series]], tiers: Mapping[str, Tier], region: str | None
+) -> list[Segment]:
+    """Write anew what is left of each segment without those of its rows; nothing where nothing is left."""
+    fresh: list[Segment] = []
+    try:
+        for segment, rows in hits:
+            tier = tiers[segment.tier]
+            left = _without(tier.read(segment, [*FIELDS]), rows)
+            if left.height:
+                fresh.append(tier.write(left, region))
+                if Fingerprint.of([left]) != Fingerprint.of([tier.read(fresh[-1], [*FIELDS])]):
+                    raise CorruptDataError(
+                        f"Calls read back from the {segment.tier} tier are not what was written; nothing was "
+                        "changed. Check that storage, then try again."
+                    )
+    except BaseException:
+        discard(tiers, fresh)
+        raise
+    return fresh
+
+
+@attrs.frozen
+class _Remains:
+    """What lies in the tiers without a commit naming it, and holds calls to be erased, or may.
+
+    Attributes:
+        doomed: What may go once the erasure is committed.
+        older: How many segments from before the log there are of that kind: an earlier log may be missing, and they
+            the only ones that hold their other calls.
     """
-    snapshot = log.snapshot()
-    log.settle(snapshot)  # what replaced them must stay
-    removed = {gone for commit in log.recent() for gone in commit.removed} - set(snapshot.segments)
-    old: dict[str, Segment] = {}
-    for tier in tiers.values():
-        for found in tier.found():
-            if found.id in removed and not found.is_whole:
-                tier.forget(found)
-            elif found.id in removed:
-                try:
-                    old[found.id] = tier.adopt(found, snapshot.region)
-                except CorruptDataError:  # what it holds cannot be told
-                    tier.forget(found)
-    region = snapshot.region
-    plan = Plan.of(query, attrs.evolve(snapshot, segments=old), tiers, region, now)
-    for segment, rows in plan.matches():
-        if rows.len():
-            tiers[segment.tier].remove(segment)
+
+    doomed: Sequence[tuple[Tier, Found]] = ()
+    older: int = 0
+
+    @classmethod
+    def of(cls, log: Log, tiers: Mapping[str, Tier], query: Query, now: datetime) -> _Remains:
+        """Look for it, and read it."""
+        lying = [(tier, found) for tier in tiers.values() for found in tier.found()]
+        # The log is read after the listing: what was committed between the two is known by now.
+        snapshot = log.snapshot()
+        named = {gone for commit in log.recent() for gone in commit.removed}
+        doomed: list[tuple[Tier, Found]] = []
+        older = 0
+        for tier, found in lying:
+            if found.id in snapshot.segments or not _may_hold(tier, found, snapshot, tiers, query, now):
+                continue
+            if found.is_whole and found.id not in named and is_older(found, snapshot):
+                older += 1
+            else:
+                doomed.append((tier, found))
+        return cls(doomed, older)
+
+
+def _may_hold(
+    tier: Tier, found: Found, snapshot: Snapshot, tiers: Mapping[str, Tier], query: Query, now: datetime
+) -> bool:
+    """Return whether a segment holds calls of *query*, or is so damaged that it cannot be told."""
+    if not found.is_whole:
+        return True
+    try:
+        segment = tier.adopt(found, snapshot.region)
+        held = attrs.evolve(snapshot, segments={segment.id: segment})
+        plan = Plan.of(query, held, tiers, snapshot.region, now)
+        return any(rows.len() for _, rows in plan.matches())
+    except CorruptDataError:
+        return True
+    except NotFoundError:  # removed meanwhile
+        return False
 
 
 def _without(frame: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:

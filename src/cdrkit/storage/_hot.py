@@ -23,7 +23,7 @@ from ..errors import CorruptDataError
 from ._cache import SegmentCache
 from ._commits import Segment
 from ._files import Files
-from ._indexfiles import INDEXED_ROWS, check_index, found_index, hot_index, index_path
+from ._indexfiles import INDEXED_ROWS, check_index, found_index, hot_index, index_places
 from ._mapped import AMOUNT, TEXT, MappedSegment, column_checksum
 from ._segmentfiles import (
     Found,
@@ -78,7 +78,7 @@ class HotTier:
         if frame.height >= INDEXED_ROWS:
             try:
                 index, facts = hot_index(frame, identity, region)
-                self._files.put(index_path(path), index)
+                self._files.put(index_places(path)[0], index)
             except BaseException:
                 self._files.remove(path)
                 raise
@@ -126,7 +126,8 @@ class HotTier:
     def remove(self, segment: Segment) -> None:
         self.let_go(segment.id)
         self._files.remove(segment.path)
-        self._files.remove(index_path(segment.path))
+        for place in index_places(segment.path):
+            self._files.remove(place)
 
     def check(self, segment: Segment) -> None:
         check_file(self._files, segment)
@@ -151,7 +152,8 @@ class HotTier:
     def forget(self, found: Found) -> None:
         self.let_go(found.id)
         self._files.remove(found.path)
-        self._files.remove(index_path(found.path))
+        for place in index_places(found.path):
+            self._files.remove(place)
 
     def sweep(self, before: datetime) -> int:
         return self._files.sweep(before)

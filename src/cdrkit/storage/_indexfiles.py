@@ -1,8 +1,9 @@
-"""The file beside a segment's own: its number index and its totals.
+"""The file that belongs to a segment's own: its number index and its totals.
 
 They are an Arrow IPC file with a trailer of eight bytes: its CRC-32 and its length. Beside a hot segment that is all,
-uncompressed, to be mapped. Beside a warm one it is compressed and comes last: before it lie blocks of numbers, of which
-it says where each begins, so that a search reads the end of the file once, and then single blocks.
+uncompressed, to be mapped. The file of a warm one lies in a folder apart; there it is compressed and comes last: before
+it lie blocks of numbers, of which it says where each begins, so that a search reads the end of the file once, and then
+single blocks.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..errors import CorruptDataError
 from ._commits import FORMAT, Segment
 from ._files import Files
 from ._numberindex import BlockIndex, NumberIndex, packed
-from ._segmentfiles import COMPANION, identity_of
+from ._segmentfiles import APART, COMPANION, identity_of
 from ._totals import Totals, totals_of
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "found_index",
     "hot_index",
     "index_path",
+    "index_places",
     "opened_index",
     "warm_index",
 ]
@@ -37,6 +39,8 @@ __all__ = [
 #: Segments with fewer rows have no such file: looking at their rows is as quick, and writing it is not.
 INDEXED_ROWS: Final = 4_096
 _TRAILER: Final = 8
+#: Among the facts of a segment: its index file lies in a folder apart.
+_IS_APART: Final = "index_apart"
 
 
 @attrs.frozen(eq=False)
@@ -82,9 +86,20 @@ class IndexFile:
         return cls(about["segment"], about["region"], numbers, Totals(totals))
 
 
-def index_path(path: str) -> str:
-    """Return where the index file of the segment at *path* lies."""
-    return path.rpartition(".")[0] + COMPANION
+def index_places(path: str) -> tuple[str, ...]:
+    """Return where the index file of the segment at *path* may lie; it is written to the first of these places.
+
+    That is beside a hot segment, and apart from a warm one: beside a warm one it lay in format 2.
+    """
+    stem, _, suffix = path.rpartition(".")
+    beside = f"{stem}{COMPANION}"
+    return (f"{APART}{beside}", beside) if suffix == "parquet" else (beside,)
+
+
+def index_path(segment: Segment) -> str:
+    """Return where the index file of *segment* lies."""
+    places = index_places(segment.path)
+    return places[0] if _IS_APART in segment.facts else places[-1]
 
 
 def check_index(files: Files, segment: Segment) -> bytes:
@@ -96,7 +111,7 @@ def check_index(files: Files, segment: Segment) -> bytes:
     """
     if "index_bytes" not in segment.facts:
         return b""
-    path = index_path(segment.path)
+    path = index_path(segment)
     data = files.read(path)
     if len(data) == segment.facts["index_bytes"]:
         index = opened_index(pa.py_buffer(data[-segment.facts["index_tail"] :]), segment)
@@ -119,20 +134,18 @@ def opened_index(tail: pa.Buffer, segment: Segment) -> IndexFile | None:
 
 
 def found_index(files: Files, path: str, region: str | None) -> Mapping[str, int]:
-    """Return what the log must know of the file beside the segment at *path*: nothing, where it is of no use."""
-    beside = index_path(path)
-    if files.size(beside) is None:
+    """Return what the log must know of the index file of the segment at *path*: nothing, where it is of no use."""
+    place = next((place for place in index_places(path) if files.size(place) is not None), None)
+    if place is None:
         return {}
-    data = files.read(beside)
+    data = files.read(place)
     tail = data[-_TRAILER - int.from_bytes(data[-4:], "little") :]
     try:
         found = IndexFile.of(pa.py_buffer(tail))
     except ValueError:
         return {}
-    usable = (
-        found.region == region and found.segment == identity_of(beside, COMPANION) and _holds(data, found)
-    )
-    return _facts(len(data), tail) if usable else {}
+    usable = found.region == region and found.segment == identity_of(place, COMPANION) and _holds(data, found)
+    return _facts(len(data), tail, apart=place.startswith(APART)) if usable else {}
 
 
 def hot_index(frame: pl.DataFrame, identity: str, region: str | None) -> tuple[bytes, Mapping[str, int]]:
@@ -141,7 +154,7 @@ def hot_index(frame: pl.DataFrame, identity: str, region: str | None) -> tuple[b
     lists: dict[str, pa.Array[Any]] = {"keys": numbers.keys, "ends": numbers.ends, "places": numbers.places}
     about = {"segment": identity, "region": region, "longer": numbers.has_longer}
     data = _tail(lists, frame, about, compression=None)
-    return data, _facts(len(data), data)
+    return data, _facts(len(data), data, apart=False)
 
 
 def warm_index(frame: pl.DataFrame, identity: str, region: str | None) -> tuple[bytes, Mapping[str, int]]:
@@ -160,7 +173,7 @@ def warm_index(frame: pl.DataFrame, identity: str, region: str | None) -> tuple[
     about = {"segment": identity, "region": region, "longer": numbers.has_longer}
     tail = _tail(lists, frame, about, compression="zstd")
     data = b"".join([*blocks, tail])
-    return data, _facts(len(data), tail)
+    return data, _facts(len(data), tail, apart=True)
 
 
 def _tail(
@@ -196,6 +209,7 @@ def _holds(data: bytes, index: IndexFile) -> bool:
     return not isinstance(index.numbers, BlockIndex) or index.numbers.holds(data)
 
 
-def _facts(size: int, tail: bytes) -> Mapping[str, int]:
+def _facts(size: int, tail: bytes, *, apart: bool) -> Mapping[str, int]:
     crc = int.from_bytes(tail[-_TRAILER:-4], "little")
-    return {"index_bytes": size, "index_tail": len(tail), "index_crc": crc}
+    where = {_IS_APART: 1} if apart else {}
+    return {"index_bytes": size, "index_tail": len(tail), "index_crc": crc, **where}

@@ -15,7 +15,7 @@ from .._records import FIELDS
 from ..errors import NotFoundError, StorageError
 from ._commits import Segment, Snapshot, overlapping_groups
 from ._log import Log
-from ._segmentfiles import Found
+from ._segmentfiles import is_older
 from ._tiers import Tier
 
 __all__ = ["VacuumReport", "VerifyReport", "rebuild", "vacuum", "verify"]
@@ -25,8 +25,6 @@ GRACE: Final = timedelta(hours=1)
 #: How long a segment that no commit ever named stays: it may belong to an append that is still under way.
 ORPHAN_GRACE: Final = timedelta(hours=24)
 _IDENTITY: Final = ["start", "call_id"]
-#: How far the clocks of a writer and of its storage may differ.
-_CLOCKS_DIFFER: Final = timedelta(minutes=5)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -106,7 +104,7 @@ def vacuum(
         if found.id in snapshot.segments or found.id in added_since:
             continue
         named = found.id in removed_at
-        if not named and _is_older(found, snapshot):
+        if not named and is_older(found, snapshot):
             older += 1
             continue
         since = removed_at[found.id] if named else found.modified
@@ -127,12 +125,6 @@ def vacuum(
     return VacuumReport(
         segments=removed, waiting=waiting, older=older, leftovers=leftovers, commits=commits, dry_run=dry_run
     )
-
-
-def _is_older(found: Found, snapshot: Snapshot) -> bool:
-    """Return whether a segment that no commit names is from before the log."""
-    made = snapshot.created
-    return made is not None and found.modified is not None and found.modified < made - _CLOCKS_DIFFER
 
 
 # -- verification --------------------------------------------------------------------------------------------
@@ -163,12 +155,12 @@ def verify(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
             problems += _repeats_of_needed(group, tiers, log)
     lying = {found.id: found for tier in tiers.values() for found in tier.found()}
     orphans = [found for found in lying.values() if found.id not in snapshot.segments]
-    if orphans and snapshot.version < 0:
+    if snapshot.version < 0 and orphans:
         problems.append(
-            f"{log.files.url} has no log, though there are {len(orphans)} segments. If it was lost, restore it from a "
-            "backup, or make a new one with rebuild()."
+            f"There is no log at {log.files.url}, but {len(orphans)} segments are there. If it was lost, restore it "
+            "from a backup, or make a new one with rebuild()."
         )
-    older = sum(_is_older(found, snapshot) for found in orphans)
+    older = sum(is_older(found, snapshot) for found in orphans)
     if older:
         problems.append(
             f"{older} segments are older than the log and not in it. If an earlier log was lost, move "

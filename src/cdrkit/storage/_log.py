@@ -184,17 +184,13 @@ class Log:
                 segments=MappingProxyType(segments),
                 settings=body["settings"],
                 positions=MappingProxyType(dict(body.get("positions", {}))),
+                erased=version,
             )
 
     def recent(self) -> list[Commit]:
         """Return the commits that are still there, oldest first."""
         versions, _ = self._versions()
         return [commit for version in sorted(versions) if (commit := self._read(version)) is not None]
-
-    def has_erased(self, older: Snapshot, newer: Snapshot) -> bool:
-        """Return whether calls were erased between the two, or may have been: commits of the time may be gone."""
-        commits = map(self._read, range(older.version + 1, newer.version + 1))
-        return any(commit is None or commit.action == "erase" for commit in commits)
 
     def problems(self) -> list[str]:
         """Return what is wrong with commits and checkpoints, a sentence each, whether or not they are still needed."""

@@ -155,7 +155,7 @@ class MappedSegment:
         """Return what the index file says; None where the segment has none."""
         segment = self._segment
         if self._index is None and "index_bytes" in segment.facts:
-            path, size = index_path(segment.path), segment.facts["index_bytes"]
+            path, size = index_path(segment), segment.facts["index_bytes"]
             data = self._buffer(path, f"{segment.id}.index", size, lambda: check_index(self._files, segment))
             self._index = opened_index(data, segment)
             if self._index is None:

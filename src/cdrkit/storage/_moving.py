@@ -7,6 +7,8 @@ one commit. Cut off anywhere, the store is as before; what was written meanwhile
 from __future__ import annotations
 
 import contextlib
+import itertools
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,6 +27,7 @@ from ..errors import CdrError, ConfigError, CorruptDataError
 from ._commits import Action, Commit, Segment, Snapshot
 from ._log import Log
 from ._planner import Plan
+from ._segmentfiles import month_of
 from ._tiers import Tier, check_unswept
 
 __all__ = ["Fingerprint", "MoveReport", "compact", "rewritten", "rollover", "swapped"]
@@ -34,6 +37,8 @@ _SMALL: Final = 250_000
 _ROWS_A_HOT_SEGMENT: Final = 1_000_000
 #: Rows of a warm segment: what a search has to read when a number index points at one call in it.
 _ROWS_A_WARM_SEGMENT: Final = 245_760
+#: Rows that are read at once when what was written is compared.
+_ROWS_COMPARED: Final = 61_440
 _SEEDS: Final = (20_261_124, 4_211_620_102)
 
 
@@ -138,16 +143,23 @@ def rollover(
     months: dict[str, list[Segment]] = defaultdict(list)
     for segment in log.snapshot().segments.values():
         if segment.tier == hot.name and segment.last < before:
-            months[f"{segment.first:%Y-%m}"].append(segment)
+            months[month_of(segment.first)].append(segment)
     total = MoveReport(dry_run=dry_run)
     for month, late in sorted(months.items()):
         snapshot = log.snapshot()
-        sources = _with_overlapping(late, (s for s in snapshot.segments.values() if s.tier == warm.name))
+        there = [s for s in snapshot.ordered if s.tier == warm.name and month_of(s.first) == month]
+        sources = _with_overlapping(late, there)
         if dry_run:
             total = _plus(total, sources, [], month)
             continue
-        frames = _in_order(snapshot, tiers, sources)
-        fresh = rewritten(log, warm, frames, sources, tiers, rows_each=_ROWS_A_WARM_SEGMENT)
+        fresh: list[Segment] = []
+        try:
+            for stretch in _stretches(sources, there):
+                frames = _in_order(snapshot, tiers, stretch)
+                fresh += rewritten(log, warm, frames, stretch, tiers, rows_each=_ROWS_A_WARM_SEGMENT)
+        except BaseException:
+            discard(tiers, fresh)
+            raise
         if swapped(log, tiers, "rollover", sources, fresh, {"month": month}) is None:
             total = attrs.evolve(total, skipped=(*total.skipped, month))
         else:
@@ -159,6 +171,13 @@ def _with_overlapping(late: Sequence[Segment], warm: Iterable[Segment]) -> list[
     """Return *late* and those of *warm* whose time range meets one of theirs, by their first call."""
     touched = [s for s in warm if any(s.first <= other.last and s.last >= other.first for other in late)]
     return sorted([*late, *touched], key=lambda segment: (segment.first, segment.id))
+
+
+def _stretches(sources: Sequence[Segment], warm: Iterable[Segment]) -> Iterator[list[Segment]]:
+    """Yield *sources* in runs, between which one of *warm* begins that stays: what is written reaches over none."""
+    staying = [segment.first for segment in warm if segment not in sources]
+    for _, stretch in itertools.groupby(sources, key=lambda segment: bisect_left(staying, segment.first)):
+        yield list(stretch)
 
 
 def _in_order(
@@ -189,19 +208,14 @@ def rewritten(
     """
     region = log.snapshot().region
     fresh: list[Segment] = []
+    rows = sum(segment.rows for segment in sources)
+    pieces = -(-rows * 4 // (rows_each * 5))  # a quarter more is no reason for another one
     try:
-        waiting: list[pl.DataFrame] = []
-        for frame in frames:
-            waiting.append(frame)
-            while sum(part.height for part in waiting) >= rows_each:
-                whole = pl.concat(waiting)
-                fresh.append(tier.write(whole.head(rows_each), region))
-                waiting = [whole.slice(rows_each)]
-        left = pl.concat(waiting)
-        if left.height:
-            fresh.append(tier.write(left, region))
-        wanted = Fingerprint.of(tiers[source.tier].read(source, [*FIELDS]) for source in sources)
-        found = Fingerprint.of(tier.read(segment, [*FIELDS]) for segment in fresh)
+        for piece in _evenly(frames, rows, pieces):
+            fresh.append(tier.write(piece, region))
+            del piece  # the last is not to take up memory while they are compared
+        wanted = Fingerprint.of(_in_parts(sources, tiers))
+        found = Fingerprint.of(_in_parts(fresh, tiers))
         if wanted != found:
             raise CorruptDataError(
                 f"{found.rows} calls read back from the {tier.name} tier are not the {wanted.rows} that were written; "
@@ -211,6 +225,42 @@ def rewritten(
         discard(tiers, fresh)
         raise
     return fresh
+
+
+def _evenly(frames: Iterable[pl.DataFrame], rows: int, pieces: int) -> Iterator[pl.DataFrame]:
+    """Yield *frames*, which have so many *rows* together, in so many *pieces*.
+
+    Evenly, lest few calls that are left over get a segment of their own, each time that some come late.
+    """
+    waiting: list[pl.DataFrame] = []
+    for frame in frames:
+        waiting.append(frame)
+        while pieces > 1 and sum(part.height for part in waiting) > (even := -(-rows // pieces)):
+            whole = pl.concat(waiting)
+            cut = _place_to_cut(whole["start"], even)
+            yield whole.head(cut)
+            waiting = [whole.slice(cut)]
+            rows, pieces = rows - cut, pieces - 1
+    left = pl.concat(waiting)
+    if left.height:
+        yield left
+
+
+def _in_parts(segments: Iterable[Segment], tiers: Mapping[str, Tier]) -> Iterator[pl.DataFrame]:
+    """Yield all calls of *segments*, a bounded number at a time."""
+    for segment in segments:
+        for at in range(0, segment.rows, _ROWS_COMPARED):
+            rows = range(at, min(at + _ROWS_COMPARED, segment.rows))
+            yield tiers[segment.tier].read(segment, [*FIELDS], rows)
+
+
+def _place_to_cut(starts: pl.Series, row: int) -> int:
+    """Return where to cut near *row*: between calls of one instant only where there are very many of them.
+
+    Switches write whole seconds. Segments that share one overlap, and a page that needs the last would read them all.
+    """
+    before = starts.search_sorted(starts[row], "left")
+    return before if 2 * before > row else row
 
 
 def swapped(

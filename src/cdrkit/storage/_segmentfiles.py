@@ -16,10 +16,11 @@ import pyarrow as pa
 from .._records import SCHEMA
 from .._tables import FRAME_TYPES
 from ..errors import CorruptDataError
-from ._commits import FORMAT, Segment
+from ._commits import FORMAT, Segment, Snapshot
 from ._files import Data, Entry, Files
 
 __all__ = [
+    "APART",
     "COMPANION",
     "Found",
     "about_segment",
@@ -29,15 +30,22 @@ __all__ = [
     "few_values",
     "found_files",
     "identity_of",
+    "is_older",
+    "month_of",
     "new_identity",
     "taken_values",
 ]
 
-#: The suffix of the file that lies beside a segment's own.
+#: The suffix of the file that belongs to a segment's own.
 COMPANION: Final = ".index"
+#: Where those of the warm tier lie, so that its other folders hold Parquet and nothing else: Spark, pandas and pyarrow
+#: read a whole folder, but for what begins with an underscore.
+APART: Final = "_index/"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+#: How far the clocks of a writer and of its storage may differ.
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)
 _IDENTITY: Final = re.compile(r"[0-9a-f]{12}-([0-9a-f]{32})", re.ASCII)
 
 
@@ -112,18 +120,29 @@ def identity_of(path: str, suffix: str) -> str | None:
     return name if path.endswith(suffix) and _IDENTITY.fullmatch(name) else None
 
 
+def month_of(instant: datetime) -> str:
+    """Return the UTC month of *instant*, as ``2026-08``; the year has four digits, also where it is small."""
+    return instant.isoformat()[:7]
+
+
 def found_files(files: Files, folder_prefix: str, suffix: str) -> Iterator[Found]:
     """Yield the segments below the root, in folders whose name begins with *folder_prefix*."""
     segments: dict[str, list[Entry]] = {}
     for entry in files.list(""):
         identity = identity_of(entry.path, suffix) or identity_of(entry.path, COMPANION)
-        if identity is not None and entry.path.startswith(folder_prefix):
+        if identity is not None and entry.path.removeprefix(APART).startswith(folder_prefix):
             segments.setdefault(identity, []).append(entry)
     for identity, entries in segments.items():
         own = [entry.path for entry in entries if entry.path.endswith(suffix)]
-        path = own[0] if own else entries[0].path.removesuffix(COMPANION) + suffix
+        path = own[0] if own else entries[0].path.removeprefix(APART).removesuffix(COMPANION) + suffix
         times = [entry.modified for entry in entries if entry.modified is not None]
         yield Found(identity, path, max(times, default=None), is_whole=bool(own))
+
+
+def is_older(found: Found, snapshot: Snapshot) -> bool:
+    """Return whether a segment that no commit names is from before the log."""
+    made = snapshot.created
+    return made is not None and found.modified is not None and found.modified < made - _CLOCKS_DIFFER
 
 
 def few_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[int]]]) -> pl.Series:

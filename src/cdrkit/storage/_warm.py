@@ -25,7 +25,15 @@ from .._tables import FRAME_TYPES
 from ..errors import CorruptDataError, StorageError
 from ._commits import Segment
 from ._files import Files
-from ._indexfiles import IndexFile, check_index, found_index, index_path, opened_index, warm_index
+from ._indexfiles import (
+    IndexFile,
+    check_index,
+    found_index,
+    index_path,
+    index_places,
+    opened_index,
+    warm_index,
+)
 from ._numberindex import BlockIndex
 from ._parquet import Footer, Span, parquet_file, tail_of
 from ._segmentfiles import (
@@ -36,6 +44,7 @@ from ._segmentfiles import (
     described,
     few_values,
     found_files,
+    month_of,
     new_identity,
 )
 from ._tiers import Hits, Rows
@@ -74,11 +83,11 @@ class WarmTier:
         """Write *frame*, whose calls are all of one UTC month; otherwise as `Tier.write` says."""
         data = parquet_file(frame, about_segment(frame))
         identity = new_identity(data)
-        path = f"month={frame['start'][0]:%Y-%m}/{identity}{_SUFFIX}"
+        path = f"month={month_of(frame['start'][0])}/{identity}{_SUFFIX}"
         self._files.put(path, data)
         try:
             index, facts = warm_index(frame, identity, region)
-            self._files.put(index_path(path), index)
+            self._files.put(index_places(path)[0], index)
         except BaseException:
             self._files.remove(path)
             raise
@@ -134,7 +143,7 @@ class WarmTier:
         assert isinstance(index.numbers, BlockIndex)
         if index.numbers.has_longer:
             search = search.with_longer()
-        path = index_path(segment.path)
+        path = index_path(segment)
         rows = index.numbers.find(
             search,
             fields,
@@ -158,7 +167,7 @@ class WarmTier:
         found = self._indexes.get(segment.id)
         if found is None:
             path, size, tail = (
-                index_path(segment.path),
+                index_path(segment),
                 segment.facts["index_bytes"],
                 segment.facts["index_tail"],
             )
@@ -175,7 +184,8 @@ class WarmTier:
         self._chunks.pop_all(segment.id)
         self._columns.pop_all(segment.id)
         self._files.remove(segment.path)
-        self._files.remove(index_path(segment.path))
+        for place in index_places(segment.path):
+            self._files.remove(place)
 
     def check(self, segment: Segment) -> None:
         check_file(self._files, segment)
@@ -186,7 +196,8 @@ class WarmTier:
 
     def forget(self, found: Found) -> None:
         self._files.remove(found.path)
-        self._files.remove(index_path(found.path))
+        for place in index_places(found.path):
+            self._files.remove(place)
 
     def sweep(self, before: datetime) -> int:
         return self._files.sweep(before)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 from polars.testing import assert_frame_equal
@@ -14,7 +15,7 @@ from .._numbers import form
 from .._records import FIELDS
 from .._searches import key_search, search_pattern
 from .._tables import FRAME_TYPES, conformed
-from ..errors import CorruptDataError, NotFoundError
+from ..errors import CorruptDataError, NotFoundError, StorageError
 from ..storage import Files, Found, Segment, Tier
 from ..storage._totals import totals_of
 from ._synthesis import synthesize_calls
@@ -22,6 +23,8 @@ from ._synthesis import synthesize_calls
 __all__ = ["TierTests"]
 
 _FLIPS = 40
+_ROWS_WITH_COMPANIONS = 5_000  # enough for whatever a tier writes besides the calls of a large segment
+_MOST_FILES = 20
 
 
 class TierTests:
@@ -75,6 +78,22 @@ class TierTests:
         found = Segment.from_dict(json.loads(json.dumps(segment.to_dict())))
         assert found == segment
         assert_frame_equal(self.make_tier(files).read(found, list(FIELDS)), frame)
+
+    def test_writes_that_fail(self, files: Files) -> None:
+        """When any file cannot be written, the error comes out and nothing is in sight; with room again, it works."""
+        frame = _calls(_ROWS_WITH_COMPANIONS)
+        for room in range(_MOST_FILES):
+            full = _FullPlace(files, room)
+            try:
+                segment = self.make_tier(full).write(frame, "GB")
+            except StorageError as exc:
+                if exc is not full.error:
+                    raise
+                assert files.list("") == []
+            else:
+                break
+        assert room, "it writes nothing to its place"
+        assert_frame_equal(self.make_tier(files).read(segment, list(FIELDS)), frame)
 
     def test_columns_in_any_order(self, files: Files) -> None:
         """Those columns come back that are asked for, in the order in which they are asked for."""
@@ -335,6 +354,29 @@ class TierTests:
             files.put(segment.path, damaged)
             with pytest.raises(CorruptDataError, match=segment.id):
                 self.make_tier(files).adopt(found, "GB")
+
+
+class _FullPlace:
+    """A place with room for so many files, and no more."""
+
+    error = StorageError("There is no room left, on purpose.")
+
+    def __init__(self, files: Files, room: int) -> None:
+        self._files = files
+        self._room = room
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._files, name)
+        if name not in ("put", "create", "writer"):
+            return found
+
+        def limited(*args: Any, **kwargs: Any) -> Any:
+            self._room -= 1
+            if self._room < 0:
+                raise self.error
+            return found(*args, **kwargs)
+
+        return limited
 
 
 def _calls(rows: int = 300, seed: int = 1) -> pl.DataFrame:

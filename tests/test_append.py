@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+import fsspec
 import polars as pl
 import pytest
 from hypothesis import given
@@ -179,6 +181,34 @@ def test_processes_append_side_by_side(tmp_path: Path) -> None:
     assert sum(added) == 170
 
 
+def _append_and_keep(url: str, options: dict[str, object], first: int) -> int:
+    """Append overlapping calls as one machine would, with maintenance in between, and read; return how many."""
+    store = open_store(url, storage_options=options)
+    added = 0
+    for at in range(first, first + 50, 10):
+        added += store.append(calls(range(at, at + 20))).added
+        with contextlib.suppress(ConflictError):  # another one is at it
+            store.maintain()
+        found = identities(store)
+        assert found == sorted(set(found))
+        assert {f"{n:06d}" for n in range(at, at + 20)} <= set(found)
+    return added
+
+
+@pytest.mark.s3
+def test_machines_share_a_bucket(s3_options: dict[str, object]) -> None:
+    """Processes with nothing in common but a bucket append to it, merge, sweep and read; no call is lost or doubled."""
+    fsspec.filesystem("s3", **s3_options).mkdir("machines")
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(3) as pool:
+        work = [("s3://machines/calls", s3_options, n * 20) for n in range(3)]
+        added = pool.starmap(_append_and_keep, work)
+    store = open_store("s3://machines/calls", storage_options=s3_options)
+    assert identities(store) == [f"{n:06d}" for n in range(100)]
+    assert sum(added) == 100
+    assert store.verify().problems == ()
+
+
 def test_two_replacements_meet(tmp_path: Path) -> None:
     """Threads replacing the same calls end with one version of each, and lose no call."""
     store = open_store(tmp_path)
@@ -270,8 +300,6 @@ def test_a_filesystem_that_overwrites_is_refused() -> None:
 
         def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: object) -> None:
             super().pipe_file(path, value, mode="overwrite", **kwargs)
-
-    import fsspec
 
     fsspec.register_implementation("overwriting", Overwriting, clobber=True)
     store = open_store("overwriting://store")

@@ -21,7 +21,7 @@ from cdrkit.errors import ConfigError, ConflictError, CorruptDataError, StorageE
 from cdrkit.storage import Files, Segment, _files, _keeping, _moving, open_files
 from tests.conftest import Place
 from tests.months import NOW, calls_of, inside
-from tests.test_keeping import HOUR, TICK, drop_commits, lying
+from tests.test_keeping import HOUR, TICK, drop_commits
 
 DAY = timedelta(days=1)
 

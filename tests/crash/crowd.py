@@ -100,16 +100,16 @@ def write(store: Store, folder: Path, number: int, until: float) -> dict[str, in
     return {"turns": turns, "added": added}
 
 
-def wait_for(store: Store) -> None:
+def wait_for(store: Store, until: float) -> None:
     """Wait until a writer has made the store: before that there is nothing to see."""
-    while not store.exists:
+    while not store.exists and time.time() < until:  # no writer may have come so far
         time.sleep(0.01)
 
 
 def keep(store: Store, folder: Path, number: int, until: float) -> dict[str, int]:
     """Compact, roll over and vacuum, over and over."""
     turns = moved = busy = 0
-    wait_for(store)
+    wait_for(store, until)
     while time.time() < until:
         for job in (store.compact, lambda: store.rollover(NOW), store.vacuum):
             try:
@@ -136,7 +136,7 @@ def read(store: Store, folder: Path, number: int, until: float) -> dict[str, int
     """Ask over and over, in turn: for counts, for everything at once, page by page; check each answer."""
     rng = random.Random(number)
     notes = Notes(folder)
-    wait_for(store)
+    wait_for(store, until)
     mine, theirs = (Query().customer(name) for name in ("overlapping", "replaced"))
     seen: set[int] = set()
     counted = turns = 0

@@ -24,7 +24,7 @@ import cdrkit
 from cdrkit import CallRecord, Query, open_store
 from cdrkit._tables import frames_of
 from cdrkit.errors import AccessDeniedError, ConfigError, ConflictError, SchemaError, StorageError
-from cdrkit.storage import HotTier, Segment, _append, open_files
+from cdrkit.storage import HotTier, Segment, _append, _tiers, open_files
 from cdrkit.storage._files import LocalFiles
 from tests.strategies import records
 
@@ -359,7 +359,7 @@ def test_an_append_that_takes_half_a_day(
     store = open_store(tmp_path)
     store.append(calls(range(2)))
     monkeypatch.setattr(_append, "_ROWS_IN_MEMORY", 1)
-    monkeypatch.setattr(_append, "_SAFE_SECONDS", 0)
+    monkeypatch.setattr(_tiers, "_SAFE", timedelta(0))
 
     def slow() -> Iterator[pl.DataFrame]:
         yield pl.DataFrame({"call_id": ["x"], "start": [START]})
@@ -376,6 +376,19 @@ def test_an_append_that_takes_half_a_day(
         assert store.append(slow()).added == 3
         assert store.count() == 5
     assert open_store(tmp_path).verify().problems == ()
+
+
+def test_an_append_that_takes_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a vacuum could take between a look and the commit is not committed, though it is still there."""
+    store = open_store(tmp_path)
+    store.append(calls(range(2)))
+    monkeypatch.setattr(_tiers, "_SAFE", timedelta(0))
+    monkeypatch.setattr(_tiers, "_SWEPT", timedelta(0))
+    with pytest.raises(StorageError, match="took so long"):
+        store.append(calls(range(2, 4)))
+    assert store.count() == 2
+    report = open_store(tmp_path).verify()
+    assert (report.problems, report.orphans) == ((), 0)
 
 
 @given(

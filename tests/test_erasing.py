@@ -513,7 +513,7 @@ def test_an_append_that_slept_through_an_erasure(tmp_path: Path) -> None:
         other.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
         other.vacuum()
         assert other.vacuum(now=datetime.now(UTC) + timedelta(hours=2)).commits
-        inside(store).log._looked -= timedelta(hours=2).total_seconds()
+        inside(store).log.look_again()
         with pytest.raises(ConflictError, match="Append again"):
             append.commit()
     assert store.verify().ok

@@ -19,11 +19,11 @@ import polars as pl
 from .._html import html_report
 from .._records import FIELDS
 from .._tables import FRAME_TYPES
-from ..errors import CdrError, ConfigError, ConflictError, NotFoundError, StorageError
+from ..errors import CdrError, ConfigError, ConflictError, NotFoundError
 from ._commits import Commit, Segment, Snapshot
 from ._forks import check_process
 from ._log import Log
-from ._tiers import Tier
+from ._tiers import Tier, check_unswept
 
 __all__ = ["Append", "AppendReport", "Conflict"]
 
@@ -35,8 +35,6 @@ _BYTES_IN_MEMORY: Final = 512 << 20  # whole documents may be kept in 'extra'
 _ROWS_A_SEGMENT: Final = 1_000_000
 _WORTH_THREADS: Final = 100_000
 _MOST_THREADS: Final = 4
-#: An append that takes longer looks whether its segments are still there: vacuums spare them for a day.
-_SAFE_SECONDS: Final = 12 * 3600
 _TRIES: Final = 200
 _CONFLICTS_SHOWN: Final = 100
 _IDENTITY: Final = ["start", "call_id"]
@@ -103,7 +101,6 @@ class Append:
         self._replace = replace
         self._settings = settings
         self._base = log.snapshot()
-        self._began = time.monotonic()
         self._attempt: Commit | None = None
         self._echoes: list[tuple[str, pl.DataFrame]] = []
         self._met: set[str] = set()  # segments of the store that hold calls which came again
@@ -154,10 +151,12 @@ class Append:
         self._settle()
         if "positions" in facts and self._base.version < 0:  # rows were read, and none is there to store yet
             self._make_store()
-        self._check_age()
         for attempt in range(_TRIES):
             if not self._fresh and not self._removed and "positions" not in facts:
+                if self._met:
+                    self._log.settle(self._base)  # what it says is there must stay there
                 return self._report()
+            check_unswept(self._tiers, [*self._fresh.values(), *self._rewritten.values()])
             self._attempt = self._log.draft(
                 self._base,
                 "replace" if self._removed else "append",
@@ -197,20 +196,6 @@ class Append:
                 f"The store was made with region={made.region!r} meanwhile; open it without region={wanted!r}."
             )
         self._base = made
-
-    def _check_age(self) -> None:
-        """Refuse to commit segments that a vacuum took for orphans, because the append took so long.
-
-        Raises:
-            StorageError: When one is gone.
-        """
-        if time.monotonic() - self._began < _SAFE_SECONDS:
-            return
-        there = {found.id for tier in self._tiers.values() for found in tier.found()}
-        if not there.issuperset([*self._fresh, *self._rewritten]):
-            raise StorageError(
-                "This append took so long that a vacuum removed some of it; nothing was stored. Append it in parts."
-            )
 
     def _report(self) -> AppendReport:
         return AppendReport(

@@ -47,6 +47,11 @@ _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_OFFERED: Final = {errno.ENOSYS, errno.EOPNOTSUPP}
 _CANNOT_LINK: Final = {errno.EPERM, errno.EMLINK, *_NOT_OFFERED}
 _READ_ONLY: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
+_NOT_OURS: Final = {
+    errno.EINVAL,
+    *_READ_ONLY,
+    *_NOT_OFFERED,
+}  # what a folder that others made may answer to a flush
 _TEMPORARY: Final = ".tmp-"
 _OWN_TEMPORARY: Final = re.compile(r"\.tmp-[0-9a-f]{16}", re.ASCII)
 
@@ -93,9 +98,15 @@ class Files(Protocol):
     def create(self, path: str, data: Data) -> bool:
         """Do the same unless *path* exists; return whether this call made it. At most one caller is told True.
 
+        What exists then need not be durable yet; see `settle`.
+
         Raises:
             ConfigError: When the filesystem says that it cannot do that.
         """
+        ...
+
+    def settle(self, path: str) -> None:
+        """Make durable that *path* is there, where its writer may not have come so far yet."""
         ...
 
     def writer(self, path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
@@ -205,6 +216,7 @@ class LocalFiles:
     def __init__(self, root: str, url: str) -> None:
         self._root = root
         self.url = url
+        self._settled: set[str] = set()  # folders that are known to be durable in their parents
 
     def __repr__(self) -> str:
         return f"LocalFiles({self._root!r})"
@@ -252,6 +264,10 @@ class LocalFiles:
             _sync_folder(os.path.dirname(target))
             return True
 
+    def settle(self, path: str) -> None:
+        with translated(self.url_of(path), "write"):
+            _sync_folder(os.path.dirname(self._path(path)))
+
     @contextlib.contextmanager
     def writer(self, path: str) -> Iterator[IO[bytes]]:
         target = self._path(path)
@@ -269,7 +285,9 @@ class LocalFiles:
     @contextlib.contextmanager
     def _temporary(self, target: str) -> Iterator[str]:
         folder = os.path.dirname(target)
-        _make_folder(folder)
+        if folder not in self._settled or not os.path.isdir(folder):
+            _make_folder(folder)
+            self._settled.add(folder)
         temporary = os.path.join(folder, f"{_TEMPORARY}{secrets.token_hex(8)}")
         try:
             yield temporary
@@ -330,14 +348,19 @@ def _raise_unless_missing(exc: OSError) -> None:
 
 def _make_folder(folder: str) -> None:
     """Make *folder* and its parents, each durable in its own parent before anything is put into it."""
-    if os.path.isdir(folder):
-        return
     parent = os.path.dirname(folder)
-    if parent and parent != folder:
+    if os.path.isdir(folder):
+        try:
+            _sync_folder(parent)  # another process may have made it just now, and not have come so far
+        except OSError as exc:
+            if exc.errno not in _NOT_OURS:
+                raise
+        return
+    if parent != folder:
         _make_folder(parent)
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder)
-    _sync_folder(parent or ".")
+    _sync_folder(parent)
 
 
 def _sync_folder(folder: str) -> None:
@@ -397,6 +420,9 @@ class RemoteFiles:
                     "the hot tier on another filesystem; the warm tier may live there."
                 ) from exc
             return True
+
+    def settle(self, path: str) -> None:
+        pass  # what shows is durable
 
     @contextlib.contextmanager
     def writer(self, path: str) -> Iterator[IO[bytes]]:

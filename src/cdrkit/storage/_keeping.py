@@ -90,7 +90,9 @@ def vacuum(
 ) -> VacuumReport:
     """Remove segments that no commit names any more, and commits that a checkpoint made superfluous."""
     lying = [(tier, found) for tier in tiers.values() for found in tier.found()]
-    # The log is read after the listing: what was committed between the two is known by now.
+    # The log is read after the listing: what was committed between the two is known by now. And it is read anew: what
+    # was committed and dropped while this process slept must not be taken for orphans.
+    log.look_again()
     snapshot = log.snapshot()
     if snapshot.version < 0:
         return VacuumReport(dry_run=dry_run)
@@ -129,18 +131,28 @@ def vacuum(
 
 
 def verify(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
-    """Read every byte of the store and check every checksum, count, range, order and identity."""
+    """Read every byte of the store and check every checksum, count, range, order and identity.
+
+    What others replace or erase meanwhile is not looked at any more: it takes its time, and files go after a while.
+    """
+    seen = log.newest_seen
     try:
         snapshot = Log(log.files).snapshot()  # from the listing: the log itself is part of what is verified
     except StorageError as exc:
         return VerifyReport(version=-1, segments=0, rows=0, problems=tuple(log.problems()) or (str(exc),))
     problems = log.problems()
+    if snapshot.version < seen:
+        problems.append(
+            f"{log.url_of(seen)} is missing, though it was there before. Restore it from a backup, or make "
+            "a new log with rebuild()."
+        )
     ordered = sorted(snapshot.segments.values(), key=lambda segment: (segment.first, segment.id))
     for segment in ordered:
-        problems += _problems(segment, tiers)
+        if (found := _problems(segment, tiers)) and _is_needed(segment, log):
+            problems += found
     if not problems:
         for group in overlapping_groups(ordered):
-            problems += _repeats(group, tiers)
+            problems += _repeats_of_needed(group, tiers, log)
     lying = {found.id: found for tier in tiers.values() for found in tier.found()}
     orphans = [found for found in lying.values() if found.id not in snapshot.segments]
     if snapshot.version < 0 and orphans:
@@ -182,8 +194,27 @@ def _problems(segment: Segment, tiers: Mapping[str, Tier]) -> list[str]:
     return [f"segment {segment.path}: {what}." for what in wrong]
 
 
+def _is_needed(segment: Segment, log: Log) -> bool:
+    """Return whether the newest version still has *segment*."""
+    try:
+        return segment.id in Log(log.files).snapshot().segments
+    except StorageError:
+        return True
+
+
+def _repeats_of_needed(group: Sequence[Segment], tiers: Mapping[str, Tier], log: Log) -> list[str]:
+    """Return what `_repeats` does of those of *group* that the newest version still has, should one be gone."""
+    try:
+        return _repeats(group, tiers)
+    except NotFoundError as exc:
+        left = [segment for segment in group if _is_needed(segment, log)]
+        return [str(exc)] if len(left) == len(group) else _repeats_of_needed(left, tiers, log)
+
+
 def _repeats(group: Sequence[Segment], tiers: Mapping[str, Tier]) -> list[str]:
     """Return what is said of identities that occur more than once among segments that overlap."""
+    if not group:
+        return []
     identities = pl.concat([tiers[segment.tier].read(segment, _IDENTITY) for segment in group])
     twice = identities.height - identities.n_unique()
     if not twice:

@@ -11,10 +11,8 @@ listing again instead of trusting that the next version is not there.
 from __future__ import annotations
 
 import contextlib
-import math
 import re
 import secrets
-import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -22,6 +20,7 @@ from typing import Any, Final
 
 from ..errors import ConfigError, CorruptDataError, NotFoundError, StorageError
 from ._commits import Action, Commit, Segment, Snapshot, damage_named, sealed, unsealed
+from ._elapsed import Elapsed
 from ._files import Files
 
 __all__ = ["COMMIT_GRACE", "Log"]
@@ -52,7 +51,8 @@ class Log:
         self._files = files
         self._on_removed = on_removed
         self._latest = _NOTHING
-        self._looked = -math.inf  # when the listing was last read, by the monotonic clock
+        self._looked: Elapsed | None = None  # since the listing was last read
+        self._is_exclusive = False  # whether creation was seen to be so
 
     def snapshot(self) -> Snapshot:
         """Return the newest snapshot; version -1 where no store was made yet.
@@ -60,9 +60,9 @@ class Log:
         Raises:
             CorruptDataError: When a commit or a checkpoint is damaged or missing.
         """
-        latest = self._latest
-        if latest.version < 0 or time.monotonic() - self._looked > _FRESH_SECONDS:
-            looked = time.monotonic()
+        latest, looked = self._latest, self._looked
+        if latest.version < 0 or looked is None or looked.seconds > _FRESH_SECONDS:
+            looked = Elapsed()
             latest = self._listed(latest)
             self._looked = looked
         latest = self._read_on(latest)
@@ -81,7 +81,16 @@ class Log:
 
     def forget(self) -> None:
         """Forget what was read: the log that it stood in is gone."""
-        self._latest, self._looked = _NOTHING, -math.inf
+        self._latest, self._looked = _NOTHING, None
+
+    def look_again(self) -> None:
+        """Let the next snapshot come from the listing, for who must not go by what is half an hour old."""
+        self._looked = None
+
+    @property
+    def newest_seen(self) -> int:
+        """The newest version that was ever seen; -1 where none was."""
+        return self._latest.version
 
     def _read_on(self, latest: Snapshot) -> Snapshot:
         while (commit := self._read(latest.version + 1)) is not None:
@@ -125,18 +134,21 @@ class Log:
         newest = max(checkpoints, default=-1)
         if newest > latest.version:
             latest = self._checkpoint(newest)
+        # What a listing lacks is asked for once more: it is no instant.
+        elif newest < latest.version and latest.version not in versions and not self._is_kept(latest.version):
+            raise self._missing(latest.version, "though it was there before")
         later = range(latest.version + 1, max(versions, default=-1) + 1)
-        # A listing is no instant: what it lacks is asked for once more.
         for missing in (
             version for version in later if version not in versions and self._read(version) is None
         ):
-            url = self.url_of(missing)
-            raise CorruptDataError(
-                f"{url} is missing, though later commits are there. Restore it from a backup, or make a new log with "
-                "rebuild().",
-                url=url,
-            )
+            raise self._missing(missing, "though later commits are there")
         return latest
+
+    def _missing(self, version: int, why: str) -> CorruptDataError:
+        url = self.url_of(version)
+        return CorruptDataError(
+            f"{url} is missing, {why}. Restore it from a backup, or make a new log with rebuild().", url=url
+        )
 
     def _versions(self) -> tuple[set[int], set[int]]:
         """Return the versions of which there is a commit, and those of which there is a checkpoint."""
@@ -148,6 +160,8 @@ class Log:
 
     def checkpoint(self, snapshot: Snapshot) -> None:
         """Write *snapshot* whole, so that later readers need no older commit."""
+        if not self._is_kept(snapshot.version):
+            return  # so late that it is history: who comes as late must not take that version for the newest
         body = {
             "version": snapshot.version,
             "at": (_now() - _EPOCH) // _MICROSECOND,
@@ -207,10 +221,11 @@ class Log:
         if not settled:
             return 0
         keep = max(settled)
-        dropped = [_path(v) for v in versions if v <= keep] + [
-            _checkpoint_path(v) for v in checkpoints if v < keep
-        ]
-        for path in sorted(dropped):
+        dropped = [(v, _path(v)) for v in versions if v <= keep]
+        dropped += [(v, _checkpoint_path(v)) for v in checkpoints if v < keep]
+        # Version by version, each in both its forms: where one is gone, so is the one before it, by which a writer
+        # that is late tells that it is, even if this is cut off.
+        for _, path in sorted(dropped):
             self._files.remove(path)
         return len(dropped)
 
@@ -245,12 +260,39 @@ class Log:
             added=added,
             facts={"settings": {**settings, **made}},
         )
-        if self._files.create(_path(0), first.encode()) and self._files.create(_path(0), first.encode()):
+        if self._files.create(_path(0), first.encode()):
+            try:
+                self._check_exclusive(_path(0), first.encode())
+            except ConfigError:
+                self._files.remove(_path(0))  # or else there is a store that the next one does not ask about
+                raise
+        return self.snapshot()
+
+    def _check_exclusive(self, path: str, data: bytes) -> None:
+        """See that *path*, which is there and holds *data*, cannot be created a second time.
+
+        Raises:
+            ConfigError: When it can.
+        """
+        if self._files.create(path, data):
             raise ConfigError(
                 f"{self._files.url} overwrites where it should refuse: it has no exclusive creation, so two writers "
                 "could lose each other's calls. Keep the hot tier on another filesystem; the warm tier may live there."
             )
-        return self.snapshot()
+        self._is_exclusive = True
+
+    def _check_place(self, version: int) -> None:
+        """Do that with what there is of *version*: a log may have been copied to where none can live."""
+        if self._is_exclusive or self.answers_are_final:  # on the local disk, links are
+            return
+        for path in (_path(version), _checkpoint_path(version)):
+            with contextlib.suppress(NotFoundError):
+                data = self._files.read(path)
+                if self._files.create(path, data):  # it overwrites; or that was dropped from the log just now
+                    self._check_exclusive(path, data)
+                    self._files.remove(path)
+                self._is_exclusive = True
+                return
 
     def draft(
         self,
@@ -288,11 +330,16 @@ class Log:
         """Write *commit*, drafted on *base*; return the new snapshot, or None when someone else was first.
 
         Raises:
+            ConfigError: When the filesystem does not create exclusively.
             StorageError: When it could not be written; `is_refused` tells whether what it adds may be removed then.
         """
         after = base.with_commit(commit, self.url_of(commit.version))
-        if not self._made(commit) or self._is_void(commit):
+        self._check_place(base.version)
+        begun = Elapsed()
+        if not self._made(commit):
             return None
+        if not self._is_kept(base.version):
+            return self._taken_back(commit, begun)
         if self._latest.version < after.version:
             self._latest = after
             self._tell_removed(commit.removed)
@@ -303,9 +350,19 @@ class Log:
         if not self.answers_are_final:
             return False
         try:
-            return not self._is_there(commit)
+            # Where the version before is gone, the commit may have counted, and been dropped with it.
+            return not self._is_there(commit) and self._is_kept(commit.version - 1)
         except StorageError:
             return False
+
+    def settle(self, snapshot: Snapshot) -> None:
+        """Make durable that *snapshot* is there: whoever committed it may not have come so far yet.
+
+        Raises:
+            StorageError: When that fails.
+        """
+        if snapshot.version >= 0:
+            self._files.settle(_path(snapshot.version))
 
     def checkpoint_if_due(self, snapshot: Snapshot) -> None:
         """Write a checkpoint at every so many versions; when that fails, a later one will do."""
@@ -319,22 +376,41 @@ class Log:
             if self._files.create(_path(commit.version), commit.encode()):
                 return True
         except StorageError:
-            if self._is_there(commit):
-                return True
-            raise
+            if not self._is_there(commit):
+                raise
         # A retry below us may have met the object that its own lost first try had made.
-        return self._is_there(commit)
+        if not self._is_there(commit):
+            return False
+        self._files.settle(
+            _path(commit.version)
+        )  # the answer may have been that it could not be made durable
+        return True
 
     def _is_there(self, commit: Commit) -> bool:
         found = self._read(commit.version)
         return found is not None and found.token == commit.token
 
-    def _is_void(self, commit: Commit) -> bool:
-        """Return whether *commit* came so late that its version had been dropped from the log; then undo it."""
-        if self._is_kept(commit.version - 1):
-            return False
-        self._files.remove(_path(commit.version))
-        return True
+    def _taken_back(self, commit: Commit, begun: Elapsed) -> Snapshot | None:
+        """Undo *commit*, which came so late that the version before it had been dropped from the log, and return None.
+
+        When only this look at it came late, and it counts, return the newest snapshot.
+
+        Raises:
+            StorageError: When that cannot be told.
+        """
+        self.look_again()  # whoever comes that late knows nothing newer
+        self._files.remove(_path(commit.version))  # by now a checkpoint says what counts
+        newest = self.snapshot()
+        if any(segment.id in newest.segments for segment in commit.added):
+            return newest
+        if begun.seconds > _FRESH_SECONDS:
+            url = self.url_of(commit.version)
+            raise StorageError(
+                f"Writing {url} took so long that whether it counted cannot be told any more. Do it again; what is "
+                "done is not done twice.",
+                url=url,
+            )
+        return None
 
     def _is_kept(self, version: int) -> bool:
         """Return whether *version* is still in the log: as a commit, or as the checkpoint that took its place."""

@@ -28,7 +28,7 @@ from ._commits import Action, Commit, Segment, Snapshot
 from ._log import Log
 from ._planner import Plan
 from ._segmentfiles import month_of
-from ._tiers import Tier
+from ._tiers import Tier, check_unswept
 
 __all__ = ["Fingerprint", "MoveReport", "compact", "rewritten", "rollover", "swapped"]
 
@@ -37,6 +37,8 @@ _SMALL: Final = 250_000
 _ROWS_A_HOT_SEGMENT: Final = 1_000_000
 #: Rows of a warm segment: what a search has to read when a number index points at one call in it.
 _ROWS_A_WARM_SEGMENT: Final = 245_760
+#: Rows that are read at once when what was written is compared.
+_ROWS_COMPARED: Final = 61_440
 _SEEDS: Final = (20_261_124, 4_211_620_102)
 
 
@@ -209,21 +211,11 @@ def rewritten(
     rows = sum(segment.rows for segment in sources)
     pieces = -(-rows * 4 // (rows_each * 5))  # a quarter more is no reason for another one
     try:
-        waiting: list[pl.DataFrame] = []
-        for frame in frames:
-            waiting.append(frame)
-            # Evenly, lest few calls that are left over get a segment of their own, each time that some come late.
-            while pieces > 1 and sum(part.height for part in waiting) > (even := -(-rows // pieces)):
-                whole = pl.concat(waiting)
-                cut = _place_to_cut(whole["start"], even)
-                fresh.append(tier.write(whole.head(cut), region))
-                waiting = [whole.slice(cut)]
-                rows, pieces = rows - cut, pieces - 1
-        left = pl.concat(waiting)
-        if left.height:
-            fresh.append(tier.write(left, region))
-        wanted = Fingerprint.of(tiers[source.tier].read(source, [*FIELDS]) for source in sources)
-        found = Fingerprint.of(tier.read(segment, [*FIELDS]) for segment in fresh)
+        for piece in _evenly(frames, rows, pieces):
+            fresh.append(tier.write(piece, region))
+            del piece  # the last is not to take up memory while they are compared
+        wanted = Fingerprint.of(_in_parts(sources, tiers))
+        found = Fingerprint.of(_in_parts(fresh, tiers))
         if wanted != found:
             raise CorruptDataError(
                 f"{found.rows} calls read back from the {tier.name} tier are not the {wanted.rows} that were written; "
@@ -233,6 +225,33 @@ def rewritten(
         discard(tiers, fresh)
         raise
     return fresh
+
+
+def _evenly(frames: Iterable[pl.DataFrame], rows: int, pieces: int) -> Iterator[pl.DataFrame]:
+    """Yield *frames*, which have so many *rows* together, in so many *pieces*.
+
+    Evenly, lest few calls that are left over get a segment of their own, each time that some come late.
+    """
+    waiting: list[pl.DataFrame] = []
+    for frame in frames:
+        waiting.append(frame)
+        while pieces > 1 and sum(part.height for part in waiting) > (even := -(-rows // pieces)):
+            whole = pl.concat(waiting)
+            cut = _place_to_cut(whole["start"], even)
+            yield whole.head(cut)
+            waiting = [whole.slice(cut)]
+            rows, pieces = rows - cut, pieces - 1
+    left = pl.concat(waiting)
+    if left.height:
+        yield left
+
+
+def _in_parts(segments: Iterable[Segment], tiers: Mapping[str, Tier]) -> Iterator[pl.DataFrame]:
+    """Yield all calls of *segments*, a bounded number at a time."""
+    for segment in segments:
+        for at in range(0, segment.rows, _ROWS_COMPARED):
+            rows = range(at, min(at + _ROWS_COMPARED, segment.rows))
+            yield tiers[segment.tier].read(segment, [*FIELDS], rows)
 
 
 def _place_to_cut(starts: pl.Series, row: int) -> int:
@@ -260,6 +279,7 @@ def swapped(
             if any(source.id not in base.segments for source in sources):
                 discard(tiers, fresh)
                 return None
+            check_unswept(tiers, fresh)
             attempt = log.draft(base, action, added=fresh, removed=[s.id for s in sources], facts=facts)
             after = log.write(base, attempt)
             if after is not None:

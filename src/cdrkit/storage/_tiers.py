@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Protocol, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol, TypeAlias
 
 import attrs
 import polars as pl
 
 from .._searches import KeySearch
+from ..errors import StorageError
 from ._commits import Segment
 from ._segmentfiles import Found
 from ._totals import Totals
 
-__all__ = ["Hits", "Rows", "Tier"]
+__all__ = ["Hits", "Rows", "Tier", "check_unswept"]
+
+#: Whoever took longer to write its segments looks whether they are still there: vacuums spare them for a day.
+_SAFE: Final = timedelta(hours=12)
+#: What is older than that may be swept at any instant, also between that look and a commit.
+_SWEPT: Final = timedelta(hours=23)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: Which rows of a segment: a run of them, or their numbers, ascending.
 Rows: TypeAlias = "range | pl.Series"
@@ -52,6 +60,9 @@ class Tier(Protocol):
             frame: At least one call, all of one UTC day, sorted by (``start``, ``call_id``), in the frame types of the
                 catalogue.
             region: The region of numbers in national form, as the store was made with; for a number index.
+
+        Its facts had better have ``written``, the instant in microseconds since 1970 in UTC; without it, every commit
+        looks whether the segment is still there.
 
         Raises:
             StorageError: When it could not be written; nothing of it is left in sight.
@@ -157,3 +168,23 @@ class Tier(Protocol):
             CorruptDataError: When it is not what was written.
         """
         ...
+
+
+def check_unswept(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
+    """Refuse to commit segments that a vacuum may have taken for orphans, so old they are, and did, or could just now.
+
+    Raises:
+        StorageError: When one is gone, or so old that it may be gone before the commit.
+    """
+    now = (datetime.now(UTC) - _EPOCH) // _MICROSECOND
+    segments = tuple(segments)
+    old = {(s.tier, s.id) for s in segments if now - s.facts.get("written", 0) > _SAFE // _MICROSECOND}
+    if not old:
+        return
+    there = {(name, found.id) for name, tier in tiers.items() for found in tier.found()}
+    oldest = min(s.facts.get("written", now) for s in segments)
+    if not there.issuperset(old) or now - oldest > _SWEPT // _MICROSECOND:
+        raise StorageError(
+            "This took so long that a vacuum may remove some of what it had written, or did; nothing was changed. Do "
+            "it again, in smaller parts."
+        )

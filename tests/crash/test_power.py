@@ -1,0 +1,79 @@
+"""Power that fails at any step: what was flushed is kept, and no acknowledged call is lost."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from cdrkit import open_store
+from tests.crash.model import (
+    FAR,
+    STEPPED,
+    Operation,
+    Runs,
+    State,
+    after,
+    log_of,
+    perform,
+)
+from tests.crash.power import FATES, Disk
+from tests.crash.test_kill import check_after_kill
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc tells what is flushed")
+
+
+def power_fails(source: Path, before: State, operation: Operation, tmp_path: Path, runs: Runs) -> list[str]:
+    """Do *operation* on a copy of *source*; at each of its steps let power fail, and look; return the steps."""
+    folder, steps = tmp_path / "store", list[str]()
+    shutil.copytree(source, folder)
+    store, log = open_store(folder), log_of(folder)
+    images: list[tuple[Path, list[State], str]] = []
+
+    def pull(what: str, states: list[State]) -> None:
+        steps.append(what)
+        for fate in FATES:
+            image = tmp_path / f"image-{len(images)}"
+            disk.write_image(image, fate)
+            images.append((image, states, f"{operation}, power failed after {what}; of the rest {fate}"))
+
+    states = [before, after(before, operation)]
+    disk = Disk(folder, lambda what: pull(what, states))
+    with pytest.MonkeyPatch.context() as patch:
+        disk.install(patch)
+        perform(store, log, operation)
+        pull("it returned", states[1:])
+    # All that is acknowledged is looked at; of the others, as many as there is time for.
+    for image, possible, story in [*runs.some(images[:-3], 3), *images[-3:]]:
+        if operation[0] == "rebuild" and not open_store(image).exists:
+            open_store(image).rebuild()
+        check_after_kill(image, possible, story)
+        shutil.rmtree(image)
+    return steps
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_power_fails(name: str, template: tuple[Path, State], tmp_path: Path, runs: Runs) -> None:
+    """Power that fails at any step of any operation leaves what was before it or after it; when it returned, after."""
+    steps = power_fails(*template, STEPPED[name], tmp_path, runs)
+    assert any("fsync" in step for step in steps)
+
+
+def test_power_fails_while_a_store_is_made(tmp_path: Path, runs: Runs) -> None:
+    """The same of the first append of all, which makes the folders."""
+    (tmp_path / "none").mkdir()
+    steps = power_fails(tmp_path / "none", {}, ["append", 35], tmp_path, runs)
+    assert sum("mkdir" in step for step in steps) == 5  # hot, its log, three days
+
+
+def test_power_fails_while_a_lost_log_is_made_anew(
+    template: tuple[Path, State], tmp_path: Path, runs: Runs
+) -> None:
+    """The same of a rebuild: the new log is whole or not there."""
+    source = tmp_path / "source"
+    shutil.copytree(template[0], source)
+    open_store(source).vacuum(now=FAR)
+    shutil.rmtree(source / "hot" / "_log")
+    assert power_fails(source, template[1], ["rebuild"], tmp_path, runs)

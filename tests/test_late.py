@@ -1,0 +1,432 @@
+"""Writers and keepers that were paused, asleep or cut off at a bad moment, and logs that lost something."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import polars as pl
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from cdrkit import Query, Store, open_store
+from cdrkit.errors import ConfigError, ConflictError, CorruptDataError, StorageError
+from cdrkit.storage import Files, Segment, _files, _keeping, _moving, open_files
+from tests.conftest import Place
+from tests.months import NOW, calls_of, inside
+from tests.test_keeping import HOUR, TICK, drop_commits, lying
+
+DAY = timedelta(days=1)
+
+
+def another(place: Place) -> Store:
+    """Return the store at *place*, as another process has it."""
+    return open_store(place.url, storage_options=place.options)
+
+
+def calls_in(place: Place) -> int:
+    """Return how many calls a new process finds, having verified them all."""
+    store = another(place)
+    assert store.verify().problems == ()
+    return store.count()
+
+
+def once(patch: pytest.MonkeyPatch, owner: Any, method: str, act: Callable[[], object]) -> None:
+    """Let *act* happen once, right after the next call of that method."""
+    original: Callable[..., Any] = getattr(owner, method)
+
+    def acting(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        patch.setattr(owner, method, original)
+        act()
+        return result
+
+    patch.setattr(owner, method, acting)
+
+
+def sleep(patch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let the clock on the wall be that much later, as after a sleep: the monotonic one stood still."""
+    real = time.time
+    patch.setattr(time, "time", lambda: real() + seconds)
+
+
+# -- who comes late --------------------------------------------------------------------------------------------
+
+
+def test_a_writer_that_slept(store: Store, place: Place) -> None:
+    """A writer who knows nothing of dropped commits learns of them from its void commit, and appends all the same."""
+    store.append(calls_of("2026-05"))
+    sleeper = another(place)
+    assert sleeper.count() == 6
+    store.append(calls_of("2026-06"))
+    drop_commits(store)
+    assert sleeper.append(calls_of("2026-07")).added == 6
+    assert sleeper.append(calls_of("2026-06")).duplicates == 6
+    assert calls_in(place) == 18
+
+
+def test_a_vacuum_that_slept(store: Store, place: Place) -> None:
+    """Calls that came, and whose commits were dropped, while a keeper slept are no orphans to it."""
+    store.append(calls_of("2026-05"))
+    sleeper = another(place)
+    assert sleeper.count() == 6
+    store.append(calls_of("2026-06"))
+    drop_commits(store)
+    store.append(calls_of("2026-07"))
+    assert sleeper.vacuum(now=datetime.now(UTC) + 3 * DAY).segments == 0
+    assert calls_in(place) == 18
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("job", ["append", "rollover"])
+def test_paused_between_a_commit_and_the_look_at_it(
+    store: Store, place: Place, monkeypatch: pytest.MonkeyPatch, job: str, merged: bool
+) -> None:
+    """A writer that was paused right after its commit, for so long that this was dropped, does not undo what counts.
+
+    When its segments have been merged with others by then, it cannot tell, and says so.
+    """
+    store.append(calls_of("2026-05"))
+    store.append(calls_of("2026-11"))
+    slow = another(place)
+    slow.count()
+
+    def pause() -> None:
+        if merged:
+            store.append(calls_of("2026-05", "2026-11", part="-more"))
+            store.rollover(NOW, 0)
+            store.rollover(datetime(2027, 1, 1, tzinfo=UTC), 0)
+        log = inside(store).log
+        log.checkpoint(log.snapshot())
+        assert log.clean(datetime.now(UTC) + 2 * HOUR)
+        sleep(monkeypatch, 7200)
+
+    # The lease is not what keeps them apart.
+    act: Callable[[], object] = (
+        (lambda: slow.append(calls_of("2026-11", part="-mine")))
+        if job == "append"
+        else lambda: _moving.rollover(
+            inside(slow).log, inside(slow).tiers, inside(slow).hot, inside(slow).warm, now=NOW, keep=3
+        )
+    )
+    once(monkeypatch, inside(slow).log, "_made", pause)
+    if merged:
+        with pytest.raises(StorageError, match="cannot be told"):
+            act()
+    else:
+        act()
+    expected = 12 + 12 * merged + 6 * (job == "append")
+    assert calls_in(place) == expected
+    act()
+    assert calls_in(place) == expected
+
+
+class PulledError(Exception):
+    """Stands for a kill: whatever was under way goes no further."""
+
+
+@pytest.mark.parametrize("removals", range(2))
+def test_late_after_a_clean_that_was_killed(
+    store: Store, place: Place, monkeypatch: pytest.MonkeyPatch, removals: int
+) -> None:
+    """However much of the log a vacuum had dropped when it was killed, nobody commits into what is dropped."""
+    store.append(calls_of("2026-05"))
+    store.vacuum()  # a checkpoint of that version
+    late = another(place)
+    base = inside(late).log.snapshot()
+    fresh = inside(late).hot.write(
+        inside(late)
+        .hot.read(next(iter(base.segments.values())), ["start", "call_id"])
+        .with_columns(call_id=pl.lit("late")),
+        "GB",
+    )
+    store.append(calls_of("2026-06"))
+    store.vacuum(now=datetime.now(UTC) + 2 * HOUR)
+    store.append(calls_of("2026-07"))
+    log, left = inside(store).log, [removals]
+    original = type(log.files).remove
+
+    def remove(self: Files, path: str) -> None:
+        if not left[0]:
+            raise PulledError
+        left[0] -= 1
+        original(self, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(log.files), "remove", remove)
+        with pytest.raises(PulledError):
+            log.clean(datetime.now(UTC) + 5 * HOUR)
+    after = inside(late).log.commit(base, "append", added=[fresh])
+    assert after is None
+    assert calls_in(place) == 18
+
+
+def test_a_late_checkpoint_brings_no_version_back(store: Store, place: Place) -> None:
+    """A checkpoint that was so slow that its version is history is not written: a late writer might go by it."""
+    store.append(calls_of("2026-05"))
+    old = inside(store).log.snapshot()
+    store.append(calls_of("2026-06"))
+    drop_commits(store)
+    before = [entry.path for entry in inside(store).files.list("_log")]
+    inside(another(place)).log.checkpoint(old)
+    assert [entry.path for entry in inside(store).files.list("_log")] == before
+
+
+@pytest.mark.parametrize("move", ["rollover", "compact"])
+def test_a_move_that_took_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, move: str) -> None:
+    """What a vacuum took for orphans, because it took a day to commit them, takes no call's place."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    store.append(calls_of("2026-05", part="-more"))
+    original = _moving.rewritten
+
+    def slow(*args: Any, **kwargs: Any) -> list[Segment]:
+        fresh = original(*args, **kwargs)
+        log, tiers = inside(store).log, inside(store).tiers
+        assert _keeping.vacuum(log, tiers, now=datetime.now(UTC) + DAY + HOUR).segments == len(fresh)
+        sleep_of_datetime(monkeypatch, DAY + HOUR)
+        return fresh
+
+    monkeypatch.setattr(_moving, "rewritten", slow)
+    with pytest.raises(StorageError, match="took so long"):
+        store.rollover(NOW) if move == "rollover" else store.compact()
+    assert open_store(tmp_path).count() == 12
+    assert open_store(tmp_path).verify().problems == ()
+
+
+def sleep_of_datetime(patch: pytest.MonkeyPatch, by: timedelta) -> None:
+    """Let the storage take what it wrote so far for that much older."""
+    from cdrkit.storage import _tiers
+
+    patch.setattr(_tiers, "_SAFE", _tiers._SAFE - by)
+
+
+# -- what is not durable yet -----------------------------------------------------------------------------------
+
+
+def flushes(patch: pytest.MonkeyPatch) -> list[str]:
+    """Return the folders that are flushed from now on, in their order."""
+    found: list[str] = []
+    original = _files._sync_folder
+
+    def flush(folder: str) -> None:
+        found.append(folder)
+        original(folder)
+
+    patch.setattr(_files, "_sync_folder", flush)
+    return found
+
+
+def test_a_commit_that_could_not_be_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the log's folder cannot be flushed, the append is not acknowledged; done again, it is, and only then."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    original = _files._sync_folder
+
+    def failing(folder: str) -> None:
+        if folder.endswith("_log"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        original(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_files, "_sync_folder", failing)
+        for _ in range(2):  # the second time its calls are there already
+            with pytest.raises(StorageError, match="Input/output"):
+                store.append(calls_of("2026-06"))
+            with pytest.raises(StorageError, match="Input/output"):
+                store.rollover(NOW)
+    assert store.append(calls_of("2026-06")).duplicates == 6
+    assert store.count() == 12
+    assert open_store(tmp_path).verify().problems == ()
+
+
+def test_duplicates_are_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is told that its calls are there already can rely on it: who stored them may not have flushed them yet."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    flushed = flushes(monkeypatch)
+    assert store.append(calls_of("2026-05")).duplicates == 6
+    assert flushed == [str(tmp_path / "hot" / "_log")]
+
+
+def test_a_folder_that_another_has_just_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is there need not be durable in its parent: that is flushed before the first file is put in."""
+    (tmp_path / "hot" / "day=2026-05-01").mkdir(parents=True)
+    files = open_files(tmp_path / "hot")
+    flushed = flushes(monkeypatch)
+    files.put("day=2026-05-01/x", b"1")
+    assert flushed == [str(tmp_path / "hot"), str(tmp_path / "hot" / "day=2026-05-01")]
+    flushed.clear()
+    files.put("day=2026-05-01/y", b"1")
+    assert flushed == [str(tmp_path / "hot" / "day=2026-05-01")]
+
+
+def test_a_file_in_a_folder_whose_parent_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder whose parent may not be opened, such as one below another user's, can be written to."""
+    original = _files._sync_folder
+
+    def refusing(folder: str) -> None:
+        if folder == str(tmp_path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        original(folder)
+
+    (tmp_path / "hot").mkdir()
+    monkeypatch.setattr(_files, "_sync_folder", refusing)
+    open_files(tmp_path / "hot").put("x", b"1")
+    assert open_files(tmp_path / "hot").read("x") == b"1"
+
+
+def test_erasing_relies_on_nothing_that_may_vanish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before an erasure removes files that a commit has replaced, that commit is durable, whoever made it."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05", customer_id="1001"))
+    store.append(calls_of("2026-05", customer_id="1002"), on_conflict="replace")
+    happened: list[str] = flushes(monkeypatch)
+    original = _files.LocalFiles.remove
+
+    def remove(self: _files.LocalFiles, path: str) -> None:
+        happened.append(path)
+        original(self, path)
+
+    monkeypatch.setattr(_files.LocalFiles, "remove", remove)
+    before = lying(store)
+    assert store.erase(Query().customer("1001"), reason="why", dry_run=False).rows == 0
+    first = next(at for at, what in enumerate(happened) if "day=" in what)
+    assert str(tmp_path / "hot" / "_log") in happened[:first]
+    assert len(before - lying(store)) == 6
+
+
+# -- what is no place for a log --------------------------------------------------------------------------------
+
+
+class Changeable(MemoryFileSystem):  # type: ignore[misc]
+    """A filesystem that creates exclusively, or overwrites instead."""
+
+    protocol = "changeable"
+    overwrites = True
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: object) -> None:
+        super().pipe_file(path, value, mode="overwrite" if self.overwrites else mode, **kwargs)
+
+
+def test_a_filesystem_that_overwrites_is_refused_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first refusal leaves nothing behind that would let the second writer in, and no copied log does either."""
+    fsspec.register_implementation("changeable", Changeable, clobber=True)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="exclusive creation"):
+            open_store("changeable://late").append(calls_of("2026-05"))
+        assert not open_store("changeable://late").exists
+    monkeypatch.setattr(Changeable, "overwrites", False)
+    store = open_store("changeable://late")
+    store.append(calls_of("2026-05"))
+    store.vacuum()
+    inside(store).log.clean(datetime.now(UTC) + 2 * HOUR)
+    for kept in ("checkpoint", "commit"):
+        if kept == "commit":
+            store.append(calls_of("2026-06"))
+        monkeypatch.setattr(Changeable, "overwrites", True)  # the log was copied to where none can live
+        with pytest.raises(ConfigError, match="exclusive creation"):
+            open_store("changeable://late").append(calls_of("2026-07"))
+        monkeypatch.setattr(Changeable, "overwrites", False)
+    assert open_store("changeable://late").count() == 12
+    assert open_store("changeable://late").verify().problems == ()
+
+
+# -- what is gone ----------------------------------------------------------------------------------------------
+
+
+def test_the_newest_commit_is_gone(tmp_path: Path) -> None:
+    """Who has seen a commit that is gone says so instead of answering as if it were there, or writing over the gap."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    store.append(calls_of("2026-06"))
+    path = tmp_path / "hot" / "_log" / f"{2:020d}.json"
+    data = path.read_bytes()
+    path.unlink()
+    jobs: list[Callable[[], object]] = [
+        store.count,
+        lambda: store.append(calls_of("2026-07")),
+        store.vacuum,
+        store.compact,
+    ]
+    for job in jobs:
+        with pytest.raises(CorruptDataError, match=path.name):
+            job()
+    (problem,) = store.verify().problems
+    assert path.name in problem
+    path.write_bytes(data)
+    assert store.append(calls_of("2026-07")).added == 6
+    assert open_store(tmp_path).count() == 18
+
+
+@pytest.mark.parametrize("lost", ["log", "checkpoint"])
+def test_verification_without_a_log(tmp_path: Path, lost: str) -> None:
+    """Segments without any log are no empty store that is well."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    assert open_store(tmp_path / "none").verify().ok
+    if lost == "log":
+        shutil.rmtree(tmp_path / "hot" / "_log")
+    else:
+        drop_commits(store)
+        (path,) = (tmp_path / "hot" / "_log").glob("checkpoint-*")
+        path.unlink()
+    report = open_store(tmp_path).verify()
+    (problem,) = report.problems
+    assert "6 segments" in problem
+    assert "rebuild()" in problem
+
+
+def test_a_new_log_beside_a_writer_of_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An append that outlives its log takes nothing away from the one that was made anew of its segments, too."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+
+    def lose() -> None:
+        shutil.rmtree(tmp_path / "hot" / "_log")
+        open_store(tmp_path).rebuild()
+
+    once(monkeypatch, inside(store).hot, "write", lose)
+    with pytest.raises((CorruptDataError, ConflictError)):
+        store.append(calls_of("2026-06")[:1])
+    found = open_store(tmp_path)
+    assert found.count() == 7
+    assert found.verify().problems == ()
+
+
+# -- verification beside others --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("job", ["erase", "compact and vacuum"])
+@pytest.mark.parametrize("at", ["_problems", "_repeats"])
+def test_verification_beside_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str, at: str
+) -> None:
+    """Files that go by right while a verification is under way are no damage; what is damaged is."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05", "2026-06"))
+    store.append(calls_of("2026-05", "2026-06", part="-more"))
+
+    def others() -> None:
+        other = open_store(tmp_path)
+        if job == "erase":
+            other.erase(Query().customer("1001"), reason="why", dry_run=False)
+        else:
+            other.compact()
+            other.vacuum(now=datetime.now(UTC) + HOUR + TICK)
+
+    with monkeypatch.context() as patch:
+        once(patch, _keeping, at, others)
+        assert store.verify().problems == ()
+    path = max((tmp_path / "hot").glob("day=*/*.arrow"))
+    with monkeypatch.context() as patch:
+        once(patch, _keeping, "_problems", path.unlink)
+        (problem,) = store.verify().problems
+        assert path.name in problem

@@ -18,7 +18,18 @@ from hypothesis import strategies as st
 from cdrkit import CallRecord, Query, Store, TimeRange, field, open_store
 from cdrkit._records import FIELDS
 from cdrkit.errors import CdrError, ConflictError, QueryError, StorageError
-from cdrkit.storage import EraseReport, Found, HotTier, Log, Rows, Segment, Snapshot, erase, open_files
+from cdrkit.storage import (
+    Append,
+    EraseReport,
+    Found,
+    HotTier,
+    Log,
+    Rows,
+    Segment,
+    Snapshot,
+    erase,
+    open_files,
+)
 from tests import truth
 from tests.months import MONTHS, NOW, calls_of, every_file, fewer, in_order, inside
 from tests.strategies import EPOCH, queries, records
@@ -457,6 +468,38 @@ def test_an_append_under_way_of_such_calls_is_refused(tmp_path: Path) -> None:
     assert list(store.run()) == calls_of("2026-05")
     assert store.append(made).added == 4
     assert store.verify().ok
+
+
+def test_an_append_whose_segments_go_while_it_compares(tmp_path: Path) -> None:
+    """An erasure that comes while an append compares its segments with newer ones is told as one, too."""
+    store = open_store(tmp_path)
+    store.append(calls_of("2026-05"))
+    parts = inside(store)
+    query = Query().customer("SECRET-CUSTOMER")
+
+    class Overtaken(HotTier):
+        """A tier in which such calls are erased when identities are first read."""
+
+        done = False
+
+        def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
+            if not self.done and len(columns) == 2:
+                Overtaken.done = True
+                store.erase(query, reason="why", dry_run=False)
+            return super().read(segment, columns, rows)
+
+    hot = Overtaken(open_files(tmp_path / "hot"))
+    tiers = {"hot": hot, "warm": parts.warm}
+    with Append(Log(parts.files), tiers, hot, replace=False, settings={"region": None}) as append:
+        append.add(pl.from_arrow(open_with(secret_calls("2026-06")).run().to_arrow()))  # type: ignore[arg-type]
+        append._flush()
+        store.append(calls_of("2026-06"))
+        with pytest.raises(ConflictError, match="Append again"):
+            append.commit()
+    assert hot.done
+    assert list(store.run()) == calls_of("2026-05", "2026-06")
+    assert store.verify().ok
+    assert_nowhere(tmp_path)
 
 
 def test_an_append_that_slept_through_an_erasure(tmp_path: Path) -> None:

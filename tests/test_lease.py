@@ -92,6 +92,27 @@ def test_a_dead_holder_holds_nothing(tmp_path: Path) -> None:
         pass
 
 
+_CRAMPED = """
+import resource, signal, sys
+from cdrkit.storage import lease, open_files
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with lease(open_files(sys.argv[1]), "rollover"):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, -1))
+print("over", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_holder_without_room_gives_it_back(tmp_path: Path) -> None:
+    """A process that lives on gives it back after its job though the disk is full by then."""
+    command = [sys.executable, "-c", _CRAMPED, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(4) == b"over"
+        with lease(open_files(tmp_path), "vacuum"):
+            pass
+
+
 def _held_elsewhere(files: Files, until: datetime) -> None:
     about = {
         "job": "compact",

@@ -165,3 +165,31 @@ def test_damage_is_not_spread(damaged: tuple[Path, list[object]]) -> None:
         path.write_bytes(whole)
         assert [query(open_store(folder)) for query in QUERIES] == truths
         assert open_store(folder).verify().ok
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "older" not in kind and kind != "checkpoint"])
+@pytest.mark.parametrize("both", [True, False], ids=["swapped", "one in the place of both"])
+def test_mixed_up(kind: str, both: bool, damaged: tuple[Path, list[object]]) -> None:
+    """Whole files under each other's names, as a careless restore leaves them, are refused and named."""
+    folder, truths = damaged
+    paths = sorted(folder.glob(KINDS[kind][0]))
+    one, other = paths[:2] if "superfluous" in kind else paths[-2:]
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    if both:
+        other.write_bytes(first)
+    names = {one.name, other.name}
+    refused = False
+    for number, query in enumerate(QUERIES):
+        try:
+            assert query(open_store(folder)) == truths[number], f"wrong rows from query {number}"
+        except CorruptDataError as exc:
+            refused = True
+            assert any(name in str(exc) for name in names)
+    assert refused or "commit" in kind, "a checkpoint may hold what it said"
+    report = open_store(folder).verify()
+    assert any(one.name in problem for problem in report.problems)
+    assert any(other.name in problem for problem in report.problems) or not both
+    other.write_bytes(second)
+    one.write_bytes(first)
+    assert [query(open_store(folder)) for query in QUERIES] == truths

@@ -172,7 +172,13 @@ class Append:
                 return report
             self._attempt = None
             time.sleep(random.uniform(0, 0.002 * min(attempt + 1, 50)))
-            self._rebase(self._log.snapshot())
+            base = self._base
+            try:
+                self._rebase(self._log.snapshot())
+            except NotFoundError as exc:
+                if self._log.snapshot().erased <= base.version:
+                    raise
+                raise _erased() from exc
         raise ConflictError(
             f"Other writers committed first {_TRIES} times in a row; try again when it is quieter."
         )
@@ -391,12 +397,7 @@ class Append:
         # what is left of a segment held the stored one, that is written anew below.
         again = [rows for stored, rows in self._echoes if stored in rewritten or self._is_gone(stored, newer)]
         # Last comes what counts where an identity is in both.
-        try:
-            self._waiting = again + [self._hot.read(segment, [*FIELDS]) for segment in fresh.values()]
-        except NotFoundError as exc:
-            if erased:
-                raise _erased() from exc
-            raise
+        self._waiting = again + [self._hot.read(segment, [*FIELDS]) for segment in fresh.values()]
         self._duplicates -= sum(rows.height for rows in again)
         self._echoes = [(stored, rows) for stored, rows in self._echoes if stored in newer.segments]
         self._base, self._fresh, self._rewritten, self._removed = newer, {}, {}, {}

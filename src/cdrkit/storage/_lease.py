@@ -63,8 +63,11 @@ def lease(files: Files, job: str) -> Iterator[None]:
         try:
             yield
         finally:
-            with contextlib.suppress(StorageError):  # the job's own outcome is what counts
+            try:
                 files.put(_path(number + 1), json.dumps({**mine, "released": True}).encode())
+            except StorageError:  # the job's own outcome is what counts
+                with contextlib.suppress(StorageError):
+                    files.remove(_path(number + 1))  # which needs no room on the disk
     finally:
         _held_here.discard(token)
 

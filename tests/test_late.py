@@ -283,26 +283,6 @@ def test_a_file_in_a_folder_whose_parent_is_closed(tmp_path: Path, monkeypatch: 
     assert open_files(tmp_path / "hot").read("x") == b"1"
 
 
-def test_erasing_relies_on_nothing_that_may_vanish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before an erasure removes files that a commit has replaced, that commit is durable, whoever made it."""
-    store = open_store(tmp_path)
-    store.append(calls_of("2026-05", customer_id="1001"))
-    store.append(calls_of("2026-05", customer_id="1002"), on_conflict="replace")
-    happened: list[str] = flushes(monkeypatch)
-    original = _files.LocalFiles.remove
-
-    def remove(self: _files.LocalFiles, path: str) -> None:
-        happened.append(path)
-        original(self, path)
-
-    monkeypatch.setattr(_files.LocalFiles, "remove", remove)
-    before = lying(store)
-    assert store.erase(Query().customer("1001"), reason="why", dry_run=False).rows == 0
-    first = next(at for at, what in enumerate(happened) if "day=" in what)
-    assert str(tmp_path / "hot" / "_log") in happened[:first]
-    assert len(before - lying(store)) == 6
-
-
 # -- what is no place for a log --------------------------------------------------------------------------------
 
 

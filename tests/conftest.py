@@ -116,6 +116,11 @@ def anything(**options):
     return options
 
 number = 7
+
+from cdrkit.storage import WarmTier
+
+class Vault(WarmTier):
+    name = "vault"
 """
 
 
@@ -123,13 +128,13 @@ number = 7
 def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Return a function that installs a package with the entry points given and tells its module's name."""
 
-    def install(name: str, **points: str) -> str:
+    def install(name: str, *, group: str = "cdrkit.sources", **points: str) -> str:
         folder = tmp_path / name
         info = folder / f"{name}-0.1.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
         lines = [f"{key.replace('_', '-')} = {value}" for key, value in points.items()]
-        (info / "entry_points.txt").write_text("\n".join(["[cdrkit.sources]", *lines]) + "\n")
+        (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]) + "\n")
         (folder / f"{name}.py").write_text(_SOURCES)
         monkeypatch.syspath_prepend(folder)
         monkeypatch.delitem(sys.modules, name, raising=False)

@@ -648,7 +648,7 @@ def test_the_function_takes_any_settings() -> None:
     for entry in files.list("_log"):
         files.remove(entry.path)
     log = Log(files)
-    assert rebuild(log, inside(store).tiers, {"region": "US"}).rows == 6
+    assert rebuild(log, inside(store).tiers, inside(store).hot, {"region": "US"}).rows == 6
     assert log.recent()[-1].action == "rebuild"
     assert open_store(store._name).region == "US"
     assert in_order(list(open_store(store._name).run())) == calls_of("2026-06")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._expressions import Expr, field
 from ._ingest import IngestReport
+from ._opening import open_store
 from ._query import Query
 from ._recordings import Recording
 from ._records import FIELDS, SCHEMA, CallRecord, Direction, Disposition, HangupParty
@@ -12,7 +13,7 @@ from ._results import Page, Result
 from ._scoped import ScopedStore
 from ._scopes import Access
 from ._settings import DisplaySettings, DisplaySettingsStore
-from ._store import Store, open_store
+from ._store import Store
 from ._times import TimeRange
 from ._writer import Writer
 from .storage import AppendReport, Explanation

@@ -53,7 +53,7 @@ class ArchiveMonth:
 class Archive:
     """The warm months of a store, for bulk download; ``Store.archive`` gives it."""
 
-    def __init__(self, log: Log, warm: Tier, warm_files: Files) -> None:
+    def __init__(self, log: Log, warm: Tier, warm_files: Files | None) -> None:
         self._log = log
         self._warm = warm
         self._files = warm_files
@@ -111,7 +111,8 @@ class Archive:
         Raises:
             NotFoundError: When that month is not in the warm tier.
             QueryError: When *month* is not one.
-            ConfigError: When the format is unknown, or *dest* is a URL, or no such path.
+            ConfigError: When the format is unknown, or *dest* is a URL, or no such path; or of ``parquet``, when the
+                warm tier is of another kind.
             CorruptDataError: When what was read is not what was stored.
         """
         if not isinstance(month, str) or not _MONTH.fullmatch(month):
@@ -122,6 +123,11 @@ class Archive:
         if not segments:
             known = ", ".join(item.month for item in self.months()) or "none"
             raise NotFoundError(f"The month {month} is not in the warm tier; there are: {known}.")
+        if format == "parquet" and self._files is None:
+            raise ConfigError(
+                f"The tier {self._warm.name!r} keeps no Parquet that could be downloaded as it is; take 'csv.gz' or "
+                "'csv.zst'."
+            )
         target = _checked_target(dest, format)
         folder = target if format == "parquet" else f"{target}.parts"
         pieces = _Pieces(folder)
@@ -131,7 +137,7 @@ class Archive:
         for number, segment in enumerate(segments):
             name = _piece_name(segment, number, format)
             names.append(name)
-            if format == "parquet":
+            if format == "parquet" and self._files is not None:
                 pieces.copy(name, self._files, segment)
             else:
                 pieces.make(name, lambda sink, s=segment, n=number: self._write_csv(s, sink, format, n == 0))  # type: ignore[misc]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from types import EllipsisType
@@ -15,13 +14,11 @@ from ._archive import Archive
 from ._following import follow
 from ._html import html_facts
 from ._ingest import IngestReport, Progress, ingest
-from ._locating import Locator, RecordingPlace, recording_locator
-from ._numbers import check_region
+from ._locating import Locator
 from ._query import Query
 from ._reading import Reader, present
 from ._scoped import ScopedStore
 from ._scopes import Access, RecordingRight, scope_of
-from ._seals import checked_secret
 from ._tables import CallData, frames_of
 from ._writer import Writer
 from .errors import ConfigError, QueryError
@@ -31,126 +28,24 @@ from .storage import (
     AppendReport,
     EraseReport,
     Files,
-    HotTier,
     Log,
     MoveReport,
-    SegmentCache,
     Tier,
+    Tiers,
     VacuumReport,
     VerifyReport,
-    WarmTier,
     compact,
-    default_cache_folder,
     erase,
     lease,
-    open_files,
     rebuild,
     rollover,
     vacuum,
     verify,
 )
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store"]
 
 OnConflict = Literal["report", "replace"]
-
-
-def open_store(
-    url: str | os.PathLike[str] | None = None,
-    *,
-    hot: str | os.PathLike[str] | None = None,
-    warm: str | os.PathLike[str] | None = None,
-    region: str | None = None,
-    recordings: RecordingPlace | None = None,
-    recordings_root: str | None = None,
-    cache: str | os.PathLike[str] | None = None,
-    cache_bytes: int = 8 << 30,
-    storage_options: Mapping[str, object] | None = None,
-    warm_options: Mapping[str, object] | None = None,
-    recordings_options: Mapping[str, object] | None = None,
-    recordings_timezone: str = "UTC",
-    recordings_suffixes: Iterable[str] = (),
-    secret: str | bytes | None = None,
-) -> Store:
-    """Open a store of calls: a folder, or a bucket by any fsspec URL. It is made at the first write.
-
-    Example:
-        >>> import cdrkit
-        >>> store = cdrkit.open_store("memory://open-example", region="GB")
-        >>> store.count()
-        0
-
-    Args:
-        url: The one folder that holds everything: the tiers lie in ``hot`` and ``warm`` below it.
-        hot: The hot tier's own folder or URL, instead of *url*. Its filesystem must be able to create exclusively.
-        warm: The warm tier's own folder or URL; by default ``warm`` below *url* or *hot*.
-        region: ISO 3166 code of the region whose numbers are written in national form (``GB``: ``020 7946 0018``).
-            It is fixed when the store is made; later it need not be given.
-        recordings: Where a call's recording lies: a template over its fields, such as
-            ``/var/spool/asterisk/monitor/{recording}`` or ``s3://acme/{start:%Y-%m-%d}/{call_id}.wav``, or a callable
-            that takes a `CallRecord` and returns its path.
-        recordings_root: The folder that no recording may lie outside of; needed with a callable.
-        cache: A local folder for copies of hot segments, where the hot tier is not on the local disk; by default
-            ``cdrkit/segments`` in the user's cache folder. Processes share it. It holds call records as they are.
-        cache_bytes: How much room that may take; 0: no copies are kept.
-        storage_options: Options for the filesystem of *url* or *hot* (credentials, endpoint).
-        warm_options: The same for *warm*; without a *warm* of its own, *storage_options* are the warm tier's too.
-        recordings_options: The same for the recordings.
-        recordings_timezone: The zone in which the template's instants are written: folders by date are, as a rule, by
-            the switch's local date.
-        recordings_suffixes: What a recording may end in besides, such as ``["mp3"]`` where files were compressed
-            since; the first that is there is taken.
-        secret: What signs the cursors and tokens of scopes, 16 bytes or more: the same in every process that serves
-            them. Without one, they are good in this process, with this store.
-
-    Returns:
-        The store. Nothing is read or written yet.
-
-    Raises:
-        ConfigError: When a URL, an option, the region or the template cannot work.
-    """
-    for place in (url, hot, warm):
-        if place is not None and not isinstance(place, (str, os.PathLike)):
-            raise ConfigError(
-                f"{place!r} is not a folder or URL; give a path, or a URL such as s3://bucket/folder."
-            )
-    if (url is None) == (hot is None) or "" in (url, hot, warm):
-        raise ConfigError("Give the store's folder or URL, or hot= with the hot tier's own; one of them.")
-    if warm is None and warm_options is not None:
-        raise ConfigError("warm_options= are for a warm tier of its own; give warm= too.")
-    base = os.fspath(url if url is not None else hot or "")
-    hot_files = open_files(os.path.join(base, "hot") if hot is None else hot, storage_options)
-    warm_files = (
-        open_files(warm, warm_options) if warm else open_files(os.path.join(base, "warm"), storage_options)
-    )
-    hot_tier = HotTier(hot_files, _cache_for(hot_files, cache, cache_bytes))
-    return Store(
-        name=os.fspath(url if url is not None else hot or ""),
-        hot=hot_tier,
-        warm=WarmTier(warm_files),
-        log=Log(hot_files, on_removed=hot_tier.let_go),
-        region=check_region(region),
-        locator=recording_locator(
-            recordings,
-            root=recordings_root,
-            options=recordings_options,
-            timezone=recordings_timezone,
-            suffixes=recordings_suffixes,
-        ),
-        archive_files=warm_files,
-        secret=secrets.token_bytes(32) if secret is None else checked_secret(secret),
-    )
-
-
-def _cache_for(files: Files, folder: str | os.PathLike[str] | None, limit_bytes: int) -> SegmentCache | None:
-    is_near = files.local_path("_log") is not None or files.url.startswith("memory://")
-    if is_near and folder is not None:
-        raise ConfigError(
-            f"The hot tier {files.url!r} needs no cache: it is on this machine. Leave cache= away."
-        )
-    if is_near or limit_bytes == 0:
-        return None
-    return SegmentCache(os.fspath(folder) if folder is not None else default_cache_folder(), limit_bytes)
 
 
 class Store(Reader):
@@ -168,10 +63,10 @@ class Store(Reader):
         log: Log,
         region: str | None,
         locator: Locator,
-        archive_files: Files,
+        archive_files: Files | None,
         secret: bytes,
     ) -> None:
-        tiers = {hot.name: hot, warm.name: warm}
+        tiers = Tiers({hot.name: hot, warm.name: warm})
         super().__init__(name=name, tiers=tiers, log=log, region=region, locator=locator)
         self._hot = hot
         self._warm = warm
@@ -488,7 +383,7 @@ class Store(Reader):
         Raises:
             StorageError: When there still is a log, or a segment is damaged.
         """
-        return rebuild(self._log, self._tiers, {"region": self._region}).rows
+        return rebuild(self._log, self._tiers, self._hot, {"region": self._region}).rows
 
     def erase(
         self, query: Query, *, reason: str, dry_run: bool = True, now: datetime | None = None

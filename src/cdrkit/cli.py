@@ -19,9 +19,10 @@ except ImportError as _missing:
     raise SystemExit(str(missing_extra("The command line", "cli"))) from _missing
 
 from ._expressions import field
+from ._opening import open_store
 from ._query import Query
 from ._reports import DailyTotals
-from ._store import Store, open_store
+from ._store import Store
 from .sources import available, detect
 from .testing import write_office
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+from .._plugins import names_of, plugged_in
 from ..errors import ConfigError, UnknownFormatError, suggestion
 from ._contract import Source
 
@@ -55,7 +55,7 @@ def available() -> tuple[str, ...]:
         >>> "asterisk-csv" in available()
         True
     """
-    return tuple(sorted({*_BUILT_IN, *metadata.entry_points(group=_GROUP).names}))
+    return tuple(sorted({*_BUILT_IN, *names_of(_GROUP)}))
 
 
 def make_source(name: str, options: Mapping[str, object]) -> Source:
@@ -108,8 +108,8 @@ def find_factory(name: str) -> SourceFactory:
 
 
 def _plugged_in(name: str) -> SourceFactory:
-    found = [point for point in metadata.entry_points(group=_GROUP) if point.name == name]
-    if not found:
+    factory: SourceFactory | None = plugged_in(_GROUP, name, "format")
+    if factory is None:
         names = available()
         hint, _ = suggestion(str(name), names)
         raise UnknownFormatError(
@@ -117,13 +117,6 @@ def _plugged_in(name: str) -> SourceFactory:
             name=str(name),
             available=names,
         )
-    try:
-        factory: SourceFactory = found[0].load()
-    except Exception as exc:  # whatever another package's import raises
-        raise ConfigError(
-            f"The format {name!r} comes from {found[0].value!r}, which cannot be loaded: {exc!r}. "
-            "Reinstall or upgrade the package that brings it."
-        ) from exc
     return factory
 
 

@@ -11,12 +11,13 @@ from ._explaining import Explanation
 from ._files import Entry, Files, is_url, open_files, split_url
 from ._hot import HotTier
 from ._keeping import VacuumReport, VerifyReport, rebuild, vacuum, verify
+from ._kinds import TierFactory, make_tier
 from ._lease import lease
 from ._log import Log
 from ._moving import MoveReport, compact, rollover
 from ._planner import Plan
 from ._segmentfiles import Found
-from ._tiers import Hits, Rows, Tier
+from ._tiers import Hits, Rows, Tier, Tiers
 from ._totals import Totals
 from ._warm import WarmTier
 
@@ -41,6 +42,8 @@ __all__ = [
     "SegmentCache",
     "Snapshot",
     "Tier",
+    "TierFactory",
+    "Tiers",
     "Totals",
     "VacuumReport",
     "VerifyReport",
@@ -50,6 +53,7 @@ __all__ = [
     "erase",
     "is_url",
     "lease",
+    "make_tier",
     "open_files",
     "rebuild",
     "rollover",

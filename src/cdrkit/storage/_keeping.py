@@ -225,7 +225,7 @@ def _repeats(group: Sequence[Segment], tiers: Mapping[str, Tier]) -> list[str]:
 # -- a new log -----------------------------------------------------------------------------------------------
 
 
-def rebuild(log: Log, tiers: Mapping[str, Tier], settings: Mapping[str, Any]) -> Snapshot:
+def rebuild(log: Log, tiers: Mapping[str, Tier], hot: Tier, settings: Mapping[str, Any]) -> Snapshot:
     """Make a new log from the segments alone, after the log was lost.
 
     Every intact segment is taken. Where calls occur more than once (segments that a commit had replaced, but that were
@@ -253,7 +253,9 @@ def rebuild(log: Log, tiers: Mapping[str, Tier], settings: Mapping[str, Any]) ->
     kept: list[Segment] = []
     for group in overlapping_groups(segments):
         kept += (
-            group if len(group) == 1 or not _repeats(group, tiers) else _merged(group, tiers, region, written)
+            group
+            if len(group) == 1 or not _repeats(group, tiers)
+            else _merged(group, tiers, hot, region, written)
         )
     after = log.create(settings, added=kept)  # one commit: cut off before it, there is no log yet
     if any(segment.id not in after.segments for segment in kept):
@@ -273,6 +275,7 @@ def _written(segment: Segment, modified: datetime | None) -> datetime:
 def _merged(
     group: Sequence[Segment],
     tiers: Mapping[str, Tier],
+    hot: Tier,
     region: str | None,
     written: Mapping[str, datetime],
 ) -> Iterable[Segment]:
@@ -280,7 +283,6 @@ def _merged(
     newest_first = sorted(group, key=lambda segment: (written[segment.id], segment.id), reverse=True)
     whole = pl.concat([tiers[segment.tier].read(segment, [*FIELDS]) for segment in newest_first])
     whole = whole.unique(_IDENTITY, keep="first", maintain_order=True).sort(_IDENTITY)
-    hot = tiers["hot"]
     days = whole["start"].dt.date()
     ends = [*(days != days.shift(1)).fill_null(True).arg_true().to_list(), whole.height]
     return [hot.write(whole.slice(low, high - low), region) for low, high in itertools.pairwise(ends)]

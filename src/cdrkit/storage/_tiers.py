@@ -10,12 +10,12 @@ import attrs
 import polars as pl
 
 from .._searches import KeySearch
-from ..errors import StorageError
+from ..errors import ConfigError, StorageError
 from ._commits import Segment
 from ._segmentfiles import Found
 from ._totals import Totals
 
-__all__ = ["Hits", "Rows", "Tier", "check_unswept"]
+__all__ = ["Hits", "Rows", "Tier", "Tiers", "check_unswept"]
 
 #: Whoever took longer to write its segments looks whether they are still there: vacuums spare them for a day.
 _SAFE: Final = timedelta(hours=12)
@@ -168,6 +168,21 @@ class Tier(Protocol):
             CorruptDataError: When it is not what was written.
         """
         ...
+
+
+class Tiers(dict[str, Tier]):
+    """The tiers of a store, by name."""
+
+    def __missing__(self, name: str) -> Tier:
+        """Raise an error that says what to do.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(
+            f"There are calls in the tier {name!r}, which this store was opened without: it has {', '.join(self)}. "
+            "Give hot_tier= or warm_tier= as it was opened with when they were written."
+        )
 
 
 def check_unswept(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:

@@ -1,0 +1,164 @@
+"""Tiers of other kinds: given as they are, or by the name under which a package announces them."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from cdrkit import Query, Store, open_store
+from cdrkit.errors import ConfigError
+from cdrkit.storage import HotTier, WarmTier, open_files
+from tests.months import MONTHS, NOW, calls_of, inside, months_in
+from tests.tiers.test_conformance import ForeignTier
+
+
+def live(store: Store) -> None:
+    """Let *store* live through everything, and hold it against one of the usual kind."""
+    usual = open_store(f"memory://tier-kinds-{id(store)}", region="GB")
+    for each in (usual, store):
+        each.append(calls_of(*MONTHS))
+        assert each.rollover(NOW).months == MONTHS[:4]
+        assert each.append(calls_of("2026-05", part="-late")).added
+        each.append(calls_of("2026-06", duration=9)[:2], on_conflict="replace")
+        each.compact()
+        assert each.rollover(NOW).months == ("2026-05", "2026-06")
+        assert each.erase(Query().customer("1002"), reason="why", dry_run=False).rows == 18
+        each.vacuum(now=datetime.now(UTC) + timedelta(days=2))
+        assert each.verify().problems == ()
+    calls = list(usual.run())
+    assert list(store.run()) == calls
+    assert list(store.daily_totals()) == list(usual.daily_totals())
+    for query in (
+        Query().connected(),
+        Query().number(calls[0].source or ""),
+        Query().newest_first().limit(3),
+    ):
+        assert list(store.run(query, now=NOW)) == list(usual.run(query, now=NOW))
+    assert store.archive.months()[0].rows == usual.archive.months()[0].rows
+
+
+def test_a_warm_tier_that_is_given(tmp_path: Path) -> None:
+    """A tier by public names alone keeps the warm calls, in a place of its own; the log can be made anew from both."""
+    warm = ForeignTier(open_files(tmp_path / "elsewhere"))
+    store = open_store(tmp_path / "calls", region="GB", warm_tier=warm)
+    live(store)
+    assert months_in(store, "foreign")
+    assert not (tmp_path / "calls" / "warm").exists()
+    calls = list(store.run())
+    (tmp_path / "calls" / "hot" / "_log").rename(tmp_path / "lost")
+    again = open_store(tmp_path / "calls", region="GB", warm_tier=warm)
+    assert again.rebuild() == len(calls)
+    assert list(again.run()) == calls
+
+
+def test_a_hot_tier_that_is_given(tmp_path: Path) -> None:
+    """The same for the hot calls; the log stays in the store's folder."""
+    hot = ForeignTier(open_files(tmp_path / "elsewhere"))
+    store = open_store(tmp_path / "calls", region="GB", hot_tier=hot)
+    live(store)
+    assert {path.name for path in (tmp_path / "calls" / "hot").iterdir()} == {"_log"}
+    calls = list(store.run())
+    (tmp_path / "calls" / "hot" / "_log").rename(tmp_path / "lost")
+    assert open_store(tmp_path / "calls", region="GB", hot_tier=hot).rebuild() == len(calls)
+
+
+def test_a_tier_that_grows_out_of_ours(tmp_path: Path) -> None:
+    """One that is a kind of ours keeps what ours knows: segments that are gone are let go of."""
+
+    class Plain(HotTier):
+        """The hot tier without roll-ups."""
+
+        def totals(self, segment: object) -> None:  # type: ignore[override]
+            return None
+
+    store = open_store(tmp_path, region="GB", hot_tier=Plain(open_files(tmp_path / "hot")))
+    live(store)
+    assert open_store(tmp_path).count() == store.count()  # the format is ours, and so is the name
+
+
+def test_a_tier_by_name(tmp_path: Path, plug_in: Callable[..., str]) -> None:
+    """A package's tier is made in the warm place when it is asked for, and not loaded before."""
+    module = plug_in("other_vault", group="cdrkit.tiers", vault="other_vault:Vault")
+    open_store(tmp_path)
+    assert module not in sys.modules
+    store = open_store(tmp_path, region="GB", warm_tier="vault")
+    assert module in sys.modules
+    live(store)
+    assert months_in(store, "vault")
+    assert list((tmp_path / "warm").glob("month=*/*.parquet"))
+    with pytest.raises(ConfigError, match="There is no tier 'vaul'. Did you mean 'vault'"):
+        open_store(tmp_path, warm_tier="vaul")
+
+
+def test_opened_without_it(tmp_path: Path) -> None:
+    """Calls in a tier that is not there are an error that says what to do, never left out."""
+    store = open_store(tmp_path / "calls", warm_tier=ForeignTier(open_files(tmp_path / "elsewhere")))
+    store.append(calls_of("2026-05"))
+    store.rollover(NOW)
+    without = open_store(tmp_path / "calls")
+    for ask in (
+        without.count,
+        lambda: list(without.run()),
+        without.daily_totals,
+        lambda: without.run().page(3),
+    ):
+        with pytest.raises(
+            ConfigError, match="the tier 'foreign', which this store was opened without.*warm_tier="
+        ):
+            ask()
+    assert "opened without" in without.verify().problems[0]
+    with pytest.raises(ConfigError, match="the tier 'foreign'"):
+        without.append(calls_of("2026-05"))
+    assert store.count() == 6
+
+
+def test_download(tmp_path: Path) -> None:
+    """A month of another kind is downloaded as CSV; that it has no Parquet is said before anything is written."""
+    store = open_store(tmp_path / "calls", warm_tier=ForeignTier(open_files(tmp_path / "elsewhere")))
+    store.append(calls_of("2026-05"))
+    store.rollover(NOW)
+    with pytest.raises(ConfigError, match=r"'foreign' keeps no Parquet.*csv\.gz"):
+        store.archive.download("2026-05", tmp_path / "may")
+    assert not (tmp_path / "may").exists()
+    store.archive.download("2026-05", tmp_path / "may.csv.gz", format="csv.gz")
+    assert pl.read_csv(gzip.decompress((tmp_path / "may.csv.gz").read_bytes())).height == 6
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"warm_tier": "parquett"}, "no tier 'parquett'. Did you mean 'parquet'"),
+        ({"hot_tier": "parquet"}, "no tier 'parquet'.*Tiers: arrow"),
+        ({"warm_tier": object()}, "is no tier: it has no name, write, read"),
+        ({"warm_tier": WarmTier}, "is a class; give an instance"),
+        ({"warm_tier": HotTier(open_files("memory://tier-kinds"))}, "Both tiers are named 'hot'"),
+        ({"hot_tier": ForeignTier(open_files("memory://tier-kinds")), "cache": "x"}, "cache= is for"),
+    ],
+)
+def test_refused(tmp_path: Path, given: dict[str, object], what: str) -> None:
+    """What cannot be a tier is refused when the store is opened, with what there is."""
+    with pytest.raises(ConfigError, match=what):
+        open_store(tmp_path, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("point", ["no_such_module_at_all:Tier", "other_poor:number", "other_poor:Lines"])
+def test_broken_packages(tmp_path: Path, plug_in: Callable[..., str], point: str) -> None:
+    """A package that brings something else, or nothing, is named."""
+    plug_in("other_poor", group="cdrkit.tiers", poor=point)
+    with pytest.raises(ConfigError, match="poor"):
+        open_store(tmp_path, warm_tier="poor")
+
+
+def test_a_name_is_a_text(tmp_path: Path) -> None:
+    """A tier whose name is none is refused: the log tells calls by it."""
+    tier = ForeignTier(open_files(tmp_path))
+    tier.name = ""
+    with pytest.raises(ConfigError, match="the name of a tier is a text"):
+        open_store(tmp_path, warm_tier=tier)
+    assert inside(open_store(tmp_path)).tiers.keys() == {"hot", "warm"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
 
@@ -20,6 +20,19 @@ from cdrkit.storage import _files
 #: What became of changes to folders that were not flushed.
 Fate: TypeAlias = Literal["none came through", "all came through", "only removals came through"]
 FATES: tuple[Fate, ...] = ("none came through", "all came through", "only removals came through")
+
+#: What lies below a folder: each path with what the file holds; None: it is a folder.
+Image: TypeAlias = frozenset[tuple[str, bytes | None]]
+
+
+def write_image(image: Image, target: Path) -> None:
+    """Make *target* a folder that holds *image*."""
+    target.mkdir()
+    for path, data in sorted(image, key=lambda each: each[0]):
+        if data is None:
+            (target / path).mkdir()
+        else:
+            (target / path).write_bytes(data)
 
 
 @attrs.define(eq=False)
@@ -71,17 +84,17 @@ class Disk:
                 found = found.now[name]
         return found
 
-    def write_image(self, target: Path, fate: Fate) -> None:
-        """Write into *target* what would be left if power failed now."""
-        self._write(self._top, target, fate)
+    def image(self, fate: Fate) -> Image:
+        """Return what would be left if power failed now."""
+        return frozenset(self._left(self._top, "", fate))
 
-    def _write(self, folder: Folder, target: Path, fate: Fate) -> None:
-        target.mkdir()
+    def _left(self, folder: Folder, path: str, fate: Fate) -> Iterator[tuple[str, bytes | None]]:
         for name, thing in folder.left(fate).items():
             if isinstance(thing, Folder):
-                self._write(thing, target / name, fate)
+                yield path + name, None
+                yield from self._left(thing, f"{path}{name}/", fate)
             else:
-                (target / name).write_bytes(thing.flushed)
+                yield path + name, thing.flushed
 
     # -- what happens to it -----------------------------------------------------------------------------------
 

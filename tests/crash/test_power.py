@@ -19,7 +19,7 @@ from tests.crash.model import (
     log_of,
     perform,
 )
-from tests.crash.power import FATES, Disk
+from tests.crash.power import FATES, Disk, Image, write_image
 from tests.crash.test_kill import check_after_kill
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc tells what is flushed")
@@ -30,14 +30,13 @@ def power_fails(source: Path, before: State, operation: Operation, tmp_path: Pat
     folder, steps = tmp_path / "store", list[str]()
     shutil.copytree(source, folder)
     store, log = open_store(folder), log_of(folder)
-    images: list[tuple[Path, list[State], str]] = []
+    pulled: dict[tuple[Image, int], str] = {}  # most steps leave what the one before it leaves, too
 
     def pull(what: str, states: list[State]) -> None:
         steps.append(what)
         for fate in FATES:
-            image = tmp_path / f"image-{len(images)}"
-            disk.write_image(image, fate)
-            images.append((image, states, f"{operation}, power failed after {what}; of the rest {fate}"))
+            story = f"{operation}, power failed after {what}; of the rest {fate}"
+            pulled.setdefault((disk.image(fate), len(states)), story)
 
     states = [before, after(before, operation)]
     disk = Disk(folder, lambda what: pull(what, states))
@@ -46,7 +45,11 @@ def power_fails(source: Path, before: State, operation: Operation, tmp_path: Pat
         perform(store, log, operation)
         pull("it returned", states[1:])
     # All that is acknowledged is looked at; of the others, as many as there is time for.
-    for image, possible, story in [*runs.some(images[:-3], 3), *images[-3:]]:
+    under_way, returned = ([key for key in pulled if key[1] == number] for number in (2, 1))
+    for key in [*runs.some(under_way, 3), *returned]:
+        image, story = tmp_path / "image", pulled[key]
+        write_image(key[0], image)
+        possible = states[-key[1] :]
         if operation[0] == "rebuild" and not open_store(image).exists:
             open_store(image).rebuild()
         check_after_kill(image, possible, story)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,9 +20,9 @@ from tests.crash.model import CODES, FAR, Runs, start
 
 def test_many_processes(tmp_path: Path, runs: Runs) -> None:
     """Every answer of every reader is a state that existed, nobody fails, and in the end each call is there once."""
-    until = str(time.time() + runs.of(12, 62))
+    seconds = str(runs.of(12, 62))
     roles = ["write"] * 4 + ["keep"] + ["read"] * 2
-    crowd = [start("crowd", role, str(tmp_path), str(number), until) for number, role in enumerate(roles)]
+    crowd = [start("crowd", role, str(tmp_path), str(number), seconds) for number, role in enumerate(roles)]
     outcomes = [process.communicate(timeout=300) for process in crowd]
     assert not any(process.returncode for process in crowd), [errors for _, errors in outcomes]
     told = [{"role": role, **json.loads(output)} for role, (output, _) in zip(roles, outcomes, strict=True)]

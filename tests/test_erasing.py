@@ -520,6 +520,29 @@ def test_an_append_that_slept_through_an_erasure(tmp_path: Path) -> None:
     assert list(store.run()) == calls_of("2026-05")
 
 
+@pytest.mark.parametrize("history", ["none", "erased before"])
+def test_an_append_that_slept_through_maintenance_alone(tmp_path: Path, history: str) -> None:
+    """One that goes on from a newer checkpoint is not taken for one that an erasure overtook: its segments are kept."""
+    store, other = open_store(tmp_path), open_store(tmp_path)
+    store.append(secret_calls("2026-05"))
+    if history == "erased before":
+        store.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
+    store.append(calls_of("2026-10"))
+    store.append(calls_of("2026-10", part="more"))
+    made = pl.from_arrow(open_with(calls_of("2026-10", "2026-11")).run().to_arrow())
+    with store._append("report") as append:
+        append.add(made)  # type: ignore[arg-type]
+        append._flush()
+        written = {*append._fresh}
+        assert other.compact().read
+        other.vacuum()
+        inside(store).log.look_again()
+        report = append.commit()
+    assert (report.added, report.duplicates) == (6, 6)
+    assert written <= {*inside(store).log.snapshot().segments}
+    assert store.verify().ok
+
+
 def test_an_append_that_commits_in_the_midst_of_an_erasure(tmp_path: Path) -> None:
     """Segments that were found uncommitted, and are committed before the erasure is, lose such calls and no others."""
     store = open_store(tmp_path)

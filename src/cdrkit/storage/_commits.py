@@ -200,7 +200,7 @@ class Snapshot:
         segments: The segments by id.
         settings: What the store was made with.
         positions: How far each file that is followed was taken; commits bring news of them.
-        erased: The last version that erased calls, or may have: of those before a checkpoint it is not known.
+        erased: The last version that erased calls, -1 where none did; from a checkpoint that does not say so, its own.
         memo: What readers worked out about this version and want to find again.
     """
 

@@ -168,6 +168,7 @@ class Log:
             "settings": dict(snapshot.settings),
             "segments": [segment.to_dict() for segment in snapshot.segments.values()],
             "positions": dict(snapshot.positions),
+            "erased": snapshot.erased,
         }
         self._files.put(_checkpoint_path(snapshot.version), sealed(body))
 
@@ -184,7 +185,7 @@ class Log:
                 segments=MappingProxyType(segments),
                 settings=body["settings"],
                 positions=MappingProxyType(dict(body.get("positions", {}))),
-                erased=version,
+                erased=body.get("erased", version),
             )
 
     def recent(self) -> list[Commit]:

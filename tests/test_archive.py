@@ -247,6 +247,27 @@ def test_a_damaged_piece_is_made_anew(
         assert gzip.decompress(dest.read_bytes()) == csv_of(filled)
 
 
+@pytest.mark.parametrize("format", ["csv.gz", "csv.zst"])
+def test_the_folder_of_pieces_may_be_somebodys(
+    filled: Store, tmp_path: Path, format: Literal["csv.gz", "csv.zst"]
+) -> None:
+    """Where there is a folder of that name already, only pieces are removed from it, also earlier ones."""
+    folder = tmp_path / "down.parts"
+    folder.mkdir()
+    (folder / "mine").write_text("precious")
+    (folder / "SHA256SUMS").write_text("0123  mine\n")
+    with pytest.raises(_CutError):
+        filled.archive.download(MONTH, tmp_path / "down", format=format, progress=cut_after(3))
+    assert len([*folder.iterdir()]) > 2
+    filled.append(calls_of(MONTH, part="late"))
+    filled.rollover(now=NOW)
+    filled.archive.download(MONTH, tmp_path / "down", format=format)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        "mine": "precious",
+        "SHA256SUMS": "0123  mine\n",
+    }
+
+
 _KILLED = """
 import os, sys
 import cdrkit

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import IO, Final, Literal, TypeAlias
 
 import attrs
@@ -26,6 +26,7 @@ from .storage._segmentfiles import identity_of, month_of
 __all__ = ["Archive", "ArchiveMonth"]
 
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+_PIECE: Final = re.compile(r"(.+)\.(?:first|next)\.csv\.(?:gz|zst)")
 _PARQUET: Final = ".parquet"
 _BLOCK: Final = 1 << 20
 _FETCHED: Final = 8 << 20  # bytes that are asked for at once
@@ -177,6 +178,12 @@ def _piece_name(segment: Segment, number: int, format: str) -> str:
     return f"{segment.id}.{'first' if number == 0 else 'next'}.{format}"
 
 
+def _is_piece(name: str) -> bool:
+    """Return whether a file of that name is a piece of a file that is made of several."""
+    found = _PIECE.fullmatch(name)
+    return found is not None and identity_of(found[1], "") is not None
+
+
 def _part_suffix(month: str) -> str:
     """Return what the name of a file of *month* has at its end while it is fetched."""
     return f".{month}.part"
@@ -304,5 +311,20 @@ class _Pieces:
                         whole.update(block)
                         sink.write(block)
         files.put(f"{name}.sha256", f"{whole.hexdigest()}  {name}\n".encode())
+        self._remove()
+
+    def _remove(self) -> None:
+        """Remove every piece, and the folder, unless it was somebody's before and has other files."""
         with translated(self._folder, "remove"):
-            shutil.rmtree(self._folder)
+            for entry in filter(_is_piece, os.listdir(self._folder)):
+                self._files.remove(entry)
+            if others := {name: digest for name, digest in self._sums.items() if not _is_piece(name)}:
+                self._write_sums(others)
+            else:
+                self._files.remove(self._sums_path)
+            self._files.sweep(datetime.now(UTC))
+            try:
+                os.rmdir(self._folder)
+            except OSError as exc:
+                if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise

@@ -27,9 +27,11 @@ from cdrkit.storage import (
     Rows,
     Segment,
     Snapshot,
+    _hot,
     erase,
     open_files,
 )
+from cdrkit.storage._files import Entry, LocalFiles
 from tests import truth
 from tests.months import MONTHS, NOW, calls_of, every_file, fewer, in_order, inside
 from tests.strategies import EPOCH, queries, records
@@ -447,6 +449,33 @@ def test_an_append_under_way_goes_on(tmp_path: Path) -> None:
         append.add(pl.from_arrow(open_with(calls_of("2026-10")).run().to_arrow()))  # type: ignore[arg-type]
         append._flush()
         store.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
+        assert append.commit().added == 6
+    assert list(open_store(tmp_path).run()) == calls_of("2026-10")
+    assert store.verify().ok
+
+
+def test_an_append_under_way_of_which_a_listing_saw_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment written during the listing, which then has its index file and not its own, is no leftover."""
+    monkeypatch.setattr(_hot, "INDEXED_ROWS", 1)
+    store = open_store(tmp_path)
+    store.append(secret_calls("2026-05"))
+    with store._append("report") as append:
+        append.add(pl.from_arrow(open_with(calls_of("2026-10")).run().to_arrow()))  # type: ignore[arg-type]
+        append._flush()
+        missed = {segment.path for segment in append._fresh.values()}
+        listed = LocalFiles.list
+
+        def early(self: LocalFiles, folder: str) -> list[Entry]:
+            entries = [entry for entry in listed(self, folder) if entry.path not in missed]
+            if folder == "":
+                missed.clear()
+            return entries
+
+        monkeypatch.setattr(LocalFiles, "list", early)
+        store.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
+        assert not missed
         assert append.commit().added == 6
     assert list(open_store(tmp_path).run()) == calls_of("2026-10")
     assert store.verify().ok

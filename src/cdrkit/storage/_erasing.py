@@ -33,8 +33,6 @@ __all__ = ["EraseReport", "erase"]
 _TRIES: Final = 20
 #: How long nothing was written to a file whose writing was cut off: nobody writes one file for that long.
 _CUT_OFF: Final = timedelta(hours=1)
-
-
 #: Words of fewer letters stand in a reason by chance.
 _SHORTEST: Final = 3
 #: The end of a number that is the same in international and in national form.
@@ -209,7 +207,7 @@ class _Remains:
     @classmethod
     def of(cls, log: Log, tiers: Mapping[str, Tier], query: Query, now: datetime) -> _Remains:
         """Look for it, and read it."""
-        lying = [(tier, found) for tier in tiers.values() for found in tier.found()]
+        lying = _lying(tiers)
         # The log is read after the listing: what was committed between the two is known by now.
         snapshot = log.snapshot()
         named = {gone for commit in log.recent() for gone in commit.removed}
@@ -223,6 +221,17 @@ class _Remains:
             else:
                 doomed.append((tier, found))
         return cls(doomed, older)
+
+
+def _lying(tiers: Mapping[str, Tier]) -> Sequence[tuple[Tier, Found]]:
+    """Return the segments that lie in the tiers."""
+    lying = [(tier, found) for tier in tiers.values() for found in tier.found()]
+    if all(found.is_whole for _, found in lying):
+        return lying
+    # A listing is no instant: it may have the second file of a segment that was written meanwhile, and not the first.
+    # Whoever wrote that one need not ask whether there was an erasure.
+    again = {(tier.name, found.id): found for tier in tiers.values() for found in tier.found()}
+    return [(tier, again[tier.name, found.id]) for tier, found in lying if (tier.name, found.id) in again]
 
 
 def _may_hold(

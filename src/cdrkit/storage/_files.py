@@ -47,11 +47,8 @@ _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_OFFERED: Final = {errno.ENOSYS, errno.EOPNOTSUPP}
 _CANNOT_LINK: Final = {errno.EPERM, errno.EMLINK, *_NOT_OFFERED}
 _READ_ONLY: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
-_NOT_OURS: Final = {
-    errno.EINVAL,
-    *_READ_ONLY,
-    *_NOT_OFFERED,
-}  # what a folder that others made may answer to a flush
+#: What a folder that others made may answer to a flush.
+_NOT_OURS: Final = {errno.EINVAL, *_READ_ONLY, *_NOT_OFFERED}
 _TEMPORARY: Final = ".tmp-"
 _OWN_TEMPORARY: Final = re.compile(r"\.tmp-[0-9a-f]{16}", re.ASCII)
 

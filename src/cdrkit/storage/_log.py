@@ -382,9 +382,8 @@ class Log:
         # A retry below us may have met the object that its own lost first try had made.
         if not self._is_there(commit):
             return False
-        self._files.settle(
-            _path(commit.version)
-        )  # the answer may have been that it could not be made durable
+        # The answer may have been that it could not be made durable.
+        self._files.settle(_path(commit.version))
         return True
 
     def _is_there(self, commit: Commit) -> bool:

@@ -27,6 +27,7 @@ from cdrkit.storage import (
     Rows,
     Segment,
     Snapshot,
+    _append,
     _hot,
     erase,
     open_files,
@@ -451,6 +452,35 @@ def test_an_append_under_way_goes_on(tmp_path: Path) -> None:
         store.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
         assert append.commit().added == 6
     assert list(open_store(tmp_path).run()) == calls_of("2026-10")
+    assert store.verify().ok
+
+
+def test_an_append_under_way_is_written_anew_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much it has written before an erasure, it holds no more of it at once than while it took it in."""
+    most = 10
+    monkeypatch.setattr(_append, "_ROWS_IN_MEMORY", most)
+    store = open_store(tmp_path)
+    store.append(secret_calls("2026-05"))
+    calls = calls_of("2026-09", "2026-10", each=30)
+    waiting: list[int] = []
+    with store._append("report") as append:
+        append.add(pl.from_arrow(open_with(calls).run().to_arrow()))  # type: ignore[arg-type]
+        append._flush()
+        store.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
+        read = HotTier.read
+
+        def counted(
+            self: HotTier, segment: Segment, columns: Sequence[str], rows: Rows | None = None
+        ) -> pl.DataFrame:
+            waiting.append(sum(frame.height for frame in append._waiting))
+            return read(self, segment, columns, rows)
+
+        monkeypatch.setattr(HotTier, "read", counted)
+        assert append.commit().added == len(calls)
+    assert 0 < max(waiting) < most
+    assert list(open_store(tmp_path).run()) == in_order(calls)
     assert store.verify().ok
 
 

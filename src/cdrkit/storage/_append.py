@@ -396,13 +396,16 @@ class Append:
         # When replacing, rows that equalled a stored one must win against whoever replaced that one meanwhile; where
         # what is left of a segment held the stored one, that is written anew below.
         again = [rows for stored, rows in self._echoes if stored in rewritten or self._is_gone(stored, newer)]
-        # Last comes what counts where an identity is in both.
-        self._waiting = again + [self._hot.read(segment, [*FIELDS]) for segment in fresh.values()]
         self._duplicates -= sum(rows.height for rows in again)
         self._echoes = [(stored, rows) for stored, rows in self._echoes if stored in newer.segments]
         self._base, self._fresh, self._rewritten, self._removed = newer, {}, {}, {}
         self._replaced = 0
         try:
+            # Last comes what counts where an identity is in both.
+            for rows in again:
+                self.add(rows)
+            for segment in fresh.values():
+                self.add(self._hot.read(segment, [*FIELDS]))
             self._flush()
             self._settle()
         finally:

@@ -34,6 +34,7 @@ from .storage import (
     Tiers,
     VacuumReport,
     VerifyReport,
+    check_reason,
     compact,
     erase,
     lease,
@@ -404,11 +405,8 @@ class Store(Reader):
             ConflictError: When another maintenance job is under way, or such calls keep coming.
             StorageError: When segments from before the log hold such calls: `rebuild` comes first then.
         """
-        if not isinstance(reason, str) or not reason.strip():
-            raise QueryError("An erasure needs a reason, for the log.", parameter="reason")
-        with self._maintenance("erase", dry_run):
-            facts = {"reason": reason}
-            return erase(self._log, self._tiers, query, now=present(now), facts=facts, dry_run=dry_run)
+        check_reason(reason, query)
+        return self._erase(query, reason, dry_run, now)
 
     def expire(
         self,
@@ -432,9 +430,12 @@ class Store(Reader):
         if before is None:
             raise QueryError("Calls expire before an instant; none was given.", parameter="before")
         query = Query().between(None, before)
-        return self.erase(
-            query.customer(*customers) if customers else query, reason="retention", dry_run=dry_run, now=now
-        )
+        return self._erase(query.customer(*customers) if customers else query, "retention", dry_run, now)
+
+    def _erase(self, query: Query, reason: str, dry_run: bool, now: datetime | None) -> EraseReport:
+        with self._maintenance("erase", dry_run):
+            facts = {"reason": reason}
+            return erase(self._log, self._tiers, query, now=present(now), facts=facts, dry_run=dry_run)
 
     @contextlib.contextmanager
     def _maintenance(self, job: str, dry_run: bool) -> Iterator[None]:

@@ -6,7 +6,7 @@ from .._searches import KeySearch
 from ._append import Append, AppendReport, Conflict
 from ._cache import SegmentCache, default_cache_folder
 from ._commits import Commit, Segment, Snapshot
-from ._erasing import EraseReport, erase
+from ._erasing import EraseReport, check_reason, erase
 from ._explaining import Explanation
 from ._files import Entry, Files, is_url, open_files, split_url
 from ._hot import HotTier
@@ -48,6 +48,7 @@ __all__ = [
     "VacuumReport",
     "VerifyReport",
     "WarmTier",
+    "check_reason",
     "compact",
     "default_cache_folder",
     "erase",

@@ -28,7 +28,7 @@ from ._planner import Plan
 from ._segmentfiles import Found, is_older
 from ._tiers import Tier
 
-__all__ = ["EraseReport", "erase"]
+__all__ = ["EraseReport", "check_reason", "erase"]
 
 _TRIES: Final = 20
 #: How long nothing was written to a file whose writing was cut off: nobody writes one file for that long.
@@ -76,12 +76,11 @@ def erase(
         tiers: Its tiers, by name.
         query: Which calls; it needs a condition or a period.
         now: When presets are resolved.
-        facts: What the log keeps of it: the ``reason``, in which nothing may stand that *query* asks for.
+        facts: What the log keeps of it: the ``reason``, which went through `check_reason` if somebody gave it.
         dry_run: Only count.
 
     Raises:
-        QueryError: When *query* asks for everything, or for a page: an erasure says what it is about. Or when the
-            reason names what is to be erased.
+        QueryError: When *query* asks for everything, or for a page: an erasure says what it is about.
         ConflictError: When the calls kept changing meanwhile, or more of them kept coming.
         StorageError: When there are such calls in segments from before the log, which only `rebuild` knows to be whole;
             all others are erased then.
@@ -93,12 +92,6 @@ def erase(
     if query.maximum is not None or query.position is not None:
         raise QueryError(
             "An erasure takes all calls of its query: no limit and no cursor.", parameter="query"
-        )
-    if _names(facts.get("reason", ""), query):
-        raise QueryError(
-            "The reason is kept in the log, and holds a value that the query asks for; give one that names nobody, "
-            "such as the number of a ticket.",
-            parameter="reason",
         )
     rows = segments = 0
     for _ in range(_TRIES):
@@ -143,6 +136,22 @@ def erase(
         f"The calls to erase changed {_TRIES} times while they were erased, or more came; {rows} were erased. Try "
         "again when it is quieter."
     )
+
+
+def check_reason(reason: object, query: Query) -> None:
+    """See that *reason* can be kept in the log.
+
+    Raises:
+        QueryError: When it is empty, no text, or names what *query* asks for.
+    """
+    if not isinstance(reason, str) or not reason.strip():
+        raise QueryError("An erasure needs a reason, for the log.", parameter="reason")
+    if _names(reason, query):
+        raise QueryError(
+            "The reason is kept in the log, and holds a value that the query asks for; give one that names nobody, "
+            "such as the number of a ticket.",
+            parameter="reason",
+        )
 
 
 def _names(reason: str, query: Query) -> bool:

@@ -147,9 +147,8 @@ def verify(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
             "a new log with rebuild()."
         )
     ordered = sorted(snapshot.segments.values(), key=lambda segment: (segment.first, segment.id))
-    for segment in ordered:
-        if (found := _problems(segment, tiers)) and _is_needed(segment, log):
-            problems += found
+    damaged = {segment: said for segment in ordered if (said := _problems(segment, tiers))}
+    problems += [sentence for segment in _needed(damaged, log) for sentence in damaged[segment]]
     if not problems:
         for group in overlapping_groups(ordered):
             problems += _repeats_of_needed(group, tiers, log)
@@ -194,12 +193,16 @@ def _problems(segment: Segment, tiers: Mapping[str, Tier]) -> list[str]:
     return [f"segment {segment.path}: {what}." for what in wrong]
 
 
-def _is_needed(segment: Segment, log: Log) -> bool:
-    """Return whether the newest version still has *segment*."""
+def _needed(segments: Iterable[Segment], log: Log) -> Sequence[Segment]:
+    """Return those of *segments* that the newest version still has; all of them where it cannot be read."""
+    segments = tuple(segments)
+    if not segments:
+        return segments
     try:
-        return segment.id in Log(log.files).snapshot().segments
+        newest = Log(log.files).snapshot().segments
     except StorageError:
-        return True
+        return segments
+    return [segment for segment in segments if segment.id in newest]
 
 
 def _repeats_of_needed(group: Sequence[Segment], tiers: Mapping[str, Tier], log: Log) -> list[str]:
@@ -207,7 +210,7 @@ def _repeats_of_needed(group: Sequence[Segment], tiers: Mapping[str, Tier], log:
     try:
         return _repeats(group, tiers)
     except NotFoundError as exc:
-        left = [segment for segment in group if _is_needed(segment, log)]
+        left = _needed(group, log)
         return [str(exc)] if len(left) == len(group) else _repeats_of_needed(left, tiers, log)
 
 

@@ -56,13 +56,13 @@ class Tier(Protocol):
     def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
         """Write *frame* durably as one segment.
 
+        Its facts had better have ``written``, the instant in microseconds since 1970 in UTC; without it, every commit
+        looks whether the segment is still there.
+
         Args:
             frame: At least one call, all of one UTC day, sorted by (``start``, ``call_id``), in the frame types of the
                 catalogue.
             region: The region of numbers in national form, as the store was made with; for a number index.
-
-        Its facts had better have ``written``, the instant in microseconds since 1970 in UTC; without it, every commit
-        looks whether the segment is still there.
 
         Raises:
             StorageError: When it could not be written; nothing of it is left in sight.

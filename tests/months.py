@@ -10,7 +10,9 @@ import attrs
 from hypothesis import HealthCheck, settings
 
 from cdrkit import CallRecord, Store
-from cdrkit.storage import Files, Log, Tier
+from cdrkit.storage._files import Files
+from cdrkit.storage._log import Log
+from cdrkit.storage._tiers import Tier
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 #: For laws whose every example makes a store: a fifth of what the profile says.

@@ -17,7 +17,7 @@ import pytest
 from cdrkit import open_store
 from cdrkit._ahead import ahead
 from cdrkit.errors import SchemaError
-from cdrkit.testing import asterisk_lines
+from cdrkit.testing._lines import asterisk_lines
 
 LAST_THREAD = """
 import sys, threading, time, cdrkit

@@ -26,8 +26,10 @@ import cdrkit
 from cdrkit import CallRecord, Query, open_store
 from cdrkit._tables import frames_of
 from cdrkit.errors import AccessDeniedError, ConfigError, ConflictError, SchemaError, StorageError
-from cdrkit.storage import HotTier, Segment, _append, _tiers, open_files
-from cdrkit.storage._files import LocalFiles
+from cdrkit.storage import _append, _tiers
+from cdrkit.storage._commits import Segment
+from cdrkit.storage._files import LocalFiles, open_files
+from cdrkit.storage._hot import HotTier
 from tests.strategies import records
 
 START = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)

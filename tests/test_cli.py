@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from cdrkit import Query, open_store
-from cdrkit.testing import Office, synthesize_calls, write_office
+from cdrkit.testing._office import Office, write_office
+from cdrkit.testing._synthesis import synthesize_calls
 
 pytest.importorskip("click")
 pytest.importorskip("rich")

@@ -14,7 +14,7 @@ import pytest
 from cdrkit import open_store
 from cdrkit.errors import ConfigError, SchemaError, UnknownFormatError
 from cdrkit.sources import detect
-from cdrkit.testing import synthesize_calls
+from cdrkit.testing._synthesis import synthesize_calls
 from tests.test_sources_asterisk import LAYOUTS, line
 from tests.test_sources_asterisk_tables import SAMPLE
 

@@ -24,7 +24,7 @@ from cdrkit import IngestReport, Store, open_store
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.storage._commits import sealed
 from cdrkit.storage._log import Log
-from cdrkit.testing import asterisk_lines
+from cdrkit.testing._lines import asterisk_lines
 
 LINES = b"".join(asterisk_lines(1500, days=1, seed=5)).splitlines(keepends=True)
 OPTIONS: dict[str, Any] = {"format": "asterisk-csv", "timezone": "Europe/London"}

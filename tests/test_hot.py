@@ -15,10 +15,12 @@ import pytest
 
 from cdrkit import CallRecord, Query, Store, field, open_store
 from cdrkit.errors import StorageError
-from cdrkit.storage import HotTier, Segment, open_files
 from cdrkit.storage import _hot as hot
+from cdrkit.storage._commits import Segment
+from cdrkit.storage._files import open_files
+from cdrkit.storage._hot import HotTier
 from cdrkit.storage._mapped import MappedSegment
-from cdrkit.testing import synthesize_calls
+from cdrkit.testing._synthesis import synthesize_calls
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 DAYS = 12

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, open_store
 from cdrkit._html import escaped, html_table, visible
-from cdrkit.storage import EraseReport, MoveReport, VacuumReport, VerifyReport
-from cdrkit.testing import write_office
+from cdrkit.storage._erasing import EraseReport
+from cdrkit.storage._keeping import VacuumReport, VerifyReport
+from cdrkit.storage._moving import MoveReport
+from cdrkit.testing._office import write_office
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">&amp;\u202e\x1b[2J'
 TAGS = {"div", "strong", "small", "table", "thead", "tbody", "tr", "th", "td", "br"}

@@ -15,11 +15,17 @@ import pytest
 from cdrkit._searches import KeySearch, key_search, search_pattern
 from cdrkit._tables import conformed
 from cdrkit.errors import CorruptDataError, NotFoundError
-from cdrkit.storage import Files, Found, HotTier, Segment, Tier, WarmTier, _hot, _numberindex, open_files
+from cdrkit.storage import _hot, _numberindex
+from cdrkit.storage._commits import Segment
+from cdrkit.storage._files import Files, open_files
+from cdrkit.storage._hot import HotTier
 from cdrkit.storage._indexfiles import IndexFile, check_index, found_index, index_path, opened_index
 from cdrkit.storage._numberindex import INDEXED, BlockIndex, NumberIndex
+from cdrkit.storage._segmentfiles import Found
+from cdrkit.storage._tiers import Tier
 from cdrkit.storage._totals import totals_of
-from cdrkit.testing import synthesize_calls
+from cdrkit.storage._warm import WarmTier
+from cdrkit.testing._synthesis import synthesize_calls
 
 _names = itertools.count()
 TIERS: dict[str, Callable[[Files], Tier]] = {"hot": HotTier, "warm": WarmTier}

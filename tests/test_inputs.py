@@ -22,7 +22,7 @@ import pytest
 from cdrkit import Store, open_store
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError, NotFoundError, SchemaError
 from cdrkit.sources import detect
-from cdrkit.testing import asterisk_lines
+from cdrkit.testing._lines import asterisk_lines
 
 _numbers = itertools.count()
 LINES = b"".join(asterisk_lines(60, days=1, seed=3)).splitlines(keepends=True)

@@ -19,20 +19,13 @@ from hypothesis import strategies as st
 from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit._records import FIELDS
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
-from cdrkit.storage import (
-    Files,
-    Found,
-    HotTier,
-    Log,
-    Segment,
-    Snapshot,
-    _hot,
-    _log,
-    open_files,
-    rebuild,
-    vacuum,
-    verify,
-)
+from cdrkit.storage import _hot, _log
+from cdrkit.storage._commits import Segment, Snapshot
+from cdrkit.storage._files import Files, open_files
+from cdrkit.storage._hot import HotTier
+from cdrkit.storage._keeping import rebuild, vacuum, verify
+from cdrkit.storage._log import Log
+from cdrkit.storage._segmentfiles import Found
 from tests.conftest import Place
 from tests.months import NOW, calls_of, every_file, fewer, in_order, inside, months_in
 

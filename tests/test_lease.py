@@ -14,7 +14,8 @@ import pytest
 
 from cdrkit import Query, Store, open_store
 from cdrkit.errors import ConflictError
-from cdrkit.storage import Files, lease, open_files
+from cdrkit.storage._files import Files, open_files
+from cdrkit.storage._lease import lease
 from tests.months import NOW, calls_of, inside
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from cdrkit import CallRecord, open_store
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
-from cdrkit.storage import Log, open_files
+from cdrkit.storage._files import open_files
+from cdrkit.storage._log import Log
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 

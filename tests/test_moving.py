@@ -19,8 +19,12 @@ from hypothesis import strategies as st
 from cdrkit import FIELDS, CallRecord, Query, Store, open_store
 from cdrkit._records import FieldInfo
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
-from cdrkit.storage import HotTier, MoveReport, Segment, Tier, WarmTier, compact, open_files, rollover
-from cdrkit.storage._moving import Fingerprint
+from cdrkit.storage._commits import Segment
+from cdrkit.storage._files import open_files
+from cdrkit.storage._hot import HotTier
+from cdrkit.storage._moving import Fingerprint, MoveReport, compact, rollover
+from cdrkit.storage._tiers import Tier
+from cdrkit.storage._warm import WarmTier
 from tests.months import MONTHS, NOW, calls_of, every_file, fewer, in_order, inside, months_in
 from tests.strategies import records
 

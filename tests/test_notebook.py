@@ -18,9 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdrkit import FIELDS, CallRecord, Query, Result, Store, open_store
-from cdrkit._notebook import CallsView, Viewer
+from cdrkit._notebook._view import CallsView
+from cdrkit._notebook._widget import Viewer
 from cdrkit.errors import ConfigError, QueryError, UnknownFieldError
-from cdrkit.testing import synthesize_calls, write_office
+from cdrkit.testing._office import write_office
+from cdrkit.testing._synthesis import synthesize_calls
 
 FIRST = datetime(2026, 11, 22, 9, tzinfo=UTC)
 ROLES = ("source", "destination")

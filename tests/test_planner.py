@@ -18,10 +18,16 @@ from cdrkit._numbers import form
 from cdrkit._records import FIELDS
 from cdrkit._searches import search_pattern
 from cdrkit._tables import conformed, frames_of
-from cdrkit.storage import Files, Log, Plan, Segment, Snapshot, Tier, WarmTier, _planner, open_files
+from cdrkit.storage import _planner
+from cdrkit.storage._commits import Segment, Snapshot
+from cdrkit.storage._files import Files, open_files
 from cdrkit.storage._indexfiles import index_path
+from cdrkit.storage._log import Log
+from cdrkit.storage._planner import Plan
+from cdrkit.storage._tiers import Tier
 from cdrkit.storage._totals import Totals, TotalsOfMany
-from cdrkit.testing import synthesize_calls
+from cdrkit.storage._warm import WarmTier
+from cdrkit.testing._synthesis import synthesize_calls
 from tests import truth
 from tests.months import fewer, inside
 from tests.strategies import EPOCH, queries, records

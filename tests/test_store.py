@@ -37,7 +37,8 @@ from cdrkit.errors import (
     UnknownFormatError,
 )
 from cdrkit.sources import Inputs, SourceBatch
-from cdrkit.testing import synthesize_calls, write_office
+from cdrkit.testing._office import write_office
+from cdrkit.testing._synthesis import synthesize_calls
 from tests import truth
 from tests.strategies import queries, records
 

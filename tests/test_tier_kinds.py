@@ -13,7 +13,9 @@ import pytest
 
 from cdrkit import Query, Store, open_store
 from cdrkit.errors import ConfigError
-from cdrkit.storage import HotTier, WarmTier, open_files
+from cdrkit.storage._files import open_files
+from cdrkit.storage._hot import HotTier
+from cdrkit.storage._warm import WarmTier
 from tests.months import MONTHS, NOW, calls_of, inside, months_in
 from tests.tiers.test_conformance import ForeignTier
 

@@ -15,13 +15,15 @@ from typing import IO, Final, Literal, TypeAlias
 import attrs
 import pyarrow as pa
 
-from ._csv import write_frames
-from ._html import html_table
-from ._records import FIELDS
-from .errors import ConfigError, CorruptDataError, NotFoundError, QueryError
-from .storage import Files, Log, Segment, Tier, open_files
-from .storage._files import is_url, split_url, translated
-from .storage._segmentfiles import identity_of, month_of
+from cdrkit._csv import write_frames
+from cdrkit._html import html_table
+from cdrkit._records import FIELDS
+from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, QueryError
+from cdrkit.storage._commits import Segment
+from cdrkit.storage._files import Files, is_url, open_files, split_url, translated
+from cdrkit.storage._log import Log
+from cdrkit.storage._segmentfiles import identity_of, month_of
+from cdrkit.storage._tiers import Tier
 
 __all__ = ["Archive", "ArchiveMonth"]
 

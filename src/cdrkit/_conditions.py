@@ -7,8 +7,8 @@ import operator
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ._expressions import DEEPEST, OPERATORS, WIDEST, All, AnyOf, Expr, FieldRef, field, number_search
-from .errors import QueryError
+from cdrkit._expressions import DEEPEST, OPERATORS, WIDEST, All, AnyOf, Expr, FieldRef, field, number_search
+from cdrkit.errors import QueryError
 
 __all__ = ["condition_from_dict"]
 

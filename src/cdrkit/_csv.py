@@ -18,8 +18,8 @@ from typing import IO, Any, Final, Literal, TypeAlias, cast
 import polars as pl
 import pyarrow as pa
 
-from ._records import known_field
-from .errors import ConfigError, StorageError
+from cdrkit._records import known_field
+from cdrkit.errors import ConfigError, StorageError
 
 __all__ = [
     "Collector",

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import attrs
 
-from ._records import INSTANT, known_field, stored_value
-from ._times import format_instant, parse_instant
-from .errors import CdrError, QueryError
+from cdrkit._records import INSTANT, known_field, stored_value
+from cdrkit._times import format_instant, parse_instant
+from cdrkit.errors import CdrError, QueryError
 
 __all__ = ["Cursor"]
 

@@ -15,12 +15,12 @@ from typing import Any, ClassVar, Final, Literal, NoReturn
 import attrs
 import polars as pl
 
-from ._masks import visible_part
-from ._records import CHOICE, FRACTION, INSTANT, INTEGER, MONEY, FieldInfo, known_field, stored_value
-from ._searches import search_pattern
-from ._tables import FRAME_TYPES
-from ._times import format_instant, parse_instant
-from .errors import QueryError, SchemaError
+from cdrkit._masks import visible_part
+from cdrkit._records import CHOICE, FRACTION, INSTANT, INTEGER, MONEY, FieldInfo, known_field, stored_value
+from cdrkit._searches import search_pattern
+from cdrkit._tables import FRAME_TYPES
+from cdrkit._times import format_instant, parse_instant
+from cdrkit.errors import QueryError, SchemaError
 
 __all__ = [
     "DEEPEST",

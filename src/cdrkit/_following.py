@@ -24,11 +24,12 @@ from typing import IO, Any, Final
 
 import attrs
 
-from ._ingest import IngestReport, Tally
-from ._tables import empty_frame
-from .errors import ConfigError, SchemaError, StorageError
-from .sources import JoiningSource, Reject, Source, SourceBatch, SourceInput, decompressed
-from .storage import Append, is_url
+from cdrkit._ingest import IngestReport, Tally
+from cdrkit._tables import empty_frame
+from cdrkit.errors import ConfigError, SchemaError, StorageError
+from cdrkit.sources import JoiningSource, Reject, Source, SourceBatch, SourceInput, decompressed
+from cdrkit.storage._append import Append
+from cdrkit.storage._files import is_url
 
 __all__ = ["Position", "follow"]
 

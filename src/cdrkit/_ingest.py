@@ -14,12 +14,12 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 import polars as pl
 
-from ._ahead import ahead
-from ._csv import guarded
-from ._html import html_report, visible
-from ._tables import FRAME_TYPES, conformed
-from .errors import ConfigError, SchemaError
-from .sources import (
+from cdrkit._ahead import ahead
+from cdrkit._csv import guarded
+from cdrkit._html import html_report, visible
+from cdrkit._tables import FRAME_TYPES, conformed
+from cdrkit.errors import ConfigError, SchemaError
+from cdrkit.sources import (
     CONTRADICTIONS,
     DatabaseSource,
     HeldBack,
@@ -29,7 +29,8 @@ from .sources import (
     Source,
     SourceBatch,
 )
-from .storage import Append, AppendReport, open_files, split_url
+from cdrkit.storage._append import Append, AppendReport
+from cdrkit.storage._files import open_files, split_url
 
 __all__ = ["IngestReport", "Progress", "Tally", "ingest"]
 

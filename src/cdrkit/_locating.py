@@ -17,12 +17,12 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from ._audio import SUFFIXES
-from ._recordings import Recording, outside
-from ._records import CallRecord, FieldInfo, known_field
-from ._times import zone
-from .errors import ConfigError, RecordingNotFoundError
-from .storage._files import Files, open_files
+from cdrkit._audio import SUFFIXES
+from cdrkit._recordings import Recording, outside
+from cdrkit._records import CallRecord, FieldInfo, known_field
+from cdrkit._times import zone
+from cdrkit.errors import ConfigError, RecordingNotFoundError
+from cdrkit.storage._files import Files, open_files
 
 __all__ = ["Locator", "RecordingPlace", "recording_locator"]
 

@@ -18,7 +18,7 @@ import phonenumbers
 import polars as pl
 from phonenumbers import PhoneMetadata, PhoneNumber
 
-from .errors import ConfigError, suggestion
+from cdrkit.errors import ConfigError, suggestion
 
 __all__ = ["DialPlan", "check_region", "dial_plan", "dialled", "folded", "form", "forms", "typed_form"]
 

@@ -6,22 +6,18 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping
 
-from ._locating import RecordingPlace, recording_locator
-from ._numbers import check_region
-from ._seals import checked_secret
-from ._store import Store
-from .errors import ConfigError
-from .storage import (
-    Files,
-    HotTier,
-    Log,
-    SegmentCache,
-    Tier,
-    WarmTier,
-    default_cache_folder,
-    make_tier,
-    open_files,
-)
+from cdrkit._locating import RecordingPlace, recording_locator
+from cdrkit._numbers import check_region
+from cdrkit._seals import checked_secret
+from cdrkit._store import Store
+from cdrkit.errors import ConfigError
+from cdrkit.storage._cache import SegmentCache, default_cache_folder
+from cdrkit.storage._files import Files, open_files
+from cdrkit.storage._hot import HotTier
+from cdrkit.storage._kinds import make_tier
+from cdrkit.storage._log import Log
+from cdrkit.storage._tiers import Tier
+from cdrkit.storage._warm import WarmTier
 
 __all__ = ["open_store"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from .errors import QueryError, suggestion
+from cdrkit.errors import QueryError, suggestion
 
 __all__ = ["Given", "check_keys", "flag", "grouped", "names", "whole"]
 

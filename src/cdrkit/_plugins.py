@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 from typing import Any
 
-from .errors import ConfigError
+from cdrkit.errors import ConfigError
 
 __all__ = ["names_of", "plugged_in"]
 

@@ -10,9 +10,9 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from ._conditions import condition_from_dict
-from ._cursors import Cursor
-from ._expressions import (
+from cdrkit._conditions import condition_from_dict
+from cdrkit._cursors import Cursor
+from cdrkit._expressions import (
     All,
     Comparison,
     Expr,
@@ -22,11 +22,11 @@ from ._expressions import (
     field,
     number_search,
 )
-from ._params import Given, check_keys, flag, grouped, names, whole
-from ._records import Direction, Disposition, known_field
-from ._searches import MatchKind as Match
-from ._times import TimeRange, check_preset, check_zone, format_instant, parse_instant, resolve_preset
-from .errors import CdrError, QueryError
+from cdrkit._params import Given, check_keys, flag, grouped, names, whole
+from cdrkit._records import Direction, Disposition, known_field
+from cdrkit._searches import MatchKind as Match
+from cdrkit._times import TimeRange, check_preset, check_zone, format_instant, parse_instant, resolve_preset
+from cdrkit.errors import CdrError, QueryError
 
 __all__ = ["Preset", "Query"]
 

@@ -10,21 +10,24 @@ from typing import Final
 import attrs
 import polars as pl
 
-from ._expressions import fields_of
-from ._locating import Locator
-from ._query import Query
-from ._recordings import Recording
-from ._records import FIELDS, CallRecord
-from ._rendering import local_days
-from ._reports import OUTCOME, DailyTotals, daily_totals
-from ._results import Result
-from ._scopes import EVERYTHING, Scope
-from ._tables import FRAME_TYPES, records_of
-from ._times import check_zone
-from ._zips import zipped
-from .errors import ConfigError, QueryError, SchemaError, StorageError
-from .storage import Log, Plan, Snapshot, Tier
-from .storage._totals import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of
+from cdrkit._expressions import fields_of
+from cdrkit._locating import Locator
+from cdrkit._query import Query
+from cdrkit._recordings import Recording
+from cdrkit._records import FIELDS, CallRecord
+from cdrkit._rendering import local_days
+from cdrkit._reports import OUTCOME, DailyTotals, daily_totals
+from cdrkit._results import Result
+from cdrkit._scopes import EVERYTHING, Scope
+from cdrkit._tables import FRAME_TYPES, records_of
+from cdrkit._times import check_zone
+from cdrkit._zips import zipped
+from cdrkit.errors import ConfigError, QueryError, SchemaError, StorageError
+from cdrkit.storage._commits import Snapshot
+from cdrkit.storage._log import Log
+from cdrkit.storage._planner import Plan
+from cdrkit.storage._tiers import Tier
+from cdrkit.storage._totals import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of
 
 __all__ = ["Reader", "checked_record", "present"]
 

@@ -10,11 +10,12 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, Final, Literal, TypeAlias
 
-from ._audio import Sound, content_type_of, format_of, sound_of
-from ._html import html_facts
-from ._ranges import RangeResponse, wanted_range
-from ._records import CallRecord
-from .errors import (
+from cdrkit._audio import content_type_of, format_of, sound_of
+from cdrkit._audio._sound import Sound
+from cdrkit._html import html_facts
+from cdrkit._ranges import RangeResponse, wanted_range
+from cdrkit._records import CallRecord
+from cdrkit.errors import (
     ConfigError,
     NotFoundError,
     QueryError,
@@ -23,7 +24,7 @@ from .errors import (
     StorageError,
     missing_extra,
 )
-from .storage._files import Files, is_url, open_files, split_url
+from cdrkit.storage._files import Files, is_url, open_files, split_url
 
 __all__ = ["Recording", "RecordingState", "outside"]
 

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import attrs
 import pyarrow as pa
 
-from .errors import SchemaError, UnknownFieldError, suggestion
+from cdrkit.errors import SchemaError, UnknownFieldError, suggestion
 
 __all__ = [
     "FIELDS",

@@ -10,9 +10,9 @@ from typing import Final, Literal, TypeAlias
 
 import polars as pl
 
-from ._records import FIELDS
-from ._times import check_zone, day_start
-from .errors import ConfigError
+from cdrkit._records import FIELDS
+from cdrkit._times import check_zone, day_start
+from cdrkit.errors import ConfigError
 
 __all__ = ["TimeStyle", "check_style", "display_text", "local_days", "localize"]
 

@@ -10,20 +10,23 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
-from ._csv import Compression, Headers, compression_of, iter_csv_frames, write_frames
-from ._cursors import Cursor
-from ._html import html_table
-from ._notebook import CallsView, Viewer
-from ._query import Query
-from ._recordings import Recording
-from ._records import FIELDS, CallRecord
-from ._rendering import TimeStyle, display_text, localize
-from ._scopes import EVERYTHING
-from ._settings import DEFAULT_COLUMNS, DisplaySettings
-from ._tables import arrow_table, empty_frame, records_of
-from ._times import check_zone
-from .errors import ConfigError, QueryError, ScopeError, missing_extra
-from .storage import Explanation, Plan, open_files, split_url
+from cdrkit._csv import Compression, Headers, compression_of, iter_csv_frames, write_frames
+from cdrkit._cursors import Cursor
+from cdrkit._html import html_table
+from cdrkit._notebook._view import CallsView
+from cdrkit._notebook._widget import Viewer
+from cdrkit._query import Query
+from cdrkit._recordings import Recording
+from cdrkit._records import FIELDS, CallRecord
+from cdrkit._rendering import TimeStyle, display_text, localize
+from cdrkit._scopes import EVERYTHING
+from cdrkit._settings import DEFAULT_COLUMNS, DisplaySettings
+from cdrkit._tables import arrow_table, empty_frame, records_of
+from cdrkit._times import check_zone
+from cdrkit.errors import ConfigError, QueryError, ScopeError, missing_extra
+from cdrkit.storage._explaining import Explanation
+from cdrkit.storage._files import open_files, split_url
+from cdrkit.storage._planner import Plan
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,26 +13,16 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 import polars as pl
 
-from ._cursors import Cursor
-from ._expressions import (
-    All,
-    AnyOf,
-    Beginning,
-    Expr,
-    Missing,
-    Not,
-    NumberSearch,
-    field,
-    fields_of,
-)
-from ._masks import NUMBER_FIELDS, masked
-from ._query import Query
-from ._records import FIELDS, known_field
-from ._seals import Seals
-from ._searches import search_pattern
-from ._tables import FRAME_TYPES
-from ._times import parse_instant
-from .errors import ConfigError, QueryError, ScopeError
+from cdrkit._cursors import Cursor
+from cdrkit._expressions import All, AnyOf, Beginning, Expr, Missing, Not, NumberSearch, field, fields_of
+from cdrkit._masks import NUMBER_FIELDS, masked
+from cdrkit._query import Query
+from cdrkit._records import FIELDS, known_field
+from cdrkit._seals import Seals
+from cdrkit._searches import search_pattern
+from cdrkit._tables import FRAME_TYPES
+from cdrkit._times import parse_instant
+from cdrkit.errors import ConfigError, QueryError, ScopeError
 
 __all__ = ["EVERYTHING", "Access", "RecordingRight", "Scope", "named_fields", "scope_of"]
 

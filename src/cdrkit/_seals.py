@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from .errors import ConfigError
+from cdrkit.errors import ConfigError
 
 __all__ = ["Seals", "checked_secret"]
 

@@ -10,8 +10,8 @@ from typing import Final, Literal
 import attrs
 import polars as pl
 
-from ._numbers import dial_plan, dialled, folded, form, typed_form
-from .errors import QueryError
+from cdrkit._numbers import dial_plan, dialled, folded, form, typed_form
+from cdrkit.errors import QueryError
 
 __all__ = [
     "KeySearch",

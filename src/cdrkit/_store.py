@@ -10,39 +10,27 @@ from datetime import date, datetime
 from types import EllipsisType
 from typing import Any, Literal
 
-from ._archive import Archive
-from ._following import follow
-from ._html import html_facts
-from ._ingest import IngestReport, Progress, ingest
-from ._locating import Locator
-from ._query import Query
-from ._reading import Reader, present
-from ._scoped import ScopedStore
-from ._scopes import Access, RecordingRight, scope_of
-from ._tables import CallData, frames_of
-from ._writer import Writer
-from .errors import ConfigError, QueryError
-from .sources import Input, Inputs, make_source
-from .storage import (
-    Append,
-    AppendReport,
-    EraseReport,
-    Files,
-    Log,
-    MoveReport,
-    Tier,
-    Tiers,
-    VacuumReport,
-    VerifyReport,
-    check_reason,
-    compact,
-    erase,
-    lease,
-    rebuild,
-    rollover,
-    vacuum,
-    verify,
-)
+from cdrkit._archive import Archive
+from cdrkit._following import follow
+from cdrkit._html import html_facts
+from cdrkit._ingest import IngestReport, Progress, ingest
+from cdrkit._locating import Locator
+from cdrkit._query import Query
+from cdrkit._reading import Reader, present
+from cdrkit._scoped import ScopedStore
+from cdrkit._scopes import Access, RecordingRight, scope_of
+from cdrkit._tables import CallData, frames_of
+from cdrkit._writer import Writer
+from cdrkit.errors import ConfigError, QueryError
+from cdrkit.sources import Input, Inputs, make_source
+from cdrkit.storage._append import Append, AppendReport
+from cdrkit.storage._erasing import EraseReport, check_reason, erase
+from cdrkit.storage._files import Files
+from cdrkit.storage._keeping import VacuumReport, VerifyReport, rebuild, vacuum, verify
+from cdrkit.storage._lease import lease
+from cdrkit.storage._log import Log
+from cdrkit.storage._moving import MoveReport, compact, rollover
+from cdrkit.storage._tiers import Tier, Tiers
 
 __all__ = ["Store"]
 

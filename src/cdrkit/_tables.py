@@ -16,8 +16,8 @@ from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 import polars as pl
 import pyarrow as pa
 
-from ._ahead import ahead
-from ._records import (
+from cdrkit._ahead import ahead
+from cdrkit._records import (
     CHOICE,
     FIELDS,
     FRACTION,
@@ -30,7 +30,7 @@ from ._records import (
     FieldInfo,
     records_to_arrow,
 )
-from .errors import SchemaError, suggestion
+from cdrkit.errors import SchemaError, suggestion
 
 __all__ = [
     "FRAME_TYPES",

@@ -16,7 +16,7 @@ import attrs
 import pendulum
 import polars as pl
 
-from .errors import ConfigError, QueryError, suggestion
+from cdrkit.errors import ConfigError, QueryError, suggestion
 
 __all__ = [
     "PRESETS",

@@ -11,10 +11,10 @@ from typing import Final, Self
 
 import polars as pl
 
-from ._records import CallRecord
-from ._tables import CallData, frames_of
-from .errors import CdrError, ConfigError
-from .storage import Append, AppendReport
+from cdrkit._records import CallRecord
+from cdrkit._tables import CallData, frames_of
+from cdrkit.errors import CdrError, ConfigError
+from cdrkit.storage._append import Append, AppendReport
 
 __all__ = ["Writer"]
 

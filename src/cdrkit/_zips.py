@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from ._csv import Collector, write_frames
-from ._recordings import Recording
-from ._records import CallRecord
-from .errors import RecordingNotFoundError, ScopeError
+from cdrkit._csv import Collector, write_frames
+from cdrkit._recordings import Recording
+from cdrkit._records import CallRecord
+from cdrkit.errors import RecordingNotFoundError, ScopeError
 
 __all__ = ["zipped"]
 

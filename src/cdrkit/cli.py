@@ -9,22 +9,22 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from .errors import CdrError, CorruptDataError, NotFoundError, missing_extra
+from cdrkit.errors import CdrError, CorruptDataError, NotFoundError, missing_extra
 
 try:
     import click
 
-    from ._terminal import complain, progress, say, show, tell
+    from cdrkit._terminal import complain, progress, say, show, tell
 except ImportError as _missing:
     raise SystemExit(str(missing_extra("The command line", "cli"))) from _missing
 
-from ._expressions import field
-from ._opening import open_store
-from ._query import Query
-from ._reports import DailyTotals
-from ._store import Store
-from .sources import available, detect
-from .testing import write_office
+from cdrkit._expressions import field
+from cdrkit._opening import open_store
+from cdrkit._query import Query
+from cdrkit._reports import DailyTotals
+from cdrkit._store import Store
+from cdrkit.sources import available, detect
+from cdrkit.testing._office import write_office
 
 __all__ = ["main"]
 

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias, TypeVar
 import attrs
 
 from cdrkit import CallRecord, Query, Store, open_store
-from cdrkit.storage import Log, open_files
+from cdrkit.storage._files import open_files
+from cdrkit.storage._log import Log
 
 #: The present of every roll-over: June and July are past the hot window of three months then.
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)

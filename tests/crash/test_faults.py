@@ -16,7 +16,9 @@ import pytest
 
 from cdrkit import Store, open_store
 from cdrkit.errors import CdrError
-from cdrkit.storage import Log, _files, open_files
+from cdrkit.storage import _files
+from cdrkit.storage._files import open_files
+from cdrkit.storage._log import Log
 from tests.crash.faulty import Faults, FaultyFileSystem, new_service
 from tests.crash.model import (
     FAR,

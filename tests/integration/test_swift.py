@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 
 from cdrkit import Query, Store, open_store
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
-from cdrkit.storage import Files, Tier, WarmTier, open_files
-from cdrkit.testing import TierTests
+from cdrkit.storage._files import Files, open_files
+from cdrkit.storage._tiers import Tier
+from cdrkit.storage._warm import WarmTier
+from cdrkit.testing._tiers import TierTests
 from tests.months import MONTHS, NOW, calls_of, every_file, inside, months_in, seldom
 from tests.property.test_tiers_agree import (
     LATER,

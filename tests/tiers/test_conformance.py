@@ -16,9 +16,14 @@ import polars as pl
 import pytest
 
 from cdrkit import FIELDS, SCHEMA
+from cdrkit._searches import KeySearch
 from cdrkit.errors import CorruptDataError
-from cdrkit.storage import Files, Found, Hits, KeySearch, Rows, Segment, Tier, Totals, open_files
-from cdrkit.testing import TierTests
+from cdrkit.storage._commits import Segment
+from cdrkit.storage._files import Files, open_files
+from cdrkit.storage._segmentfiles import Found
+from cdrkit.storage._tiers import Hits, Rows, Tier
+from cdrkit.storage._totals import Totals
+from cdrkit.testing._tiers import TierTests
 
 _numbers = itertools.count()
 _EMPTY = pl.from_arrow(SCHEMA.empty_table())

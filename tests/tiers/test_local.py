@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cdrkit.storage import Files, HotTier, Tier, WarmTier, open_files
+from cdrkit.storage._files import Files, open_files
+from cdrkit.storage._hot import HotTier
+from cdrkit.storage._tiers import Tier
+from cdrkit.storage._warm import WarmTier
 from cdrkit.testing._tiers import TierTests
 
 

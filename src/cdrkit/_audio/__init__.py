@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from ._mpeg import is_mpeg_frame, mp3_sound
-from ._ogg import ogg_sound
-from ._sound import Piece, Sound
-from ._wav import is_wav, wav_sound
+from cdrkit._audio._mpeg import is_mpeg_frame, mp3_sound
+from cdrkit._audio._ogg import ogg_sound
+from cdrkit._audio._sound import Piece, Sound
+from cdrkit._audio._wav import is_wav, wav_sound
 
 __all__ = ["SUFFIXES", "Piece", "Sound", "content_type_of", "format_of", "sound_of"]
 

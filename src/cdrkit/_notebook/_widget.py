@@ -7,10 +7,10 @@ import importlib.resources
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Generic
 
-from .._query import Query
-from .._settings import DisplaySettings
-from ..errors import CdrError, missing_extra
-from ._view import AnswerT, CallsView
+from cdrkit._notebook._view import AnswerT, CallsView
+from cdrkit._query import Query
+from cdrkit._settings import DisplaySettings
+from cdrkit.errors import CdrError, missing_extra
 
 __all__ = ["Viewer"]
 

@@ -12,12 +12,12 @@ from typing import Any, Final, Protocol
 import attrs
 import polars as pl
 
-from .._records import FIELDS
-from .._tables import FRAME_TYPES
-from .._times import check_zone
-from ..errors import ConfigError, SchemaError, suggestion
-from ._contract import Reject, SourceBatch
-from ._stamps import Instants, instants
+from cdrkit._records import FIELDS
+from cdrkit._tables import FRAME_TYPES
+from cdrkit._times import check_zone
+from cdrkit.errors import ConfigError, SchemaError, suggestion
+from cdrkit.sources._contract import Reject, SourceBatch
+from cdrkit.sources._stamps import Instants, instants
 
 __all__ = [
     "ADDED",

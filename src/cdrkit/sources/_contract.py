@@ -15,7 +15,7 @@ from typing import IO, Any, Final, Protocol, runtime_checkable
 import attrs
 import polars as pl
 
-from ..errors import CdrError
+from cdrkit.errors import CdrError
 
 __all__ = [
     "CONTRADICTIONS",

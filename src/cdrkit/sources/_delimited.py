@@ -16,8 +16,8 @@ from typing import IO, Final, cast
 import attrs
 import polars as pl
 
-from ..errors import ConfigError, SchemaError
-from ._contract import Reject
+from cdrkit.errors import ConfigError, SchemaError
+from cdrkit.sources._contract import Reject
 
 __all__ = ["Delimited", "Flaw", "Rows", "encoding_name", "first_line", "first_rows", "split_row"]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import attrs
 
-from ..errors import ConfigError, SchemaError, UnknownFormatError
-from ._inputs import Input, Inputs, head_of
-from ._registry import available, find_factory
+from cdrkit.errors import ConfigError, SchemaError, UnknownFormatError
+from cdrkit.sources._inputs import Input, Inputs, head_of
+from cdrkit.sources._registry import available, find_factory
 
 __all__ = ["Detected", "detect"]
 

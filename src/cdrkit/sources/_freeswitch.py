@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from .._records import FIELDS
-from ..errors import ConfigError, SchemaError
-from ._contract import Reject, SourceBatch, SourceInput, is_alone
-from ._gathered import CALLS_AT_ONCE, Gathered, Unfit
+from cdrkit._records import FIELDS
+from cdrkit.errors import ConfigError, SchemaError
+from cdrkit.sources._contract import Reject, SourceBatch, SourceInput, is_alone
+from cdrkit.sources._gathered import CALLS_AT_ONCE, Gathered, Unfit
 
 __all__ = ["CAUSES", "Document", "Documents", "call_of", "decoded", "patterns", "read_documents", "shown"]
 

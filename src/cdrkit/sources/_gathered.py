@@ -9,10 +9,10 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from .._records import FIELDS
-from .._tables import FRAME_TYPES
-from ._contract import Reject, SourceBatch
-from ._stamps import Instants, instants
+from cdrkit._records import FIELDS
+from cdrkit._tables import FRAME_TYPES
+from cdrkit.sources._contract import Reject, SourceBatch
+from cdrkit.sources._stamps import Instants, instants
 
 __all__ = ["CALLS_AT_ONCE", "Gathered", "Unfit"]
 

@@ -11,12 +11,12 @@ from typing import Any, Final, TypeAlias
 import attrs
 import polars as pl
 
-from .._records import FIELDS, INSTANT
-from .._tables import FRAME_TYPES
-from ..errors import ConfigError, SchemaError, suggestion
-from ._mapping import FieldRule, SourceMapping
-from ._stamps import instants
-from ._values import NEGATIVE, reader, shortened
+from cdrkit._records import FIELDS, INSTANT
+from cdrkit._tables import FRAME_TYPES
+from cdrkit.errors import ConfigError, SchemaError, suggestion
+from cdrkit.sources._mapping import FieldRule, SourceMapping
+from cdrkit.sources._stamps import instants
+from cdrkit.sources._values import NEGATIVE, reader, shortened
 
 __all__ = ["Computed", "Mapped", "Wrong", "digests", "json_objects", "mapped", "resolved"]
 

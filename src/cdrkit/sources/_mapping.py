@@ -15,9 +15,9 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 import attrs
 
-from .._records import FIELDS
-from .._times import check_zone, parse_instant
-from ..errors import CdrError, ConfigError, NotFoundError, QueryError, StorageError, suggestion
+from cdrkit._records import FIELDS
+from cdrkit._times import check_zone, parse_instant
+from cdrkit.errors import CdrError, ConfigError, NotFoundError, QueryError, StorageError, suggestion
 
 __all__ = ["FieldRule", "SourceMapping", "TimeFormat", "Unit", "checked_encoding"]
 

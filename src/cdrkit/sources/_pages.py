@@ -14,12 +14,12 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from ..errors import SchemaError
-from ._contract import HeldBack, Reject, SourceBatch
-from ._mapped import Computed, mapped
-from ._mapping import SourceMapping
-from ._tabular import Line, Peeked, Readable, lines_of, read_table
-from ._values import shortened
+from cdrkit.errors import SchemaError
+from cdrkit.sources._contract import HeldBack, Reject, SourceBatch
+from cdrkit.sources._mapped import Computed, mapped
+from cdrkit.sources._mapping import SourceMapping
+from cdrkit.sources._tabular import Line, Peeked, Readable, lines_of, read_table
+from cdrkit.sources._values import shortened
 
 __all__ = ["Pages", "keys_in", "read_pages", "read_pages_or_table"]
 

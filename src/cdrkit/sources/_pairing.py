@@ -14,11 +14,11 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from .._records import FIELDS
-from .._tables import FRAME_TYPES, empty_frame
-from ._contract import HeldBack, SourceBatch
-from ._sipcodes import dispositions
-from ._stamps import instants
+from cdrkit._records import FIELDS
+from cdrkit._tables import FRAME_TYPES, empty_frame
+from cdrkit.sources._contract import HeldBack, SourceBatch
+from cdrkit.sources._sipcodes import dispositions
+from cdrkit.sources._stamps import instants
 
 __all__ = ["EVENT", "paired"]
 

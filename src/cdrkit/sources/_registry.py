@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from .._plugins import names_of, plugged_in
-from ..errors import ConfigError, UnknownFormatError, suggestion
-from ._contract import Source
+from cdrkit._plugins import names_of, plugged_in
+from cdrkit.errors import ConfigError, UnknownFormatError, suggestion
+from cdrkit.sources._contract import Source
 
 __all__ = ["SourceFactory", "available", "find_factory", "make_source"]
 

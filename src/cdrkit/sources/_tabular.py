@@ -12,11 +12,11 @@ from typing import Final, Protocol, TypeAlias
 import attrs
 import polars as pl
 
-from ..errors import ConfigError, SchemaError
-from ._contract import Reject, SourceBatch
-from ._mapped import Computed, Mapped, Wrong, mapped, resolved
-from ._mapping import FieldRule, SourceMapping
-from ._values import shortened
+from cdrkit.errors import ConfigError, SchemaError
+from cdrkit.sources._contract import Reject, SourceBatch
+from cdrkit.sources._mapped import Computed, Mapped, Wrong, mapped, resolved
+from cdrkit.sources._mapping import FieldRule, SourceMapping
+from cdrkit.sources._values import shortened
 
 __all__ = [
     "Line",

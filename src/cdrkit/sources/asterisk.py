@@ -15,11 +15,11 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from .._ahead import ahead
-from ..errors import ConfigError
-from ._asterisk import BASE, NATIVE, NEW, Meaning, is_row, read_all, told, why, zone_given
-from ._contract import OwnStream, Reject, SourceBatch
-from ._delimited import Delimited, Rows, encoding_name, first_rows
+from cdrkit._ahead import ahead
+from cdrkit.errors import ConfigError
+from cdrkit.sources._asterisk import BASE, NATIVE, NEW, Meaning, is_row, read_all, told, why, zone_given
+from cdrkit.sources._contract import OwnStream, Reject, SourceBatch
+from cdrkit.sources._delimited import Delimited, Rows, encoding_name, first_rows
 
 __all__ = ["AsteriskCsv"]
 

@@ -8,10 +8,10 @@ from typing import IO, Final
 
 import attrs
 
-from ..errors import ConfigError
-from ._asterisk import NATIVE, Meaning, is_row, read_all, told, why, zone_given
-from ._contract import SourceBatch
-from ._delimited import Delimited, encoding_name, first_rows
+from cdrkit.errors import ConfigError
+from cdrkit.sources._asterisk import NATIVE, Meaning, is_row, read_all, told, why, zone_given
+from cdrkit.sources._contract import SourceBatch
+from cdrkit.sources._delimited import Delimited, encoding_name, first_rows
 
 __all__ = ["AsteriskCustom"]
 

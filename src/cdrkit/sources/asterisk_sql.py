@@ -12,11 +12,11 @@ from typing import IO, Any, ClassVar, Final
 import attrs
 import polars as pl
 
-from .._times import zone
-from ..errors import CdrError, ConfigError, SchemaError, StorageError
-from ._asterisk import ADDED, NATIVE, Meaning, is_row, read_all, zone_given
-from ._contract import Reject, SourceBatch
-from ._delimited import Delimited, Flaw, Rows, encoding_name, first_line, first_rows
+from cdrkit._times import zone
+from cdrkit.errors import CdrError, ConfigError, SchemaError, StorageError
+from cdrkit.sources._asterisk import ADDED, NATIVE, Meaning, is_row, read_all, zone_given
+from cdrkit.sources._contract import Reject, SourceBatch
+from cdrkit.sources._delimited import Delimited, Flaw, Rows, encoding_name, first_line, first_rows
 
 __all__ = ["AsteriskSql", "FreePbx"]
 

@@ -9,11 +9,11 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from .._records import CHOICE, FIELDS, FRACTION, INSTANT, INTEGER, MONEY, FieldInfo
-from .._tables import FRAME_TYPES
-from ..errors import SchemaError, suggestion
-from ._contract import Reject, SourceBatch
-from ._delimited import Delimited, Flaw, Rows, first_line, first_rows
+from cdrkit._records import CHOICE, FIELDS, FRACTION, INSTANT, INTEGER, MONEY, FieldInfo
+from cdrkit._tables import FRAME_TYPES
+from cdrkit.errors import SchemaError, suggestion
+from cdrkit.sources._contract import Reject, SourceBatch
+from cdrkit.sources._delimited import Delimited, Flaw, Rows, first_line, first_rows
 
 __all__ = ["CdrkitCsv"]
 

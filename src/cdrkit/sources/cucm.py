@@ -10,12 +10,12 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from .._tables import FRAME_TYPES, empty_frame
-from ..errors import SchemaError
-from ._contract import HeldBack, SourceBatch, SourceInput, is_alone
-from ._mapped import json_objects, mapped
-from ._mapping import FieldRule, SourceMapping
-from ._tabular import Peeked, Readable, Rows, Table, names_in, open_table
+from cdrkit._tables import FRAME_TYPES, empty_frame
+from cdrkit.errors import SchemaError
+from cdrkit.sources._contract import HeldBack, SourceBatch, SourceInput, is_alone
+from cdrkit.sources._mapped import json_objects, mapped
+from cdrkit.sources._mapping import FieldRule, SourceMapping
+from cdrkit.sources._tabular import Peeked, Readable, Rows, Table, names_in, open_table
 
 __all__ = ["Cucm"]
 

@@ -8,12 +8,12 @@ from typing import IO, Final
 
 import attrs
 
-from .._times import check_zone
-from ..errors import ConfigError, SchemaError
-from ._contract import Reject, SourceBatch
-from ._delimited import encoding_name
-from ._freeswitch import call_of, patterns, shown
-from ._gathered import CALLS_AT_ONCE, Gathered, Unfit
+from cdrkit._times import check_zone
+from cdrkit.errors import ConfigError, SchemaError
+from cdrkit.sources._contract import Reject, SourceBatch
+from cdrkit.sources._delimited import encoding_name
+from cdrkit.sources._freeswitch import call_of, patterns, shown
+from cdrkit.sources._gathered import CALLS_AT_ONCE, Gathered, Unfit
 
 __all__ = ["FreeSwitchCsv"]
 

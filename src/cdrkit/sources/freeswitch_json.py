@@ -10,10 +10,10 @@ from typing import IO, Any, Final
 
 import attrs
 
-from ..errors import SchemaError
-from ._contract import SourceBatch, SourceInput
-from ._freeswitch import Document, decoded, patterns, read_documents
-from ._gathered import Unfit
+from cdrkit.errors import SchemaError
+from cdrkit.sources._contract import SourceBatch, SourceInput
+from cdrkit.sources._freeswitch import Document, decoded, patterns, read_documents
+from cdrkit.sources._gathered import Unfit
 
 __all__ = ["FreeSwitchJson"]
 

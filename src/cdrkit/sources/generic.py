@@ -8,11 +8,11 @@ from typing import IO, Any
 
 import attrs
 
-from .._times import check_zone
-from ..errors import ConfigError
-from ._contract import SourceBatch
-from ._mapping import FieldRule, SourceMapping, checked_encoding
-from ._tabular import read_table
+from cdrkit._times import check_zone
+from cdrkit.errors import ConfigError
+from cdrkit.sources._contract import SourceBatch
+from cdrkit.sources._mapping import FieldRule, SourceMapping, checked_encoding
+from cdrkit.sources._tabular import read_table
 
 __all__ = ["FieldRule", "Generic", "SourceMapping"]
 

@@ -8,14 +8,14 @@ from typing import IO, ClassVar, Final
 import attrs
 import polars as pl
 
-from .._tables import empty_frame
-from .._times import check_zone
-from ..errors import ConfigError, SchemaError
-from ._contract import SourceBatch, SourceInput, is_alone
-from ._mapped import Mapped, Wrong, json_objects, mapped
-from ._mapping import FieldRule, SourceMapping, checked_encoding
-from ._pairing import EVENT, paired
-from ._tabular import Peeked, Rows, names_in, open_table, read_table
+from cdrkit._tables import empty_frame
+from cdrkit._times import check_zone
+from cdrkit.errors import ConfigError, SchemaError
+from cdrkit.sources._contract import SourceBatch, SourceInput, is_alone
+from cdrkit.sources._mapped import Mapped, Wrong, json_objects, mapped
+from cdrkit.sources._mapping import FieldRule, SourceMapping, checked_encoding
+from cdrkit.sources._pairing import EVENT, paired
+from cdrkit.sources._tabular import Peeked, Rows, names_in, open_table, read_table
 
 __all__ = ["KamailioAcc", "KamailioCdrs", "OpenSipsAcc"]
 

@@ -8,10 +8,10 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from .._times import check_zone
-from ._contract import SourceBatch
-from ._mapping import FieldRule, SourceMapping
-from ._pages import Pages, keys_in, read_pages
+from cdrkit._times import check_zone
+from cdrkit.sources._contract import SourceBatch
+from cdrkit.sources._mapping import FieldRule, SourceMapping
+from cdrkit.sources._pages import Pages, keys_in, read_pages
 
 __all__ = ["Plivo"]
 

@@ -8,12 +8,12 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from .._times import check_zone
-from ._contract import SourceBatch
-from ._freeswitch import CAUSES
-from ._mapping import FieldRule, SourceMapping
-from ._pages import Pages, keys_in, read_pages_or_table
-from ._tabular import names_in
+from cdrkit._times import check_zone
+from cdrkit.sources._contract import SourceBatch
+from cdrkit.sources._freeswitch import CAUSES
+from cdrkit.sources._mapping import FieldRule, SourceMapping
+from cdrkit.sources._pages import Pages, keys_in, read_pages_or_table
+from cdrkit.sources._tabular import names_in
 
 __all__ = ["Telnyx"]
 

@@ -9,11 +9,11 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from .._times import check_zone
-from ..errors import ConfigError, suggestion
-from ._contract import SourceBatch
-from ._mapping import FieldRule, SourceMapping, checked_encoding
-from ._tabular import read_table
+from cdrkit._times import check_zone
+from cdrkit.errors import ConfigError, suggestion
+from cdrkit.sources._contract import SourceBatch
+from cdrkit.sources._mapping import FieldRule, SourceMapping, checked_encoding
+from cdrkit.sources._tabular import read_table
 
 __all__ = ["ThreeCx"]
 

@@ -7,9 +7,9 @@ from typing import IO, Final
 
 import attrs
 
-from ._contract import SourceBatch
-from ._mapping import FieldRule, SourceMapping
-from ._pages import Pages, keys_in, read_pages
+from cdrkit.sources._contract import SourceBatch
+from cdrkit.sources._mapping import FieldRule, SourceMapping
+from cdrkit.sources._pages import Pages, keys_in, read_pages
 
 __all__ = ["Twilio"]
 

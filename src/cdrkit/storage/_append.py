@@ -16,14 +16,14 @@ from typing import Any, Final, Self
 import attrs
 import polars as pl
 
-from .._html import html_report
-from .._records import FIELDS
-from .._tables import FRAME_TYPES
-from ..errors import CdrError, ConfigError, ConflictError, NotFoundError
-from ._commits import Commit, Segment, Snapshot
-from ._forks import check_process
-from ._log import Log
-from ._tiers import Tier, check_unswept
+from cdrkit._html import html_report
+from cdrkit._records import FIELDS
+from cdrkit._tables import FRAME_TYPES
+from cdrkit.errors import CdrError, ConfigError, ConflictError, NotFoundError
+from cdrkit.storage._commits import Commit, Segment, Snapshot
+from cdrkit.storage._forks import check_process
+from cdrkit.storage._log import Log
+from cdrkit.storage._tiers import Tier, check_unswept
 
 __all__ = ["Append", "AppendReport", "Conflict"]
 

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from ..errors import AccessDeniedError, StorageError
-from ._segmentfiles import COMPANION, identity_of
+from cdrkit.errors import AccessDeniedError, StorageError
+from cdrkit.storage._segmentfiles import COMPANION, identity_of
 
 __all__ = ["SegmentCache", "default_cache_folder"]
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from ..errors import ConfigError, CorruptDataError
+from cdrkit.errors import ConfigError, CorruptDataError
 
 __all__ = [
     "FORMAT",

@@ -16,17 +16,17 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from .._html import html_report
-from .._query import Query
-from .._records import FIELDS
-from .._times import TimeRange
-from ..errors import ConflictError, CorruptDataError, NotFoundError, QueryError, StorageError
-from ._commits import Segment, Snapshot
-from ._log import Log
-from ._moving import Fingerprint, discard, swapped
-from ._planner import Plan
-from ._segmentfiles import Found, is_older
-from ._tiers import Tier
+from cdrkit._html import html_report
+from cdrkit._query import Query
+from cdrkit._records import FIELDS
+from cdrkit._times import TimeRange
+from cdrkit.errors import ConflictError, CorruptDataError, NotFoundError, QueryError, StorageError
+from cdrkit.storage._commits import Segment, Snapshot
+from cdrkit.storage._log import Log
+from cdrkit.storage._moving import Fingerprint, discard, swapped
+from cdrkit.storage._planner import Plan
+from cdrkit.storage._segmentfiles import Found, is_older
+from cdrkit.storage._tiers import Tier
 
 __all__ = ["EraseReport", "check_reason", "erase"]
 

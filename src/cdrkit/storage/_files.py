@@ -23,7 +23,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from ..errors import (
+from cdrkit.errors import (
     AccessDeniedError,
     CdrError,
     ConfigError,

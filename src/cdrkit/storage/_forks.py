@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from ..errors import ConfigError
+from cdrkit.errors import ConfigError
 
 __all__ = ["check_process"]
 

@@ -17,15 +17,15 @@ from typing import Any, Final
 import polars as pl
 import pyarrow as pa
 
-from .._records import CHOICE, MONEY, SCHEMA, WORD
-from .._searches import KeySearch
-from ..errors import CorruptDataError
-from ._cache import SegmentCache
-from ._commits import Segment
-from ._files import Files
-from ._indexfiles import INDEXED_ROWS, check_index, found_index, hot_index, index_places
-from ._mapped import AMOUNT, TEXT, MappedSegment, column_checksum
-from ._segmentfiles import (
+from cdrkit._records import CHOICE, MONEY, SCHEMA, WORD
+from cdrkit._searches import KeySearch
+from cdrkit.errors import CorruptDataError
+from cdrkit.storage._cache import SegmentCache
+from cdrkit.storage._commits import Segment
+from cdrkit.storage._files import Files
+from cdrkit.storage._indexfiles import INDEXED_ROWS, check_index, found_index, hot_index, index_places
+from cdrkit.storage._mapped import AMOUNT, TEXT, MappedSegment, column_checksum
+from cdrkit.storage._segmentfiles import (
     Found,
     about_segment,
     check_file,
@@ -36,8 +36,8 @@ from ._segmentfiles import (
     new_identity,
     taken_values,
 )
-from ._tiers import Hits, Rows
-from ._totals import Totals
+from cdrkit.storage._tiers import Hits, Rows
+from cdrkit.storage._totals import Totals
 
 __all__ = ["HotTier"]
 

@@ -17,12 +17,12 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
-from ..errors import CorruptDataError
-from ._commits import FORMAT, Segment
-from ._files import Files
-from ._numberindex import BlockIndex, NumberIndex, packed
-from ._segmentfiles import APART, COMPANION, identity_of
-from ._totals import Totals, totals_of
+from cdrkit.errors import CorruptDataError
+from cdrkit.storage._commits import FORMAT, Segment
+from cdrkit.storage._files import Files
+from cdrkit.storage._numberindex import BlockIndex, NumberIndex, packed
+from cdrkit.storage._segmentfiles import APART, COMPANION, identity_of
+from cdrkit.storage._totals import Totals, totals_of
 
 __all__ = [
     "INDEXED_ROWS",

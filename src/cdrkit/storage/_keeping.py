@@ -10,13 +10,13 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from .._html import html_report
-from .._records import FIELDS
-from ..errors import NotFoundError, StorageError
-from ._commits import Segment, Snapshot, overlapping_groups
-from ._log import Log
-from ._segmentfiles import is_older
-from ._tiers import Tier
+from cdrkit._html import html_report
+from cdrkit._records import FIELDS
+from cdrkit.errors import NotFoundError, StorageError
+from cdrkit.storage._commits import Segment, Snapshot, overlapping_groups
+from cdrkit.storage._log import Log
+from cdrkit.storage._segmentfiles import is_older
+from cdrkit.storage._tiers import Tier
 
 __all__ = ["VacuumReport", "VerifyReport", "rebuild", "vacuum", "verify"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from .._plugins import names_of, plugged_in
-from ..errors import ConfigError, suggestion
-from ._files import Files
-from ._tiers import Tier
+from cdrkit._plugins import names_of, plugged_in
+from cdrkit.errors import ConfigError, suggestion
+from cdrkit.storage._files import Files
+from cdrkit.storage._tiers import Tier
 
 __all__ = ["TierFactory", "make_tier"]
 

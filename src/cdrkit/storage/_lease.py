@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from ..errors import ConflictError, StorageError
-from ._files import Files
+from cdrkit.errors import ConflictError, StorageError
+from cdrkit.storage._files import Files
 
 __all__ = ["lease"]
 

@@ -12,16 +12,16 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .._tables import FRAME_TYPES
-from ..errors import CorruptDataError, StorageError
-from ._cache import SegmentCache
-from ._commits import Segment
-from ._files import Files
-from ._indexfiles import IndexFile, check_index, index_path, opened_index
-from ._numberindex import INDEXED, NumberIndex
-from ._segmentfiles import check_file
-from ._tiers import Rows
-from ._totals import TOTAL_FIELDS, Totals, totals_of
+from cdrkit._tables import FRAME_TYPES
+from cdrkit.errors import CorruptDataError, StorageError
+from cdrkit.storage._cache import SegmentCache
+from cdrkit.storage._commits import Segment
+from cdrkit.storage._files import Files
+from cdrkit.storage._indexfiles import IndexFile, check_index, index_path, opened_index
+from cdrkit.storage._numberindex import INDEXED, NumberIndex
+from cdrkit.storage._segmentfiles import check_file
+from cdrkit.storage._tiers import Rows
+from cdrkit.storage._totals import TOTAL_FIELDS, Totals, totals_of
 
 __all__ = ["AMOUNT", "TEXT", "MappedSegment", "column_checksum"]
 

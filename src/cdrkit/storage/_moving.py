@@ -18,17 +18,17 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from .._html import html_report
-from .._query import Query
-from .._records import FIELDS
-from .._tables import FRAME_TYPES
-from .._times import months_before
-from ..errors import CdrError, ConfigError, CorruptDataError
-from ._commits import Action, Commit, Segment, Snapshot
-from ._log import Log
-from ._planner import Plan
-from ._segmentfiles import month_of
-from ._tiers import Tier, check_unswept
+from cdrkit._html import html_report
+from cdrkit._query import Query
+from cdrkit._records import FIELDS
+from cdrkit._tables import FRAME_TYPES
+from cdrkit._times import months_before
+from cdrkit.errors import CdrError, ConfigError, CorruptDataError
+from cdrkit.storage._commits import Action, Commit, Segment, Snapshot
+from cdrkit.storage._log import Log
+from cdrkit.storage._planner import Plan
+from cdrkit.storage._segmentfiles import month_of
+from cdrkit.storage._tiers import Tier, check_unswept
 
 __all__ = ["Fingerprint", "MoveReport", "compact", "rewritten", "rollover", "swapped"]
 

@@ -14,8 +14,8 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
-from .._records import CHOICE, SCHEMA, WORD
-from .._tables import FRAME_TYPES
+from cdrkit._records import CHOICE, SCHEMA, WORD
+from cdrkit._tables import FRAME_TYPES
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq

@@ -18,8 +18,8 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from .._cursors import Cursor
-from .._expressions import (
+from cdrkit._cursors import Cursor
+from cdrkit._expressions import (
     All,
     Expr,
     NumberSearch,
@@ -29,18 +29,27 @@ from .._expressions import (
     number_searches,
     polars_condition,
 )
-from .._numbers import forms
-from .._query import Query
-from .._scopes import EVERYTHING, Scope
-from .._searches import KeySearch, key_search, search_pattern
-from .._tables import FRAME_TYPES, empty_frame
-from .._times import TimeRange
-from ..errors import QueryError
-from ._commits import Segment, Snapshot, overlapping_groups
-from ._explaining import Explanation, Reading
-from ._forks import check_process
-from ._tiers import Rows, Tier
-from ._totals import NO_TOTALS, TOTAL_FIELDS, Totals, TotalsOfMany, answers, summed, totals_of, whole_days
+from cdrkit._numbers import forms
+from cdrkit._query import Query
+from cdrkit._scopes import EVERYTHING, Scope
+from cdrkit._searches import KeySearch, key_search, search_pattern
+from cdrkit._tables import FRAME_TYPES, empty_frame
+from cdrkit._times import TimeRange
+from cdrkit.errors import QueryError
+from cdrkit.storage._commits import Segment, Snapshot, overlapping_groups
+from cdrkit.storage._explaining import Explanation, Reading
+from cdrkit.storage._forks import check_process
+from cdrkit.storage._tiers import Rows, Tier
+from cdrkit.storage._totals import (
+    NO_TOTALS,
+    TOTAL_FIELDS,
+    Totals,
+    TotalsOfMany,
+    answers,
+    summed,
+    totals_of,
+    whole_days,
+)
 
 __all__ = ["Plan"]
 

@@ -9,11 +9,11 @@ from typing import Final, Protocol, TypeAlias
 import attrs
 import polars as pl
 
-from .._searches import KeySearch
-from ..errors import ConfigError, StorageError
-from ._commits import Segment
-from ._segmentfiles import Found
-from ._totals import Totals
+from cdrkit._searches import KeySearch
+from cdrkit.errors import ConfigError, StorageError
+from cdrkit.storage._commits import Segment
+from cdrkit.storage._segmentfiles import Found
+from cdrkit.storage._totals import Totals
 
 __all__ = ["Hits", "Rows", "Tier", "Tiers", "check_unswept"]
 

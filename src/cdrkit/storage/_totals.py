@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from .._expressions import (
+from cdrkit._expressions import (
     All,
     AnyOf,
     Comparison,
@@ -24,8 +24,8 @@ from .._expressions import (
     fields_of,
     polars_condition,
 )
-from .._tables import FRAME_TYPES
-from .._times import TimeRange
+from cdrkit._tables import FRAME_TYPES
+from cdrkit._times import TimeRange
 
 __all__ = [
     "NO_TOTALS",

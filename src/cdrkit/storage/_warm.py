@@ -20,12 +20,12 @@ from typing import Any, Final, Generic, TypeVar
 import polars as pl
 import pyarrow as pa
 
-from .._searches import KeySearch
-from .._tables import FRAME_TYPES
-from ..errors import CorruptDataError, StorageError
-from ._commits import Segment
-from ._files import Files
-from ._indexfiles import (
+from cdrkit._searches import KeySearch
+from cdrkit._tables import FRAME_TYPES
+from cdrkit.errors import CorruptDataError, StorageError
+from cdrkit.storage._commits import Segment
+from cdrkit.storage._files import Files
+from cdrkit.storage._indexfiles import (
     IndexFile,
     check_index,
     found_index,
@@ -34,9 +34,9 @@ from ._indexfiles import (
     opened_index,
     warm_index,
 )
-from ._numberindex import BlockIndex
-from ._parquet import Footer, Span, parquet_file, tail_of
-from ._segmentfiles import (
+from cdrkit.storage._numberindex import BlockIndex
+from cdrkit.storage._parquet import Footer, Span, parquet_file, tail_of
+from cdrkit.storage._segmentfiles import (
     Found,
     about_segment,
     check_file,
@@ -47,8 +47,8 @@ from ._segmentfiles import (
     month_of,
     new_identity,
 )
-from ._tiers import Hits, Rows
-from ._totals import Totals
+from cdrkit.storage._tiers import Hits, Rows
+from cdrkit.storage._totals import Totals
 
 __all__ = ["WarmTier"]
 

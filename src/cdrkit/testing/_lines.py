@@ -8,9 +8,9 @@ from typing import Final
 
 import polars as pl
 
-from .._records import Disposition
-from .._times import check_zone
-from ._synthesis import made_up_frames
+from cdrkit._records import Disposition
+from cdrkit._times import check_zone
+from cdrkit.testing._synthesis import made_up_frames
 
 __all__ = ["asterisk_lines"]
 

@@ -14,10 +14,10 @@ from typing import Final, TypeVar
 
 import attrs
 
-from .._times import UTC, check_zone, zone
-from ..errors import AccessDeniedError, ConfigError, StorageError
-from ._synthesis import check_count, check_instant
-from ._tones import write_tones
+from cdrkit._times import UTC, check_zone, zone
+from cdrkit.errors import AccessDeniedError, ConfigError, StorageError
+from cdrkit.testing._synthesis import check_count, check_instant
+from cdrkit.testing._tones import write_tones
 
 __all__ = ["Office", "write_office"]
 

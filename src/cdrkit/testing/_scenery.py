@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-from .._records import Disposition
+from cdrkit._records import Disposition
 
 __all__ = [
     "ANSWERED",

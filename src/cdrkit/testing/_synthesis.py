@@ -15,11 +15,21 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
-from .._records import FIELDS, MONEY, SCHEMA, Direction, Disposition, HangupParty
-from .._times import UTC, zone
-from ..errors import ConfigError
-from ._draws import GAMMA, SLICE, call_lengths, drawn, looked_up, mixed, sliced, thousandths, u64
-from ._scenery import (
+from cdrkit._records import FIELDS, MONEY, SCHEMA, Direction, Disposition, HangupParty
+from cdrkit._times import UTC, zone
+from cdrkit.errors import ConfigError
+from cdrkit.testing._draws import (
+    GAMMA,
+    SLICE,
+    call_lengths,
+    drawn,
+    looked_up,
+    mixed,
+    sliced,
+    thousandths,
+    u64,
+)
+from cdrkit.testing._scenery import (
     ANSWERED,
     CARDS,
     CODECS,

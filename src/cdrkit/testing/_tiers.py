@@ -11,14 +11,17 @@ from typing import Any
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from .._numbers import form
-from .._records import FIELDS
-from .._searches import key_search, search_pattern
-from .._tables import FRAME_TYPES, conformed
-from ..errors import CorruptDataError, NotFoundError, StorageError
-from ..storage import Files, Found, Segment, Tier
-from ..storage._totals import totals_of
-from ._synthesis import synthesize_calls
+from cdrkit._numbers import form
+from cdrkit._records import FIELDS
+from cdrkit._searches import key_search, search_pattern
+from cdrkit._tables import FRAME_TYPES, conformed
+from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
+from cdrkit.storage._commits import Segment
+from cdrkit.storage._files import Files
+from cdrkit.storage._segmentfiles import Found
+from cdrkit.storage._tiers import Tier
+from cdrkit.storage._totals import totals_of
+from cdrkit.testing._synthesis import synthesize_calls
 
 __all__ = ["TierTests"]
 

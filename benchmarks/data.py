@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cdrkit import SCHEMA
-from cdrkit.testing import asterisk_lines
-from cdrkit.testing import synthesize_calls, synthesize_tables
+from cdrkit.testing import asterisk_lines, synthesize_calls, synthesize_tables
 
 DAYS: Final = 100
 END: Final = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)

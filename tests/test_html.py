@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, open_store
-from cdrkit._html import escaped, html_table, visible
+from cdrkit._text.html import escaped, html_table, visible
 from cdrkit.storage._erasing import EraseReport
 from cdrkit.storage._keeping import VacuumReport, VerifyReport
 from cdrkit.storage._moving import MoveReport

@@ -16,8 +16,8 @@ import attrs
 import pyarrow as pa
 
 from cdrkit._csv import write_frames
-from cdrkit._html import html_table
 from cdrkit._records import FIELDS
+from cdrkit._text.html import html_table
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, QueryError
 from cdrkit.storage._commits import Segment
 from cdrkit.storage._files import Files, is_url, open_files, split_url, translated

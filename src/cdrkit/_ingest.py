@@ -16,8 +16,8 @@ import polars as pl
 
 from cdrkit._ahead import ahead
 from cdrkit._csv import guarded
-from cdrkit._html import html_report, visible
 from cdrkit._tables import FRAME_TYPES, conformed
+from cdrkit._text.html import html_report, visible
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources import (
     CONTRADICTIONS,

@@ -25,7 +25,7 @@ _STYLES: Final[dict[TimeStyle, str]] = {
     "month_first": "%m/%d/%Y %I:%M:%S %p %:z",
 }
 
-# What `cdrkit._html.visible` replaces, as frames spell it.
+# What `cdrkit._text.html.visible` replaces, as frames spell it.
 _UNSAFE: Final = r"[\p{Cc}\p{Bidi_Control}\x{2028}\x{2029}\x{FEFF}]"
 
 

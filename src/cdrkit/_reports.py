@@ -11,8 +11,8 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._html import html_report, html_table
 from cdrkit._rendering import display_text
+from cdrkit._text.html import html_report, html_table
 from cdrkit._times import TimeRange, day_start
 
 __all__ = ["OUTCOME", "DailyTotal", "DailyTotals", "daily_totals"]

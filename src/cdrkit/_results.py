@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from cdrkit._csv import Compression, Headers, compression_of, iter_csv_frames, write_frames
 from cdrkit._cursors import Cursor
-from cdrkit._html import html_table
 from cdrkit._notebook._view import CallsView
 from cdrkit._notebook._widget import Viewer
 from cdrkit._query import Query
@@ -22,6 +21,7 @@ from cdrkit._rendering import TimeStyle, display_text, localize
 from cdrkit._scopes import EVERYTHING
 from cdrkit._settings import DEFAULT_COLUMNS, DisplaySettings
 from cdrkit._tables import arrow_table, empty_frame, records_of
+from cdrkit._text.html import html_table
 from cdrkit._times import check_zone
 from cdrkit.errors import ConfigError, QueryError, ScopeError, missing_extra
 from cdrkit.storage._explaining import Explanation

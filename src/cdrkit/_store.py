@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from cdrkit._archive import Archive
 from cdrkit._following import follow
-from cdrkit._html import html_facts
 from cdrkit._ingest import IngestReport, Progress, ingest
 from cdrkit._locating import Locator
 from cdrkit._query import Query
@@ -20,6 +19,7 @@ from cdrkit._reading import Reader, present
 from cdrkit._scoped import ScopedStore
 from cdrkit._scopes import Access, RecordingRight, scope_of
 from cdrkit._tables import CallData, frames_of
+from cdrkit._text.html import html_facts
 from cdrkit._writer import Writer
 from cdrkit.errors import ConfigError, QueryError
 from cdrkit.sources import Input, Inputs, make_source

@@ -16,9 +16,9 @@ from typing import Any, Final, Self
 import attrs
 import polars as pl
 
-from cdrkit._html import html_report
 from cdrkit._records import FIELDS
 from cdrkit._tables import FRAME_TYPES
+from cdrkit._text.html import html_report
 from cdrkit.errors import CdrError, ConfigError, ConflictError, NotFoundError
 from cdrkit.storage._commits import Commit, Segment, Snapshot
 from cdrkit.storage._forks import check_process

@@ -10,8 +10,8 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from cdrkit._html import html_report
 from cdrkit._records import FIELDS
+from cdrkit._text.html import html_report
 from cdrkit.errors import NotFoundError, StorageError
 from cdrkit.storage._commits import Segment, Snapshot, overlapping_groups
 from cdrkit.storage._log import Log

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cdrkit import open_store
-from cdrkit._ahead import ahead
+from cdrkit._runtime.prefetch import ahead
 from cdrkit.errors import SchemaError
 from cdrkit.testing._lines import asterisk_lines
 

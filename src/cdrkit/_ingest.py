@@ -14,8 +14,8 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 import polars as pl
 
-from cdrkit._ahead import ahead
 from cdrkit._csv import guarded
+from cdrkit._runtime.prefetch import ahead
 from cdrkit._tables import FRAME_TYPES, conformed
 from cdrkit._text.html import html_report, visible
 from cdrkit.errors import ConfigError, SchemaError

@@ -16,7 +16,6 @@ from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._ahead import ahead
 from cdrkit._records import (
     CHOICE,
     FIELDS,
@@ -30,6 +29,7 @@ from cdrkit._records import (
     FieldInfo,
     records_to_arrow,
 )
+from cdrkit._runtime.prefetch import ahead
 from cdrkit.errors import SchemaError, suggestion
 
 __all__ = [

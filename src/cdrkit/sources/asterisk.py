@@ -15,7 +15,7 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from cdrkit._ahead import ahead
+from cdrkit._runtime.prefetch import ahead
 from cdrkit.errors import ConfigError
 from cdrkit.sources._asterisk import BASE, NATIVE, NEW, Meaning, is_row, read_all, told, why, zone_given
 from cdrkit.sources._contract import OwnStream, Reject, SourceBatch

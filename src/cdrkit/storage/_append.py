@@ -17,11 +17,11 @@ import attrs
 import polars as pl
 
 from cdrkit._records import FIELDS
+from cdrkit._runtime.fork_guard import check_process
 from cdrkit._tables import FRAME_TYPES
 from cdrkit._text.html import html_report
 from cdrkit.errors import CdrError, ConfigError, ConflictError, NotFoundError
 from cdrkit.storage._commits import Commit, Segment, Snapshot
-from cdrkit.storage._forks import check_process
 from cdrkit.storage._log import Log
 from cdrkit.storage._tiers import Tier, check_unswept
 

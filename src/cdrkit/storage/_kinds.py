@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from cdrkit._plugins import names_of, plugged_in
+from cdrkit._runtime.entry_points import names_of, plugged_in
 from cdrkit.errors import ConfigError, suggestion
 from cdrkit.storage._files import Files
 from cdrkit.storage._tiers import Tier

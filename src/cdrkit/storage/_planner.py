@@ -31,6 +31,7 @@ from cdrkit._expressions import (
 )
 from cdrkit._numbers import forms
 from cdrkit._query import Query
+from cdrkit._runtime.fork_guard import check_process
 from cdrkit._scopes import EVERYTHING, Scope
 from cdrkit._searches import KeySearch, key_search, search_pattern
 from cdrkit._tables import FRAME_TYPES, empty_frame
@@ -38,7 +39,6 @@ from cdrkit._times import TimeRange
 from cdrkit.errors import QueryError
 from cdrkit.storage._commits import Segment, Snapshot, overlapping_groups
 from cdrkit.storage._explaining import Explanation, Reading
-from cdrkit.storage._forks import check_process
 from cdrkit.storage._tiers import Rows, Tier
 from cdrkit.storage._totals import (
     NO_TOTALS,

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from cdrkit._searches import KeySearch, key_search, search_pattern
+from cdrkit._numbers.search import KeySearch, key_search, search_pattern
 from cdrkit._tables import conformed
 from cdrkit.errors import CorruptDataError, NotFoundError
 from cdrkit.storage import _hot, _numberindex

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdrkit._numbers import form
-from cdrkit._searches import NumberPattern, key_of, key_search, search_pattern
+from cdrkit._numbers.normalization import form
+from cdrkit._numbers.search import NumberPattern, key_of, key_search, search_pattern
 from cdrkit.storage import _numberindex
 from cdrkit.storage._numberindex import INDEXED, BlockIndex, NumberIndex, packed
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from cdrkit._numbers import check_region, form, forms, typed_form
-from cdrkit._searches import NumberPattern, key_of, keys, prefix_range, search_pattern
+from cdrkit._numbers.normalization import check_region, form, forms, typed_form
+from cdrkit._numbers.search import NumberPattern, key_of, keys, prefix_range, search_pattern
 from cdrkit.errors import ConfigError, QueryError
 
 REGIONS: tuple[str | None, ...] = (None, *sorted(phonenumbers.SUPPORTED_REGIONS))

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, field, open_store
-from cdrkit._numbers import form
+from cdrkit._numbers.normalization import form
+from cdrkit._numbers.search import search_pattern
 from cdrkit._records import FIELDS
-from cdrkit._searches import search_pattern
 from cdrkit._tables import conformed, frames_of
 from cdrkit.storage import _planner
 from cdrkit.storage._commits import Segment, Snapshot

@@ -21,9 +21,9 @@ from cdrkit._expressions import (
     TextMatch,
     fields_of,
 )
-from cdrkit._numbers import form
+from cdrkit._numbers.normalization import form
+from cdrkit._numbers.search import search_pattern
 from cdrkit._reports import OUTCOME
-from cdrkit._searches import search_pattern
 
 OPERATORS = {
     "==": operator.eq,

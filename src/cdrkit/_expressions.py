@@ -16,8 +16,8 @@ import attrs
 import polars as pl
 
 from cdrkit._masks import visible_part
+from cdrkit._numbers.search import search_pattern
 from cdrkit._records import CHOICE, FRACTION, INSTANT, INTEGER, MONEY, FieldInfo, known_field, stored_value
-from cdrkit._searches import search_pattern
 from cdrkit._tables import FRAME_TYPES
 from cdrkit._times import format_instant, parse_instant
 from cdrkit.errors import QueryError, SchemaError

@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from cdrkit._numbers import forms
+from cdrkit._numbers.normalization import forms
 
 __all__ = ["MASKED", "NUMBER_FIELDS", "masked", "visible_part"]
 

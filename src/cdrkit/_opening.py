@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 
 from cdrkit._locating import RecordingPlace, recording_locator
-from cdrkit._numbers import check_region
+from cdrkit._numbers.normalization import check_region
 from cdrkit._seals import checked_secret
 from cdrkit._store import Store
 from cdrkit.errors import ConfigError

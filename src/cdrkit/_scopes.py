@@ -16,10 +16,10 @@ import polars as pl
 from cdrkit._cursors import Cursor
 from cdrkit._expressions import All, AnyOf, Beginning, Expr, Missing, Not, NumberSearch, field, fields_of
 from cdrkit._masks import NUMBER_FIELDS, masked
+from cdrkit._numbers.search import search_pattern
 from cdrkit._query import Query
 from cdrkit._records import FIELDS, known_field
 from cdrkit._seals import Seals
-from cdrkit._searches import search_pattern
 from cdrkit._tables import FRAME_TYPES
 from cdrkit._times import parse_instant
 from cdrkit.errors import ConfigError, QueryError, ScopeError

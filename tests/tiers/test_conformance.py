@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from cdrkit import FIELDS, SCHEMA
-from cdrkit._searches import KeySearch
+from cdrkit._numbers.search import KeySearch
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage._commits import Segment
 from cdrkit.storage._files import Files, open_files

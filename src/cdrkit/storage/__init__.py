@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdrkit._searches import KeySearch
+from cdrkit._numbers.search import KeySearch
 from cdrkit.storage._append import Append, AppendReport, Conflict
 from cdrkit.storage._cache import SegmentCache, default_cache_folder
 from cdrkit.storage._commits import Commit, Segment, Snapshot

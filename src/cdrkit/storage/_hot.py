@@ -17,8 +17,8 @@ from typing import Any, Final
 import polars as pl
 import pyarrow as pa
 
+from cdrkit._numbers.search import KeySearch
 from cdrkit._records import CHOICE, MONEY, SCHEMA, WORD
-from cdrkit._searches import KeySearch
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage._cache import SegmentCache
 from cdrkit.storage._commits import Segment

@@ -29,11 +29,11 @@ from cdrkit._expressions import (
     number_searches,
     polars_condition,
 )
-from cdrkit._numbers import forms
+from cdrkit._numbers.normalization import forms
+from cdrkit._numbers.search import KeySearch, key_search, search_pattern
 from cdrkit._query import Query
 from cdrkit._runtime.fork_guard import check_process
 from cdrkit._scopes import EVERYTHING, Scope
-from cdrkit._searches import KeySearch, key_search, search_pattern
 from cdrkit._tables import FRAME_TYPES, empty_frame
 from cdrkit._times import TimeRange
 from cdrkit.errors import QueryError

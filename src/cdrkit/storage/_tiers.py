@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeAlias
 import attrs
 import polars as pl
 
-from cdrkit._searches import KeySearch
+from cdrkit._numbers.search import KeySearch
 from cdrkit.errors import ConfigError, StorageError
 from cdrkit.storage._commits import Segment
 from cdrkit.storage._segmentfiles import Found

@@ -20,7 +20,7 @@ from typing import Any, Final, Generic, TypeVar
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._searches import KeySearch
+from cdrkit._numbers.search import KeySearch
 from cdrkit._tables import FRAME_TYPES
 from cdrkit.errors import CorruptDataError, StorageError
 from cdrkit.storage._commits import Segment

@@ -11,9 +11,9 @@ from typing import Any
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from cdrkit._numbers import form
+from cdrkit._numbers.normalization import form
+from cdrkit._numbers.search import key_search, search_pattern
 from cdrkit._records import FIELDS
-from cdrkit._searches import key_search, search_pattern
 from cdrkit._tables import FRAME_TYPES, conformed
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
 from cdrkit.storage._commits import Segment

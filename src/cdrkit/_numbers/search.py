@@ -10,7 +10,7 @@ from typing import Final, Literal
 import attrs
 import polars as pl
 
-from cdrkit._numbers import dial_plan, dialled, folded, form, typed_form
+from cdrkit._numbers.normalization import dial_plan, dialled, folded, form, typed_form
 from cdrkit.errors import QueryError
 
 __all__ = [

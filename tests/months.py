@@ -10,7 +10,7 @@ import attrs
 from hypothesis import HealthCheck, settings
 
 from cdrkit import CallRecord, Store
-from cdrkit.storage._files import Files
+from cdrkit._files.files import Files
 from cdrkit.storage._log import Log
 from cdrkit.storage._tiers import Tier
 

@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 
 import cdrkit
 from cdrkit import CallRecord, Query, open_store
+from cdrkit._files.files import LocalFiles, open_files
 from cdrkit._tables import frames_of
 from cdrkit.errors import AccessDeniedError, ConfigError, ConflictError, SchemaError, StorageError
 from cdrkit.storage import _append, _tiers
 from cdrkit.storage._commits import Segment
-from cdrkit.storage._files import LocalFiles, open_files
 from cdrkit.storage._hot import HotTier
 from tests.strategies import records
 

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, TimeRange, field, open_store
+from cdrkit._files.files import Entry, LocalFiles, open_files
 from cdrkit._records import FIELDS
 from cdrkit.errors import CdrError, ConflictError, QueryError, StorageError
 from cdrkit.storage import _append, _hot
 from cdrkit.storage._append import Append
 from cdrkit.storage._commits import Segment, Snapshot
 from cdrkit.storage._erasing import EraseReport, erase
-from cdrkit.storage._files import Entry, LocalFiles, open_files
 from cdrkit.storage._hot import HotTier
 from cdrkit.storage._log import Log
 from cdrkit.storage._segmentfiles import Found

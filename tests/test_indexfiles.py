@@ -12,12 +12,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from cdrkit._files.files import Files, open_files
 from cdrkit._numbers.search import KeySearch, key_search, search_pattern
 from cdrkit._tables import conformed
 from cdrkit.errors import CorruptDataError, NotFoundError
 from cdrkit.storage import _hot, _numberindex
 from cdrkit.storage._commits import Segment
-from cdrkit.storage._files import Files, open_files
 from cdrkit.storage._hot import HotTier
 from cdrkit.storage._indexfiles import IndexFile, check_index, found_index, index_path, opened_index
 from cdrkit.storage._numberindex import INDEXED, BlockIndex, NumberIndex

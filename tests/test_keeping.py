@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, open_store
+from cdrkit._files.files import Files, open_files
 from cdrkit._records import FIELDS
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
 from cdrkit.storage import _hot, _log
 from cdrkit.storage._commits import Segment, Snapshot
-from cdrkit.storage._files import Files, open_files
 from cdrkit.storage._hot import HotTier
 from cdrkit.storage._keeping import rebuild, vacuum, verify
 from cdrkit.storage._log import Log

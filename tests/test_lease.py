@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from cdrkit import Query, Store, open_store
+from cdrkit._files.files import Files, open_files
 from cdrkit.errors import ConflictError
-from cdrkit.storage._files import Files, open_files
 from cdrkit.storage._lease import lease
 from tests.months import NOW, calls_of, inside
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cdrkit import CallRecord, open_store
+from cdrkit._files.files import open_files
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
-from cdrkit.storage._files import open_files
 from cdrkit.storage._log import Log
 
 START = datetime(2026, 11, 22, tzinfo=UTC)

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import FIELDS, CallRecord, Query, Store, open_store
+from cdrkit._files.files import open_files
 from cdrkit._records import FieldInfo
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
 from cdrkit.storage._commits import Segment
-from cdrkit.storage._files import open_files
 from cdrkit.storage._hot import HotTier
 from cdrkit.storage._moving import Fingerprint, MoveReport, compact, rollover
 from cdrkit.storage._tiers import Tier

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 from cdrkit import Store, open_store
 from cdrkit._audio import format_of
+from cdrkit._files.files import open_files
 from cdrkit._locating import Locator, RecordingPlace, recording_locator
 from cdrkit._recordings import Recording
 from cdrkit._records import CallRecord
@@ -37,7 +38,6 @@ from cdrkit.errors import (
     StorageError,
     UnknownFieldError,
 )
-from cdrkit.storage._files import open_files
 
 from .conftest import Place
 

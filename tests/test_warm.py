@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from cdrkit import FIELDS, CallRecord
+from cdrkit._files.files import Files, open_files
 from cdrkit._tables import FRAME_TYPES, conformed, frames_of
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage import _parquet, _warm
 from cdrkit.storage._commits import Segment
-from cdrkit.storage._files import Files, open_files
 from cdrkit.storage._parquet import _Parts
 from cdrkit.storage._warm import WarmTier, _merged, _Recent
 from cdrkit.testing._synthesis import synthesize_calls

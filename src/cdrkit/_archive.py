@@ -16,11 +16,11 @@ import attrs
 import pyarrow as pa
 
 from cdrkit._csv import write_frames
+from cdrkit._files.files import Files, is_url, open_files, split_url, translated
 from cdrkit._records import FIELDS
 from cdrkit._text.html import html_table
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, QueryError
 from cdrkit.storage._commits import Segment
-from cdrkit.storage._files import Files, is_url, open_files, split_url, translated
 from cdrkit.storage._log import Log
 from cdrkit.storage._segmentfiles import identity_of, month_of
 from cdrkit.storage._tiers import Tier

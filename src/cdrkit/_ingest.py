@@ -15,6 +15,7 @@ import attrs
 import polars as pl
 
 from cdrkit._csv import guarded
+from cdrkit._files.files import open_files, split_url
 from cdrkit._runtime.prefetch import ahead
 from cdrkit._tables import FRAME_TYPES, conformed
 from cdrkit._text.html import html_report, visible
@@ -30,7 +31,6 @@ from cdrkit.sources import (
     SourceBatch,
 )
 from cdrkit.storage._append import Append, AppendReport
-from cdrkit.storage._files import open_files, split_url
 
 __all__ = ["IngestReport", "Progress", "Tally", "ingest"]
 

@@ -18,11 +18,11 @@ from typing import Final, TypeAlias
 import attrs
 
 from cdrkit._audio import SUFFIXES
+from cdrkit._files.files import Files, open_files
 from cdrkit._recordings import Recording, outside
 from cdrkit._records import CallRecord, FieldInfo, known_field
 from cdrkit._times import zone
 from cdrkit.errors import ConfigError, RecordingNotFoundError
-from cdrkit.storage._files import Files, open_files
 
 __all__ = ["Locator", "RecordingPlace", "recording_locator"]
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from cdrkit._csv import Compression, Headers, compression_of, iter_csv_frames, write_frames
 from cdrkit._cursors import Cursor
+from cdrkit._files.files import open_files, split_url
 from cdrkit._notebook._view import CallsView
 from cdrkit._notebook._widget import Viewer
 from cdrkit._query import Query
@@ -25,7 +26,6 @@ from cdrkit._text.html import html_table
 from cdrkit._times import check_zone
 from cdrkit.errors import ConfigError, QueryError, ScopeError, missing_extra
 from cdrkit.storage._explaining import Explanation
-from cdrkit.storage._files import open_files, split_url
 from cdrkit.storage._planner import Plan
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from types import EllipsisType
 from typing import Any, Literal
 
 from cdrkit._archive import Archive
+from cdrkit._files.files import Files
 from cdrkit._following import follow
 from cdrkit._ingest import IngestReport, Progress, ingest
 from cdrkit._locating import Locator
@@ -25,7 +26,6 @@ from cdrkit.errors import ConfigError, QueryError
 from cdrkit.sources import Input, Inputs, make_source
 from cdrkit.storage._append import Append, AppendReport
 from cdrkit.storage._erasing import EraseReport, check_reason, erase
-from cdrkit.storage._files import Files
 from cdrkit.storage._keeping import VacuumReport, VerifyReport, rebuild, vacuum, verify
 from cdrkit.storage._lease import lease
 from cdrkit.storage._log import Log

@@ -15,8 +15,8 @@ import sys
 from typing import IO
 
 from cdrkit import open_store
+from cdrkit._files import files as _files
 from cdrkit.errors import StorageError
-from cdrkit.storage import _files
 from tests.crash.model import Operation, Runs, State, after, check, check_whole, leftovers, log_of, perform
 
 _SOFT, _HARD = resource.getrlimit(resource.RLIMIT_FSIZE)

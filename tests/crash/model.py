@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import attrs
 
 from cdrkit import CallRecord, Query, Store, open_store
-from cdrkit.storage._files import open_files
+from cdrkit._files.files import open_files
 from cdrkit.storage._log import Log
 
 #: The present of every roll-over: June and July are past the hot window of three months then.

@@ -15,7 +15,7 @@ from typing import IO, Any, Literal, TypeAlias
 import attrs
 import pytest
 
-from cdrkit.storage import _files
+from cdrkit._files import files as _files
 
 #: What became of changes to folders that were not flushed.
 Fate: TypeAlias = Literal["none came through", "all came through", "only removals came through"]

@@ -15,9 +15,9 @@ from typing import IO, Any
 import pytest
 
 from cdrkit import Store, open_store
+from cdrkit._files import files as _files
+from cdrkit._files.files import open_files
 from cdrkit.errors import CdrError
-from cdrkit.storage import _files
-from cdrkit.storage._files import open_files
 from cdrkit.storage._log import Log
 from tests.crash.faulty import Faults, FaultyFileSystem, new_service
 from tests.crash.model import (

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cdrkit import open_store
-from cdrkit.storage import _files
+from cdrkit._files import files as _files
 from tests.crash.model import STEPPED, Operation, Runs, State, after, check_whole, log_of, perform
 
 

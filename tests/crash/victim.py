@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cdrkit import open_store
-from cdrkit.storage import _files
+from cdrkit._files import files as _files
 from tests.crash.model import CODES, Operation, State, after, log_of, perform
 
 

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import Query, Store, open_store
+from cdrkit._files.files import Files, open_files
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
-from cdrkit.storage._files import Files, open_files
 from cdrkit.storage._tiers import Tier
 from cdrkit.storage._warm import WarmTier
 from cdrkit.testing._tiers import TierTests

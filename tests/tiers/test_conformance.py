@@ -16,10 +16,10 @@ import polars as pl
 import pytest
 
 from cdrkit import FIELDS, SCHEMA
+from cdrkit._files.files import Files, open_files
 from cdrkit._numbers.search import KeySearch
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage._commits import Segment
-from cdrkit.storage._files import Files, open_files
 from cdrkit.storage._segmentfiles import Found
 from cdrkit.storage._tiers import Hits, Rows, Tier
 from cdrkit.storage._totals import Totals

@@ -7,7 +7,7 @@ import itertools
 import fsspec
 import pytest
 
-from cdrkit.storage._files import Files, open_files
+from cdrkit._files.files import Files, open_files
 from cdrkit.storage._hot import HotTier
 from cdrkit.storage._tiers import Tier
 from cdrkit.storage._warm import WarmTier

@@ -23,9 +23,9 @@ from typing import IO, Any, Final, Protocol, Self, TypeAlias, cast
 
 import pyarrow as pa
 
+from cdrkit._files.files import Files, open_files, split_url
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError, NotFoundError, SchemaError, StorageError
 from cdrkit.sources._contract import OwnStream, SourceInput
-from cdrkit.storage._files import Files, open_files, split_url
 
 __all__ = ["HEAD_BYTES", "Input", "Inputs", "decompressed", "head_of"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from cdrkit._files.files import Entry, Files, is_url, open_files, split_url
 from cdrkit._numbers.search import KeySearch
 from cdrkit.storage._append import Append, AppendReport, Conflict
 from cdrkit.storage._cache import SegmentCache, default_cache_folder
 from cdrkit.storage._commits import Commit, Segment, Snapshot
 from cdrkit.storage._erasing import EraseReport, check_reason, erase
 from cdrkit.storage._explaining import Explanation
-from cdrkit.storage._files import Entry, Files, is_url, open_files, split_url
 from cdrkit.storage._hot import HotTier
 from cdrkit.storage._keeping import VacuumReport, VerifyReport, rebuild, vacuum, verify
 from cdrkit.storage._kinds import TierFactory, make_tier

@@ -17,12 +17,12 @@ from typing import Any, Final
 import polars as pl
 import pyarrow as pa
 
+from cdrkit._files.files import Files
 from cdrkit._numbers.search import KeySearch
 from cdrkit._records import CHOICE, MONEY, SCHEMA, WORD
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage._cache import SegmentCache
 from cdrkit.storage._commits import Segment
-from cdrkit.storage._files import Files
 from cdrkit.storage._indexfiles import INDEXED_ROWS, check_index, found_index, hot_index, index_places
 from cdrkit.storage._mapped import AMOUNT, TEXT, MappedSegment, column_checksum
 from cdrkit.storage._segmentfiles import (

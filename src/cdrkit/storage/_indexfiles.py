@@ -17,9 +17,9 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
+from cdrkit._files.files import Files
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage._commits import FORMAT, Segment
-from cdrkit.storage._files import Files
 from cdrkit.storage._numberindex import BlockIndex, NumberIndex, packed
 from cdrkit.storage._segmentfiles import APART, COMPANION, identity_of
 from cdrkit.storage._totals import Totals, totals_of

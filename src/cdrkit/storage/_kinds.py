@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
+from cdrkit._files.files import Files
 from cdrkit._runtime.entry_points import names_of, plugged_in
 from cdrkit.errors import ConfigError, suggestion
-from cdrkit.storage._files import Files
 from cdrkit.storage._tiers import Tier
 
 __all__ = ["TierFactory", "make_tier"]

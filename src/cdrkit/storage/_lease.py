@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from cdrkit._files.files import Files
 from cdrkit.errors import ConflictError, StorageError
-from cdrkit.storage._files import Files
 
 __all__ = ["lease"]
 

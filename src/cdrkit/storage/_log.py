@@ -18,10 +18,10 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
+from cdrkit._files.files import Files
 from cdrkit._runtime.stopwatch import Elapsed
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, StorageError
 from cdrkit.storage._commits import Action, Commit, Segment, Snapshot, damage_named, sealed, unsealed
-from cdrkit.storage._files import Files
 
 __all__ = ["COMMIT_GRACE", "Log"]
 

@@ -12,11 +12,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cdrkit._files.files import Files
 from cdrkit._tables import FRAME_TYPES
 from cdrkit.errors import CorruptDataError, StorageError
 from cdrkit.storage._cache import SegmentCache
 from cdrkit.storage._commits import Segment
-from cdrkit.storage._files import Files
 from cdrkit.storage._indexfiles import IndexFile, check_index, index_path, opened_index
 from cdrkit.storage._numberindex import INDEXED, NumberIndex
 from cdrkit.storage._segmentfiles import check_file

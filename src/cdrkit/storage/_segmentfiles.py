@@ -13,11 +13,11 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
+from cdrkit._files.files import Data, Entry, Files
 from cdrkit._records import SCHEMA
 from cdrkit._tables import FRAME_TYPES
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage._commits import FORMAT, Segment, Snapshot
-from cdrkit.storage._files import Data, Entry, Files
 
 __all__ = [
     "APART",

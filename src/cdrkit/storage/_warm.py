@@ -20,11 +20,11 @@ from typing import Any, Final, Generic, TypeVar
 import polars as pl
 import pyarrow as pa
 
+from cdrkit._files.files import Files
 from cdrkit._numbers.search import KeySearch
 from cdrkit._tables import FRAME_TYPES
 from cdrkit.errors import CorruptDataError, StorageError
 from cdrkit.storage._commits import Segment
-from cdrkit.storage._files import Files
 from cdrkit.storage._indexfiles import (
     IndexFile,
     check_index,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cdrkit import FIELDS
-from cdrkit._records import FieldInfo
+from cdrkit._model.record import FieldInfo
 
 __all__ = ["page"]
 

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 import cdrkit
 from cdrkit import CallRecord, Query, open_store
 from cdrkit._files.files import LocalFiles, open_files
-from cdrkit._tables import frames_of
+from cdrkit._model.frames import frames_of
 from cdrkit.errors import AccessDeniedError, ConfigError, ConflictError, SchemaError, StorageError
 from cdrkit.storage import _append, _tiers
 from cdrkit.storage._commits import Segment
@@ -266,7 +266,7 @@ def test_no_room_while_writing(tmp_path: Path, room: int) -> None:
 _READ_ONLY = """
 import os, sys
 import cdrkit
-from cdrkit._tables import frames_of
+from cdrkit._model.frames import frames_of
 from cdrkit.errors import AccessDeniedError
 from tests.test_append import calls
 cdrkit.open_store("memory://warm-up").append(calls(range(1)))  # nobody may be unable to import what is still to come

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, TimeRange, field, open_store
 from cdrkit._files.files import Entry, LocalFiles, open_files
-from cdrkit._records import FIELDS
+from cdrkit._model.record import FIELDS
 from cdrkit.errors import CdrError, ConflictError, QueryError, StorageError
 from cdrkit.storage import _append, _hot
 from cdrkit.storage._append import Append

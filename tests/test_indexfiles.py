@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from cdrkit._files.files import Files, open_files
+from cdrkit._model.frames import conformed
 from cdrkit._numbers.search import KeySearch, key_search, search_pattern
-from cdrkit._tables import conformed
 from cdrkit.errors import CorruptDataError, NotFoundError
 from cdrkit.storage import _hot, _numberindex
 from cdrkit.storage._commits import Segment

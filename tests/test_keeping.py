@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit._files.files import Files, open_files
-from cdrkit._records import FIELDS
+from cdrkit._model.record import FIELDS
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
 from cdrkit.storage import _hot, _log
 from cdrkit.storage._commits import Segment, Snapshot

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from cdrkit import FIELDS, CallRecord, Query, Store, open_store
 from cdrkit._files.files import open_files
-from cdrkit._records import FieldInfo
+from cdrkit._model.record import FieldInfo
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
 from cdrkit.storage._commits import Segment
 from cdrkit.storage._hot import HotTier
@@ -590,6 +590,6 @@ class TestFingerprint:
 
 
 def _frame(made: Sequence[CallRecord]) -> pl.DataFrame:
-    from cdrkit._tables import frames_of
+    from cdrkit._model.frames import frames_of
 
     return pl.concat(list(frames_of(list(made))), how="diagonal").select(pl.all())

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, field, open_store
 from cdrkit._files.files import Files, open_files
+from cdrkit._model.frames import conformed, frames_of
+from cdrkit._model.record import FIELDS
 from cdrkit._numbers.normalization import form
 from cdrkit._numbers.search import search_pattern
-from cdrkit._records import FIELDS
-from cdrkit._tables import conformed, frames_of
 from cdrkit.storage import _planner
 from cdrkit.storage._commits import Segment, Snapshot
 from cdrkit.storage._indexfiles import index_path

@@ -27,8 +27,8 @@ from cdrkit import Store, open_store
 from cdrkit._audio import format_of
 from cdrkit._files.files import open_files
 from cdrkit._locating import Locator, RecordingPlace, recording_locator
+from cdrkit._model.record import CallRecord
 from cdrkit._recordings import Recording
-from cdrkit._records import CallRecord
 from cdrkit.errors import (
     ConfigError,
     MissingExtraError,

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cdrkit._tables import FRAME_TYPES
+from cdrkit._model.frames import FRAME_TYPES
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources import Reject, SourceBatch, _delimited
 from cdrkit.sources._delimited import Delimited, Flaw, split_row

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import FIELDS, CallRecord, IngestReport, open_store
-from cdrkit._tables import conformed, records_of
+from cdrkit._model.frames import conformed, records_of
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources import SourceBatch, make_source
 

@@ -23,7 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdrkit._records import SCHEMA, CallRecord, records_to_arrow
+from cdrkit._model.record import SCHEMA, CallRecord, records_to_arrow
 from cdrkit.errors import AccessDeniedError, ConfigError, StorageError
 from cdrkit.testing._draws import GAMMA, drawn, mixed
 from cdrkit.testing._lines import asterisk_lines

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cdrkit._times import (
+from cdrkit._model.times import (
     PRESETS,
     TimeRange,
     check_preset,

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Direction, Query, Store, field, open_store
-from cdrkit._tables import frames_of
+from cdrkit._model.frames import frames_of
 from cdrkit.storage import _planner
 from cdrkit.storage._planner import Plan
 from cdrkit.storage._totals import (

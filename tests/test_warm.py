@@ -21,7 +21,7 @@ from polars.testing import assert_frame_equal
 
 from cdrkit import FIELDS, CallRecord
 from cdrkit._files.files import Files, open_files
-from cdrkit._tables import FRAME_TYPES, conformed, frames_of
+from cdrkit._model.frames import FRAME_TYPES, conformed, frames_of
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage import _parquet, _warm
 from cdrkit.storage._commits import Segment

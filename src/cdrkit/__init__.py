@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from cdrkit._expressions import Expr, field
 from cdrkit._ingest import IngestReport
+from cdrkit._model.record import FIELDS, SCHEMA, CallRecord, Direction, Disposition, HangupParty
+from cdrkit._model.times import TimeRange
 from cdrkit._opening import open_store
 from cdrkit._query import Query
 from cdrkit._recordings import Recording
-from cdrkit._records import FIELDS, SCHEMA, CallRecord, Direction, Disposition, HangupParty
 from cdrkit._reports import DailyTotal, DailyTotals
 from cdrkit._results import Page, Result
 from cdrkit._scoped import ScopedStore
 from cdrkit._scopes import Access
 from cdrkit._settings import DisplaySettings, DisplaySettingsStore
 from cdrkit._store import Store
-from cdrkit._times import TimeRange
 from cdrkit._writer import Writer
 from cdrkit.storage._append import AppendReport
 from cdrkit.storage._explaining import Explanation

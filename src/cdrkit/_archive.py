@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from cdrkit._csv import write_frames
 from cdrkit._files.files import Files, is_url, open_files, split_url, translated
-from cdrkit._records import FIELDS
+from cdrkit._model.record import FIELDS
 from cdrkit._text.html import html_table
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, QueryError
 from cdrkit.storage._commits import Segment

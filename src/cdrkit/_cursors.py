@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import attrs
 
-from cdrkit._records import INSTANT, known_field, stored_value
-from cdrkit._times import format_instant, parse_instant
+from cdrkit._model.record import INSTANT, known_field, stored_value
+from cdrkit._model.times import format_instant, parse_instant
 from cdrkit.errors import CdrError, QueryError
 
 __all__ = ["Cursor"]

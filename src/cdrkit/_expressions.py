@@ -16,10 +16,19 @@ import attrs
 import polars as pl
 
 from cdrkit._masks import visible_part
+from cdrkit._model.frames import FRAME_TYPES
+from cdrkit._model.record import (
+    CHOICE,
+    FRACTION,
+    INSTANT,
+    INTEGER,
+    MONEY,
+    FieldInfo,
+    known_field,
+    stored_value,
+)
+from cdrkit._model.times import format_instant, parse_instant
 from cdrkit._numbers.search import search_pattern
-from cdrkit._records import CHOICE, FRACTION, INSTANT, INTEGER, MONEY, FieldInfo, known_field, stored_value
-from cdrkit._tables import FRAME_TYPES
-from cdrkit._times import format_instant, parse_instant
 from cdrkit.errors import QueryError, SchemaError
 
 __all__ = [

@@ -26,7 +26,7 @@ import attrs
 
 from cdrkit._files.files import is_url
 from cdrkit._ingest import IngestReport, Tally
-from cdrkit._tables import empty_frame
+from cdrkit._model.frames import empty_frame
 from cdrkit.errors import ConfigError, SchemaError, StorageError
 from cdrkit.sources import JoiningSource, Reject, Source, SourceBatch, SourceInput, decompressed
 from cdrkit.storage._append import Append

@@ -19,9 +19,9 @@ import attrs
 
 from cdrkit._audio import SUFFIXES
 from cdrkit._files.files import Files, open_files
+from cdrkit._model.record import CallRecord, FieldInfo, known_field
+from cdrkit._model.times import zone
 from cdrkit._recordings import Recording, outside
-from cdrkit._records import CallRecord, FieldInfo, known_field
-from cdrkit._times import zone
 from cdrkit.errors import ConfigError, RecordingNotFoundError
 
 __all__ = ["Locator", "RecordingPlace", "recording_locator"]

@@ -22,10 +22,17 @@ from cdrkit._expressions import (
     field,
     number_search,
 )
+from cdrkit._model.record import Direction, Disposition, known_field
+from cdrkit._model.times import (
+    TimeRange,
+    check_preset,
+    check_zone,
+    format_instant,
+    parse_instant,
+    resolve_preset,
+)
 from cdrkit._numbers.search import MatchKind as Match
 from cdrkit._params import Given, check_keys, flag, grouped, names, whole
-from cdrkit._records import Direction, Disposition, known_field
-from cdrkit._times import TimeRange, check_preset, check_zone, format_instant, parse_instant, resolve_preset
 from cdrkit.errors import CdrError, QueryError
 
 __all__ = ["Preset", "Query"]

@@ -12,15 +12,15 @@ import polars as pl
 
 from cdrkit._expressions import fields_of
 from cdrkit._locating import Locator
+from cdrkit._model.frames import FRAME_TYPES, records_of
+from cdrkit._model.record import FIELDS, CallRecord
+from cdrkit._model.times import check_zone
 from cdrkit._query import Query
 from cdrkit._recordings import Recording
-from cdrkit._records import FIELDS, CallRecord
 from cdrkit._rendering import local_days
 from cdrkit._reports import OUTCOME, DailyTotals, daily_totals
 from cdrkit._results import Result
 from cdrkit._scopes import EVERYTHING, Scope
-from cdrkit._tables import FRAME_TYPES, records_of
-from cdrkit._times import check_zone
 from cdrkit._zips import zipped
 from cdrkit.errors import ConfigError, QueryError, SchemaError, StorageError
 from cdrkit.storage._commits import Snapshot

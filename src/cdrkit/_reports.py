@@ -11,9 +11,9 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
+from cdrkit._model.times import TimeRange, day_start
 from cdrkit._rendering import display_text
 from cdrkit._text.html import html_report, html_table
-from cdrkit._times import TimeRange, day_start
 
 __all__ = ["OUTCOME", "DailyTotal", "DailyTotals", "daily_totals"]
 

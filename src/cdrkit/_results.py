@@ -13,17 +13,17 @@ import pyarrow as pa
 from cdrkit._csv import Compression, Headers, compression_of, iter_csv_frames, write_frames
 from cdrkit._cursors import Cursor
 from cdrkit._files.files import open_files, split_url
+from cdrkit._model.frames import arrow_table, empty_frame, records_of
+from cdrkit._model.record import FIELDS, CallRecord
+from cdrkit._model.times import check_zone
 from cdrkit._notebook._view import CallsView
 from cdrkit._notebook._widget import Viewer
 from cdrkit._query import Query
 from cdrkit._recordings import Recording
-from cdrkit._records import FIELDS, CallRecord
 from cdrkit._rendering import TimeStyle, display_text, localize
 from cdrkit._scopes import EVERYTHING
 from cdrkit._settings import DEFAULT_COLUMNS, DisplaySettings
-from cdrkit._tables import arrow_table, empty_frame, records_of
 from cdrkit._text.html import html_table
-from cdrkit._times import check_zone
 from cdrkit.errors import ConfigError, QueryError, ScopeError, missing_extra
 from cdrkit.storage._explaining import Explanation
 from cdrkit.storage._planner import Plan

@@ -12,13 +12,13 @@ from typing import NoReturn
 import attrs
 
 from cdrkit._expressions import field
+from cdrkit._model.frames import records_of
+from cdrkit._model.record import FIELDS, CallRecord, known_field
+from cdrkit._model.times import format_instant, parse_instant
 from cdrkit._query import Query
 from cdrkit._reading import Reader, checked_record
 from cdrkit._recordings import Recording
-from cdrkit._records import FIELDS, CallRecord, known_field
 from cdrkit._scopes import EVERYTHING, RecordingRight, named_fields
-from cdrkit._tables import records_of
-from cdrkit._times import format_instant, parse_instant
 from cdrkit.errors import CdrError, QueryError, RecordingNotFoundError, ScopeError, UnknownFieldError
 
 __all__ = ["ScopedStore"]

@@ -11,8 +11,8 @@ from typing import Final, Self
 
 import polars as pl
 
-from cdrkit._records import CallRecord
-from cdrkit._tables import CallData, frames_of
+from cdrkit._model.frames import CallData, frames_of
+from cdrkit._model.record import CallRecord
 from cdrkit.errors import CdrError, ConfigError
 from cdrkit.storage._append import Append, AppendReport
 

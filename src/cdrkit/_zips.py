@@ -13,8 +13,8 @@ from typing import Any, Final
 import polars as pl
 
 from cdrkit._csv import Collector, write_frames
+from cdrkit._model.record import CallRecord
 from cdrkit._recordings import Recording
-from cdrkit._records import CallRecord
 from cdrkit.errors import RecordingNotFoundError, ScopeError
 
 __all__ = ["zipped"]

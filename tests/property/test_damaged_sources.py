@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdrkit._tables import conformed
+from cdrkit._model.frames import conformed
 from cdrkit.errors import CdrError
 from cdrkit.sources import JoiningSource, Source, SourceBatch, SourceInput, available, find_factory
 from cdrkit.sources.connexcs import ConnexCsCsv

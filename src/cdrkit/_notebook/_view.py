@@ -10,12 +10,12 @@ from typing import Any, Final, Generic, Literal, Protocol, Self, TypeAlias, Type
 
 import attrs
 
+from cdrkit._model.record import FIELDS, INSTANT, CallRecord, known_field
+from cdrkit._model.times import PRESETS, format_instant, zone_names
 from cdrkit._params import check_keys
 from cdrkit._query import Query
 from cdrkit._recordings import Recording
-from cdrkit._records import FIELDS, INSTANT, CallRecord, known_field
 from cdrkit._settings import DisplaySettings
-from cdrkit._times import PRESETS, format_instant, zone_names
 from cdrkit.errors import CdrError, QueryError
 
 __all__ = ["Answer", "AnswerT", "CallsView", "Sending"]

@@ -12,9 +12,9 @@ from typing import Any, Final, Protocol
 import attrs
 import polars as pl
 
-from cdrkit._records import FIELDS
-from cdrkit._tables import FRAME_TYPES
-from cdrkit._times import check_zone
+from cdrkit._model.frames import FRAME_TYPES
+from cdrkit._model.record import FIELDS
+from cdrkit._model.times import check_zone
 from cdrkit.errors import ConfigError, SchemaError, suggestion
 from cdrkit.sources._contract import Reject, SourceBatch
 from cdrkit.sources._stamps import Instants, instants

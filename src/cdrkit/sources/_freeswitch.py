@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from cdrkit._records import FIELDS
+from cdrkit._model.record import FIELDS
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources._contract import Reject, SourceBatch, SourceInput, is_alone
 from cdrkit.sources._gathered import CALLS_AT_ONCE, Gathered, Unfit

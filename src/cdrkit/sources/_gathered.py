@@ -9,8 +9,8 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from cdrkit._records import FIELDS
-from cdrkit._tables import FRAME_TYPES
+from cdrkit._model.frames import FRAME_TYPES
+from cdrkit._model.record import FIELDS
 from cdrkit.sources._contract import Reject, SourceBatch
 from cdrkit.sources._stamps import Instants, instants
 

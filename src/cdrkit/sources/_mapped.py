@@ -11,8 +11,8 @@ from typing import Any, Final, TypeAlias
 import attrs
 import polars as pl
 
-from cdrkit._records import FIELDS, INSTANT
-from cdrkit._tables import FRAME_TYPES
+from cdrkit._model.frames import FRAME_TYPES
+from cdrkit._model.record import FIELDS, INSTANT
 from cdrkit.errors import ConfigError, SchemaError, suggestion
 from cdrkit.sources._mapping import FieldRule, SourceMapping
 from cdrkit.sources._stamps import instants

@@ -14,8 +14,8 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from cdrkit._records import FIELDS
-from cdrkit._tables import FRAME_TYPES, empty_frame
+from cdrkit._model.frames import FRAME_TYPES, empty_frame
+from cdrkit._model.record import FIELDS
 from cdrkit.sources._contract import HeldBack, SourceBatch
 from cdrkit.sources._sipcodes import dispositions
 from cdrkit.sources._stamps import instants

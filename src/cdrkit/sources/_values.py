@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Any, Final, TypeAlias
 
-from cdrkit._records import FRACTION, INSTANT, INTEGER, MONEY, FieldInfo
-from cdrkit._times import parse_instant
+from cdrkit._model.record import FRACTION, INSTANT, INTEGER, MONEY, FieldInfo
+from cdrkit._model.times import parse_instant
 from cdrkit.sources._mapping import FieldRule
 
 __all__ = ["NEGATIVE", "Read", "reader", "shortened"]

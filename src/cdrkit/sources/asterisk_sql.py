@@ -12,7 +12,7 @@ from typing import IO, Any, ClassVar, Final
 import attrs
 import polars as pl
 
-from cdrkit._times import zone
+from cdrkit._model.times import zone
 from cdrkit.errors import CdrError, ConfigError, SchemaError, StorageError
 from cdrkit.sources._asterisk import ADDED, NATIVE, Meaning, is_row, read_all, zone_given
 from cdrkit.sources._contract import Reject, SourceBatch

@@ -9,8 +9,8 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from cdrkit._records import CHOICE, FIELDS, FRACTION, INSTANT, INTEGER, MONEY, FieldInfo
-from cdrkit._tables import FRAME_TYPES
+from cdrkit._model.frames import FRAME_TYPES
+from cdrkit._model.record import CHOICE, FIELDS, FRACTION, INSTANT, INTEGER, MONEY, FieldInfo
 from cdrkit.errors import SchemaError, suggestion
 from cdrkit.sources._contract import Reject, SourceBatch
 from cdrkit.sources._delimited import Delimited, Flaw, Rows, first_line, first_rows

@@ -10,7 +10,7 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from cdrkit._tables import FRAME_TYPES, empty_frame
+from cdrkit._model.frames import FRAME_TYPES, empty_frame
 from cdrkit.errors import SchemaError
 from cdrkit.sources._contract import HeldBack, SourceBatch, SourceInput, is_alone
 from cdrkit.sources._mapped import json_objects, mapped

@@ -8,7 +8,7 @@ from typing import IO, Final
 
 import attrs
 
-from cdrkit._times import check_zone
+from cdrkit._model.times import check_zone
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources._contract import Reject, SourceBatch
 from cdrkit.sources._delimited import encoding_name

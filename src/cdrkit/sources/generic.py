@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import attrs
 
-from cdrkit._times import check_zone
+from cdrkit._model.times import check_zone
 from cdrkit.errors import ConfigError
 from cdrkit.sources._contract import SourceBatch
 from cdrkit.sources._mapping import FieldRule, SourceMapping, checked_encoding

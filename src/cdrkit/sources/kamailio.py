@@ -8,8 +8,8 @@ from typing import IO, ClassVar, Final
 import attrs
 import polars as pl
 
-from cdrkit._tables import empty_frame
-from cdrkit._times import check_zone
+from cdrkit._model.frames import empty_frame
+from cdrkit._model.times import check_zone
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources._contract import SourceBatch, SourceInput, is_alone
 from cdrkit.sources._mapped import Mapped, Wrong, json_objects, mapped

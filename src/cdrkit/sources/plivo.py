@@ -8,7 +8,7 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from cdrkit._times import check_zone
+from cdrkit._model.times import check_zone
 from cdrkit.sources._contract import SourceBatch
 from cdrkit.sources._mapping import FieldRule, SourceMapping
 from cdrkit.sources._pages import Pages, keys_in, read_pages

@@ -8,7 +8,7 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from cdrkit._times import check_zone
+from cdrkit._model.times import check_zone
 from cdrkit.sources._contract import SourceBatch
 from cdrkit.sources._freeswitch import CAUSES
 from cdrkit.sources._mapping import FieldRule, SourceMapping

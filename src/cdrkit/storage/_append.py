@@ -16,9 +16,9 @@ from typing import Any, Final, Self
 import attrs
 import polars as pl
 
-from cdrkit._records import FIELDS
+from cdrkit._model.frames import FRAME_TYPES
+from cdrkit._model.record import FIELDS
 from cdrkit._runtime.fork_guard import check_process
-from cdrkit._tables import FRAME_TYPES
 from cdrkit._text.html import html_report
 from cdrkit.errors import CdrError, ConfigError, ConflictError, NotFoundError
 from cdrkit.storage._commits import Commit, Segment, Snapshot

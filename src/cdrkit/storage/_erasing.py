@@ -16,10 +16,10 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
+from cdrkit._model.record import FIELDS
+from cdrkit._model.times import TimeRange
 from cdrkit._query import Query
-from cdrkit._records import FIELDS
 from cdrkit._text.html import html_report
-from cdrkit._times import TimeRange
 from cdrkit.errors import ConflictError, CorruptDataError, NotFoundError, QueryError, StorageError
 from cdrkit.storage._commits import Segment, Snapshot
 from cdrkit.storage._log import Log

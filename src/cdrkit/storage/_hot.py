@@ -18,8 +18,8 @@ import polars as pl
 import pyarrow as pa
 
 from cdrkit._files.files import Files
+from cdrkit._model.record import CHOICE, MONEY, SCHEMA, WORD
 from cdrkit._numbers.search import KeySearch
-from cdrkit._records import CHOICE, MONEY, SCHEMA, WORD
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage._cache import SegmentCache
 from cdrkit.storage._commits import Segment

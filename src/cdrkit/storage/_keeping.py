@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from cdrkit._records import FIELDS
+from cdrkit._model.record import FIELDS
 from cdrkit._text.html import html_report
 from cdrkit.errors import NotFoundError, StorageError
 from cdrkit.storage._commits import Segment, Snapshot, overlapping_groups

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cdrkit._files.files import Files
-from cdrkit._tables import FRAME_TYPES
+from cdrkit._model.frames import FRAME_TYPES
 from cdrkit.errors import CorruptDataError, StorageError
 from cdrkit.storage._cache import SegmentCache
 from cdrkit.storage._commits import Segment

@@ -18,11 +18,11 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
+from cdrkit._model.frames import FRAME_TYPES
+from cdrkit._model.record import FIELDS
+from cdrkit._model.times import months_before
 from cdrkit._query import Query
-from cdrkit._records import FIELDS
-from cdrkit._tables import FRAME_TYPES
 from cdrkit._text.html import html_report
-from cdrkit._times import months_before
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError
 from cdrkit.storage._commits import Action, Commit, Segment, Snapshot
 from cdrkit.storage._log import Log

@@ -14,8 +14,8 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._records import CHOICE, SCHEMA, WORD
-from cdrkit._tables import FRAME_TYPES
+from cdrkit._model.frames import FRAME_TYPES
+from cdrkit._model.record import CHOICE, SCHEMA, WORD
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq

@@ -29,13 +29,13 @@ from cdrkit._expressions import (
     number_searches,
     polars_condition,
 )
+from cdrkit._model.frames import FRAME_TYPES, empty_frame
+from cdrkit._model.times import TimeRange
 from cdrkit._numbers.normalization import forms
 from cdrkit._numbers.search import KeySearch, key_search, search_pattern
 from cdrkit._query import Query
 from cdrkit._runtime.fork_guard import check_process
 from cdrkit._scopes import EVERYTHING, Scope
-from cdrkit._tables import FRAME_TYPES, empty_frame
-from cdrkit._times import TimeRange
 from cdrkit.errors import QueryError
 from cdrkit.storage._commits import Segment, Snapshot, overlapping_groups
 from cdrkit.storage._explaining import Explanation, Reading

@@ -14,8 +14,8 @@ import polars as pl
 import pyarrow as pa
 
 from cdrkit._files.files import Data, Entry, Files
-from cdrkit._records import SCHEMA
-from cdrkit._tables import FRAME_TYPES
+from cdrkit._model.frames import FRAME_TYPES
+from cdrkit._model.record import SCHEMA
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage._commits import FORMAT, Segment, Snapshot
 

@@ -24,8 +24,8 @@ from cdrkit._expressions import (
     fields_of,
     polars_condition,
 )
-from cdrkit._tables import FRAME_TYPES
-from cdrkit._times import TimeRange
+from cdrkit._model.frames import FRAME_TYPES
+from cdrkit._model.times import TimeRange
 
 __all__ = [
     "NO_TOTALS",

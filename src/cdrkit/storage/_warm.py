@@ -21,8 +21,8 @@ import polars as pl
 import pyarrow as pa
 
 from cdrkit._files.files import Files
+from cdrkit._model.frames import FRAME_TYPES
 from cdrkit._numbers.search import KeySearch
-from cdrkit._tables import FRAME_TYPES
 from cdrkit.errors import CorruptDataError, StorageError
 from cdrkit.storage._commits import Segment
 from cdrkit.storage._indexfiles import (

@@ -8,8 +8,8 @@ from typing import Final
 
 import polars as pl
 
-from cdrkit._records import Disposition
-from cdrkit._times import check_zone
+from cdrkit._model.record import Disposition
+from cdrkit._model.times import check_zone
 from cdrkit.testing._synthesis import made_up_frames
 
 __all__ = ["asterisk_lines"]

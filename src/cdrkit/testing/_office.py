@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 import attrs
 
-from cdrkit._times import UTC, check_zone, zone
+from cdrkit._model.times import UTC, check_zone, zone
 from cdrkit.errors import AccessDeniedError, ConfigError, StorageError
 from cdrkit.testing._synthesis import check_count, check_instant
 from cdrkit.testing._tones import write_tones

@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-from cdrkit._records import Disposition
+from cdrkit._model.record import Disposition
 
 __all__ = [
     "ANSWERED",

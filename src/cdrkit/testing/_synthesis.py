@@ -15,8 +15,8 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._records import FIELDS, MONEY, SCHEMA, Direction, Disposition, HangupParty
-from cdrkit._times import UTC, zone
+from cdrkit._model.record import FIELDS, MONEY, SCHEMA, Direction, Disposition, HangupParty
+from cdrkit._model.times import UTC, zone
 from cdrkit.errors import ConfigError
 from cdrkit.testing._draws import (
     GAMMA,

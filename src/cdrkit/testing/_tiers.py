@@ -12,10 +12,10 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from cdrkit._files.files import Files
+from cdrkit._model.frames import FRAME_TYPES, conformed
+from cdrkit._model.record import FIELDS
 from cdrkit._numbers.normalization import form
 from cdrkit._numbers.search import key_search, search_pattern
-from cdrkit._records import FIELDS
-from cdrkit._tables import FRAME_TYPES, conformed
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
 from cdrkit.storage._commits import Segment
 from cdrkit.storage._segmentfiles import Found

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._records import (
+from cdrkit._model.record import (
     CHOICE,
     FIELDS,
     FRACTION,

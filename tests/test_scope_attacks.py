@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 import cdrkit
 from cdrkit import FIELDS, Access, CallRecord, Query, ScopedStore, Store, field
-from cdrkit._expressions import Expr, NumberSearch, fields_of
 from cdrkit._numbers.normalization import form
 from cdrkit._numbers.search import search_pattern
+from cdrkit._query.expressions import Expr, NumberSearch, fields_of
 from cdrkit.errors import (
     CdrError,
     ConfigError,

@@ -10,7 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from cdrkit import CallRecord, DailyTotal, Expr, Query
-from cdrkit._expressions import (
+from cdrkit._numbers.normalization import form
+from cdrkit._numbers.search import search_pattern
+from cdrkit._query.expressions import (
     All,
     AnyOf,
     Comparison,
@@ -21,8 +23,6 @@ from cdrkit._expressions import (
     TextMatch,
     fields_of,
 )
-from cdrkit._numbers.normalization import form
-from cdrkit._numbers.search import search_pattern
 from cdrkit._reports import OUTCOME
 
 OPERATORS = {

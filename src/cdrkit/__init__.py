@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from cdrkit._expressions import Expr, field
 from cdrkit._ingest import IngestReport
 from cdrkit._model.record import FIELDS, SCHEMA, CallRecord, Direction, Disposition, HangupParty
 from cdrkit._model.times import TimeRange
 from cdrkit._opening import open_store
-from cdrkit._query import Query
+from cdrkit._query.expressions import Expr, field
+from cdrkit._query.query import Query
 from cdrkit._recordings import Recording
 from cdrkit._reports import DailyTotal, DailyTotals
 from cdrkit._results import Page, Result

@@ -10,12 +10,12 @@ from typing import Final
 import attrs
 import polars as pl
 
-from cdrkit._expressions import fields_of
 from cdrkit._locating import Locator
 from cdrkit._model.frames import FRAME_TYPES, records_of
 from cdrkit._model.record import FIELDS, CallRecord
 from cdrkit._model.times import check_zone
-from cdrkit._query import Query
+from cdrkit._query.expressions import fields_of
+from cdrkit._query.query import Query
 from cdrkit._recordings import Recording
 from cdrkit._rendering import local_days
 from cdrkit._reports import OUTCOME, DailyTotals, daily_totals

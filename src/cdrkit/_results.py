@@ -11,14 +11,14 @@ import polars as pl
 import pyarrow as pa
 
 from cdrkit._csv import Compression, Headers, compression_of, iter_csv_frames, write_frames
-from cdrkit._cursors import Cursor
 from cdrkit._files.files import open_files, split_url
 from cdrkit._model.frames import arrow_table, empty_frame, records_of
 from cdrkit._model.record import FIELDS, CallRecord
 from cdrkit._model.times import check_zone
 from cdrkit._notebook._view import CallsView
 from cdrkit._notebook._widget import Viewer
-from cdrkit._query import Query
+from cdrkit._query.cursor import Cursor
+from cdrkit._query.query import Query
 from cdrkit._recordings import Recording
 from cdrkit._rendering import TimeStyle, display_text, localize
 from cdrkit._scopes import EVERYTHING

@@ -11,11 +11,11 @@ from typing import NoReturn
 
 import attrs
 
-from cdrkit._expressions import field
 from cdrkit._model.frames import records_of
 from cdrkit._model.record import FIELDS, CallRecord, known_field
 from cdrkit._model.times import format_instant, parse_instant
-from cdrkit._query import Query
+from cdrkit._query.expressions import field
+from cdrkit._query.query import Query
 from cdrkit._reading import Reader, checked_record
 from cdrkit._recordings import Recording
 from cdrkit._scopes import EVERYTHING, RecordingRight, named_fields

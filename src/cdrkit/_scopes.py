@@ -13,14 +13,24 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 import polars as pl
 
-from cdrkit._cursors import Cursor
-from cdrkit._expressions import All, AnyOf, Beginning, Expr, Missing, Not, NumberSearch, field, fields_of
 from cdrkit._masks import NUMBER_FIELDS, masked
 from cdrkit._model.frames import FRAME_TYPES
 from cdrkit._model.record import FIELDS, known_field
 from cdrkit._model.times import parse_instant
 from cdrkit._numbers.search import search_pattern
-from cdrkit._query import Query
+from cdrkit._query.cursor import Cursor
+from cdrkit._query.expressions import (
+    All,
+    AnyOf,
+    Beginning,
+    Expr,
+    Missing,
+    Not,
+    NumberSearch,
+    field,
+    fields_of,
+)
+from cdrkit._query.query import Query
 from cdrkit._seals import Seals
 from cdrkit.errors import ConfigError, QueryError, ScopeError
 

@@ -16,7 +16,7 @@ from cdrkit._following import follow
 from cdrkit._ingest import IngestReport, Progress, ingest
 from cdrkit._locating import Locator
 from cdrkit._model.frames import CallData, frames_of
-from cdrkit._query import Query
+from cdrkit._query.query import Query
 from cdrkit._reading import Reader, present
 from cdrkit._scoped import ScopedStore
 from cdrkit._scopes import Access, RecordingRight, scope_of

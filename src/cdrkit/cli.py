@@ -18,9 +18,9 @@ try:
 except ImportError as _missing:
     raise SystemExit(str(missing_extra("The command line", "cli"))) from _missing
 
-from cdrkit._expressions import field
 from cdrkit._opening import open_store
-from cdrkit._query import Query
+from cdrkit._query.expressions import field
+from cdrkit._query.query import Query
 from cdrkit._reports import DailyTotals
 from cdrkit._store import Store
 from cdrkit.sources import available, detect

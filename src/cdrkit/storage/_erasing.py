@@ -18,7 +18,7 @@ import polars as pl
 
 from cdrkit._model.record import FIELDS
 from cdrkit._model.times import TimeRange
-from cdrkit._query import Query
+from cdrkit._query.query import Query
 from cdrkit._text.html import html_report
 from cdrkit.errors import ConflictError, CorruptDataError, NotFoundError, QueryError, StorageError
 from cdrkit.storage._commits import Segment, Snapshot

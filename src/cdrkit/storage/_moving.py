@@ -21,7 +21,7 @@ import polars as pl
 from cdrkit._model.frames import FRAME_TYPES
 from cdrkit._model.record import FIELDS
 from cdrkit._model.times import months_before
-from cdrkit._query import Query
+from cdrkit._query.query import Query
 from cdrkit._text.html import html_report
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError
 from cdrkit.storage._commits import Action, Commit, Segment, Snapshot

@@ -18,8 +18,12 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from cdrkit._cursors import Cursor
-from cdrkit._expressions import (
+from cdrkit._model.frames import FRAME_TYPES, empty_frame
+from cdrkit._model.times import TimeRange
+from cdrkit._numbers.normalization import forms
+from cdrkit._numbers.search import KeySearch, key_search, search_pattern
+from cdrkit._query.cursor import Cursor
+from cdrkit._query.expressions import (
     All,
     Expr,
     NumberSearch,
@@ -29,11 +33,7 @@ from cdrkit._expressions import (
     number_searches,
     polars_condition,
 )
-from cdrkit._model.frames import FRAME_TYPES, empty_frame
-from cdrkit._model.times import TimeRange
-from cdrkit._numbers.normalization import forms
-from cdrkit._numbers.search import KeySearch, key_search, search_pattern
-from cdrkit._query import Query
+from cdrkit._query.query import Query
 from cdrkit._runtime.fork_guard import check_process
 from cdrkit._scopes import EVERYTHING, Scope
 from cdrkit.errors import QueryError

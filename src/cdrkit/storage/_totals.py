@@ -12,7 +12,9 @@ from typing import Final
 
 import polars as pl
 
-from cdrkit._expressions import (
+from cdrkit._model.frames import FRAME_TYPES
+from cdrkit._model.times import TimeRange
+from cdrkit._query.expressions import (
     All,
     AnyOf,
     Comparison,
@@ -24,8 +26,6 @@ from cdrkit._expressions import (
     fields_of,
     polars_condition,
 )
-from cdrkit._model.frames import FRAME_TYPES
-from cdrkit._model.times import TimeRange
 
 __all__ = [
     "NO_TOTALS",

@@ -10,18 +10,6 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from cdrkit._conditions import condition_from_dict
-from cdrkit._cursors import Cursor
-from cdrkit._expressions import (
-    All,
-    Comparison,
-    Expr,
-    Membership,
-    NumberSearch,
-    check_size,
-    field,
-    number_search,
-)
 from cdrkit._model.record import Direction, Disposition, known_field
 from cdrkit._model.times import (
     TimeRange,
@@ -32,7 +20,19 @@ from cdrkit._model.times import (
     resolve_preset,
 )
 from cdrkit._numbers.search import MatchKind as Match
-from cdrkit._params import Given, check_keys, flag, grouped, names, whole
+from cdrkit._query.cursor import Cursor
+from cdrkit._query.expressions import (
+    All,
+    Comparison,
+    Expr,
+    Membership,
+    NumberSearch,
+    check_size,
+    field,
+    number_search,
+)
+from cdrkit._query.serialization import condition_from_dict
+from cdrkit._query.url_params import Given, check_keys, flag, grouped, names, whole
 from cdrkit.errors import CdrError, QueryError
 
 __all__ = ["Preset", "Query"]

@@ -7,7 +7,17 @@ import operator
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cdrkit._expressions import DEEPEST, OPERATORS, WIDEST, All, AnyOf, Expr, FieldRef, field, number_search
+from cdrkit._query.expressions import (
+    DEEPEST,
+    OPERATORS,
+    WIDEST,
+    All,
+    AnyOf,
+    Expr,
+    FieldRef,
+    field,
+    number_search,
+)
 from cdrkit.errors import QueryError
 
 __all__ = ["condition_from_dict"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cdrkit._access.scope import Access
 from cdrkit._ingest import IngestReport
 from cdrkit._model.record import FIELDS, SCHEMA, CallRecord, Direction, Disposition, HangupParty
 from cdrkit._model.times import TimeRange
@@ -12,7 +13,6 @@ from cdrkit._recordings import Recording
 from cdrkit._reports import DailyTotal, DailyTotals
 from cdrkit._results import Page, Result
 from cdrkit._scoped import ScopedStore
-from cdrkit._scopes import Access
 from cdrkit._settings import DisplaySettings, DisplaySettingsStore
 from cdrkit._store import Store
 from cdrkit._writer import Writer

@@ -6,10 +6,10 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping
 
+from cdrkit._access.signing import checked_secret
 from cdrkit._files.files import Files, open_files
 from cdrkit._locating import RecordingPlace, recording_locator
 from cdrkit._numbers.normalization import check_region
-from cdrkit._seals import checked_secret
 from cdrkit._store import Store
 from cdrkit.errors import ConfigError
 from cdrkit.storage._cache import SegmentCache, default_cache_folder

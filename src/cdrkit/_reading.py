@@ -10,6 +10,7 @@ from typing import Final
 import attrs
 import polars as pl
 
+from cdrkit._access.scope import EVERYTHING, Scope
 from cdrkit._locating import Locator
 from cdrkit._model.frames import FRAME_TYPES, records_of
 from cdrkit._model.record import FIELDS, CallRecord
@@ -20,7 +21,6 @@ from cdrkit._recordings import Recording
 from cdrkit._rendering import local_days
 from cdrkit._reports import OUTCOME, DailyTotals, daily_totals
 from cdrkit._results import Result
-from cdrkit._scopes import EVERYTHING, Scope
 from cdrkit._zips import zipped
 from cdrkit.errors import ConfigError, QueryError, SchemaError, StorageError
 from cdrkit.storage._commits import Snapshot

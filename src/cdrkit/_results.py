@@ -10,6 +10,7 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
+from cdrkit._access.scope import EVERYTHING
 from cdrkit._csv import Compression, Headers, compression_of, iter_csv_frames, write_frames
 from cdrkit._files.files import open_files, split_url
 from cdrkit._model.frames import arrow_table, empty_frame, records_of
@@ -21,7 +22,6 @@ from cdrkit._query.cursor import Cursor
 from cdrkit._query.query import Query
 from cdrkit._recordings import Recording
 from cdrkit._rendering import TimeStyle, display_text, localize
-from cdrkit._scopes import EVERYTHING
 from cdrkit._settings import DEFAULT_COLUMNS, DisplaySettings
 from cdrkit._text.html import html_table
 from cdrkit.errors import ConfigError, QueryError, ScopeError, missing_extra

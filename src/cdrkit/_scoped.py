@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import attrs
 
+from cdrkit._access.scope import EVERYTHING, RecordingRight, named_fields
 from cdrkit._model.frames import records_of
 from cdrkit._model.record import FIELDS, CallRecord, known_field
 from cdrkit._model.times import format_instant, parse_instant
@@ -18,7 +19,6 @@ from cdrkit._query.expressions import field
 from cdrkit._query.query import Query
 from cdrkit._reading import Reader, checked_record
 from cdrkit._recordings import Recording
-from cdrkit._scopes import EVERYTHING, RecordingRight, named_fields
 from cdrkit.errors import CdrError, QueryError, RecordingNotFoundError, ScopeError, UnknownFieldError
 
 __all__ = ["ScopedStore"]

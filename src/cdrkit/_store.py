@@ -10,6 +10,7 @@ from datetime import date, datetime
 from types import EllipsisType
 from typing import Any, Literal
 
+from cdrkit._access.scope import Access, RecordingRight, scope_of
 from cdrkit._archive import Archive
 from cdrkit._files.files import Files
 from cdrkit._following import follow
@@ -19,7 +20,6 @@ from cdrkit._model.frames import CallData, frames_of
 from cdrkit._query.query import Query
 from cdrkit._reading import Reader, present
 from cdrkit._scoped import ScopedStore
-from cdrkit._scopes import Access, RecordingRight, scope_of
 from cdrkit._text.html import html_facts
 from cdrkit._writer import Writer
 from cdrkit.errors import ConfigError, QueryError

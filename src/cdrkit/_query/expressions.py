@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Literal, NoReturn
 import attrs
 import polars as pl
 
-from cdrkit._masks import visible_part
+from cdrkit._access.masking import visible_part
 from cdrkit._model.frames import FRAME_TYPES
 from cdrkit._model.record import (
     CHOICE,

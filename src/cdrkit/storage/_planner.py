@@ -18,6 +18,7 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
+from cdrkit._access.scope import EVERYTHING, Scope
 from cdrkit._model.frames import FRAME_TYPES, empty_frame
 from cdrkit._model.times import TimeRange
 from cdrkit._numbers.normalization import forms
@@ -35,7 +36,6 @@ from cdrkit._query.expressions import (
 )
 from cdrkit._query.query import Query
 from cdrkit._runtime.fork_guard import check_process
-from cdrkit._scopes import EVERYTHING, Scope
 from cdrkit.errors import QueryError
 from cdrkit.storage._commits import Segment, Snapshot, overlapping_groups
 from cdrkit.storage._explaining import Explanation, Reading

@@ -13,7 +13,8 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 import polars as pl
 
-from cdrkit._masks import NUMBER_FIELDS, masked
+from cdrkit._access.masking import NUMBER_FIELDS, masked
+from cdrkit._access.signing import Seals
 from cdrkit._model.frames import FRAME_TYPES
 from cdrkit._model.record import FIELDS, known_field
 from cdrkit._model.times import parse_instant
@@ -31,7 +32,6 @@ from cdrkit._query.expressions import (
     fields_of,
 )
 from cdrkit._query.query import Query
-from cdrkit._seals import Seals
 from cdrkit.errors import ConfigError, QueryError, ScopeError
 
 __all__ = ["EVERYTHING", "Access", "RecordingRight", "Scope", "named_fields", "scope_of"]

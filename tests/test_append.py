@@ -28,8 +28,8 @@ from cdrkit._files.files import LocalFiles, open_files
 from cdrkit._model.frames import frames_of
 from cdrkit.errors import AccessDeniedError, ConfigError, ConflictError, SchemaError, StorageError
 from cdrkit.storage import _append, _tiers
-from cdrkit.storage._commits import Segment
 from cdrkit.storage._hot import HotTier
+from cdrkit.storage.log.commit import Segment
 from tests.strategies import records
 
 START = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)

@@ -21,12 +21,12 @@ from cdrkit._model.record import FIELDS
 from cdrkit.errors import CdrError, ConflictError, QueryError, StorageError
 from cdrkit.storage import _append, _hot
 from cdrkit.storage._append import Append
-from cdrkit.storage._commits import Segment, Snapshot
 from cdrkit.storage._erasing import EraseReport, erase
 from cdrkit.storage._hot import HotTier
-from cdrkit.storage._log import Log
 from cdrkit.storage._segmentfiles import Found
 from cdrkit.storage._tiers import Rows
+from cdrkit.storage.log.commit import Segment, Snapshot
+from cdrkit.storage.log.log import Log
 from tests import truth
 from tests.months import MONTHS, NOW, calls_of, every_file, fewer, in_order, inside
 from tests.strategies import EPOCH, queries, records

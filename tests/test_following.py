@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from cdrkit import IngestReport, Store, open_store
 from cdrkit.errors import ConfigError, SchemaError
-from cdrkit.storage._commits import sealed
-from cdrkit.storage._log import Log
+from cdrkit.storage.log.commit import sealed
+from cdrkit.storage.log.log import Log
 from cdrkit.testing._lines import asterisk_lines
 
 LINES = b"".join(asterisk_lines(1500, days=1, seed=5)).splitlines(keepends=True)

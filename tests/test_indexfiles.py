@@ -17,7 +17,6 @@ from cdrkit._model.frames import conformed
 from cdrkit._numbers.search import KeySearch, key_search, search_pattern
 from cdrkit.errors import CorruptDataError, NotFoundError
 from cdrkit.storage import _hot, _numberindex
-from cdrkit.storage._commits import Segment
 from cdrkit.storage._hot import HotTier
 from cdrkit.storage._indexfiles import IndexFile, check_index, found_index, index_path, opened_index
 from cdrkit.storage._numberindex import INDEXED, BlockIndex, NumberIndex
@@ -25,6 +24,7 @@ from cdrkit.storage._segmentfiles import Found
 from cdrkit.storage._tiers import Tier
 from cdrkit.storage._totals import totals_of
 from cdrkit.storage._warm import WarmTier
+from cdrkit.storage.log.commit import Segment
 from cdrkit.testing._synthesis import synthesize_calls
 
 _names = itertools.count()

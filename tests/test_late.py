@@ -21,7 +21,7 @@ from cdrkit._files import files as _files
 from cdrkit._files.files import Files, open_files
 from cdrkit.errors import ConfigError, ConflictError, CorruptDataError, StorageError
 from cdrkit.storage import _keeping, _moving
-from cdrkit.storage._commits import Segment
+from cdrkit.storage.log.commit import Segment
 from tests.conftest import Place
 from tests.months import NOW, calls_of, inside
 from tests.test_keeping import HOUR, TICK, drop_commits

@@ -17,8 +17,8 @@ import pytest
 
 from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit.errors import ConfigError
-from cdrkit.storage import _commits
-from cdrkit.storage._commits import FORMAT
+from cdrkit.storage.log import commit as _commits
+from cdrkit.storage.log.commit import FORMAT
 from cdrkit.testing._synthesis import synthesize_calls
 from tests import truth
 from tests.months import NOW, inside, months_in

@@ -20,13 +20,13 @@ from cdrkit._model.record import FIELDS
 from cdrkit._numbers.normalization import form
 from cdrkit._numbers.search import search_pattern
 from cdrkit.storage import _planner
-from cdrkit.storage._commits import Segment, Snapshot
 from cdrkit.storage._indexfiles import index_path
-from cdrkit.storage._log import Log
 from cdrkit.storage._planner import Plan
 from cdrkit.storage._tiers import Tier
 from cdrkit.storage._totals import Totals, TotalsOfMany
 from cdrkit.storage._warm import WarmTier
+from cdrkit.storage.log.commit import Segment, Snapshot
+from cdrkit.storage.log.log import Log
 from cdrkit.testing._synthesis import synthesize_calls
 from tests import truth
 from tests.months import fewer, inside

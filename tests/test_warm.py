@@ -24,9 +24,9 @@ from cdrkit._files.files import Files, open_files
 from cdrkit._model.frames import FRAME_TYPES, conformed, frames_of
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage import _parquet, _warm
-from cdrkit.storage._commits import Segment
 from cdrkit.storage._parquet import _Parts
 from cdrkit.storage._warm import WarmTier, _merged, _Recent
+from cdrkit.storage.log.commit import Segment
 from cdrkit.testing._synthesis import synthesize_calls
 
 from .strategies import records

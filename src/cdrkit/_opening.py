@@ -15,9 +15,9 @@ from cdrkit.errors import ConfigError
 from cdrkit.storage._cache import SegmentCache, default_cache_folder
 from cdrkit.storage._hot import HotTier
 from cdrkit.storage._kinds import make_tier
-from cdrkit.storage._log import Log
 from cdrkit.storage._tiers import Tier
 from cdrkit.storage._warm import WarmTier
+from cdrkit.storage.log.log import Log
 
 __all__ = ["open_store"]
 

@@ -23,11 +23,11 @@ from cdrkit._reports import OUTCOME, DailyTotals, daily_totals
 from cdrkit._results import Result
 from cdrkit._zips import zipped
 from cdrkit.errors import ConfigError, QueryError, SchemaError, StorageError
-from cdrkit.storage._commits import Snapshot
-from cdrkit.storage._log import Log
 from cdrkit.storage._planner import Plan
 from cdrkit.storage._tiers import Tier
 from cdrkit.storage._totals import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of
+from cdrkit.storage.log.commit import Snapshot
+from cdrkit.storage.log.log import Log
 
 __all__ = ["Reader", "checked_record", "present"]
 

@@ -28,9 +28,9 @@ from cdrkit.storage._append import Append, AppendReport
 from cdrkit.storage._erasing import EraseReport, check_reason, erase
 from cdrkit.storage._keeping import VacuumReport, VerifyReport, rebuild, vacuum, verify
 from cdrkit.storage._lease import lease
-from cdrkit.storage._log import Log
 from cdrkit.storage._moving import MoveReport, compact, rollover
 from cdrkit.storage._tiers import Tier, Tiers
+from cdrkit.storage.log.log import Log
 
 __all__ = ["Store"]
 

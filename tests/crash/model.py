@@ -14,7 +14,7 @@ import attrs
 
 from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit._files.files import open_files
-from cdrkit.storage._log import Log
+from cdrkit.storage.log.log import Log
 
 #: The present of every roll-over: June and July are past the hot window of three months then.
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)

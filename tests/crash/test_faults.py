@@ -18,7 +18,7 @@ from cdrkit import Store, open_store
 from cdrkit._files import files as _files
 from cdrkit._files.files import open_files
 from cdrkit.errors import CdrError
-from cdrkit.storage._log import Log
+from cdrkit.storage.log.log import Log
 from tests.crash.faulty import Faults, FaultyFileSystem, new_service
 from tests.crash.model import (
     FAR,

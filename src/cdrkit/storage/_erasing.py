@@ -21,12 +21,12 @@ from cdrkit._model.times import TimeRange
 from cdrkit._query.query import Query
 from cdrkit._text.html import html_report
 from cdrkit.errors import ConflictError, CorruptDataError, NotFoundError, QueryError, StorageError
-from cdrkit.storage._commits import Segment, Snapshot
-from cdrkit.storage._log import Log
 from cdrkit.storage._moving import Fingerprint, discard, swapped
 from cdrkit.storage._planner import Plan
 from cdrkit.storage._segmentfiles import Found, is_older
 from cdrkit.storage._tiers import Tier
+from cdrkit.storage.log.commit import Segment, Snapshot
+from cdrkit.storage.log.log import Log
 
 __all__ = ["EraseReport", "check_reason", "erase"]
 

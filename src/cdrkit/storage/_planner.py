@@ -37,7 +37,6 @@ from cdrkit._query.expressions import (
 from cdrkit._query.query import Query
 from cdrkit._runtime.fork_guard import check_process
 from cdrkit.errors import QueryError
-from cdrkit.storage._commits import Segment, Snapshot, overlapping_groups
 from cdrkit.storage._explaining import Explanation, Reading
 from cdrkit.storage._tiers import Rows, Tier
 from cdrkit.storage._totals import (
@@ -50,6 +49,7 @@ from cdrkit.storage._totals import (
     totals_of,
     whole_days,
 )
+from cdrkit.storage.log.commit import Segment, Snapshot, overlapping_groups
 
 __all__ = ["Plan"]
 

@@ -17,7 +17,7 @@ from cdrkit._files.files import Data, Entry, Files
 from cdrkit._model.frames import FRAME_TYPES
 from cdrkit._model.record import SCHEMA
 from cdrkit.errors import CorruptDataError
-from cdrkit.storage._commits import FORMAT, Segment, Snapshot
+from cdrkit.storage.log.commit import FORMAT, Segment, Snapshot
 
 __all__ = [
     "APART",

@@ -24,7 +24,6 @@ from cdrkit._files.files import Files
 from cdrkit._model.frames import FRAME_TYPES
 from cdrkit._numbers.search import KeySearch
 from cdrkit.errors import CorruptDataError, StorageError
-from cdrkit.storage._commits import Segment
 from cdrkit.storage._indexfiles import (
     IndexFile,
     check_index,
@@ -49,6 +48,7 @@ from cdrkit.storage._segmentfiles import (
 )
 from cdrkit.storage._tiers import Hits, Rows
 from cdrkit.storage._totals import Totals
+from cdrkit.storage.log.commit import Segment
 
 __all__ = ["WarmTier"]
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 from cdrkit._files.files import Files
 from cdrkit._runtime.stopwatch import Elapsed
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, StorageError
-from cdrkit.storage._commits import Action, Commit, Segment, Snapshot, damage_named, sealed, unsealed
+from cdrkit.storage.log.commit import Action, Commit, Segment, Snapshot, damage_named, sealed, unsealed
 
 __all__ = ["COMMIT_GRACE", "Log"]
 

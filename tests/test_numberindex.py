@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from cdrkit._numbers.normalization import form
 from cdrkit._numbers.search import NumberPattern, key_of, key_search, search_pattern
-from cdrkit.storage import _numberindex
-from cdrkit.storage._numberindex import INDEXED, BlockIndex, NumberIndex, packed
+from cdrkit.storage.indexes import number_index as _numberindex
+from cdrkit.storage.indexes.number_index import INDEXED, BlockIndex, NumberIndex, packed
 
 #: Numbers that share digits, short ones, names, and some whose keys are hashed for their length.
 NUMBERS = [

@@ -17,7 +17,7 @@ from cdrkit import CallRecord, Direction, Query, Store, field, open_store
 from cdrkit._model.frames import frames_of
 from cdrkit.storage import _planner
 from cdrkit.storage._planner import Plan
-from cdrkit.storage._totals import (
+from cdrkit.storage.indexes.rollups import (
     NO_TOTALS,
     SUMMED,
     TOTAL_FIELDS,

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 import pytest
 from hypothesis import strategies as st
 
-from cdrkit.storage import _hot, _moving, _numberindex, _parquet, _planner, _warm
+from cdrkit.storage import _hot, _moving, _parquet, _planner, _warm
+from cdrkit.storage.indexes import number_index as _numberindex
 
 #: Where each size is read, its name, and how small it is made.
 SIZES = {

@@ -25,7 +25,7 @@ from cdrkit._zips import zipped
 from cdrkit.errors import ConfigError, QueryError, SchemaError, StorageError
 from cdrkit.storage._planner import Plan
 from cdrkit.storage._tiers import Tier
-from cdrkit.storage._totals import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of
+from cdrkit.storage.indexes.rollups import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of
 from cdrkit.storage.log.commit import Snapshot
 from cdrkit.storage.log.log import Log
 

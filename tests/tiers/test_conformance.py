@@ -21,7 +21,7 @@ from cdrkit._numbers.search import KeySearch
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage._segmentfiles import Found
 from cdrkit.storage._tiers import Hits, Rows, Tier
-from cdrkit.storage._totals import Totals
+from cdrkit.storage.indexes.rollups import Totals
 from cdrkit.storage.log.commit import Segment
 from cdrkit.testing._tiers import TierTests
 

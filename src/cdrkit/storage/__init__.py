@@ -16,8 +16,8 @@ from cdrkit.storage._moving import MoveReport, compact, rollover
 from cdrkit.storage._planner import Plan
 from cdrkit.storage._segmentfiles import Found
 from cdrkit.storage._tiers import Hits, Rows, Tier, Tiers
-from cdrkit.storage._totals import Totals
 from cdrkit.storage._warm import WarmTier
+from cdrkit.storage.indexes.rollups import Totals
 from cdrkit.storage.log.commit import Commit, Segment, Snapshot
 from cdrkit.storage.log.log import Log
 

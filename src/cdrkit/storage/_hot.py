@@ -22,7 +22,6 @@ from cdrkit._model.record import CHOICE, MONEY, SCHEMA, WORD
 from cdrkit._numbers.search import KeySearch
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage._cache import SegmentCache
-from cdrkit.storage._indexfiles import INDEXED_ROWS, check_index, found_index, hot_index, index_places
 from cdrkit.storage._mapped import AMOUNT, TEXT, MappedSegment, column_checksum
 from cdrkit.storage._segmentfiles import (
     Found,
@@ -36,7 +35,8 @@ from cdrkit.storage._segmentfiles import (
     taken_values,
 )
 from cdrkit.storage._tiers import Hits, Rows
-from cdrkit.storage._totals import Totals
+from cdrkit.storage.indexes.index_file import INDEXED_ROWS, check_index, found_index, hot_index, index_places
+from cdrkit.storage.indexes.rollups import Totals
 from cdrkit.storage.log.commit import Segment
 
 __all__ = ["HotTier"]

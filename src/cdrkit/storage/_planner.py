@@ -39,7 +39,7 @@ from cdrkit._runtime.fork_guard import check_process
 from cdrkit.errors import QueryError
 from cdrkit.storage._explaining import Explanation, Reading
 from cdrkit.storage._tiers import Rows, Tier
-from cdrkit.storage._totals import (
+from cdrkit.storage.indexes.rollups import (
     NO_TOTALS,
     TOTAL_FIELDS,
     Totals,

@@ -12,7 +12,7 @@ import polars as pl
 from cdrkit._numbers.search import KeySearch
 from cdrkit.errors import ConfigError, StorageError
 from cdrkit.storage._segmentfiles import Found
-from cdrkit.storage._totals import Totals
+from cdrkit.storage.indexes.rollups import Totals
 from cdrkit.storage.log.commit import Segment
 
 __all__ = ["Hits", "Rows", "Tier", "Tiers", "check_unswept"]

@@ -24,16 +24,6 @@ from cdrkit._files.files import Files
 from cdrkit._model.frames import FRAME_TYPES
 from cdrkit._numbers.search import KeySearch
 from cdrkit.errors import CorruptDataError, StorageError
-from cdrkit.storage._indexfiles import (
-    IndexFile,
-    check_index,
-    found_index,
-    index_path,
-    index_places,
-    opened_index,
-    warm_index,
-)
-from cdrkit.storage._numberindex import BlockIndex
 from cdrkit.storage._parquet import Footer, Span, parquet_file, tail_of
 from cdrkit.storage._segmentfiles import (
     Found,
@@ -47,7 +37,17 @@ from cdrkit.storage._segmentfiles import (
     new_identity,
 )
 from cdrkit.storage._tiers import Hits, Rows
-from cdrkit.storage._totals import Totals
+from cdrkit.storage.indexes.index_file import (
+    IndexFile,
+    check_index,
+    found_index,
+    index_path,
+    index_places,
+    opened_index,
+    warm_index,
+)
+from cdrkit.storage.indexes.number_index import BlockIndex
+from cdrkit.storage.indexes.rollups import Totals
 from cdrkit.storage.log.commit import Segment
 
 __all__ = ["WarmTier"]

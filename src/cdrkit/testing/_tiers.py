@@ -19,7 +19,7 @@ from cdrkit._numbers.search import key_search, search_pattern
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
 from cdrkit.storage._segmentfiles import Found
 from cdrkit.storage._tiers import Tier
-from cdrkit.storage._totals import totals_of
+from cdrkit.storage.indexes.rollups import totals_of
 from cdrkit.storage.log.commit import Segment
 from cdrkit.testing._synthesis import synthesize_calls
 

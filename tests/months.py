@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 
 from cdrkit import CallRecord, Store
 from cdrkit._files.files import Files
-from cdrkit.storage._tiers import Tier
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.tiers.tier import Tier
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 #: For laws whose every example makes a store: a fifth of what the profile says.

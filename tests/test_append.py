@@ -27,9 +27,10 @@ from cdrkit import CallRecord, Query, open_store
 from cdrkit._files.files import LocalFiles, open_files
 from cdrkit._model.frames import frames_of
 from cdrkit.errors import AccessDeniedError, ConfigError, ConflictError, SchemaError, StorageError
-from cdrkit.storage import _append, _tiers
-from cdrkit.storage._hot import HotTier
+from cdrkit.storage import _append
 from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.tiers import tier as _tiers
+from cdrkit.storage.tiers.hot import HotTier
 from tests.strategies import records
 
 START = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)

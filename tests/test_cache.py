@@ -18,7 +18,7 @@ import pytest
 
 from cdrkit import CallRecord, Query, field, open_store
 from cdrkit.errors import ConfigError, CorruptDataError, StorageError
-from cdrkit.storage._cache import SegmentCache
+from cdrkit.storage.tiers.segment_cache import SegmentCache
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 _buckets = itertools.count()

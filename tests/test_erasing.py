@@ -19,14 +19,15 @@ from cdrkit import CallRecord, Query, Store, TimeRange, field, open_store
 from cdrkit._files.files import Entry, LocalFiles, open_files
 from cdrkit._model.record import FIELDS
 from cdrkit.errors import CdrError, ConflictError, QueryError, StorageError
-from cdrkit.storage import _append, _hot
+from cdrkit.storage import _append
 from cdrkit.storage._append import Append
 from cdrkit.storage._erasing import EraseReport, erase
-from cdrkit.storage._hot import HotTier
-from cdrkit.storage._segmentfiles import Found
-from cdrkit.storage._tiers import Rows
 from cdrkit.storage.log.commit import Segment, Snapshot
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.tiers import hot as _hot
+from cdrkit.storage.tiers.hot import HotTier
+from cdrkit.storage.tiers.segment_file import Found
+from cdrkit.storage.tiers.tier import Rows
 from tests import truth
 from tests.months import MONTHS, NOW, calls_of, every_file, fewer, in_order, inside
 from tests.strategies import EPOCH, queries, records

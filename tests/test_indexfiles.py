@@ -16,16 +16,16 @@ from cdrkit._files.files import Files, open_files
 from cdrkit._model.frames import conformed
 from cdrkit._numbers.search import KeySearch, key_search, search_pattern
 from cdrkit.errors import CorruptDataError, NotFoundError
-from cdrkit.storage import _hot
-from cdrkit.storage._hot import HotTier
-from cdrkit.storage._segmentfiles import Found
-from cdrkit.storage._tiers import Tier
-from cdrkit.storage._warm import WarmTier
 from cdrkit.storage.indexes import number_index as _numberindex
 from cdrkit.storage.indexes.index_file import IndexFile, check_index, found_index, index_path, opened_index
 from cdrkit.storage.indexes.number_index import INDEXED, BlockIndex, NumberIndex
 from cdrkit.storage.indexes.rollups import totals_of
 from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.tiers import hot as _hot
+from cdrkit.storage.tiers.hot import HotTier
+from cdrkit.storage.tiers.segment_file import Found
+from cdrkit.storage.tiers.tier import Tier
+from cdrkit.storage.tiers.warm import WarmTier
 from cdrkit.testing._synthesis import synthesize_calls
 
 _names = itertools.count()

@@ -20,13 +20,13 @@ from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit._files.files import Files, open_files
 from cdrkit._model.record import FIELDS
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
-from cdrkit.storage import _hot
-from cdrkit.storage._hot import HotTier
 from cdrkit.storage._keeping import rebuild, vacuum, verify
-from cdrkit.storage._segmentfiles import Found
 from cdrkit.storage.log import log as _log
 from cdrkit.storage.log.commit import Segment, Snapshot
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.tiers import hot as _hot
+from cdrkit.storage.tiers.hot import HotTier
+from cdrkit.storage.tiers.segment_file import Found
 from tests.conftest import Place
 from tests.months import NOW, calls_of, every_file, fewer, in_order, inside, months_in
 

@@ -206,7 +206,7 @@ def test_a_move_that_took_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 def sleep_of_datetime(patch: pytest.MonkeyPatch, by: timedelta) -> None:
     """Let the storage take what it wrote so far for that much older."""
-    from cdrkit.storage import _tiers
+    from cdrkit.storage.tiers import tier as _tiers
 
     patch.setattr(_tiers, "_SAFE", _tiers._SAFE - by)
 

@@ -20,11 +20,11 @@ from cdrkit import FIELDS, CallRecord, Query, Store, open_store
 from cdrkit._files.files import open_files
 from cdrkit._model.record import FieldInfo
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
-from cdrkit.storage._hot import HotTier
 from cdrkit.storage._moving import Fingerprint, MoveReport, compact, rollover
-from cdrkit.storage._tiers import Tier
-from cdrkit.storage._warm import WarmTier
 from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.tiers.hot import HotTier
+from cdrkit.storage.tiers.tier import Tier
+from cdrkit.storage.tiers.warm import WarmTier
 from tests.months import MONTHS, NOW, calls_of, every_file, fewer, in_order, inside, months_in
 from tests.strategies import records
 

@@ -21,12 +21,12 @@ from cdrkit._numbers.normalization import form
 from cdrkit._numbers.search import search_pattern
 from cdrkit.storage import _planner
 from cdrkit.storage._planner import Plan
-from cdrkit.storage._tiers import Tier
-from cdrkit.storage._warm import WarmTier
 from cdrkit.storage.indexes.index_file import index_path
 from cdrkit.storage.indexes.rollups import Totals, TotalsOfMany
 from cdrkit.storage.log.commit import Segment, Snapshot
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.tiers.tier import Tier
+from cdrkit.storage.tiers.warm import WarmTier
 from cdrkit.testing._synthesis import synthesize_calls
 from tests import truth
 from tests.months import fewer, inside

@@ -14,8 +14,8 @@ import pytest
 from cdrkit import Query, Store, open_store
 from cdrkit._files.files import open_files
 from cdrkit.errors import ConfigError
-from cdrkit.storage._hot import HotTier
-from cdrkit.storage._warm import WarmTier
+from cdrkit.storage.tiers.hot import HotTier
+from cdrkit.storage.tiers.warm import WarmTier
 from tests.months import MONTHS, NOW, calls_of, inside, months_in
 from tests.tiers.test_conformance import ForeignTier
 

@@ -8,8 +8,11 @@ from collections.abc import Iterator, Mapping
 import pytest
 from hypothesis import strategies as st
 
-from cdrkit.storage import _hot, _moving, _parquet, _planner, _warm
+from cdrkit.storage import _moving, _planner
 from cdrkit.storage.indexes import number_index as _numberindex
+from cdrkit.storage.tiers import hot as _hot
+from cdrkit.storage.tiers import parquet as _parquet
+from cdrkit.storage.tiers import warm as _warm
 
 #: Where each size is read, its name, and how small it is made.
 SIZES = {

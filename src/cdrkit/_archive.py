@@ -20,10 +20,10 @@ from cdrkit._files.files import Files, is_url, open_files, split_url, translated
 from cdrkit._model.record import FIELDS
 from cdrkit._text.html import html_table
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, QueryError
-from cdrkit.storage._segmentfiles import identity_of, month_of
-from cdrkit.storage._tiers import Tier
 from cdrkit.storage.log.commit import Segment
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.tiers.segment_file import identity_of, month_of
+from cdrkit.storage.tiers.tier import Tier
 
 __all__ = ["Archive", "ArchiveMonth"]
 

@@ -12,12 +12,12 @@ from cdrkit._locating import RecordingPlace, recording_locator
 from cdrkit._numbers.normalization import check_region
 from cdrkit._store import Store
 from cdrkit.errors import ConfigError
-from cdrkit.storage._cache import SegmentCache, default_cache_folder
-from cdrkit.storage._hot import HotTier
-from cdrkit.storage._kinds import make_tier
-from cdrkit.storage._tiers import Tier
-from cdrkit.storage._warm import WarmTier
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.tiers.hot import HotTier
+from cdrkit.storage.tiers.registry import make_tier
+from cdrkit.storage.tiers.segment_cache import SegmentCache, default_cache_folder
+from cdrkit.storage.tiers.tier import Tier
+from cdrkit.storage.tiers.warm import WarmTier
 
 __all__ = ["open_store"]
 

@@ -24,10 +24,10 @@ from cdrkit._results import Result
 from cdrkit._zips import zipped
 from cdrkit.errors import ConfigError, QueryError, SchemaError, StorageError
 from cdrkit.storage._planner import Plan
-from cdrkit.storage._tiers import Tier
 from cdrkit.storage.indexes.rollups import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of
 from cdrkit.storage.log.commit import Snapshot
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.tiers.tier import Tier
 
 __all__ = ["Reader", "checked_record", "present"]
 

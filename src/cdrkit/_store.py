@@ -29,8 +29,8 @@ from cdrkit.storage._erasing import EraseReport, check_reason, erase
 from cdrkit.storage._keeping import VacuumReport, VerifyReport, rebuild, vacuum, verify
 from cdrkit.storage._lease import lease
 from cdrkit.storage._moving import MoveReport, compact, rollover
-from cdrkit.storage._tiers import Tier, Tiers
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.tiers.tier import Tier, Tiers
 
 __all__ = ["Store"]
 

@@ -13,8 +13,8 @@ import pytest
 
 from cdrkit import Query, open_store
 from cdrkit.errors import StorageError
-from cdrkit.storage._hot import HotTier
 from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.tiers.hot import HotTier
 from tests.crash.crowd import REPLACED, TEN, Notes, check_replaced, replaced, tens_of
 from tests.crash.model import CODES, FAR, Runs, start
 

@@ -11,7 +11,7 @@ import pytest
 
 from cdrkit import Query, Store, open_store
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
-from cdrkit.storage import _hot
+from cdrkit.storage.tiers import hot as _hot
 from tests.crash.model import Runs, State, calls_of, log_of
 
 #: Kinds of files: where they lie, and which of them it is: the first or the last by name.

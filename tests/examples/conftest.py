@@ -11,9 +11,9 @@ import attrs
 import pytest
 
 from cdrkit import Store
-from cdrkit.storage._hot import HotTier
 from cdrkit.storage._planner import Plan
 from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.tiers.hot import HotTier
 
 from .serving import SERVERS, Portal, filled_store, served
 

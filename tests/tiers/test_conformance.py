@@ -19,10 +19,10 @@ from cdrkit import FIELDS, SCHEMA
 from cdrkit._files.files import Files, open_files
 from cdrkit._numbers.search import KeySearch
 from cdrkit.errors import CorruptDataError
-from cdrkit.storage._segmentfiles import Found
-from cdrkit.storage._tiers import Hits, Rows, Tier
 from cdrkit.storage.indexes.rollups import Totals
 from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.tiers.segment_file import Found
+from cdrkit.storage.tiers.tier import Hits, Rows, Tier
 from cdrkit.testing._tiers import TierTests
 
 _numbers = itertools.count()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cdrkit._files.files import Files, open_files
-from cdrkit.storage._hot import HotTier
-from cdrkit.storage._tiers import Tier
-from cdrkit.storage._warm import WarmTier
+from cdrkit.storage.tiers.hot import HotTier
+from cdrkit.storage.tiers.tier import Tier
+from cdrkit.storage.tiers.warm import WarmTier
 from cdrkit.testing._tiers import TierTests
 
 

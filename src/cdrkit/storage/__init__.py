@@ -5,21 +5,21 @@ from __future__ import annotations
 from cdrkit._files.files import Entry, Files, is_url, open_files, split_url
 from cdrkit._numbers.search import KeySearch
 from cdrkit.storage._append import Append, AppendReport, Conflict
-from cdrkit.storage._cache import SegmentCache, default_cache_folder
 from cdrkit.storage._erasing import EraseReport, check_reason, erase
 from cdrkit.storage._explaining import Explanation
-from cdrkit.storage._hot import HotTier
 from cdrkit.storage._keeping import VacuumReport, VerifyReport, rebuild, vacuum, verify
-from cdrkit.storage._kinds import TierFactory, make_tier
 from cdrkit.storage._lease import lease
 from cdrkit.storage._moving import MoveReport, compact, rollover
 from cdrkit.storage._planner import Plan
-from cdrkit.storage._segmentfiles import Found
-from cdrkit.storage._tiers import Hits, Rows, Tier, Tiers
-from cdrkit.storage._warm import WarmTier
 from cdrkit.storage.indexes.rollups import Totals
 from cdrkit.storage.log.commit import Commit, Segment, Snapshot
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.tiers.hot import HotTier
+from cdrkit.storage.tiers.registry import TierFactory, make_tier
+from cdrkit.storage.tiers.segment_cache import SegmentCache, default_cache_folder
+from cdrkit.storage.tiers.segment_file import Found
+from cdrkit.storage.tiers.tier import Hits, Rows, Tier, Tiers
+from cdrkit.storage.tiers.warm import WarmTier
 
 __all__ = [
     "Append",

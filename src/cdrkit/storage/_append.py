@@ -21,9 +21,9 @@ from cdrkit._model.record import FIELDS
 from cdrkit._runtime.fork_guard import check_process
 from cdrkit._text.html import html_report
 from cdrkit.errors import CdrError, ConfigError, ConflictError, NotFoundError
-from cdrkit.storage._tiers import Tier, check_unswept
 from cdrkit.storage.log.commit import Commit, Segment, Snapshot
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.tiers.tier import Tier, check_unswept
 
 __all__ = ["Append", "AppendReport", "Conflict"]
 

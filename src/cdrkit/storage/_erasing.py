@@ -23,10 +23,10 @@ from cdrkit._text.html import html_report
 from cdrkit.errors import ConflictError, CorruptDataError, NotFoundError, QueryError, StorageError
 from cdrkit.storage._moving import Fingerprint, discard, swapped
 from cdrkit.storage._planner import Plan
-from cdrkit.storage._segmentfiles import Found, is_older
-from cdrkit.storage._tiers import Tier
 from cdrkit.storage.log.commit import Segment, Snapshot
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.tiers.segment_file import Found, is_older
+from cdrkit.storage.tiers.tier import Tier
 
 __all__ = ["EraseReport", "check_reason", "erase"]
 

@@ -13,10 +13,10 @@ import polars as pl
 from cdrkit._model.record import FIELDS
 from cdrkit._text.html import html_report
 from cdrkit.errors import NotFoundError, StorageError
-from cdrkit.storage._segmentfiles import is_older
-from cdrkit.storage._tiers import Tier
 from cdrkit.storage.log.commit import Segment, Snapshot, overlapping_groups
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.tiers.segment_file import is_older
+from cdrkit.storage.tiers.tier import Tier
 
 __all__ = ["VacuumReport", "VerifyReport", "rebuild", "vacuum", "verify"]
 

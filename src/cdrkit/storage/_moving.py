@@ -25,10 +25,10 @@ from cdrkit._query.query import Query
 from cdrkit._text.html import html_report
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError
 from cdrkit.storage._planner import Plan
-from cdrkit.storage._segmentfiles import month_of
-from cdrkit.storage._tiers import Tier, check_unswept
 from cdrkit.storage.log.commit import Action, Commit, Segment, Snapshot
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.tiers.segment_file import month_of
+from cdrkit.storage.tiers.tier import Tier, check_unswept
 
 __all__ = ["Fingerprint", "MoveReport", "compact", "rewritten", "rollover", "swapped"]
 

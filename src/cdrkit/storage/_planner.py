@@ -38,7 +38,6 @@ from cdrkit._query.query import Query
 from cdrkit._runtime.fork_guard import check_process
 from cdrkit.errors import QueryError
 from cdrkit.storage._explaining import Explanation, Reading
-from cdrkit.storage._tiers import Rows, Tier
 from cdrkit.storage.indexes.rollups import (
     NO_TOTALS,
     TOTAL_FIELDS,
@@ -50,6 +49,7 @@ from cdrkit.storage.indexes.rollups import (
     whole_days,
 )
 from cdrkit.storage.log.commit import Segment, Snapshot, overlapping_groups
+from cdrkit.storage.tiers.tier import Rows, Tier
 
 __all__ = ["Plan"]
 

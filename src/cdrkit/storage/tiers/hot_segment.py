@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 from cdrkit._files.files import Files
 from cdrkit._model.frames import FRAME_TYPES
 from cdrkit.errors import CorruptDataError, StorageError
-from cdrkit.storage._cache import SegmentCache
-from cdrkit.storage._segmentfiles import check_file
-from cdrkit.storage._tiers import Rows
 from cdrkit.storage.indexes.index_file import IndexFile, check_index, index_path, opened_index
 from cdrkit.storage.indexes.number_index import INDEXED, NumberIndex
 from cdrkit.storage.indexes.rollups import TOTAL_FIELDS, Totals, totals_of
 from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.tiers.segment_cache import SegmentCache
+from cdrkit.storage.tiers.segment_file import check_file
+from cdrkit.storage.tiers.tier import Rows
 
 __all__ = ["AMOUNT", "TEXT", "MappedSegment", "column_checksum"]
 

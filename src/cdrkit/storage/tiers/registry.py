@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from cdrkit._files.files import Files
 from cdrkit._runtime.entry_points import names_of, plugged_in
 from cdrkit.errors import ConfigError, suggestion
-from cdrkit.storage._tiers import Tier
+from cdrkit.storage.tiers.tier import Tier
 
 __all__ = ["TierFactory", "make_tier"]
 

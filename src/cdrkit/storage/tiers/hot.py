@@ -21,9 +21,12 @@ from cdrkit._files.files import Files
 from cdrkit._model.record import CHOICE, MONEY, SCHEMA, WORD
 from cdrkit._numbers.search import KeySearch
 from cdrkit.errors import CorruptDataError
-from cdrkit.storage._cache import SegmentCache
-from cdrkit.storage._mapped import AMOUNT, TEXT, MappedSegment, column_checksum
-from cdrkit.storage._segmentfiles import (
+from cdrkit.storage.indexes.index_file import INDEXED_ROWS, check_index, found_index, hot_index, index_places
+from cdrkit.storage.indexes.rollups import Totals
+from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.tiers.hot_segment import AMOUNT, TEXT, MappedSegment, column_checksum
+from cdrkit.storage.tiers.segment_cache import SegmentCache
+from cdrkit.storage.tiers.segment_file import (
     Found,
     about_segment,
     check_file,
@@ -34,10 +37,7 @@ from cdrkit.storage._segmentfiles import (
     new_identity,
     taken_values,
 )
-from cdrkit.storage._tiers import Hits, Rows
-from cdrkit.storage.indexes.index_file import INDEXED_ROWS, check_index, found_index, hot_index, index_places
-from cdrkit.storage.indexes.rollups import Totals
-from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.tiers.tier import Hits, Rows
 
 __all__ = ["HotTier"]
 

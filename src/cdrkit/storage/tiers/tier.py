@@ -11,9 +11,9 @@ import polars as pl
 
 from cdrkit._numbers.search import KeySearch
 from cdrkit.errors import ConfigError, StorageError
-from cdrkit.storage._segmentfiles import Found
 from cdrkit.storage.indexes.rollups import Totals
 from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.tiers.segment_file import Found
 
 __all__ = ["Hits", "Rows", "Tier", "Tiers", "check_unswept"]
 

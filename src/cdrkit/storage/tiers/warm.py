@@ -24,19 +24,6 @@ from cdrkit._files.files import Files
 from cdrkit._model.frames import FRAME_TYPES
 from cdrkit._numbers.search import KeySearch
 from cdrkit.errors import CorruptDataError, StorageError
-from cdrkit.storage._parquet import Footer, Span, parquet_file, tail_of
-from cdrkit.storage._segmentfiles import (
-    Found,
-    about_segment,
-    check_file,
-    checksum_of,
-    described,
-    few_values,
-    found_files,
-    month_of,
-    new_identity,
-)
-from cdrkit.storage._tiers import Hits, Rows
 from cdrkit.storage.indexes.index_file import (
     IndexFile,
     check_index,
@@ -49,6 +36,19 @@ from cdrkit.storage.indexes.index_file import (
 from cdrkit.storage.indexes.number_index import BlockIndex
 from cdrkit.storage.indexes.rollups import Totals
 from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.tiers.parquet import Footer, Span, parquet_file, tail_of
+from cdrkit.storage.tiers.segment_file import (
+    Found,
+    about_segment,
+    check_file,
+    checksum_of,
+    described,
+    few_values,
+    found_files,
+    month_of,
+    new_identity,
+)
+from cdrkit.storage.tiers.tier import Hits, Rows
 
 __all__ = ["WarmTier"]
 

@@ -27,7 +27,7 @@ from cdrkit import CallRecord, Query, open_store
 from cdrkit._files.files import LocalFiles, open_files
 from cdrkit._model.frames import frames_of
 from cdrkit.errors import AccessDeniedError, ConfigError, ConflictError, SchemaError, StorageError
-from cdrkit.storage import _append
+from cdrkit.storage import append as _append
 from cdrkit.storage.log.commit import Segment
 from cdrkit.storage.tiers import tier as _tiers
 from cdrkit.storage.tiers.hot import HotTier

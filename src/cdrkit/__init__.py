@@ -16,8 +16,8 @@ from cdrkit._scoped import ScopedStore
 from cdrkit._settings import DisplaySettings, DisplaySettingsStore
 from cdrkit._store import Store
 from cdrkit._writer import Writer
-from cdrkit.storage._append import AppendReport
 from cdrkit.storage._explaining import Explanation
+from cdrkit.storage.append import AppendReport
 
 __all__ = [
     "FIELDS",

@@ -29,7 +29,7 @@ from cdrkit._ingest import IngestReport, Tally
 from cdrkit._model.frames import empty_frame
 from cdrkit.errors import ConfigError, SchemaError, StorageError
 from cdrkit.sources import JoiningSource, Reject, Source, SourceBatch, SourceInput, decompressed
-from cdrkit.storage._append import Append
+from cdrkit.storage.append import Append
 
 __all__ = ["Position", "follow"]
 

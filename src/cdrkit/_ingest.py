@@ -30,7 +30,7 @@ from cdrkit.sources import (
     Source,
     SourceBatch,
 )
-from cdrkit.storage._append import Append, AppendReport
+from cdrkit.storage.append import Append, AppendReport
 
 __all__ = ["IngestReport", "Progress", "Tally", "ingest"]
 

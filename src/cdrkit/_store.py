@@ -24,11 +24,11 @@ from cdrkit._text.html import html_facts
 from cdrkit._writer import Writer
 from cdrkit.errors import ConfigError, QueryError
 from cdrkit.sources import Input, Inputs, make_source
-from cdrkit.storage._append import Append, AppendReport
 from cdrkit.storage._erasing import EraseReport, check_reason, erase
 from cdrkit.storage._keeping import VacuumReport, VerifyReport, rebuild, vacuum, verify
 from cdrkit.storage._lease import lease
 from cdrkit.storage._moving import MoveReport, compact, rollover
+from cdrkit.storage.append import Append, AppendReport
 from cdrkit.storage.log.log import Log
 from cdrkit.storage.tiers.tier import Tier, Tiers
 

@@ -14,7 +14,7 @@ import polars as pl
 from cdrkit._model.frames import CallData, frames_of
 from cdrkit._model.record import CallRecord
 from cdrkit.errors import CdrError, ConfigError
-from cdrkit.storage._append import Append, AppendReport
+from cdrkit.storage.append import Append, AppendReport
 
 __all__ = ["Writer"]
 

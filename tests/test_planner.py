@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, field, open_store
+from cdrkit._engine import plan as _planner
+from cdrkit._engine.plan import Plan
 from cdrkit._files.files import Files, open_files
 from cdrkit._model.frames import conformed, frames_of
 from cdrkit._model.record import FIELDS
 from cdrkit._numbers.normalization import form
 from cdrkit._numbers.search import search_pattern
-from cdrkit.storage import _planner
-from cdrkit.storage._planner import Plan
 from cdrkit.storage.indexes.index_file import index_path
 from cdrkit.storage.indexes.rollups import Totals, TotalsOfMany
 from cdrkit.storage.log.commit import Segment, Snapshot

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Direction, Query, Store, field, open_store
+from cdrkit._engine import plan as _planner
+from cdrkit._engine.plan import Plan
 from cdrkit._model.frames import frames_of
-from cdrkit.storage import _planner
-from cdrkit.storage._planner import Plan
 from cdrkit.storage.indexes.rollups import (
     NO_TOTALS,
     SUMMED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cdrkit._access.scope import Access
+from cdrkit._engine.explain import Explanation
 from cdrkit._ingest import IngestReport
 from cdrkit._model.record import FIELDS, SCHEMA, CallRecord, Direction, Disposition, HangupParty
 from cdrkit._model.times import TimeRange
@@ -16,7 +17,6 @@ from cdrkit._scoped import ScopedStore
 from cdrkit._settings import DisplaySettings, DisplaySettingsStore
 from cdrkit._store import Store
 from cdrkit._writer import Writer
-from cdrkit.storage._explaining import Explanation
 from cdrkit.storage.append import AppendReport
 
 __all__ = [

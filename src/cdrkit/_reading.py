@@ -11,6 +11,7 @@ import attrs
 import polars as pl
 
 from cdrkit._access.scope import EVERYTHING, Scope
+from cdrkit._engine.plan import Plan
 from cdrkit._locating import Locator
 from cdrkit._model.frames import FRAME_TYPES, records_of
 from cdrkit._model.record import FIELDS, CallRecord
@@ -23,7 +24,6 @@ from cdrkit._reports import OUTCOME, DailyTotals, daily_totals
 from cdrkit._results import Result
 from cdrkit._zips import zipped
 from cdrkit.errors import ConfigError, QueryError, SchemaError, StorageError
-from cdrkit.storage._planner import Plan
 from cdrkit.storage.indexes.rollups import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of
 from cdrkit.storage.log.commit import Snapshot
 from cdrkit.storage.log.log import Log

@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from cdrkit._access.scope import EVERYTHING
 from cdrkit._csv import Compression, Headers, compression_of, iter_csv_frames, write_frames
+from cdrkit._engine.explain import Explanation
+from cdrkit._engine.plan import Plan
 from cdrkit._files.files import open_files, split_url
 from cdrkit._model.frames import arrow_table, empty_frame, records_of
 from cdrkit._model.record import FIELDS, CallRecord
@@ -25,8 +27,6 @@ from cdrkit._rendering import TimeStyle, display_text, localize
 from cdrkit._settings import DEFAULT_COLUMNS, DisplaySettings
 from cdrkit._text.html import html_table
 from cdrkit.errors import ConfigError, QueryError, ScopeError, missing_extra
-from cdrkit.storage._explaining import Explanation
-from cdrkit.storage._planner import Plan
 
 if TYPE_CHECKING:
     import pandas as pd

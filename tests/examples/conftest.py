@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from cdrkit import Store
-from cdrkit.storage._planner import Plan
+from cdrkit._engine.plan import Plan
 from cdrkit.storage.log.commit import Segment
 from cdrkit.storage.tiers.hot import HotTier
 

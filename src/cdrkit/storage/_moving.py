@@ -18,13 +18,13 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
+from cdrkit._engine.plan import Plan
 from cdrkit._model.frames import FRAME_TYPES
 from cdrkit._model.record import FIELDS
 from cdrkit._model.times import months_before
 from cdrkit._query.query import Query
 from cdrkit._text.html import html_report
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError
-from cdrkit.storage._planner import Plan
 from cdrkit.storage.log.commit import Action, Commit, Segment, Snapshot
 from cdrkit.storage.log.log import Log
 from cdrkit.storage.tiers.segment_file import month_of

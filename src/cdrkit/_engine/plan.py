@@ -19,6 +19,7 @@ import attrs
 import polars as pl
 
 from cdrkit._access.scope import EVERYTHING, Scope
+from cdrkit._engine.explain import Explanation, Reading
 from cdrkit._model.frames import FRAME_TYPES, empty_frame
 from cdrkit._model.times import TimeRange
 from cdrkit._numbers.normalization import forms
@@ -37,7 +38,6 @@ from cdrkit._query.expressions import (
 from cdrkit._query.query import Query
 from cdrkit._runtime.fork_guard import check_process
 from cdrkit.errors import QueryError
-from cdrkit.storage._explaining import Explanation, Reading
 from cdrkit.storage.indexes.rollups import (
     NO_TOTALS,
     TOTAL_FIELDS,

@@ -21,8 +21,8 @@ import pyarrow as pa
 import pytest
 
 from cdrkit import CallRecord, Query, Store, open_store
+from cdrkit._maintenance import rewrite as _moving
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, QueryError, StorageError
-from cdrkit.storage import _moving
 from tests.months import MONTHS, NOW, calls_of, every_file, in_order, inside
 
 MONTH = "2026-05"

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, TimeRange, field, open_store
 from cdrkit._files.files import Entry, LocalFiles, open_files
+from cdrkit._maintenance.erasure import EraseReport, erase
 from cdrkit._model.record import FIELDS
 from cdrkit.errors import CdrError, ConflictError, QueryError, StorageError
 from cdrkit.storage import append as _append
-from cdrkit.storage._erasing import EraseReport, erase
 from cdrkit.storage.append import Append
 from cdrkit.storage.log.commit import Segment, Snapshot
 from cdrkit.storage.log.log import Log

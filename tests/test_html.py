@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, open_store
+from cdrkit._maintenance.erasure import EraseReport
+from cdrkit._maintenance.rewrite import MoveReport
+from cdrkit._maintenance.vacuum import VacuumReport, VerifyReport
 from cdrkit._text.html import escaped, html_table, visible
-from cdrkit.storage._erasing import EraseReport
-from cdrkit.storage._keeping import VacuumReport, VerifyReport
-from cdrkit.storage._moving import MoveReport
 from cdrkit.testing._office import write_office
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">&amp;\u202e\x1b[2J'

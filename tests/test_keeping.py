@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit._files.files import Files, open_files
+from cdrkit._maintenance.vacuum import rebuild, vacuum, verify
 from cdrkit._model.record import FIELDS
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
-from cdrkit.storage._keeping import rebuild, vacuum, verify
 from cdrkit.storage.log import log as _log
 from cdrkit.storage.log.commit import Segment, Snapshot
 from cdrkit.storage.log.log import Log

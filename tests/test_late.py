@@ -19,8 +19,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from cdrkit import Query, Store, open_store
 from cdrkit._files import files as _files
 from cdrkit._files.files import Files, open_files
+from cdrkit._maintenance import rewrite as _moving
+from cdrkit._maintenance import vacuum as _keeping
 from cdrkit.errors import ConfigError, ConflictError, CorruptDataError, StorageError
-from cdrkit.storage import _keeping, _moving
 from cdrkit.storage.log.commit import Segment
 from tests.conftest import Place
 from tests.months import NOW, calls_of, inside

@@ -14,8 +14,8 @@ import pytest
 
 from cdrkit import Query, Store, open_store
 from cdrkit._files.files import Files, open_files
+from cdrkit._maintenance.lease import lease
 from cdrkit.errors import ConflictError
-from cdrkit.storage._lease import lease
 from tests.months import NOW, calls_of, inside
 
 

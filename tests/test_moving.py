@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from cdrkit import FIELDS, CallRecord, Query, Store, open_store
 from cdrkit._files.files import open_files
+from cdrkit._maintenance.rewrite import Fingerprint, MoveReport, compact, rollover
 from cdrkit._model.record import FieldInfo
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
-from cdrkit.storage._moving import Fingerprint, MoveReport, compact, rollover
 from cdrkit.storage.log.commit import Segment
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.tier import Tier
@@ -223,7 +223,7 @@ def test_dry_run_changes_nothing(tmp_path: Path) -> None:
 
 def test_large_months_are_several_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """A month with more calls than a segment takes is cut in pieces; calls of one instant may lie on both sides."""
-    from cdrkit.storage import _moving
+    from cdrkit._maintenance import rewrite as _moving
 
     monkeypatch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 7)
     store = new_store()
@@ -245,7 +245,7 @@ def test_large_months_are_several_segments(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("at_once", [1, 3, 40, 400])
 def test_calls_of_one_instant_stay_together(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     """Segments share no instant, though calls are told in whole seconds: who wants the newest ones reads no other."""
-    from cdrkit.storage import _moving
+    from cdrkit._maintenance import rewrite as _moving
 
     monkeypatch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 100)
     monkeypatch.setattr(_moving, "_ROWS_A_HOT_SEGMENT", 150)
@@ -265,7 +265,7 @@ def test_calls_of_one_instant_stay_together(monkeypatch: pytest.MonkeyPatch, at_
 
 def test_late_calls_do_not_scatter_a_month(monkeypatch: pytest.MonkeyPatch) -> None:
     """However often few calls come late, a month's segments stay half full, and no two cover the same time."""
-    from cdrkit.storage import _moving
+    from cdrkit._maintenance import rewrite as _moving
 
     monkeypatch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 100)
     store, start = new_store(), datetime(2026, 5, 1, tzinfo=UTC)

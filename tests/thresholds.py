@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from cdrkit._engine import plan as _planner
-from cdrkit.storage import _moving
+from cdrkit._maintenance import rewrite as _moving
 from cdrkit.storage.indexes import number_index as _numberindex
 from cdrkit.storage.tiers import hot as _hot
 from cdrkit.storage.tiers import parquet as _parquet

@@ -16,6 +16,10 @@ from cdrkit._files.files import Files
 from cdrkit._following import follow
 from cdrkit._ingest import IngestReport, Progress, ingest
 from cdrkit._locating import Locator
+from cdrkit._maintenance.erasure import EraseReport, check_reason, erase
+from cdrkit._maintenance.lease import lease
+from cdrkit._maintenance.rewrite import MoveReport, compact, rollover
+from cdrkit._maintenance.vacuum import VacuumReport, VerifyReport, rebuild, vacuum, verify
 from cdrkit._model.frames import CallData, frames_of
 from cdrkit._query.query import Query
 from cdrkit._reading import Reader, present
@@ -24,10 +28,6 @@ from cdrkit._text.html import html_facts
 from cdrkit._writer import Writer
 from cdrkit.errors import ConfigError, QueryError
 from cdrkit.sources import Input, Inputs, make_source
-from cdrkit.storage._erasing import EraseReport, check_reason, erase
-from cdrkit.storage._keeping import VacuumReport, VerifyReport, rebuild, vacuum, verify
-from cdrkit.storage._lease import lease
-from cdrkit.storage._moving import MoveReport, compact, rollover
 from cdrkit.storage.append import Append, AppendReport
 from cdrkit.storage.log.log import Log
 from cdrkit.storage.tiers.tier import Tier, Tiers

@@ -5,11 +5,11 @@ from __future__ import annotations
 from cdrkit._engine.explain import Explanation
 from cdrkit._engine.plan import Plan
 from cdrkit._files.files import Entry, Files, is_url, open_files, split_url
+from cdrkit._maintenance.erasure import EraseReport, check_reason, erase
+from cdrkit._maintenance.lease import lease
+from cdrkit._maintenance.rewrite import MoveReport, compact, rollover
+from cdrkit._maintenance.vacuum import VacuumReport, VerifyReport, rebuild, vacuum, verify
 from cdrkit._numbers.search import KeySearch
-from cdrkit.storage._erasing import EraseReport, check_reason, erase
-from cdrkit.storage._keeping import VacuumReport, VerifyReport, rebuild, vacuum, verify
-from cdrkit.storage._lease import lease
-from cdrkit.storage._moving import MoveReport, compact, rollover
 from cdrkit.storage.append import Append, AppendReport, Conflict
 from cdrkit.storage.indexes.rollups import Totals
 from cdrkit.storage.log.commit import Commit, Segment, Snapshot

@@ -17,12 +17,12 @@ import attrs
 import polars as pl
 
 from cdrkit._engine.plan import Plan
+from cdrkit._maintenance.rewrite import Fingerprint, discard, swapped
 from cdrkit._model.record import FIELDS
 from cdrkit._model.times import TimeRange
 from cdrkit._query.query import Query
 from cdrkit._text.html import html_report
 from cdrkit.errors import ConflictError, CorruptDataError, NotFoundError, QueryError, StorageError
-from cdrkit.storage._moving import Fingerprint, discard, swapped
 from cdrkit.storage.log.commit import Segment, Snapshot
 from cdrkit.storage.log.log import Log
 from cdrkit.storage.tiers.segment_file import Found, is_older

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cdrkit._csv import Compression, compression_of, guarded, iter_csv_frames, write_frames
+from cdrkit._output.csv import Compression, compression_of, guarded, iter_csv_frames, write_frames
 from cdrkit.errors import ConfigError, StorageError, UnknownFieldError
 
 STARTERS = "=-@\t\r\n\0＝＋－＠"

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdrkit import DisplaySettings, DisplaySettingsStore
-from cdrkit._settings import DEFAULT_COLUMNS
+from cdrkit._output.settings import DEFAULT_COLUMNS
 from cdrkit.errors import ConfigError, CorruptDataError
 
 from .conftest import Place

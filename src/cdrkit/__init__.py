@@ -8,13 +8,13 @@ from cdrkit._ingest import IngestReport
 from cdrkit._model.record import FIELDS, SCHEMA, CallRecord, Direction, Disposition, HangupParty
 from cdrkit._model.times import TimeRange
 from cdrkit._opening import open_store
+from cdrkit._output.settings import DisplaySettings, DisplaySettingsStore
 from cdrkit._query.expressions import Expr, field
 from cdrkit._query.query import Query
 from cdrkit._recordings import Recording
 from cdrkit._reports import DailyTotal, DailyTotals
 from cdrkit._results import Page, Result
 from cdrkit._scoped import ScopedStore
-from cdrkit._settings import DisplaySettings, DisplaySettingsStore
 from cdrkit._store import Store
 from cdrkit._writer import Writer
 from cdrkit.storage.append import AppendReport

@@ -15,9 +15,9 @@ from typing import IO, Final, Literal, TypeAlias
 import attrs
 import pyarrow as pa
 
-from cdrkit._csv import write_frames
 from cdrkit._files.files import Files, is_url, open_files, split_url, translated
 from cdrkit._model.record import FIELDS
+from cdrkit._output.csv import write_frames
 from cdrkit._text.html import html_table
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, QueryError
 from cdrkit.storage.log.commit import Segment

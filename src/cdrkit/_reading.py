@@ -16,10 +16,10 @@ from cdrkit._locating import Locator
 from cdrkit._model.frames import FRAME_TYPES, records_of
 from cdrkit._model.record import FIELDS, CallRecord
 from cdrkit._model.times import check_zone
+from cdrkit._output.display import local_days
 from cdrkit._query.expressions import fields_of
 from cdrkit._query.query import Query
 from cdrkit._recordings import Recording
-from cdrkit._rendering import local_days
 from cdrkit._reports import OUTCOME, DailyTotals, daily_totals
 from cdrkit._results import Result
 from cdrkit._zips import zipped

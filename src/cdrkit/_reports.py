@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from cdrkit._model.times import TimeRange, day_start
-from cdrkit._rendering import display_text
+from cdrkit._output.display import display_text
 from cdrkit._text.html import html_report, html_table
 
 __all__ = ["OUTCOME", "DailyTotal", "DailyTotals", "daily_totals"]

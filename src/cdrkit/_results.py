@@ -11,7 +11,6 @@ import polars as pl
 import pyarrow as pa
 
 from cdrkit._access.scope import EVERYTHING
-from cdrkit._csv import Compression, Headers, compression_of, iter_csv_frames, write_frames
 from cdrkit._engine.explain import Explanation
 from cdrkit._engine.plan import Plan
 from cdrkit._files.files import open_files, split_url
@@ -20,11 +19,12 @@ from cdrkit._model.record import FIELDS, CallRecord
 from cdrkit._model.times import check_zone
 from cdrkit._notebook._view import CallsView
 from cdrkit._notebook._widget import Viewer
+from cdrkit._output.csv import Compression, Headers, compression_of, iter_csv_frames, write_frames
+from cdrkit._output.display import TimeStyle, display_text, localize
+from cdrkit._output.settings import DEFAULT_COLUMNS, DisplaySettings
 from cdrkit._query.cursor import Cursor
 from cdrkit._query.query import Query
 from cdrkit._recordings import Recording
-from cdrkit._rendering import TimeStyle, display_text, localize
-from cdrkit._settings import DEFAULT_COLUMNS, DisplaySettings
 from cdrkit._text.html import html_table
 from cdrkit.errors import ConfigError, QueryError, ScopeError, missing_extra
 

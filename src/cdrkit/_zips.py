@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from cdrkit._csv import Collector, write_frames
 from cdrkit._model.record import CallRecord
+from cdrkit._output.csv import Collector, write_frames
 from cdrkit._recordings import Recording
 from cdrkit.errors import RecordingNotFoundError, ScopeError
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdrkit import IngestReport, Store, open_store
-from cdrkit._csv import write_frames
+from cdrkit._output.csv import write_frames
 from cdrkit.errors import CdrError
 from cdrkit.sources import SourceBatch, available, detect, make_source
 from cdrkit.testing._lines import asterisk_lines

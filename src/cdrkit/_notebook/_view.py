@@ -12,10 +12,10 @@ import attrs
 
 from cdrkit._model.record import FIELDS, INSTANT, CallRecord, known_field
 from cdrkit._model.times import PRESETS, format_instant, zone_names
+from cdrkit._output.settings import DisplaySettings
 from cdrkit._query.query import Query
 from cdrkit._query.url_params import check_keys
 from cdrkit._recordings import Recording
-from cdrkit._settings import DisplaySettings
 from cdrkit.errors import CdrError, QueryError
 
 __all__ = ["Answer", "AnswerT", "CallsView", "Sending"]

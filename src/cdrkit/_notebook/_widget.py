@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, Generic
 
 from cdrkit._notebook._view import AnswerT, CallsView
+from cdrkit._output.settings import DisplaySettings
 from cdrkit._query.query import Query
-from cdrkit._settings import DisplaySettings
 from cdrkit.errors import CdrError, missing_extra
 
 __all__ = ["Viewer"]

@@ -20,7 +20,7 @@ __all__ = ["CdrkitCsv"]
 _ORIGIN: Final = "cdrkit-csv"
 _LABELS: Final = {info.label: name for name, info in FIELDS.items()}
 _REQUIRED: Final = tuple(name for name, info in FIELDS.items() if info.required)
-#: What the writer made by a ``'`` in front; see `cdrkit._csv.guarded`.
+#: What the writer made by a ``'`` in front; see `cdrkit._output.csv.guarded`.
 _GUARDED: Final = r"^'+(?:[=\-@\t\r\n\x00＝＋－＠]|\+(?:$|[0-9]{0,15}[^0-9]|[0-9]{16}))"
 _TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z$"
 _PATTERNS: Final = {

@@ -14,7 +14,7 @@ import attrs
 from cdrkit._files.files import open_files
 from cdrkit._model.record import known_field
 from cdrkit._model.times import check_zone
-from cdrkit._rendering import TimeStyle, check_style
+from cdrkit._output.display import TimeStyle, check_style
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError, NotFoundError, suggestion
 
 __all__ = ["DEFAULT_COLUMNS", "DisplaySettings", "DisplaySettingsStore"]

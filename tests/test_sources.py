@@ -10,7 +10,7 @@ import pytest
 
 from cdrkit.errors import ConfigError, UnknownFormatError
 from cdrkit.sources import Reject, SourceBatch, available, make_source
-from cdrkit.sources.asterisk import AsteriskCsv
+from cdrkit.sources.asterisk.cdr_csv import AsteriskCsv
 
 
 def test_built_in_format() -> None:

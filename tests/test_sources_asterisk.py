@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 
 from cdrkit._model.frames import FRAME_TYPES
 from cdrkit.errors import ConfigError, SchemaError
-from cdrkit.sources import Reject, SourceBatch, _delimited
-from cdrkit.sources._delimited import Delimited, Flaw, split_row
-from cdrkit.sources.asterisk import AsteriskCsv
+from cdrkit.sources import Reject, SourceBatch
+from cdrkit.sources.asterisk.cdr_csv import AsteriskCsv
+from cdrkit.sources.readers import csv_blocks as _delimited
+from cdrkit.sources.readers.csv_blocks import Delimited, Flaw, split_row
 
 BASE = [
     "accountcode",

@@ -16,10 +16,10 @@ import pytest
 from cdrkit import open_store
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources import SourceBatch, detect, make_source
-from cdrkit.sources.plivo import Plivo
-from cdrkit.sources.telnyx import Telnyx
-from cdrkit.sources.twilio import Twilio
-from cdrkit.sources.vonage import Vonage
+from cdrkit.sources.cloud.plivo import Plivo
+from cdrkit.sources.cloud.telnyx import Telnyx
+from cdrkit.sources.cloud.twilio import Twilio
+from cdrkit.sources.cloud.vonage import Vonage
 
 PROVIDERS: dict[str, Any] = {"twilio": Twilio(), "plivo": Plivo(), "vonage": Vonage()}
 CALL = {
@@ -466,7 +466,7 @@ def test_telnyx_detail_records() -> None:
 @pytest.mark.parametrize("provider", ["twilio", "plivo", "vonage", "telnyx"])
 def test_long_pages_come_in_batches(monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
     """However many calls a batch has, they are the same."""
-    from cdrkit.sources import _pages
+    from cdrkit.sources.readers import json_documents as _pages
 
     native: dict[str, dict[str, Any]] = {
         "twilio": CALL,

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from cdrkit import open_store
 from cdrkit.errors import CdrError, ConfigError, NotFoundError, SchemaError
-from cdrkit.sources import Reject, SourceBatch, _tabular, make_source
+from cdrkit.sources import Reject, SourceBatch, make_source
 from cdrkit.sources.generic import FieldRule, Generic, SourceMapping
+from cdrkit.sources.readers import table as _tabular
 
 STAMP = {"columns": "start", "formats": ["iso"]}
 

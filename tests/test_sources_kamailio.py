@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from cdrkit import open_store
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources import JoiningSource, SourceBatch, SourceInput
-from cdrkit.sources.kamailio import KamailioAcc, KamailioCdrs, OpenSipsAcc
+from cdrkit.sources.sip_proxies.kamailio import KamailioAcc, KamailioCdrs, OpenSipsAcc
 
 NAMES = ["method", "from_tag", "to_tag", "callid", "sip_code", "sip_reason", "time", "src_user", "dst_user"]
 EPOCH = datetime(2026, 11, 22, 9)

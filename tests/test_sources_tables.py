@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from cdrkit import open_store
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources import SourceBatch, SourceInput, detect
-from cdrkit.sources.connexcs import ConnexCsCsv
-from cdrkit.sources.cucm import Cucm
-from cdrkit.sources.threecx import ThreeCx
+from cdrkit.sources.pbx.connexcs import ConnexCsCsv
+from cdrkit.sources.pbx.cucm import Cucm
+from cdrkit.sources.pbx.threecx import ThreeCx
 
 START = 1_795_338_000  # 2026-11-22T09:00:00Z
 CDR: dict[str, tuple[str, str]] = {

@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from cdrkit._model.frames import conformed
 from cdrkit.errors import CdrError
 from cdrkit.sources import JoiningSource, Source, SourceBatch, SourceInput, available, find_factory
-from cdrkit.sources.connexcs import ConnexCsCsv
-from cdrkit.sources.cucm import Cucm
+from cdrkit.sources.cloud.plivo import Plivo
+from cdrkit.sources.cloud.telnyx import Telnyx
+from cdrkit.sources.cloud.twilio import Twilio
+from cdrkit.sources.cloud.vonage import Vonage
 from cdrkit.sources.generic import Generic
-from cdrkit.sources.kamailio import KamailioAcc, KamailioCdrs, OpenSipsAcc
-from cdrkit.sources.plivo import Plivo
-from cdrkit.sources.telnyx import Telnyx
-from cdrkit.sources.threecx import ThreeCx
-from cdrkit.sources.twilio import Twilio
-from cdrkit.sources.vonage import Vonage
+from cdrkit.sources.pbx.connexcs import ConnexCsCsv
+from cdrkit.sources.pbx.cucm import Cucm
+from cdrkit.sources.pbx.threecx import ThreeCx
+from cdrkit.sources.sip_proxies.kamailio import KamailioAcc, KamailioCdrs, OpenSipsAcc
 
 from ..test_sources_cloud import CALL, REPORT
 from ..test_sources_tables import CDR, CMR, LABELS, LINE, table

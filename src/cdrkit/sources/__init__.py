@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdrkit.sources._contract import (
+from cdrkit.sources.contract import (
     CONTRADICTIONS,
     DatabaseSource,
     HeldBack,
@@ -13,9 +13,9 @@ from cdrkit.sources._contract import (
     SourceBatch,
     SourceInput,
 )
-from cdrkit.sources._detection import Detected, detect
-from cdrkit.sources._inputs import Input, Inputs, decompressed
-from cdrkit.sources._registry import SourceFactory, available, find_factory, make_source
+from cdrkit.sources.detection import Detected, detect
+from cdrkit.sources.inputs import Input, Inputs, decompressed
+from cdrkit.sources.registry import SourceFactory, available, find_factory, make_source
 
 __all__ = [
     "CONTRADICTIONS",

@@ -12,8 +12,8 @@ import polars as pl
 from cdrkit._model.frames import FRAME_TYPES
 from cdrkit._model.record import CHOICE, FIELDS, FRACTION, INSTANT, INTEGER, MONEY, FieldInfo
 from cdrkit.errors import SchemaError, suggestion
-from cdrkit.sources._contract import Reject, SourceBatch
-from cdrkit.sources._delimited import Delimited, Flaw, Rows, first_line, first_rows
+from cdrkit.sources.contract import Reject, SourceBatch
+from cdrkit.sources.readers.csv_blocks import Delimited, Flaw, Rows, first_line, first_rows
 
 __all__ = ["CdrkitCsv"]
 

@@ -10,9 +10,9 @@ import attrs
 
 from cdrkit._model.times import check_zone
 from cdrkit.errors import ConfigError
-from cdrkit.sources._contract import SourceBatch
-from cdrkit.sources._mapping import FieldRule, SourceMapping, checked_encoding
-from cdrkit.sources._tabular import read_table
+from cdrkit.sources.contract import SourceBatch
+from cdrkit.sources.readers.mapping import FieldRule, SourceMapping, checked_encoding
+from cdrkit.sources.readers.table import read_table
 
 __all__ = ["FieldRule", "Generic", "SourceMapping"]
 

@@ -11,8 +11,8 @@ import polars as pl
 
 from cdrkit._model.frames import FRAME_TYPES
 from cdrkit._model.record import FIELDS
-from cdrkit.sources._contract import Reject, SourceBatch
-from cdrkit.sources._stamps import Instants, instants
+from cdrkit.sources.contract import Reject, SourceBatch
+from cdrkit.sources.readers.local_time import Instants, instants
 
 __all__ = ["CALLS_AT_ONCE", "Gathered", "Unfit"]
 

@@ -13,10 +13,10 @@ import attrs
 import polars as pl
 
 from cdrkit.errors import ConfigError, SchemaError
-from cdrkit.sources._contract import Reject, SourceBatch
-from cdrkit.sources._mapped import Computed, Mapped, Wrong, mapped, resolved
-from cdrkit.sources._mapping import FieldRule, SourceMapping
-from cdrkit.sources._values import shortened
+from cdrkit.sources.contract import Reject, SourceBatch
+from cdrkit.sources.readers.apply_mapping import Computed, Mapped, Wrong, mapped, resolved
+from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
+from cdrkit.sources.readers.parsers import shortened
 
 __all__ = [
     "Line",

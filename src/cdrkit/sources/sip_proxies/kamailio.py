@@ -11,11 +11,11 @@ import polars as pl
 from cdrkit._model.frames import empty_frame
 from cdrkit._model.times import check_zone
 from cdrkit.errors import ConfigError, SchemaError
-from cdrkit.sources._contract import SourceBatch, SourceInput, is_alone
-from cdrkit.sources._mapped import Mapped, Wrong, json_objects, mapped
-from cdrkit.sources._mapping import FieldRule, SourceMapping, checked_encoding
-from cdrkit.sources._pairing import EVENT, paired
-from cdrkit.sources._tabular import Peeked, Rows, names_in, open_table, read_table
+from cdrkit.sources.contract import SourceBatch, SourceInput, is_alone
+from cdrkit.sources.readers.apply_mapping import Mapped, Wrong, json_objects, mapped
+from cdrkit.sources.readers.mapping import FieldRule, SourceMapping, checked_encoding
+from cdrkit.sources.readers.table import Peeked, Rows, names_in, open_table, read_table
+from cdrkit.sources.sip_proxies.dialogs import EVENT, paired
 
 __all__ = ["KamailioAcc", "KamailioCdrs", "OpenSipsAcc"]
 

@@ -15,11 +15,11 @@ import attrs
 import polars as pl
 
 from cdrkit.errors import SchemaError
-from cdrkit.sources._contract import HeldBack, Reject, SourceBatch
-from cdrkit.sources._mapped import Computed, mapped
-from cdrkit.sources._mapping import SourceMapping
-from cdrkit.sources._tabular import Line, Peeked, Readable, lines_of, read_table
-from cdrkit.sources._values import shortened
+from cdrkit.sources.contract import HeldBack, Reject, SourceBatch
+from cdrkit.sources.readers.apply_mapping import Computed, mapped
+from cdrkit.sources.readers.mapping import SourceMapping
+from cdrkit.sources.readers.parsers import shortened
+from cdrkit.sources.readers.table import Line, Peeked, Readable, lines_of, read_table
 
 __all__ = ["Pages", "keys_in", "read_pages", "read_pages_or_table"]
 

@@ -14,9 +14,9 @@ import polars as pl
 
 from cdrkit._model.times import zone
 from cdrkit.errors import CdrError, ConfigError, SchemaError, StorageError
-from cdrkit.sources._asterisk import ADDED, NATIVE, Meaning, is_row, read_all, zone_given
-from cdrkit.sources._contract import Reject, SourceBatch
-from cdrkit.sources._delimited import Delimited, Flaw, Rows, encoding_name, first_line, first_rows
+from cdrkit.sources.asterisk.calls import ADDED, NATIVE, Meaning, is_row, read_all, zone_given
+from cdrkit.sources.contract import Reject, SourceBatch
+from cdrkit.sources.readers.csv_blocks import Delimited, Flaw, Rows, encoding_name, first_line, first_rows
 
 __all__ = ["AsteriskSql", "FreePbx"]
 

@@ -17,7 +17,7 @@ import attrs
 import polars as pl
 
 from cdrkit.errors import ConfigError, SchemaError
-from cdrkit.sources._contract import Reject
+from cdrkit.sources.contract import Reject
 
 __all__ = ["Delimited", "Flaw", "Rows", "encoding_name", "first_line", "first_rows", "split_row"]
 

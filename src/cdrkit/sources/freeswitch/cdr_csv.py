@@ -10,10 +10,10 @@ import attrs
 
 from cdrkit._model.times import check_zone
 from cdrkit.errors import ConfigError, SchemaError
-from cdrkit.sources._contract import Reject, SourceBatch
-from cdrkit.sources._delimited import encoding_name
-from cdrkit.sources._freeswitch import call_of, patterns, shown
-from cdrkit.sources._gathered import CALLS_AT_ONCE, Gathered, Unfit
+from cdrkit.sources.contract import Reject, SourceBatch
+from cdrkit.sources.freeswitch.calls import call_of, patterns, shown
+from cdrkit.sources.readers.batch_builder import CALLS_AT_ONCE, Gathered, Unfit
+from cdrkit.sources.readers.csv_blocks import encoding_name
 
 __all__ = ["FreeSwitchCsv"]
 

@@ -16,9 +16,9 @@ import polars as pl
 
 from cdrkit._model.frames import FRAME_TYPES, empty_frame
 from cdrkit._model.record import FIELDS
-from cdrkit.sources._contract import HeldBack, SourceBatch
-from cdrkit.sources._sipcodes import dispositions
-from cdrkit.sources._stamps import instants
+from cdrkit.sources.contract import HeldBack, SourceBatch
+from cdrkit.sources.readers.local_time import instants
+from cdrkit.sources.readers.sip_status import dispositions
 
 __all__ = ["EVENT", "paired"]
 

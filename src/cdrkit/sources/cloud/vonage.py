@@ -8,10 +8,10 @@ from typing import IO, Final
 import attrs
 
 from cdrkit._model.times import check_zone
-from cdrkit.sources._contract import SourceBatch
-from cdrkit.sources._mapping import FieldRule, SourceMapping
-from cdrkit.sources._pages import Pages, keys_in, read_pages_or_table
-from cdrkit.sources._tabular import Peeked, names_in
+from cdrkit.sources.contract import SourceBatch
+from cdrkit.sources.readers.json_documents import Pages, keys_in, read_pages_or_table
+from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
+from cdrkit.sources.readers.table import Peeked, names_in
 
 __all__ = ["Vonage"]
 

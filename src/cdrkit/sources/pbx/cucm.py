@@ -12,10 +12,10 @@ import polars as pl
 
 from cdrkit._model.frames import FRAME_TYPES, empty_frame
 from cdrkit.errors import SchemaError
-from cdrkit.sources._contract import HeldBack, SourceBatch, SourceInput, is_alone
-from cdrkit.sources._mapped import json_objects, mapped
-from cdrkit.sources._mapping import FieldRule, SourceMapping
-from cdrkit.sources._tabular import Peeked, Readable, Rows, Table, names_in, open_table
+from cdrkit.sources.contract import HeldBack, SourceBatch, SourceInput, is_alone
+from cdrkit.sources.readers.apply_mapping import json_objects, mapped
+from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
+from cdrkit.sources.readers.table import Peeked, Readable, Rows, Table, names_in, open_table
 
 __all__ = ["Cucm"]
 

@@ -9,9 +9,9 @@ from typing import IO, Final
 import attrs
 
 from cdrkit.errors import ConfigError
-from cdrkit.sources._asterisk import NATIVE, Meaning, is_row, read_all, told, why, zone_given
-from cdrkit.sources._contract import SourceBatch
-from cdrkit.sources._delimited import Delimited, encoding_name, first_rows
+from cdrkit.sources.asterisk.calls import NATIVE, Meaning, is_row, read_all, told, why, zone_given
+from cdrkit.sources.contract import SourceBatch
+from cdrkit.sources.readers.csv_blocks import Delimited, encoding_name, first_rows
 
 __all__ = ["AsteriskCustom"]
 

@@ -11,9 +11,9 @@ from typing import IO, Any, Final
 import attrs
 
 from cdrkit.errors import SchemaError
-from cdrkit.sources._contract import SourceBatch, SourceInput
-from cdrkit.sources._freeswitch import Document, decoded, patterns, read_documents
-from cdrkit.sources._gathered import Unfit
+from cdrkit.sources.contract import SourceBatch, SourceInput
+from cdrkit.sources.freeswitch.calls import Document, decoded, patterns, read_documents
+from cdrkit.sources.readers.batch_builder import Unfit
 
 __all__ = ["FreeSwitchJson"]
 

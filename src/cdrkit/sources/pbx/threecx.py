@@ -11,9 +11,9 @@ import polars as pl
 
 from cdrkit._model.times import check_zone
 from cdrkit.errors import ConfigError, suggestion
-from cdrkit.sources._contract import SourceBatch
-from cdrkit.sources._mapping import FieldRule, SourceMapping, checked_encoding
-from cdrkit.sources._tabular import read_table
+from cdrkit.sources.contract import SourceBatch
+from cdrkit.sources.readers.mapping import FieldRule, SourceMapping, checked_encoding
+from cdrkit.sources.readers.table import read_table
 
 __all__ = ["ThreeCx"]
 

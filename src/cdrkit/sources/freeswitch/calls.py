@@ -12,8 +12,8 @@ from urllib.parse import unquote_to_bytes
 
 from cdrkit._model.record import FIELDS
 from cdrkit.errors import ConfigError, SchemaError
-from cdrkit.sources._contract import Reject, SourceBatch, SourceInput, is_alone
-from cdrkit.sources._gathered import CALLS_AT_ONCE, Gathered, Unfit
+from cdrkit.sources.contract import Reject, SourceBatch, SourceInput, is_alone
+from cdrkit.sources.readers.batch_builder import CALLS_AT_ONCE, Gathered, Unfit
 
 __all__ = ["CAUSES", "Document", "Documents", "call_of", "decoded", "patterns", "read_documents", "shown"]
 

@@ -10,8 +10,8 @@ from typing import Any
 import attrs
 
 from cdrkit.errors import ConfigError, SchemaError, UnknownFormatError
-from cdrkit.sources._inputs import Input, Inputs, head_of
-from cdrkit.sources._registry import available, find_factory
+from cdrkit.sources.inputs import Input, Inputs, head_of
+from cdrkit.sources.registry import available, find_factory
 
 __all__ = ["Detected", "detect"]
 

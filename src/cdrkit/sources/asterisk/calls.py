@@ -16,8 +16,8 @@ from cdrkit._model.frames import FRAME_TYPES
 from cdrkit._model.record import FIELDS
 from cdrkit._model.times import check_zone
 from cdrkit.errors import ConfigError, SchemaError, suggestion
-from cdrkit.sources._contract import Reject, SourceBatch
-from cdrkit.sources._stamps import Instants, instants
+from cdrkit.sources.contract import Reject, SourceBatch
+from cdrkit.sources.readers.local_time import Instants, instants
 
 __all__ = [
     "ADDED",

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from cdrkit._runtime.entry_points import names_of, plugged_in
 from cdrkit.errors import ConfigError, UnknownFormatError, suggestion
-from cdrkit.sources._contract import Source
+from cdrkit.sources.contract import Source
 
 __all__ = ["SourceFactory", "available", "find_factory", "make_source"]
 
@@ -25,25 +25,25 @@ _GROUP: Final = "cdrkit.sources"
 #: Where each format's factory is: a module of this package and a name in it.
 _BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "asterisk-csv": "asterisk:AsteriskCsv",
-        "asterisk-custom": "asterisk_custom:AsteriskCustom",
-        "asterisk-sql": "asterisk_sql:AsteriskSql",
-        "3cx": "threecx:ThreeCx",
+        "asterisk-csv": "asterisk.cdr_csv:AsteriskCsv",
+        "asterisk-custom": "asterisk.cdr_custom:AsteriskCustom",
+        "asterisk-sql": "asterisk.cdr_sql:AsteriskSql",
+        "3cx": "pbx.threecx:ThreeCx",
         "cdrkit-csv": "cdrkit_csv:CdrkitCsv",
-        "connexcs-csv": "connexcs:ConnexCsCsv",
-        "cucm": "cucm:Cucm",
-        "freeswitch-csv": "freeswitch_csv:FreeSwitchCsv",
-        "freeswitch-json": "freeswitch_json:FreeSwitchJson",
-        "freeswitch-xml": "freeswitch_xml:FreeSwitchXml",
-        "freepbx": "asterisk_sql:FreePbx",
+        "connexcs-csv": "pbx.connexcs:ConnexCsCsv",
+        "cucm": "pbx.cucm:Cucm",
+        "freeswitch-csv": "freeswitch.cdr_csv:FreeSwitchCsv",
+        "freeswitch-json": "freeswitch.json_cdr:FreeSwitchJson",
+        "freeswitch-xml": "freeswitch.xml_cdr:FreeSwitchXml",
+        "freepbx": "asterisk.cdr_sql:FreePbx",
         "generic": "generic:Generic",
-        "kamailio-acc": "kamailio:KamailioAcc",
-        "kamailio-cdrs": "kamailio:KamailioCdrs",
-        "opensips-acc": "kamailio:OpenSipsAcc",
-        "plivo": "plivo:Plivo",
-        "telnyx": "telnyx:Telnyx",
-        "twilio": "twilio:Twilio",
-        "vonage": "vonage:Vonage",
+        "kamailio-acc": "sip_proxies.kamailio:KamailioAcc",
+        "kamailio-cdrs": "sip_proxies.kamailio:KamailioCdrs",
+        "opensips-acc": "sip_proxies.kamailio:OpenSipsAcc",
+        "plivo": "cloud.plivo:Plivo",
+        "telnyx": "cloud.telnyx:Telnyx",
+        "twilio": "cloud.twilio:Twilio",
+        "vonage": "cloud.vonage:Vonage",
     }
 )
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from cdrkit._files.files import Files, open_files, split_url
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError, NotFoundError, SchemaError, StorageError
-from cdrkit.sources._contract import OwnStream, SourceInput
+from cdrkit.sources.contract import OwnStream, SourceInput
 
 __all__ = ["HEAD_BYTES", "Input", "Inputs", "decompressed", "head_of"]
 

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from cdrkit._model.record import FRACTION, INSTANT, INTEGER, MONEY, FieldInfo
 from cdrkit._model.times import parse_instant
-from cdrkit.sources._mapping import FieldRule
+from cdrkit.sources.readers.mapping import FieldRule
 
 __all__ = ["NEGATIVE", "Read", "reader", "shortened"]
 

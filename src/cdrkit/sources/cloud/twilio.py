@@ -7,9 +7,9 @@ from typing import IO, Final
 
 import attrs
 
-from cdrkit.sources._contract import SourceBatch
-from cdrkit.sources._mapping import FieldRule, SourceMapping
-from cdrkit.sources._pages import Pages, keys_in, read_pages
+from cdrkit.sources.contract import SourceBatch
+from cdrkit.sources.readers.json_documents import Pages, keys_in, read_pages
+from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
 
 __all__ = ["Twilio"]
 

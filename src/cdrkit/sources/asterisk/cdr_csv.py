@@ -17,9 +17,9 @@ import polars as pl
 
 from cdrkit._runtime.prefetch import ahead
 from cdrkit.errors import ConfigError
-from cdrkit.sources._asterisk import BASE, NATIVE, NEW, Meaning, is_row, read_all, told, why, zone_given
-from cdrkit.sources._contract import OwnStream, Reject, SourceBatch
-from cdrkit.sources._delimited import Delimited, Rows, encoding_name, first_rows
+from cdrkit.sources.asterisk.calls import BASE, NATIVE, NEW, Meaning, is_row, read_all, told, why, zone_given
+from cdrkit.sources.contract import OwnStream, Reject, SourceBatch
+from cdrkit.sources.readers.csv_blocks import Delimited, Rows, encoding_name, first_rows
 
 __all__ = ["AsteriskCsv"]
 

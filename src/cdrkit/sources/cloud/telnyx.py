@@ -9,11 +9,11 @@ import attrs
 import polars as pl
 
 from cdrkit._model.times import check_zone
-from cdrkit.sources._contract import SourceBatch
-from cdrkit.sources._freeswitch import CAUSES
-from cdrkit.sources._mapping import FieldRule, SourceMapping
-from cdrkit.sources._pages import Pages, keys_in, read_pages_or_table
-from cdrkit.sources._tabular import names_in
+from cdrkit.sources.contract import SourceBatch
+from cdrkit.sources.freeswitch.calls import CAUSES
+from cdrkit.sources.readers.json_documents import Pages, keys_in, read_pages_or_table
+from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
+from cdrkit.sources.readers.table import names_in
 
 __all__ = ["Telnyx"]
 

@@ -14,9 +14,9 @@ import polars as pl
 from cdrkit._model.frames import FRAME_TYPES
 from cdrkit._model.record import FIELDS, INSTANT
 from cdrkit.errors import ConfigError, SchemaError, suggestion
-from cdrkit.sources._mapping import FieldRule, SourceMapping
-from cdrkit.sources._stamps import instants
-from cdrkit.sources._values import NEGATIVE, reader, shortened
+from cdrkit.sources.readers.local_time import instants
+from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
+from cdrkit.sources.readers.parsers import NEGATIVE, reader, shortened
 
 __all__ = ["Computed", "Mapped", "Wrong", "digests", "json_objects", "mapped", "resolved"]
 

@@ -9,10 +9,10 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from cdrkit.sources._contract import SourceBatch
-from cdrkit.sources._mapping import FieldRule, SourceMapping, checked_encoding
-from cdrkit.sources._sipcodes import dispositions
-from cdrkit.sources._tabular import names_in, read_table
+from cdrkit.sources.contract import SourceBatch
+from cdrkit.sources.readers.mapping import FieldRule, SourceMapping, checked_encoding
+from cdrkit.sources.readers.sip_status import dispositions
+from cdrkit.sources.readers.table import names_in, read_table
 
 __all__ = ["ConnexCsCsv"]
 

@@ -1,0 +1,5 @@
+"""Asterisk and FreePBX."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,5 @@
+"""Cloud providers: Twilio, Telnyx, Plivo and Vonage."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

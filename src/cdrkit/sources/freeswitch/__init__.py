@@ -1,0 +1,5 @@
+"""FreeSWITCH."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

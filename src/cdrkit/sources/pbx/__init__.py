@@ -1,0 +1,5 @@
+"""Other telephone systems: Cisco CUCM, 3CX and ConnexCS."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

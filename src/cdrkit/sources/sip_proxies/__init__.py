@@ -1,0 +1,5 @@
+"""SIP proxies: Kamailio and OpenSIPS."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from cdrkit import IngestReport, open_store
-from cdrkit._ingest import ingest
+from cdrkit._ingest.ingest import ingest
 from cdrkit.errors import SchemaError
 from cdrkit.sources import CONTRADICTIONS, HeldBack, Inputs, Reject, SourceBatch, SourceInput
 from tests.test_sources_asterisk import line

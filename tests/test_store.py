@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import FIELDS, SCHEMA, CallRecord, IngestReport, Query, Store, field, open_store
-from cdrkit._ingest import ingest
+from cdrkit._ingest.ingest import ingest
 from cdrkit._query.cursor import Cursor
 from cdrkit.errors import (
     CdrError,

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from cdrkit import CallRecord, Store, open_store
-from cdrkit._writer import Writer
+from cdrkit._ingest.writer import Writer
 from cdrkit.errors import ConfigError, SchemaError, StorageError
 from cdrkit.testing._synthesis import synthesize_calls
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cdrkit._access.scope import Access
 from cdrkit._engine.explain import Explanation
-from cdrkit._ingest import IngestReport
+from cdrkit._ingest.ingest import IngestReport
+from cdrkit._ingest.writer import Writer
 from cdrkit._model.record import FIELDS, SCHEMA, CallRecord, Direction, Disposition, HangupParty
 from cdrkit._model.times import TimeRange
 from cdrkit._opening import open_store
@@ -16,7 +17,6 @@ from cdrkit._reports import DailyTotal, DailyTotals
 from cdrkit._results import Page, Result
 from cdrkit._scoped import ScopedStore
 from cdrkit._store import Store
-from cdrkit._writer import Writer
 from cdrkit.storage.append import AppendReport
 
 __all__ = [

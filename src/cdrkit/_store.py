@@ -13,8 +13,9 @@ from typing import Any, Literal
 from cdrkit._access.scope import Access, RecordingRight, scope_of
 from cdrkit._archive import Archive
 from cdrkit._files.files import Files
-from cdrkit._following import follow
-from cdrkit._ingest import IngestReport, Progress, ingest
+from cdrkit._ingest.follow import follow
+from cdrkit._ingest.ingest import IngestReport, Progress, ingest
+from cdrkit._ingest.writer import Writer
 from cdrkit._locating import Locator
 from cdrkit._maintenance.erasure import EraseReport, check_reason, erase
 from cdrkit._maintenance.lease import lease
@@ -25,7 +26,6 @@ from cdrkit._query.query import Query
 from cdrkit._reading import Reader, present
 from cdrkit._scoped import ScopedStore
 from cdrkit._text.html import html_facts
-from cdrkit._writer import Writer
 from cdrkit.errors import ConfigError, QueryError
 from cdrkit.sources import Input, Inputs, make_source
 from cdrkit.storage.append import Append, AppendReport

@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from cdrkit._ingest import Progress as ProgressCallback
+from cdrkit._ingest.ingest import Progress as ProgressCallback
 from cdrkit._text.html import visible
 
 __all__ = ["complain", "progress", "say", "show", "tell"]

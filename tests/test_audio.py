@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cdrkit import CallRecord, Recording
-from cdrkit._locating import recording_locator
+from cdrkit._recordings.locator import recording_locator
 
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)
 #: How each file is made of the same tone: what to call, and the arguments between input and output.

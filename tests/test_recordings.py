@@ -24,11 +24,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdrkit import Store, open_store
-from cdrkit._audio import format_of
 from cdrkit._files.files import open_files
-from cdrkit._locating import Locator, RecordingPlace, recording_locator
 from cdrkit._model.record import CallRecord
-from cdrkit._recordings import Recording
+from cdrkit._recordings.audio import format_of
+from cdrkit._recordings.locator import Locator, RecordingPlace, recording_locator
+from cdrkit._recordings.recording import Recording
 from cdrkit.errors import (
     ConfigError,
     MissingExtraError,

@@ -12,7 +12,7 @@ from cdrkit._opening import open_store
 from cdrkit._output.settings import DisplaySettings, DisplaySettingsStore
 from cdrkit._query.expressions import Expr, field
 from cdrkit._query.query import Query
-from cdrkit._recordings import Recording
+from cdrkit._recordings.recording import Recording
 from cdrkit._reports import DailyTotal, DailyTotals
 from cdrkit._results import Page, Result
 from cdrkit._scoped import ScopedStore

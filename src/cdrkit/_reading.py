@@ -12,17 +12,17 @@ import polars as pl
 
 from cdrkit._access.scope import EVERYTHING, Scope
 from cdrkit._engine.plan import Plan
-from cdrkit._locating import Locator
 from cdrkit._model.frames import FRAME_TYPES, records_of
 from cdrkit._model.record import FIELDS, CallRecord
 from cdrkit._model.times import check_zone
 from cdrkit._output.display import local_days
 from cdrkit._query.expressions import fields_of
 from cdrkit._query.query import Query
-from cdrkit._recordings import Recording
+from cdrkit._recordings.locator import Locator
+from cdrkit._recordings.recording import Recording
+from cdrkit._recordings.zip_stream import zipped
 from cdrkit._reports import OUTCOME, DailyTotals, daily_totals
 from cdrkit._results import Result
-from cdrkit._zips import zipped
 from cdrkit.errors import ConfigError, QueryError, SchemaError, StorageError
 from cdrkit.storage.indexes.rollups import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of
 from cdrkit.storage.log.commit import Snapshot

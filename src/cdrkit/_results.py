@@ -24,7 +24,7 @@ from cdrkit._output.display import TimeStyle, display_text, localize
 from cdrkit._output.settings import DEFAULT_COLUMNS, DisplaySettings
 from cdrkit._query.cursor import Cursor
 from cdrkit._query.query import Query
-from cdrkit._recordings import Recording
+from cdrkit._recordings.recording import Recording
 from cdrkit._text.html import html_table
 from cdrkit.errors import ConfigError, QueryError, ScopeError, missing_extra
 

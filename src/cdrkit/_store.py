@@ -16,7 +16,6 @@ from cdrkit._files.files import Files
 from cdrkit._ingest.follow import follow
 from cdrkit._ingest.ingest import IngestReport, Progress, ingest
 from cdrkit._ingest.writer import Writer
-from cdrkit._locating import Locator
 from cdrkit._maintenance.erasure import EraseReport, check_reason, erase
 from cdrkit._maintenance.lease import lease
 from cdrkit._maintenance.rewrite import MoveReport, compact, rollover
@@ -24,6 +23,7 @@ from cdrkit._maintenance.vacuum import VacuumReport, VerifyReport, rebuild, vacu
 from cdrkit._model.frames import CallData, frames_of
 from cdrkit._query.query import Query
 from cdrkit._reading import Reader, present
+from cdrkit._recordings.locator import Locator
 from cdrkit._scoped import ScopedStore
 from cdrkit._text.html import html_facts
 from cdrkit.errors import ConfigError, QueryError

@@ -15,7 +15,7 @@ from cdrkit._model.times import PRESETS, format_instant, zone_names
 from cdrkit._output.settings import DisplaySettings
 from cdrkit._query.query import Query
 from cdrkit._query.url_params import check_keys
-from cdrkit._recordings import Recording
+from cdrkit._recordings.recording import Recording
 from cdrkit.errors import CdrError, QueryError
 
 __all__ = ["Answer", "AnswerT", "CallsView", "Sending"]

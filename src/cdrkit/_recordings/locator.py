@@ -17,11 +17,11 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from cdrkit._audio import SUFFIXES
 from cdrkit._files.files import Files, open_files
 from cdrkit._model.record import CallRecord, FieldInfo, known_field
 from cdrkit._model.times import zone
-from cdrkit._recordings import Recording, outside
+from cdrkit._recordings.audio import SUFFIXES
+from cdrkit._recordings.recording import Recording, outside
 from cdrkit.errors import ConfigError, RecordingNotFoundError
 
 __all__ = ["Locator", "RecordingPlace", "recording_locator"]

@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from cdrkit._audio._sound import Piece, Sound
+from cdrkit._recordings.audio.sound import Piece, Sound
 
 __all__ = ["is_mpeg_frame", "mp3_sound"]
 

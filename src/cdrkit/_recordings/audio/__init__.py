@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdrkit._audio._mpeg import is_mpeg_frame, mp3_sound
-from cdrkit._audio._ogg import ogg_sound
-from cdrkit._audio._sound import Piece, Sound
-from cdrkit._audio._wav import is_wav, wav_sound
+from cdrkit._recordings.audio.mpeg import is_mpeg_frame, mp3_sound
+from cdrkit._recordings.audio.ogg import ogg_sound
+from cdrkit._recordings.audio.sound import Piece, Sound
+from cdrkit._recordings.audio.wav import is_wav, wav_sound
 
 __all__ = ["SUFFIXES", "Piece", "Sound", "content_type_of", "format_of", "sound_of"]
 

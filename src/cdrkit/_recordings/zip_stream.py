@@ -14,7 +14,7 @@ import polars as pl
 
 from cdrkit._model.record import CallRecord
 from cdrkit._output.csv import Collector, write_frames
-from cdrkit._recordings import Recording
+from cdrkit._recordings.recording import Recording
 from cdrkit.errors import RecordingNotFoundError, ScopeError
 
 __all__ = ["zipped"]

@@ -10,11 +10,11 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, Final, Literal, TypeAlias
 
-from cdrkit._audio import content_type_of, format_of, sound_of
-from cdrkit._audio._sound import Sound
 from cdrkit._files.files import Files, is_url, open_files, split_url
 from cdrkit._model.record import CallRecord
-from cdrkit._ranges import RangeResponse, wanted_range
+from cdrkit._recordings.audio import content_type_of, format_of, sound_of
+from cdrkit._recordings.audio.sound import Sound
+from cdrkit._recordings.http_range import RangeResponse, wanted_range
 from cdrkit._text.html import html_facts
 from cdrkit.errors import (
     ConfigError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdrkit._audio._sound import Piece, Sound, number
+from cdrkit._recordings.audio.sound import Piece, Sound, number
 
 __all__ = ["is_wav", "wav_sound"]
 

@@ -23,7 +23,7 @@ from cdrkit._query.expressions import (
     TextMatch,
     fields_of,
 )
-from cdrkit._reports import OUTCOME
+from cdrkit.reports.daily import OUTCOME
 
 OPERATORS = {
     "==": operator.eq,

@@ -13,10 +13,10 @@ from cdrkit._output.settings import DisplaySettings, DisplaySettingsStore
 from cdrkit._query.expressions import Expr, field
 from cdrkit._query.query import Query
 from cdrkit._recordings.recording import Recording
-from cdrkit._reports import DailyTotal, DailyTotals
 from cdrkit._results import Page, Result
 from cdrkit._scoped import ScopedStore
 from cdrkit._store import Store
+from cdrkit.reports.daily import DailyTotal, DailyTotals
 from cdrkit.storage.append import AppendReport
 
 __all__ = [

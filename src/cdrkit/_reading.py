@@ -21,9 +21,9 @@ from cdrkit._query.query import Query
 from cdrkit._recordings.locator import Locator
 from cdrkit._recordings.recording import Recording
 from cdrkit._recordings.zip_stream import zipped
-from cdrkit._reports import OUTCOME, DailyTotals, daily_totals
 from cdrkit._results import Result
 from cdrkit.errors import ConfigError, QueryError, SchemaError, StorageError
+from cdrkit.reports.daily import OUTCOME, DailyTotals, daily_totals
 from cdrkit.storage.indexes.rollups import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of
 from cdrkit.storage.log.commit import Snapshot
 from cdrkit.storage.log.log import Log

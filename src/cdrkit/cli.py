@@ -21,8 +21,8 @@ except ImportError as _missing:
 from cdrkit._opening import open_store
 from cdrkit._query.expressions import field
 from cdrkit._query.query import Query
-from cdrkit._reports import DailyTotals
 from cdrkit._store import Store
+from cdrkit.reports.daily import DailyTotals
 from cdrkit.sources import available, detect
 from cdrkit.testing._office import write_office
 

@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdrkit import FIELDS, CallRecord, Query, Result, Store, open_store
-from cdrkit._notebook._view import CallsView
-from cdrkit._notebook._widget import Viewer
 from cdrkit.errors import ConfigError, QueryError, UnknownFieldError
 from cdrkit.testing._office import write_office
 from cdrkit.testing._synthesis import synthesize_calls
+from cdrkit.viewer.state import CallsView
+from cdrkit.viewer.widget import Viewer
 
 FIRST = datetime(2026, 11, 22, 9, tzinfo=UTC)
 ROLES = ("source", "destination")
@@ -569,6 +569,6 @@ class TestWidget:
 
 def test_the_front_end_puts_in_text_only() -> None:
     """Nothing in the front end makes HTML of data."""
-    source = importlib.resources.files("cdrkit._notebook").joinpath("viewer.js").read_text()
+    source = importlib.resources.files("cdrkit.viewer").joinpath("viewer.js").read_text()
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("):
         assert way not in source

@@ -17,8 +17,6 @@ from cdrkit._files.files import open_files, split_url
 from cdrkit._model.frames import arrow_table, empty_frame, records_of
 from cdrkit._model.record import FIELDS, CallRecord
 from cdrkit._model.times import check_zone
-from cdrkit._notebook._view import CallsView
-from cdrkit._notebook._widget import Viewer
 from cdrkit._output.csv import Compression, Headers, compression_of, iter_csv_frames, write_frames
 from cdrkit._output.display import TimeStyle, display_text, localize
 from cdrkit._output.settings import DEFAULT_COLUMNS, DisplaySettings
@@ -27,6 +25,8 @@ from cdrkit._query.query import Query
 from cdrkit._recordings.recording import Recording
 from cdrkit._text.html import html_table
 from cdrkit.errors import ConfigError, QueryError, ScopeError, missing_extra
+from cdrkit.viewer.state import CallsView
+from cdrkit.viewer.widget import Viewer
 
 if TYPE_CHECKING:
     import pandas as pd

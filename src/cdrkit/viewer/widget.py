@@ -7,10 +7,10 @@ import importlib.resources
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Generic
 
-from cdrkit._notebook._view import AnswerT, CallsView
 from cdrkit._output.settings import DisplaySettings
 from cdrkit._query.query import Query
 from cdrkit.errors import CdrError, missing_extra
+from cdrkit.viewer.state import AnswerT, CallsView
 
 __all__ = ["Viewer"]
 

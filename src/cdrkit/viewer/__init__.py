@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdrkit._notebook._view import CallsView
-from cdrkit._notebook._widget import Viewer
+from cdrkit.viewer.state import CallsView
+from cdrkit.viewer.widget import Viewer
 
 __all__ = ["CallsView", "Viewer"]

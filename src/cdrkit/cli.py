@@ -18,10 +18,10 @@ try:
 except ImportError as _missing:
     raise SystemExit(str(missing_extra("The command line", "cli"))) from _missing
 
-from cdrkit._opening import open_store
 from cdrkit._query.expressions import field
 from cdrkit._query.query import Query
-from cdrkit._store import Store
+from cdrkit._store.open import open_store
+from cdrkit._store.store import Store
 from cdrkit.reports.daily import DailyTotals
 from cdrkit.sources import available, detect
 from cdrkit.testing._office import write_office

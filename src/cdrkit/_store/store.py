@@ -11,7 +11,6 @@ from types import EllipsisType
 from typing import Any, Literal
 
 from cdrkit._access.scope import Access, RecordingRight, scope_of
-from cdrkit._archive import Archive
 from cdrkit._files.files import Files
 from cdrkit._ingest.follow import follow
 from cdrkit._ingest.ingest import IngestReport, Progress, ingest
@@ -22,9 +21,10 @@ from cdrkit._maintenance.rewrite import MoveReport, compact, rollover
 from cdrkit._maintenance.vacuum import VacuumReport, VerifyReport, rebuild, vacuum, verify
 from cdrkit._model.frames import CallData, frames_of
 from cdrkit._query.query import Query
-from cdrkit._reading import Reader, present
 from cdrkit._recordings.locator import Locator
-from cdrkit._scoped import ScopedStore
+from cdrkit._store.archive import Archive
+from cdrkit._store.reader import Reader, present
+from cdrkit._store.scoped_store import ScopedStore
 from cdrkit._text.html import html_facts
 from cdrkit.errors import ConfigError, QueryError
 from cdrkit.sources import Input, Inputs, make_source

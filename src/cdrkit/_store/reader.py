@@ -21,7 +21,7 @@ from cdrkit._query.query import Query
 from cdrkit._recordings.locator import Locator
 from cdrkit._recordings.recording import Recording
 from cdrkit._recordings.zip_stream import zipped
-from cdrkit._results import Result
+from cdrkit._store.result import Result
 from cdrkit.errors import ConfigError, QueryError, SchemaError, StorageError
 from cdrkit.reports.daily import OUTCOME, DailyTotals, daily_totals
 from cdrkit.storage.indexes.rollups import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of

@@ -17,8 +17,8 @@ from cdrkit._model.record import FIELDS, CallRecord, known_field
 from cdrkit._model.times import format_instant, parse_instant
 from cdrkit._query.expressions import field
 from cdrkit._query.query import Query
-from cdrkit._reading import Reader, checked_record
 from cdrkit._recordings.recording import Recording
+from cdrkit._store.reader import Reader, checked_record
 from cdrkit.errors import CdrError, QueryError, RecordingNotFoundError, ScopeError, UnknownFieldError
 
 __all__ = ["ScopedStore"]

@@ -10,7 +10,7 @@ from cdrkit._access.signing import checked_secret
 from cdrkit._files.files import Files, open_files
 from cdrkit._numbers.normalization import check_region
 from cdrkit._recordings.locator import RecordingPlace, recording_locator
-from cdrkit._store import Store
+from cdrkit._store.store import Store
 from cdrkit.errors import ConfigError
 from cdrkit.storage.log.log import Log
 from cdrkit.storage.tiers.hot import HotTier

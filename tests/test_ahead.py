@@ -17,7 +17,7 @@ import pytest
 from cdrkit import open_store
 from cdrkit._runtime.prefetch import ahead
 from cdrkit.errors import SchemaError
-from cdrkit.testing._lines import asterisk_lines
+from cdrkit.samples.asterisk_lines import asterisk_lines
 
 LAST_THREAD = """
 import sys, threading, time, cdrkit

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from cdrkit import Query, open_store
-from cdrkit.testing._office import Office, write_office
-from cdrkit.testing._synthesis import synthesize_calls
+from cdrkit.samples.office import Office, write_office
+from cdrkit.samples.synthesis import synthesize_calls
 
 pytest.importorskip("click")
 pytest.importorskip("rich")

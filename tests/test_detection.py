@@ -13,8 +13,8 @@ import pytest
 
 from cdrkit import open_store
 from cdrkit.errors import ConfigError, SchemaError, UnknownFormatError
+from cdrkit.samples.synthesis import synthesize_calls
 from cdrkit.sources import detect
-from cdrkit.testing._synthesis import synthesize_calls
 from tests.test_sources_asterisk import LAYOUTS, line
 from tests.test_sources_asterisk_tables import SAMPLE
 

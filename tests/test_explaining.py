@@ -8,7 +8,7 @@ import pytest
 
 from cdrkit import Query, Store, field, open_store
 from cdrkit.errors import ScopeError
-from cdrkit.testing._synthesis import synthesize_calls
+from cdrkit.samples.synthesis import synthesize_calls
 
 END = datetime(2026, 11, 23, tzinfo=UTC)
 CALLS = synthesize_calls(60_000, days=10, end=END, customers=20)

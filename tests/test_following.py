@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from cdrkit import IngestReport, Store, open_store
 from cdrkit.errors import ConfigError, SchemaError
+from cdrkit.samples.asterisk_lines import asterisk_lines
 from cdrkit.storage.log.commit import sealed
 from cdrkit.storage.log.log import Log
-from cdrkit.testing._lines import asterisk_lines
 
 LINES = b"".join(asterisk_lines(1500, days=1, seed=5)).splitlines(keepends=True)
 OPTIONS: dict[str, Any] = {"format": "asterisk-csv", "timezone": "Europe/London"}

@@ -16,11 +16,11 @@ import pytest
 from cdrkit import CallRecord, Query, Store, field, open_store
 from cdrkit._files.files import open_files
 from cdrkit.errors import StorageError
+from cdrkit.samples.synthesis import synthesize_calls
 from cdrkit.storage.log.commit import Segment
 from cdrkit.storage.tiers import hot as hot
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.hot_segment import MappedSegment
-from cdrkit.testing._synthesis import synthesize_calls
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 DAYS = 12

@@ -19,7 +19,7 @@ from cdrkit._maintenance.erasure import EraseReport
 from cdrkit._maintenance.rewrite import MoveReport
 from cdrkit._maintenance.vacuum import VacuumReport, VerifyReport
 from cdrkit._text.html import escaped, html_table, visible
-from cdrkit.testing._office import write_office
+from cdrkit.samples.office import write_office
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">&amp;\u202e\x1b[2J'
 TAGS = {"div", "strong", "small", "table", "thead", "tbody", "tr", "th", "td", "br"}

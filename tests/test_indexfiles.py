@@ -16,6 +16,7 @@ from cdrkit._files.files import Files, open_files
 from cdrkit._model.frames import conformed
 from cdrkit._numbers.search import KeySearch, key_search, search_pattern
 from cdrkit.errors import CorruptDataError, NotFoundError
+from cdrkit.samples.synthesis import synthesize_calls
 from cdrkit.storage.indexes import number_index as _numberindex
 from cdrkit.storage.indexes.index_file import IndexFile, check_index, found_index, index_path, opened_index
 from cdrkit.storage.indexes.number_index import INDEXED, BlockIndex, NumberIndex
@@ -26,7 +27,6 @@ from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.segment_file import Found
 from cdrkit.storage.tiers.tier import Tier
 from cdrkit.storage.tiers.warm import WarmTier
-from cdrkit.testing._synthesis import synthesize_calls
 
 _names = itertools.count()
 TIERS: dict[str, Callable[[Files], Tier]] = {"hot": HotTier, "warm": WarmTier}

@@ -21,8 +21,8 @@ import pytest
 
 from cdrkit import Store, open_store
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError, NotFoundError, SchemaError
+from cdrkit.samples.asterisk_lines import asterisk_lines
 from cdrkit.sources import detect
-from cdrkit.testing._lines import asterisk_lines
 
 _numbers = itertools.count()
 LINES = b"".join(asterisk_lines(60, days=1, seed=3)).splitlines(keepends=True)

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from cdrkit import FIELDS, CallRecord, Query, Result, Store, open_store
 from cdrkit.errors import ConfigError, QueryError, UnknownFieldError
-from cdrkit.testing._office import write_office
-from cdrkit.testing._synthesis import synthesize_calls
+from cdrkit.samples.office import write_office
+from cdrkit.samples.synthesis import synthesize_calls
 from cdrkit.viewer.state import CallsView
 from cdrkit.viewer.widget import Viewer
 

@@ -17,9 +17,9 @@ import pytest
 
 from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit.errors import ConfigError
+from cdrkit.samples.synthesis import synthesize_calls
 from cdrkit.storage.log import commit as _commits
 from cdrkit.storage.log.commit import FORMAT
-from cdrkit.testing._synthesis import synthesize_calls
 from tests import truth
 from tests.months import NOW, inside, months_in
 

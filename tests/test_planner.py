@@ -21,13 +21,13 @@ from cdrkit._model.frames import conformed, frames_of
 from cdrkit._model.record import FIELDS
 from cdrkit._numbers.normalization import form
 from cdrkit._numbers.search import search_pattern
+from cdrkit.samples.synthesis import synthesize_calls
 from cdrkit.storage.indexes.index_file import index_path
 from cdrkit.storage.indexes.rollups import Totals, TotalsOfMany
 from cdrkit.storage.log.commit import Segment, Snapshot
 from cdrkit.storage.log.log import Log
 from cdrkit.storage.tiers.tier import Tier
 from cdrkit.storage.tiers.warm import WarmTier
-from cdrkit.testing._synthesis import synthesize_calls
 from tests import truth
 from tests.months import fewer, inside
 from tests.strategies import EPOCH, queries, records

@@ -36,9 +36,9 @@ from cdrkit.errors import (
     StorageError,
     UnknownFormatError,
 )
+from cdrkit.samples.office import write_office
+from cdrkit.samples.synthesis import synthesize_calls
 from cdrkit.sources import Inputs, SourceBatch
-from cdrkit.testing._office import write_office
-from cdrkit.testing._synthesis import synthesize_calls
 from tests import truth
 from tests.strategies import queries, records
 

@@ -25,11 +25,11 @@ from hypothesis import strategies as st
 
 from cdrkit._model.record import SCHEMA, CallRecord, records_to_arrow
 from cdrkit.errors import AccessDeniedError, ConfigError, StorageError
-from cdrkit.testing._draws import GAMMA, drawn, mixed
-from cdrkit.testing._lines import asterisk_lines
-from cdrkit.testing._office import Office, write_office
-from cdrkit.testing._scenery import CARDS, HOSTILE_NAMES, PROVIDERS
-from cdrkit.testing._synthesis import END, _as_table, made_up_frames, synthesize_calls, synthesize_tables
+from cdrkit.samples.asterisk_lines import asterisk_lines
+from cdrkit.samples.draws import GAMMA, drawn, mixed
+from cdrkit.samples.office import Office, write_office
+from cdrkit.samples.scenery import CARDS, HOSTILE_NAMES, PROVIDERS
+from cdrkit.samples.synthesis import END, _as_table, made_up_frames, synthesize_calls, synthesize_tables
 
 NOW = datetime(2026, 10, 27, 16, 40, 12, 345678, tzinfo=UTC)  # two days after Britain put its clocks back
 LONDON = ZoneInfo("Europe/London")

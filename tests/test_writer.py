@@ -16,7 +16,7 @@ import pytest
 from cdrkit import CallRecord, Store, open_store
 from cdrkit._ingest.writer import Writer
 from cdrkit.errors import ConfigError, SchemaError, StorageError
-from cdrkit.testing._synthesis import synthesize_calls
+from cdrkit.samples.synthesis import synthesize_calls
 
 AT = datetime(2026, 11, 22, 9, tzinfo=UTC)
 

@@ -23,8 +23,8 @@ from cdrkit._query.query import Query
 from cdrkit._store.open import open_store
 from cdrkit._store.store import Store
 from cdrkit.reports.daily import DailyTotals
+from cdrkit.samples.office import write_office
 from cdrkit.sources import available, detect
-from cdrkit.testing._office import write_office
 
 __all__ = ["main"]
 

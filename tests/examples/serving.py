@@ -20,8 +20,8 @@ import pytest
 
 import cdrkit
 from cdrkit import CallRecord, DisplaySettings, DisplaySettingsStore, Store
-from cdrkit.testing._office import write_office
-from cdrkit.testing._synthesis import synthesize_calls
+from cdrkit.samples.office import write_office
+from cdrkit.samples.synthesis import synthesize_calls
 
 PORTALS = Path(__file__).parents[2] / "examples" / "portal"
 PASSWORDS = {"alice": "looking-glass", "bob": "scoop"}

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from cdrkit import IngestReport, Store, open_store
 from cdrkit._output.csv import write_frames
 from cdrkit.errors import CdrError
+from cdrkit.samples.asterisk_lines import asterisk_lines
 from cdrkit.sources import SourceBatch, available, detect, make_source
-from cdrkit.testing._lines import asterisk_lines
 from tests import strategies
 from tests import test_sources_asterisk as asterisk
 from tests.test_sources_asterisk_tables import FREEPBX, SAMPLE, dump

@@ -17,11 +17,11 @@ from cdrkit._model.record import FIELDS
 from cdrkit._numbers.normalization import form
 from cdrkit._numbers.search import key_search, search_pattern
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
+from cdrkit.samples.synthesis import synthesize_calls
 from cdrkit.storage.indexes.rollups import totals_of
 from cdrkit.storage.log.commit import Segment
 from cdrkit.storage.tiers.segment_file import Found
 from cdrkit.storage.tiers.tier import Tier
-from cdrkit.testing._synthesis import synthesize_calls
 
 __all__ = ["TierTests"]
 

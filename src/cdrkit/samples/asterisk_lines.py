@@ -10,7 +10,7 @@ import polars as pl
 
 from cdrkit._model.record import Disposition
 from cdrkit._model.times import check_zone
-from cdrkit.testing._synthesis import made_up_frames
+from cdrkit.samples.synthesis import made_up_frames
 
 __all__ = ["asterisk_lines"]
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from cdrkit._model.record import FIELDS, MONEY, SCHEMA, Direction, Disposition, HangupParty
 from cdrkit._model.times import UTC, zone
 from cdrkit.errors import ConfigError
-from cdrkit.testing._draws import (
+from cdrkit.samples.draws import (
     GAMMA,
     SLICE,
     call_lengths,
@@ -29,7 +29,7 @@ from cdrkit.testing._draws import (
     thousandths,
     u64,
 )
-from cdrkit.testing._scenery import (
+from cdrkit.samples.scenery import (
     ANSWERED,
     CARDS,
     CODECS,

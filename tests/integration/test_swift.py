@@ -23,7 +23,7 @@ from cdrkit._files.files import Files, open_files
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
 from cdrkit.storage.tiers.tier import Tier
 from cdrkit.storage.tiers.warm import WarmTier
-from cdrkit.testing._tiers import TierTests
+from cdrkit.testing.tier_tests import TierTests
 from tests.months import MONTHS, NOW, calls_of, every_file, inside, months_in, seldom
 from tests.property.test_tiers_agree import (
     LATER,

@@ -23,7 +23,7 @@ from cdrkit.storage.indexes.rollups import Totals
 from cdrkit.storage.log.commit import Segment
 from cdrkit.storage.tiers.segment_file import Found
 from cdrkit.storage.tiers.tier import Hits, Rows, Tier
-from cdrkit.testing._tiers import TierTests
+from cdrkit.testing.tier_tests import TierTests
 
 _numbers = itertools.count()
 _EMPTY = pl.from_arrow(SCHEMA.empty_table())

@@ -10,7 +10,7 @@ from cdrkit._files.files import Files, open_files
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.tier import Tier
 from cdrkit.storage.tiers.warm import WarmTier
-from cdrkit.testing._tiers import TierTests
+from cdrkit.testing.tier_tests import TierTests
 
 
 @pytest.fixture

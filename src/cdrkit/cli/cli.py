@@ -14,7 +14,7 @@ from cdrkit.errors import CdrError, CorruptDataError, NotFoundError, missing_ext
 try:
     import click
 
-    from cdrkit._terminal import complain, progress, say, show, tell
+    from cdrkit.cli.terminal import complain, progress, say, show, tell
 except ImportError as _missing:
     raise SystemExit(str(missing_extra("The command line", "cli"))) from _missing
 

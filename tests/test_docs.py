@@ -1,9 +1,11 @@
-"""The documentation: what is written in it is run, or known not to be."""
+"""The documentation: its examples are run or known not to be, and generated pages equal their generators' output."""
 
 from __future__ import annotations
 
+import ast
 import codeop
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -26,17 +28,96 @@ def test_every_block_is_of_a_known_kind(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_can_be_pasted(page: Path) -> None:
-    """A block can be pasted at Python's prompt, which ends a compound statement at an empty line and nowhere else.
+    """A block can be pasted at Python's prompt, which ends a compound statement only at an empty line.
 
-    What begins with the name of a file belongs there; what has prompts shows what was typed.
+    A block that begins with a file's name belongs into that file. A block with prompts is already a session.
     """
     for block in re.finditer(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
         lines = block[1].splitlines()
         if re.match(r">>> |# \w+\.py$", lines[0]):
             continue
         typed: list[str] = []
-        for line in [*lines, ""]:  # the empty one is the key that whoever pasted it presses
+        for line in [*lines, ""]:  # a user presses Enter once more after pasting
             typed.append(line)
             if codeop.compile_command("\n".join(typed), str(page), "single") is not None:
                 typed = []
         assert not typed
+
+
+def test_the_architecture_is_that_of_the_source() -> None:
+    """docs/explanation/architecture.md lists the packages and modules of the source, with their first lines."""
+    generator = runpy.run_path(str(ROOT / "docs" / "_generate_architecture.py"))
+    assert (ROOT / "docs" / "explanation" / "architecture.md").read_text() == generator["page"](), (
+        "Run `python docs/_generate_architecture.py`."
+    )
+
+
+def test_every_page_is_in_the_index() -> None:
+    """docs/index.md lists every page, so that none is left out of the navigation."""
+    listed = set(re.findall(r"^([\w/-]+)$", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE))
+    listed |= {
+        f"explanation/{name}"
+        for name in re.findall(
+            r"^(decisions/[\w-]+)$", (ROOT / "docs/explanation/design.md").read_text(), re.MULTILINE
+        )
+    }
+    pages = {str(page.relative_to(ROOT / "docs").with_suffix("")) for page in ROOT.glob("docs/**/*.md")}
+    assert pages - listed == {"index"}
+
+
+class TestCheckOfExamples:
+    """docs/_check_examples.py, which the session `typing` runs: basedpyright is installed there only."""
+
+    PAGE = """\
+Some text.
+
+```python
+from __future__ import annotations
+one = 1
+```
+
+% invisible-code-block: python
+%
+% two = 2
+
+% skip: next "no such bucket"
+
+```python
+three = 3
+```
+
+% unchecked: shows an error
+```python
+four = 4
+```
+
+```python
+>>> for number in (one, two):
+...     print(number)
+1
+2
+```
+
+```sh
+five
+```
+"""
+
+    def code_of(self, page: str) -> str:
+        """Return the code that the script takes from a page."""
+        code: str = runpy.run_path(str(ROOT / "docs" / "_check_examples.py"))["code_of"](page)
+        return code
+
+    def test_takes_the_blocks_that_run(self) -> None:
+        """Visible, hidden and typed code is taken; skipped and unchecked blocks, output and shell are not."""
+        assert self.code_of(self.PAGE).split("\n") == [
+            *[""] * 4, "one = 1", *[""] * 4, "two = 2", *[""] * 14,
+            "for number in (one, two):", "    print(number)", *[""] * 8, "",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+    def test_makes_a_file_of_each_page(self, page: Path) -> None:
+        """The code of a page is valid Python, with a line for each line of the page."""
+        code = self.code_of(page.read_text())
+        ast.parse(code)
+        assert code.count("\n") == len(page.read_text().splitlines())

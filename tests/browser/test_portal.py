@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ..examples.serving import PASSWORDS, Portal, filled_store, served
+from tests.examples.serving import PASSWORDS, Portal, filled_store, served
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,8 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from cdrkit import FIELDS, CallRecord, Expr, Query, field
-
-from .conftest import Work
-from .serving import BULK_DAYS, HOSTILE, Portal
+from tests.examples.conftest import Work
+from tests.examples.serving import BULK_DAYS, HOSTILE, Portal
 
 
 def where(condition: Expr) -> str:

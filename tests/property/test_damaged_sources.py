@@ -26,9 +26,8 @@ from cdrkit.sources.pbx.connexcs import ConnexCsCsv
 from cdrkit.sources.pbx.cucm import Cucm
 from cdrkit.sources.pbx.threecx import ThreeCx
 from cdrkit.sources.sip_proxies.kamailio import KamailioAcc, KamailioCdrs, OpenSipsAcc
-
-from ..test_sources_cloud import CALL, REPORT
-from ..test_sources_tables import CDR, CMR, LABELS, LINE, table
+from tests.sources.test_cloud import CALL, REPORT
+from tests.sources.test_pbx import CDR, CMR, LABELS, LINE, table
 
 #: Many formats share the time.
 fewer = settings(max_examples=max(settings().max_examples * 2 // 5, 1))

@@ -22,9 +22,9 @@ from cdrkit.errors import CdrError
 from cdrkit.samples.asterisk_lines import asterisk_lines
 from cdrkit.sources import SourceBatch, available, detect, make_source
 from tests import strategies
-from tests import test_sources_asterisk as asterisk
-from tests.test_sources_asterisk_tables import FREEPBX, SAMPLE, dump
-from tests.test_sources_freeswitch import DOCUMENT, TEMPLATES, row
+from tests.sources import test_asterisk as asterisk
+from tests.sources.test_asterisk_tables import FREEPBX, SAMPLE, dump
+from tests.sources.test_freeswitch import DOCUMENT, TEMPLATES, row
 
 _numbers = itertools.count()
 

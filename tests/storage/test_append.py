@@ -234,7 +234,7 @@ _FULL_DISK = """
 import resource, signal, sys
 import cdrkit
 from cdrkit.errors import StorageError
-from tests.test_append import calls
+from tests.storage.test_append import calls
 store = cdrkit.open_store(sys.argv[1])
 store.append(calls(range(3)))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -269,7 +269,7 @@ import os, sys
 import cdrkit
 from cdrkit._model.frames import frames_of
 from cdrkit.errors import AccessDeniedError
-from tests.test_append import calls
+from tests.storage.test_append import calls
 cdrkit.open_store("memory://warm-up").append(calls(range(1)))  # nobody may be unable to import what is still to come
 store = cdrkit.open_store(sys.argv[1])
 if os.getuid() == 0:

@@ -17,7 +17,7 @@ from cdrkit import IngestReport, open_store
 from cdrkit._ingest.ingest import ingest
 from cdrkit.errors import SchemaError
 from cdrkit.sources import CONTRADICTIONS, HeldBack, Inputs, Reject, SourceBatch, SourceInput
-from tests.test_sources_asterisk import line
+from tests.sources.test_asterisk import line
 
 BEGUN = datetime(2026, 11, 22, 9, tzinfo=UTC)
 

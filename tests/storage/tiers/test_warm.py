@@ -29,8 +29,7 @@ from cdrkit.storage.tiers import parquet as _parquet
 from cdrkit.storage.tiers import warm as _warm
 from cdrkit.storage.tiers.parquet import _Parts
 from cdrkit.storage.tiers.warm import WarmTier, _merged, _Recent
-
-from .strategies import records
+from tests.strategies import records
 
 ALL = list(FIELDS)
 #: What Spark's vectorised reader knows since 3.3; BYTE_STREAM_SPLIT is not among it.

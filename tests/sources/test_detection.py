@@ -15,8 +15,8 @@ from cdrkit import open_store
 from cdrkit.errors import ConfigError, SchemaError, UnknownFormatError
 from cdrkit.samples.synthesis import synthesize_calls
 from cdrkit.sources import detect
-from tests.test_sources_asterisk import LAYOUTS, line
-from tests.test_sources_asterisk_tables import SAMPLE
+from tests.sources.test_asterisk import LAYOUTS, line
+from tests.sources.test_asterisk_tables import SAMPLE
 
 ROW = (line() + "\n").encode()
 RIVAL = """

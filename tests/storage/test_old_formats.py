@@ -23,7 +23,7 @@ from cdrkit.storage.log.commit import FORMAT
 from tests import truth
 from tests.months import NOW, inside, months_in
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 END = datetime(2026, 11, 23, tzinfo=UTC)
 
 

@@ -31,8 +31,7 @@ from cdrkit.errors import (
     ScopeError,
     UnknownFieldError,
 )
-
-from . import strategies, truth
+from tests import strategies, truth
 
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)
 SECRET = "a secret of the application's own"

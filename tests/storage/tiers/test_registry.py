@@ -17,7 +17,7 @@ from cdrkit.errors import ConfigError
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.warm import WarmTier
 from tests.months import MONTHS, NOW, calls_of, inside, months_in
-from tests.tiers.test_conformance import ForeignTier
+from tests.storage.tiers.test_conformance import ForeignTier
 
 
 def live(store: Store) -> None:

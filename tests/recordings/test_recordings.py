@@ -38,8 +38,7 @@ from cdrkit.errors import (
     StorageError,
     UnknownFieldError,
 )
-
-from .conftest import Place
+from tests.conftest import Place
 
 START = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 ROOTS = ["/srv/rec", "memory://rec", "s3://acme/rec"]

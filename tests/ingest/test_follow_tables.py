@@ -10,8 +10,7 @@ import pytest
 
 from cdrkit import IngestReport, Query, Store, open_store
 from cdrkit.errors import ConfigError, SchemaError
-
-from .test_following import TURNS, Switch, counts
+from tests.ingest.test_follow import TURNS, Switch, counts
 
 
 @attrs.frozen(kw_only=True)

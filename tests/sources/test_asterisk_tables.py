@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from cdrkit import open_store
 from cdrkit.errors import ConfigError, SchemaError, StorageError
 from cdrkit.sources import SourceBatch, make_source
-from tests.test_sources_asterisk import LAYOUTS, ROW, line
+from tests.sources.test_asterisk import LAYOUTS, ROW, line
 
 SAMPLE = (
     *(

@@ -24,8 +24,8 @@ from cdrkit._maintenance import vacuum as _keeping
 from cdrkit.errors import ConfigError, ConflictError, CorruptDataError, StorageError
 from cdrkit.storage.log.commit import Segment
 from tests.conftest import Place
+from tests.maintenance.test_vacuum import HOUR, TICK, drop_commits
 from tests.months import NOW, calls_of, inside
-from tests.test_keeping import HOUR, TICK, drop_commits
 
 DAY = timedelta(days=1)
 

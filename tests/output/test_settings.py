@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from cdrkit import DisplaySettings, DisplaySettingsStore
 from cdrkit._output.settings import DEFAULT_COLUMNS
 from cdrkit.errors import ConfigError, CorruptDataError
-
-from .conftest import Place
+from tests.conftest import Place
 
 CHOSEN = DisplaySettings(
     timezone="Asia/Kolkata", columns=["start", "charge"], page_size=25, times="day_first"

@@ -1,6 +1,6 @@
 """Define the sessions of nox.
 
-Without arguments nox runs the first four sessions, and on CI three more. `nox -l` lists all sessions.
+Without arguments nox runs the first four sessions, and on CI two more. `nox -l` lists all sessions.
 """
 
 from __future__ import annotations

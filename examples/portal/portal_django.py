@@ -1,7 +1,7 @@
 """A portal for telephone customers, with Django. Run it: ``python portal_django.py``.
 
-It needs ``pip install . django jinja2`` in a clone. In a project of your own the views go into an app, and the store is
-opened in its ``AppConfig.ready``.
+It needs ``pip install . django jinja2`` in a clone. In your own project, put the views into an app and open the store in
+its ``AppConfig.ready``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from calls_page import HEADERS, Pairs, asked, content, log_in, status_of
+from calls_page import HEADERS, Pairs, build_content, build_query, log_in, status_of
+from demo_data import open_demo_settings, open_demo_store
 from django.conf import settings as project
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
@@ -23,14 +24,13 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import path
 from django.views.decorators.http import require_POST, require_safe
-from made_up import made_up_settings, made_up_store
 
 from cdrkit import DisplaySettingsStore, Store
 from cdrkit.errors import CdrError, ConfigError
 
 
 def create_app(store: Store, display: DisplaySettingsStore) -> Any:
-    """Return the portal over one store, which all requests and threads share; there is one a process."""
+    """Return the portal for one store, which all requests and threads share. One process has one portal."""
     folder = Path(__file__).parent / "templates"
     project.configure(
         SECRET_KEY=secrets.token_hex(32),
@@ -44,13 +44,13 @@ def create_app(store: Store, display: DisplaySettingsStore) -> Any:
 
 
 class Guard:
-    """Who is let in, and what is answered when something goes wrong."""
+    """Check the login, add headers and handle errors of cdrkit."""
 
-    def __init__(self, answer: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.answer = answer
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
 
     def __call__(self, request: Any) -> HttpResponseBase:
-        """Answer who is logged in."""
+        """Return the response to a viewer who is logged in."""
         _, _, packed = request.headers.get("Authorization", "").partition("Basic ")
         try:
             name, _, password = base64.b64decode(packed).decode().partition(":")
@@ -59,13 +59,13 @@ class Guard:
         request.viewer = log_in(*project.CALLS, name, password)
         if request.viewer is None:
             return HttpResponse("Log in.", status=401, headers={"WWW-Authenticate": 'Basic realm="calls"'})
-        response = self.answer(request)
+        response = self.get_response(request)
         for name, text in HEADERS.items():
             response.headers.setdefault(name, text)
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Answer an error of cdrkit's."""
+        """Return the response to an error of cdrkit."""
         if not isinstance(error, CdrError):
             return None
         logging.getLogger(__name__).warning("%s", error)
@@ -74,14 +74,14 @@ class Guard:
 
 
 def pairs(request: HttpRequest) -> Pairs:
-    """Return the URL's parameters, each value of one that is repeated."""
+    """Return the parameters of the URL, with every value of a repeated one."""
     return [(name, value) for name, values in request.GET.lists() for value in values]
 
 
 def page(request: Any, error: str = "") -> HttpResponse:
     """Return the page."""
-    shown, status = content(request.viewer, pairs(request), error)
-    return render(request, "calls.html", shown, status=status)
+    values, status = build_content(request.viewer, pairs(request), error)
+    return render(request, "calls.html", values, status=status)
 
 
 @require_safe
@@ -92,31 +92,31 @@ def calls(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def remember(request: Any) -> HttpResponse:
-    """Remember the viewer's zone."""
+    """Store the viewer's time zone."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-        return HttpResponse("Not allowed.", status=403)  # a form on somebody else's page
+        return HttpResponse("Not allowed.", status=403)  # a form on another site
     try:
-        chosen = attrs.evolve(request.viewer.settings, timezone=request.POST.get("timezone", ""))
+        settings = attrs.evolve(request.viewer.settings, timezone=request.POST.get("timezone", ""))
     except ConfigError as exc:
         return page(request, str(exc))
     _, display = project.CALLS
-    display.put(request.viewer.name, chosen)
+    display.put(request.viewer.name, settings)
     return HttpResponseRedirect("/", status=303)
 
 
 @require_safe
 def csv(request: Any) -> StreamingHttpResponse:
-    """Stream all calls that are asked for, in UTC."""
-    pieces = request.viewer.scope.run(asked(request.viewer, pairs(request))).iter_csv(headers="labels")
+    """Stream all calls of the query, in UTC."""
+    parts = request.viewer.scope.run(build_query(request.viewer, pairs(request))).iter_csv(headers="labels")
     attachment = {"Content-Disposition": 'attachment; filename="calls.csv"'}
-    return StreamingHttpResponse(pieces, content_type="text/csv", headers=attachment)
+    return StreamingHttpResponse(parts, content_type="text/csv", headers=attachment)
 
 
 @require_safe
 def recording(request: Any, token: str) -> StreamingHttpResponse:
-    """Stream a recording, or the range of it that the browser wants."""
-    answer = request.viewer.scope.recording_by_token(token).respond(request.headers.get("Range"))
-    return StreamingHttpResponse(answer.body, status=answer.status, headers=answer.headers)
+    """Stream a recording, or the range in the request."""
+    response = request.viewer.scope.recording_by_token(token).respond(request.headers.get("Range"))
+    return StreamingHttpResponse(response.body, status=response.status, headers=response.headers)
 
 
 urlpatterns = [
@@ -129,5 +129,5 @@ urlpatterns = [
 if __name__ == "__main__":
     from wsgiref.simple_server import make_server
 
-    portal = create_app(made_up_store("portal-data"), made_up_settings("portal-data"))
+    portal = create_app(open_demo_store("portal-data"), open_demo_settings("portal-data"))
     make_server("127.0.0.1", 8000, portal).serve_forever()

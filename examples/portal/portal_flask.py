@@ -7,32 +7,32 @@ from __future__ import annotations
 
 import attrs
 import flask
-from calls_page import HEADERS, Pairs, Viewer, asked, content, log_in, status_of
-from made_up import made_up_settings, made_up_store
+from calls_page import HEADERS, Pairs, PortalViewer, build_content, build_query, log_in, status_of
+from demo_data import open_demo_settings, open_demo_store
 
 from cdrkit import DisplaySettingsStore, Store
 from cdrkit.errors import CdrError, ConfigError
 
 
 def create_app(store: Store, display: DisplaySettingsStore) -> flask.Flask:
-    """Return the portal over one store, which all requests and threads share."""
+    """Return the portal for one store, which all requests and threads share."""
     app = flask.Flask(__name__)
 
-    def viewer() -> Viewer:
-        found: Viewer = flask.g.viewer
-        return found
+    def viewer() -> PortalViewer:
+        current: PortalViewer = flask.g.viewer
+        return current
 
     def pairs() -> Pairs:
         return list(flask.request.args.items(multi=True))
 
     def page(error: str = "") -> tuple[str, int]:
-        shown, status = content(viewer(), pairs(), error)
-        return flask.render_template("calls.html", **shown), status
+        values, status = build_content(viewer(), pairs(), error)
+        return flask.render_template("calls.html", **values), status
 
     @app.before_request
-    def let_in() -> flask.Response | None:
-        given = flask.request.authorization
-        name, password = (given.username or "", given.password or "") if given else ("", "")
+    def require_login() -> flask.Response | None:
+        credentials = flask.request.authorization
+        name, password = (credentials.username or "", credentials.password or "") if credentials else ("", "")
         flask.g.viewer = log_in(store, display, name, password)
         if flask.g.viewer is None:
             return flask.Response("Log in.", 401, {"WWW-Authenticate": 'Basic realm="calls"'})
@@ -45,27 +45,27 @@ def create_app(store: Store, display: DisplaySettingsStore) -> flask.Flask:
     @app.post("/settings")
     def remember() -> flask.typing.ResponseReturnValue:
         if flask.request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-            return "Not allowed.", 403  # a form on somebody else's page
+            return "Not allowed.", 403  # a form on another site
         try:
-            chosen = attrs.evolve(viewer().settings, timezone=flask.request.form.get("timezone", ""))
+            settings = attrs.evolve(viewer().settings, timezone=flask.request.form.get("timezone", ""))
         except ConfigError as exc:
             return page(str(exc))
-        display.put(viewer().name, chosen)
+        display.put(viewer().name, settings)
         return flask.redirect("/", 303)
 
     @app.get("/calls.csv")
     def csv() -> flask.Response:
-        pieces = viewer().scope.run(asked(viewer(), pairs())).iter_csv(headers="labels")
+        parts = viewer().scope.run(build_query(viewer(), pairs())).iter_csv(headers="labels")
         attachment = {"Content-Disposition": 'attachment; filename="calls.csv"'}
-        return flask.Response(pieces, mimetype="text/csv", headers=attachment)
+        return flask.Response(parts, mimetype="text/csv", headers=attachment)
 
     @app.get("/recordings/<token>")
     def recording(token: str) -> flask.Response:
-        answer = viewer().scope.recording_by_token(token).respond(flask.request.headers.get("Range"))
-        return flask.Response(answer.body, answer.status, answer.headers)
+        response = viewer().scope.recording_by_token(token).respond(flask.request.headers.get("Range"))
+        return flask.Response(response.body, response.status, response.headers)
 
     @app.errorhandler(CdrError)
-    def refused(error: CdrError) -> tuple[str, int, dict[str, str]]:
+    def handle_error(error: CdrError) -> tuple[str, int, dict[str, str]]:
         app.logger.warning("%s", error)
         status, text = status_of(error)
         return text, status, {"Content-Type": "text/plain; charset=utf-8"}
@@ -80,4 +80,6 @@ def create_app(store: Store, display: DisplaySettingsStore) -> flask.Flask:
 
 
 if __name__ == "__main__":
-    create_app(made_up_store("portal-data"), made_up_settings("portal-data")).run(port=8000, threaded=True)
+    create_app(open_demo_store("portal-data"), open_demo_settings("portal-data")).run(
+        port=8000, threaded=True
+    )

@@ -1,4 +1,4 @@
-"""Writes reference/fields.md from the catalogue: `python docs/_generate_fields.py`. A test compares the two."""
+"""Write reference/fields.md from the catalogue: `python docs/_generate_fields.py`. A test compares them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ __all__ = ["page"]
 HEAD = """\
 # The fields of a call record
 
-Made from `cdrkit.FIELDS`; `cdrkit.SCHEMA` carries label, unit and meaning in the metadata of each field. Only
-`call_id` and `start` are required; whatever else a switch does not say is `None`. A *word* is text that repeats
-a lot and is kept once; instants are kept in UTC, to the microsecond; money has at most six places.
+This page is generated from `cdrkit.FIELDS`. The metadata of `cdrkit.SCHEMA` also has the label, the unit and the meaning of each
+field. Only `call_id` and `start` are required. Any other field is `None` if the switch does not state it.
+
+A *word* is a text that repeats often and is stored once. An *instant* is stored in UTC, to the microsecond. Money has at
+most six decimal places.
 
 """
 WORDS = {

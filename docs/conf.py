@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation."""
+"""Configure Sphinx."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.metadata import version as version_of
 from sphinx.application import Sphinx
 
 project = "cdrkit"
-copyright = "the cdrkit authors"  # noqa: A001  # Sphinx's word
+copyright = "the cdrkit developers"  # noqa: A001  # Sphinx uses this name
 release = version = version_of("cdrkit")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
@@ -17,36 +17,36 @@ html_title = f"cdrkit {version}"
 
 myst_heading_anchors = 3
 
-default_role = "py:obj"  # `Store.run` in a docstring is a link, and a broken one fails
+default_role = "py:obj"  # `Store.run` in a docstring is a link; a broken link is an error
 add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 maximum_signature_line_length = 88
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-napoleon_use_ivar = False  # so that an attribute is something to link to
+napoleon_use_ivar = False  # attributes become link targets
 
-# Other projects' pages are not fetched while building: what is theirs cannot be a link.
+# The build fetches no pages of other projects, so their names are not links.
 nitpick_ignore_regex = [
     (r"py:.*", r"(attrs|collections|datetime|decimal|enum|os|pathlib|types|typing)\..*"),
     (r"py:.*", r"(pa|pyarrow)\..*"),
     (r"py:.*", r"(pl|polars)\..*"),
     (r"py:.*", r"(pd|pandas)\..*"),
 ]
-# Aliases of types, in whose place the argument is described.
+# Type aliases without an entry: the docstring describes the argument.
 nitpick_ignore = [("py:class", alias) for alias in ("CallData", "Input", "OnConflict", "Progress", "Rows")]
-nitpick_ignore += [("py:class", "cdrkit._notebook._view.AnswerT")]  # a type variable: the result's own class
-nitpick_ignore += [("py:obj", "field")]  # as the class behind it calls it
+nitpick_ignore += [("py:class", "cdrkit.viewer.state.AnswerT")]  # a type variable
+nitpick_ignore += [("py:obj", "field")]  # `field` in the docstring of its class
 
 
 def leave_first_line(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Keep napoleon from taking what stands before a colon in a property's first line for its type."""
+    """Add an empty first line, so that napoleon does not read a type from a property's first line."""
     if what == "property":
-        lines.insert(0, "\\ ")  # nothing, in a line of its own
+        lines.insert(0, "\\ ")  # an empty line
 
 
 def setup(app: Sphinx) -> None:
-    """Be called before napoleon is."""
+    """Connect the function before napoleon's own."""
     app.connect("autodoc-process-docstring", leave_first_line, priority=400)

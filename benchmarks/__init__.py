@@ -1,7 +1,12 @@
-"""What cdrkit is measured by: the same calls, the same questions, and what people would use instead, in one run.
+"""Benchmarks that compare cdrkit with its alternatives, called peers, in one run.
 
-`nox -s bench` runs it; docs/explanation/benchmarks.md says how, and how to read what it prints. It uses the
-public API of cdrkit only. Bottom to top: `data` makes the calls and draws the parameters, `sql` and `peers` put the
-questions to each peer, `works` says what is asked and how answers are compared, `timing` measures, `tasks` are the
-works that only cdrkit does, `report` shows.
+`nox -s bench` runs them. docs/explanation/benchmarks.md describes the options and the report. They use only the public
+API of cdrkit. The modules, from the lowest layer up:
+
+- `data` generates the calls and chooses the parameters;
+- `sql` and `peers` run the queries with each peer;
+- `works` defines the tasks, and compares results;
+- `timing` measures;
+- `tasks` has the tasks that only cdrkit does;
+- `report` writes the report.
 """

@@ -1,4 +1,4 @@
-"""One question to one peer in a process of its own, whose memory is watched from outside."""
+"""Run one query with one peer in a separate process, whose memory the parent measures."""
 
 from __future__ import annotations
 

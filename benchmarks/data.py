@@ -1,4 +1,4 @@
-"""The calls that every peer gets, as one Parquet file a day, and the parameters of the questions, drawn from them."""
+"""The calls that every peer loads, as one Parquet file a day, and the parameters of the queries."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cdrkit import SCHEMA
-from cdrkit.testing import asterisk_lines, synthesize_calls, synthesize_tables
+from cdrkit.samples import asterisk_lines, synthesize_calls, synthesize_tables
 
 DAYS: Final = 100
 END: Final = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
-#: Beside the raw text, peers get each number in one form, as a user of theirs would store it for search.
+#: Columns with normalised numbers, which users of the peers would store for searches.
 NUMBER_COLUMNS: Final = ["source_number", "destination_number"]
 
 _ROWS_A_GROUP: Final = 2**20  # pyarrow's default
@@ -26,16 +26,16 @@ _ROWS_A_GROUP: Final = 2**20  # pyarrow's default
 
 @attrs.frozen(kw_only=True)
 class Asked:
-    """The parameters of the questions.
+    """The parameters of the queries.
 
     Attributes:
-        customer: Who has the most calls.
-        quiet_customer: Who has the fewest.
+        customer: The customer with the most calls.
+        quiet_customer: The customer with the fewest calls.
         five: A number with about 5 calls in all days, both roles.
-        five_texts: The ways in which it is written.
+        five_texts: All notations of that number.
         fifty: A number with about 50 calls.
-        fifty_texts: The ways in which it is written.
-        prefix: "+" and 6 digits, with the median number of calls among those.
+        fifty_texts: All notations of that number.
+        prefix: "+" and 6 digits, with the median number of calls.
     """
 
     customer: str
@@ -53,27 +53,27 @@ class Asked:
 
     @property
     def week(self) -> dt.datetime:
-        """When the last 7 days begin."""
+        """The start of the last 7 days."""
         return END - dt.timedelta(days=7)
 
     @property
     def month(self) -> dt.datetime:
-        """When the last 30 days begin."""
+        """The start of the last 30 days."""
         return END - dt.timedelta(days=30)
 
     @property
     def beyond(self) -> str:
-        """The first text after all that begin with `prefix`."""
+        """The first text after all texts that begin with `prefix`."""
         return self.prefix[:-1] + chr(ord(self.prefix[-1]) + 1)
 
 
 @attrs.frozen
 class Calls:
-    """The calls of one size, in a folder.
+    """A folder with a number of calls.
 
     Attributes:
-        folder: Where they lie; peers have their folders beside.
-        rows: How many.
+        folder: The folder of the calls. The folders of the peers are beside it.
+        rows: The number of calls.
     """
 
     folder: Path
@@ -81,12 +81,12 @@ class Calls:
 
     @classmethod
     def made(cls, work: Path, rows: int) -> Self:
-        """Return *rows* calls below *work*, made unless they are there."""
+        """Return *rows* calls below *work*. Generate them if they do not exist."""
         calls = cls(work / f"calls-{rows}", rows)
         if not calls._asked.exists():
             calls.parquet.mkdir(parents=True, exist_ok=True)
             for day, table in _by_day(synthesize_tables(rows, days=DAYS, end=END)):
-                # What pyarrow's users write, zstd apart; calls are in the order of their start.
+                # The defaults of pyarrow, except zstd. Calls are in the order of their start.
                 pq.write_table(table, calls.parquet / f"{day}.parquet", compression="zstd")
             calls._asked.write_text(json.dumps(attrs.asdict(_drawn(calls.scan())), indent=1))
         return calls
@@ -98,12 +98,12 @@ class Calls:
 
     @property
     def warm(self) -> Path:
-        """The folder of cdrkit's own warm tier, once the calls were rolled over."""
+        """The folder of cdrkit's warm tier, after the move to warm."""
         return self.folder / "cdrkit-warm" / "warm"
 
     @property
     def asked(self) -> Asked:
-        """The parameters drawn from these calls."""
+        """The parameters of the queries, chosen from these calls."""
         return Asked(**json.loads(self._asked.read_text()))
 
     @property
@@ -115,7 +115,7 @@ class Calls:
         return pl.scan_parquet(self.parquet / "*.parquet")
 
     def tables(self) -> Iterator[pa.Table]:
-        """Return the calls as Arrow, a day at a time: mapped files, so that a load does not wait for their making."""
+        """Return the calls as Arrow tables of one day, mapped from files so that no load generates calls."""
         for path in sorted(self.parquet.glob("*.parquet")):
             mapped = self.folder / "arrow" / f"{path.stem}.arrow"
             if not mapped.exists():
@@ -124,11 +124,11 @@ class Calls:
                 part = mapped.with_suffix(".part")
                 with pa.ipc.new_file(str(part), table.schema) as writer:
                     writer.write_table(table)
-                part.rename(mapped)  # a run that is stopped leaves no half a file
+                part.rename(mapped)  # an interrupted run leaves no partial file
         return map(_mapped, sorted((self.folder / "arrow").glob("*.arrow")))
 
     def default_parquet_bytes(self) -> int:
-        """Return how many bytes these calls take in one file, as pyarrow writes it unless it is told otherwise."""
+        """Return the size of one Parquet file of these calls with pyarrow's defaults, in bytes."""
         scratch = self.folder / "default.parquet"
         with pq.ParquetWriter(scratch, SCHEMA) as writer:
             waiting: list[pa.Table] = []
@@ -144,7 +144,7 @@ class Calls:
 
 
 def normalised(name: str) -> pl.Expr:
-    """Return the numbers of the column *name* as ``+`` and digits; extensions and words as they are."""
+    """Return the numbers of the column *name* as ``+`` and digits. Extensions and words do not change."""
     digits = pl.col(name).str.replace_all(" ", "", literal=True)
     return (
         pl.when(digits.str.starts_with("00"))
@@ -165,14 +165,14 @@ def with_numbers(table: pa.Table) -> pa.Table:
 
 
 def fresh_batches(count: int) -> Iterator[pa.Table]:
-    """Yield *count* tables of 100 calls each, later than all others."""
+    """Yield *count* tables of 100 calls each, later than all other calls."""
     calls = synthesize_calls(100 * count, days=1, seed=2, end=END + dt.timedelta(days=1)).combine_chunks()
     calls = with_numbers(calls)
     return (calls.slice(100 * number, 100) for number in range(count))
 
 
 def asterisk_file(work: Path, lines: int) -> Path:
-    """Return a file of so many lines of Asterisk's Master.csv, made unless it is there."""
+    """Return an Asterisk Master.csv of *lines* lines. Generate it if it does not exist."""
     path = work / f"Master-{lines}.csv"
     if not path.exists():
         with path.open("wb") as file:
@@ -185,7 +185,7 @@ def _mapped(path: Path) -> pa.Table:
 
 
 def _by_day(tables: Iterable[pa.Table]) -> Iterator[tuple[dt.date, pa.Table]]:
-    """Yield (day, its calls) from *tables* in the order of time."""
+    """Yield (day, calls of the day) from *tables* in the order of time."""
     waiting: dict[dt.date, list[pa.Table]] = {}
     for table in tables:
         days = pl.Series(pl.from_arrow(table["start"])).dt.date()
@@ -204,7 +204,7 @@ def _whole(parts: list[pa.Table]) -> pa.Table:
 
 
 def _drawn(calls: pl.LazyFrame) -> Asked:
-    """Draw the parameters: they depend on the calls alone."""
+    """Choose the parameters. They depend only on the calls."""
     customers = (
         calls.group_by("customer_id")
         .len()
@@ -217,7 +217,7 @@ def _drawn(calls: pl.LazyFrame) -> Asked:
             for source, raw in zip(NUMBER_COLUMNS, ("source", "destination"), strict=True)
         ]
     ).filter(pl.col("number").str.starts_with("+"))
-    # One number in ten is plenty to choose from, and bounds the memory that choosing takes.
+    # One number in ten is enough to choose from, and limits the memory.
     found = (
         numbers.filter(pl.col("number").str.ends_with("7"))
         .group_by("number")
@@ -227,7 +227,7 @@ def _drawn(calls: pl.LazyFrame) -> Asked:
 
     def with_about(wanted: int) -> tuple[str, list[str]]:
         off = (pl.col("calls") - wanted).abs()
-        lopsided = (2 * pl.col("source") - pl.col("calls")).abs()  # both roles are to be searched
+        lopsided = (2 * pl.col("source") - pl.col("calls")).abs()  # the number must occur in both roles
         number = found.sort(off, lopsided, "number")["number"][0]
         texts = (
             numbers.filter(pl.col("number") == number)

@@ -1,4 +1,4 @@
-"""The table: figures, how many times better cdrkit is, and whether that was to be reached."""
+"""The report: a table of figures, ratios to cdrkit, and goals."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .works import MORE_IS_BETTER, Work
 
 @attrs.define
 class Line:
-    """What was measured of one work.
+    """The figures of one task.
 
     Attributes:
-        work: The work.
-        figures: By the peer's name, in the work's unit.
-        rows: How many rows the answer has, where there is one.
-        differing: Peers whose answer was another than most gave.
+        work: The task.
+        figures: The figure of each peer by name, in the unit of the task.
+        rows: The number of rows in the result, or None.
+        differing: Peers whose result differs from that of the majority.
     """
 
     work: Work
@@ -31,14 +31,14 @@ class Line:
     differing: list[str] = attrs.field(factory=list)
 
     def ratio(self, peer: str) -> float | None:
-        """Return how many times better cdrkit is than *peer*."""
+        """Return the factor by which cdrkit is better than *peer*, or None."""
         if peer not in self.figures or "cdrkit" not in self.figures:
             return None
         theirs, ours = self.figures[peer], self.figures["cdrkit"]
         return ours / theirs if self.work.unit in MORE_IS_BETTER else theirs / ours
 
     def shortfalls(self) -> list[str] | None:
-        """Return what of the goal was not reached; None where nothing of it can be judged."""
+        """Return the parts of the goal that were missed, or None without figures to compare."""
         ours, goal = self.figures.get("cdrkit"), self.work.goal
         if ours is None:
             return None
@@ -61,15 +61,15 @@ class Line:
 
 @attrs.frozen(kw_only=True)
 class Report:
-    """One run.
+    """The results of one run.
 
     Attributes:
-        calls: How many calls.
-        days: Over how many days.
-        lines: What was measured.
-        peers: Who took part, and the version.
-        left_out: Who did not, and why.
-        notes: What a reader must know.
+        calls: The number of calls.
+        days: The number of days.
+        lines: The figures of each task.
+        peers: The version of each peer that took part.
+        left_out: The reason for each peer that did not take part.
+        notes: Notes for the reader.
     """
 
     calls: int
@@ -81,19 +81,19 @@ class Report:
 
     @property
     def agree(self) -> bool:
-        """Whether every answer was the same from all."""
+        """Whether all peers returned the same results."""
         return not any(line.differing for line in self.lines)
 
     def markdown(self) -> str:
-        """Return the report as Markdown: each figure, and in brackets how many times better cdrkit is."""
+        """Return the report as Markdown: each figure, with the factor to cdrkit in brackets."""
         names = list(self.peers)
         text = [
             f"# {self.calls:,} calls over {self.days} days",
             "",
-            f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}. Medians; in brackets, "
-            "how many times better cdrkit is.",
+            f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}. Medians. In "
+            "brackets: the factor by which cdrkit is better.",
             "",
-            "| work | rows | " + " | ".join(names) + " | goal |",
+            "| task | rows | " + " | ".join(names) + " | goal |",
             "| --- | ---: | " + " | ".join(["---:"] * len(names)) + " | --- |",
         ]
         for line in self.lines:
@@ -106,7 +106,7 @@ class Report:
             "",
             "Versions: " + "; ".join(f"{name} {version}" for name, version in self.peers.items()) + ".",
         ]
-        text += [f"Left out: {name}, {why}." for name, why in self.left_out.items()]
+        text += [f"Not run: {name}, {why}." for name, why in self.left_out.items()]
         different = [
             f"{line.work.name}: {', '.join(line.differing)}" for line in self.lines if line.differing
         ]
@@ -115,7 +115,7 @@ class Report:
         return "\n".join(text) + "\n"
 
     def write(self, folder: Path) -> Path:
-        """Write the report into *folder*, as Markdown and JSON, and return the path of the former."""
+        """Write the report into *folder* as Markdown and JSON. Return the path of the Markdown."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.calls}.md"
         path.write_text(self.markdown())
@@ -156,7 +156,7 @@ class Report:
 
 
 def growth_of(small: Report, large: Report) -> list[str]:
-    """Return a table of how cdrkit's figures grow from one size to another."""
+    """Return a table that compares cdrkit's figures at two sizes."""
     ours = {line.work.name: line.figures["cdrkit"] for line in small.lines if "cdrkit" in line.figures}
     text = [
         "",

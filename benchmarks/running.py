@@ -1,4 +1,4 @@
-"""One run: load everybody, ask everybody, compare, measure."""
+"""One run: load the calls into each peer, query them, compare the results and measure."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _MOST_LINES: Final = 1_000_000
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """What to run.
+    """The options of a run.
 
     Attributes:
-        calls: How many calls.
-        peers: Names; cdrkit is always among those that run.
-        only: Names of works; empty: all.
-        rounds: How many turns everybody has.
+        calls: The number of calls.
+        peers: Names of peers. cdrkit always runs.
+        only: Names of tasks. Empty means all.
+        rounds: The number of rounds.
         work: The folder for data and databases.
     """
 
@@ -44,19 +44,19 @@ class Options:
     work: Path
 
     def wants(self, work: Work) -> bool:
-        """Return whether *work* is to be done."""
+        """Return whether the run includes *work*."""
         return not self.only or work.name in self.only
 
 
 def run(options: Options) -> Report:
-    """Do what *options* say."""
-    say(f"{options.calls:,} calls: making them")
+    """Run the benchmarks with *options*."""
+    say(f"generate {options.calls:,} calls")
     calls = Calls.made(options.work, options.calls)
     chosen = [kind for name, kind in PEERS.items() if name in options.peers or kind is Cdrkit]
     left_out = {kind.name: why for kind in chosen if (why := kind.missing())}
     peers = [kind(calls) for kind in chosen if kind.name not in left_out]
     for name, why in left_out.items():
-        say(f"LEFT OUT: {name}: {why}")
+        say(f"NOT RUN: {name}: {why}")
     lines: list[Line] = []
     with contextlib.ExitStack() as stack:
         load = Line(works.LOAD, {})
@@ -81,12 +81,12 @@ def run(options: Options) -> Report:
 
 
 def say(text: str) -> None:
-    """Tell who waits what is going on."""
+    """Print a line of progress with the time."""
     print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
 
 
 def _bring_in(peer: Peer, line: Line, stack: contextlib.ExitStack) -> bool:
-    """Start *peer* with the calls in it, and return whether they, and what loading took, are an earlier run's."""
+    """Start *peer* and load the calls. Return whether an earlier run had loaded them."""
     marker = peer.folder.with_suffix(".loaded")
     kept = peer.kept and marker.exists()
     if not kept:
@@ -110,13 +110,13 @@ def _bring_in(peer: Peer, line: Line, stack: contextlib.ExitStack) -> bool:
 
 
 def _kept_room(options: Options, calls: Calls, peers: Sequence[Peer]) -> Iterator[Line]:
-    """Yield the room that calls take, and the roll-over, which the questions to the warm tier need."""
+    """Yield the sizes of the calls, and the speed of the move to warm."""
     if options.wants(works.BYTES):
         sizes = {peer.name: size for peer in peers if (size := peer.size_bytes()) is not None}
         yield Line(works.BYTES, {name: size / calls.rows for name, size in sizes.items()})
     if any(options.wants(work) for work in works.IN_WARM):
         (ours,) = (peer for peer in peers if isinstance(peer, Cdrkit))
-        say("cdrkit: roll-over")
+        say("cdrkit: move to warm")
         copied = ours.copied("cdrkit-warm")
         yield Line(works.ROLLOVER, {"cdrkit": calls.rows / seconds(lambda: ours.roll_over(copied))})
     if options.wants(works.WARM_BYTES):
@@ -125,7 +125,7 @@ def _kept_room(options: Options, calls: Calls, peers: Sequence[Peer]) -> Iterato
 
 
 def _asked(options: Options, peers: Sequence[Peer]) -> Iterator[Line]:
-    """Yield what the questions took: each first of all once, to compare the answers."""
+    """Yield the times of the queries. Run each once before, to compare the results."""
     questions = {peer.name: peer.questions() for peer in peers}
     for work in filter(options.wants, works.QUESTIONS):
         asked = {name: known[work.name] for name, known in questions.items() if work.name in known}
@@ -141,12 +141,12 @@ def _asked(options: Options, peers: Sequence[Peer]) -> Iterator[Line]:
         figures = {name: scale * statistics.median(each) for name, each in taken.items()}
         agreed, differing = majority(answers)
         for name in differing:
-            say(f"{work.name}: ANSWER DIFFERS: {name}")
+            say(f"{work.name}: RESULT DIFFERS: {name}")
         yield Line(work, figures, rows=works.rows_in(answers[agreed]), differing=differing)
 
 
 def majority(answers: dict[str, pl.DataFrame | int]) -> tuple[str, list[str]]:
-    """Return one of those whose answer most gave, and everybody else."""
+    """Return one peer of the majority, and the peers with other results."""
     alike = {
         name: [other for other, theirs in answers.items() if works.same(answer, theirs)]
         for name, answer in answers.items()
@@ -156,7 +156,7 @@ def majority(answers: dict[str, pl.DataFrame | int]) -> tuple[str, list[str]]:
 
 
 def _appended(peers: Sequence[Peer]) -> Line:
-    """Return what durable appends took: the same calls for all, in turns."""
+    """Return the times of durable appends. All peers append the same calls, one after the other."""
     appenders = {peer.name: append for peer in peers if (append := peer.appender())}
     say(f"append: {', '.join(appenders)}")
     taken: dict[str, list[float]] = {name: [] for name in appenders}
@@ -165,12 +165,14 @@ def _appended(peers: Sequence[Peer]) -> Line:
             taken[name].append(seconds(lambda: append(batch)))  # noqa: B023  # called at once
     for peer in peers:
         peer.tidy()
-    figures = {name: 1000 * statistics.median(each[1:]) for name, each in taken.items()}  # the first warms up
+    figures = {
+        name: 1000 * statistics.median(each[1:]) for name, each in taken.items()
+    }  # the first warms caches
     return Line(works.APPEND, figures)
 
 
 def _alone(options: Options, calls: Calls, peers: Sequence[Peer]) -> Iterator[Line]:
-    """Yield what only cdrkit does, and what needs a process of its own."""
+    """Yield the tasks of cdrkit alone, and the tasks in separate processes."""
     if options.wants(works.INGEST):
         say("ingest")
         number = min(options.calls, _MOST_LINES)

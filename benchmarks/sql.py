@@ -1,4 +1,4 @@
-"""The questions in SQL, for every peer that speaks it, and what comes back made into the same tables."""
+"""The queries in SQL, and the conversion of their rows into equal tables."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from cdrkit import SCHEMA
 
 from .data import NUMBER_COLUMNS, Asked
 
-#: What a page and a search show.
+#: The columns of a page and a search.
 SHOWN: Final = (
     "start", "call_id", "source", "destination", "duration", "disposition", "destination_name", "charge",
 )  # fmt: skip
-#: What the export holds.
+#: The columns of the export.
 EXPORTED: Final = (
     "start", "end", "call_id", "customer_id", "direction", "source", "source_name", "destination",
     "destination_name", "duration", "disposition", "charge",
 )  # fmt: skip
-#: The calls as peers hold them.
+#: The columns that peers store.
 STORED: Final = pa.schema(
     [
         *(field.remove_metadata() for field in SCHEMA),
@@ -42,12 +42,12 @@ _SHOWN_SCHEMA: Final = pa.schema(
 
 @attrs.frozen(kw_only=True)
 class Dialect:
-    """How one database writes what SQL leaves open.
+    """The SQL dialect of one database.
 
     Attributes:
-        placeholder: From a parameter's name to how a statement names it.
-        day: The day of ``start`` in UTC, as a whole number since 1970.
-        table: Where the calls are.
+        placeholder: A function from a parameter's name to its placeholder in a statement.
+        day: An expression for the UTC day of ``start``, as an integer since 1970.
+        table: The table of the calls.
     """
 
     placeholder: Callable[[str], str]
@@ -56,7 +56,7 @@ class Dialect:
 
 
 def page(dialect: Dialect) -> str:
-    """Return the statement for the newest calls of a customer since an instant that were connected."""
+    """Return the statement for the newest connected calls of a customer since an instant."""
     mark = dialect.placeholder
     return (
         f"SELECT {_listed(SHOWN)} FROM {dialect.table} WHERE customer_id = {mark('customer')} "
@@ -80,7 +80,7 @@ def number(dialect: Dialect) -> str:
 
 
 def texts(dialect: Dialect, count: int) -> str:
-    """Return the same where there is no column of normalised numbers, but *count* ways to write this one."""
+    """Return the statement for a number with *count* notations, without normalised columns."""
     marks = ", ".join(dialect.placeholder(f"text{place}") for place in range(count))
     return (
         f"SELECT {_listed(SHOWN)} FROM {dialect.table} WHERE source IN ({marks}) OR destination IN ({marks}) "
@@ -94,7 +94,7 @@ def text_values(written: Sequence[str]) -> dict[str, Any]:
 
 
 def prefix(dialect: Dialect) -> str:
-    """Return the statement for all calls of the numbers that begin so: a range, which indexes and statistics serve."""
+    """Return the statement for all calls with a prefix: a range, which indexes support."""
     low, high = dialect.placeholder("prefix"), dialect.placeholder("beyond")
     return (
         f"SELECT {_listed(SHOWN)} FROM {dialect.table} "
@@ -110,7 +110,7 @@ def prefix_values(asked: Asked) -> dict[str, Any]:
 
 
 def totals(dialect: Dialect, *, of_customer: bool) -> str:
-    """Return the statement for totals a day and currency."""
+    """Return the statement for totals by day and currency."""
     where = f"WHERE customer_id = {dialect.placeholder('customer')} " if of_customer else ""
     return (
         f"SELECT {dialect.day} AS day, coalesce(currency, 'XXX') AS money, count(*), "
@@ -120,7 +120,7 @@ def totals(dialect: Dialect, *, of_customer: bool) -> str:
 
 
 def count(dialect: Dialect) -> str:
-    """Return the statement for how many calls were connected since an instant."""
+    """Return the statement for the number of connected calls since an instant."""
     mark = dialect.placeholder
     return (
         f'SELECT count(*) FROM {dialect.table} WHERE "start" >= {mark("since")} '
@@ -132,9 +132,9 @@ def export(dialect: Dialect, instant: Callable[[str], str], *, ordered: bool = T
     """Return the statement for the calls of an export, earliest first.
 
     Args:
-        dialect: How to write it.
-        instant: From an instant's column to how it becomes text, or stays.
-        ordered: Whether the order must be said: not where rows come in the order they were inserted in.
+        dialect: The SQL dialect.
+        instant: A function from the column of an instant to the expression for its output.
+        ordered: Whether to write ORDER BY. Some databases return rows in the order of insertion.
     """
     mark = dialect.placeholder
     listed = ", ".join(
@@ -153,7 +153,7 @@ def month_values(asked: Asked) -> dict[str, Any]:
 
 
 def columns_of(types: Mapping[str, str]) -> str:
-    """Return the columns of CREATE TABLE; *types* are by the name of the Arrow type, text is the rest."""
+    """Return the columns of CREATE TABLE. *types* maps names of Arrow types; others become text."""
     return ", ".join(
         f"{_quoted(field.name)} {types.get(str(field.type), types['string'])}"
         + ("" if field.nullable else " NOT NULL")
@@ -171,7 +171,7 @@ def shown_table(rows: Iterable[Sequence[Any]]) -> pa.Table:
 
 
 def totals_table(rows: Iterable[Sequence[Any]]) -> pa.Table:
-    """Return the rows of `totals` as Arrow, one a day, charges in a column a currency, as cdrkit has them."""
+    """Return the rows of `totals` as Arrow: one row a day, one column of charges a currency."""
     days: dict[int, list[int]] = {}
     charges: dict[str, dict[int, Decimal]] = {}
     for day, currency, attempts, connected, duration, billed, charged, charge in rows:

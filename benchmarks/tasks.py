@@ -1,4 +1,4 @@
-"""Works that cdrkit alone does: ingest of a switch's file, and a store of many segments."""
+"""The tasks that only cdrkit does: import of a switch's file, and a store of many segments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import cdrkit
-from cdrkit.testing import synthesize_calls
+from cdrkit.samples import synthesize_calls
 
 from .data import DAYS, END, asterisk_file
 from .timing import seconds
@@ -25,7 +25,7 @@ print(1000 * (time.perf_counter() - started))
 
 
 def ingested(work: Path, lines: int, *, rounds: int) -> float:
-    """Return how many lines of Asterisk's CSV a new store takes in a second."""
+    """Return the number of Asterisk CSV lines that a new store imports a second."""
     path, folder = asterisk_file(work, lines), work / "cdrkit-ingest"
     taken = []
     for _ in range(rounds):
@@ -40,7 +40,7 @@ def ingested(work: Path, lines: int, *, rounds: int) -> float:
 
 
 def many_segments(work: Path) -> Path:
-    """Return a new store of about 1,000 segments, each of one append."""
+    """Return the folder of a new store with about 1,000 segments, one for each append."""
     folder = work / "cdrkit-segments"
     shutil.rmtree(folder, ignore_errors=True)
     store = cdrkit.open_store(folder, region="GB")
@@ -51,14 +51,14 @@ def many_segments(work: Path) -> Path:
 
 
 def opened(folder: Path, *, rounds: int) -> float:
-    """Return the milliseconds from the library imported to the newest version known, in a new process."""
+    """Return the milliseconds to open a store in a new process, without the import."""
     call = [sys.executable, "-c", _OPENING, str(folder)]
     told = [subprocess.run(call, check=True, capture_output=True, text=True).stdout for _ in range(rounds)]
     return statistics.median(map(float, told))
 
 
 def refreshed(folder: Path) -> float:
-    """Return the milliseconds that an open store needs to see that nothing is new."""
+    """Return the milliseconds in which an open store detects that no version is new."""
     store = cdrkit.open_store(folder)
     assert store.exists
     return 1000 * statistics.median(seconds(lambda: store.exists) for _ in range(1000))

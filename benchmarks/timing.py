@@ -1,4 +1,4 @@
-"""Measuring: rounds in which all take their turn, and the memory of a process."""
+"""Measurement of times, in rounds of all peers, and of the memory of a process."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-_LONGEST_TURN: Final = 0.1  # seconds that a quick question is repeated for, in one turn
+_LONGEST_TURN: Final = 0.1  # seconds for which a fast query is repeated in one round
 _MOST_REPEATS: Final = 30
-_SLOW: Final = 1.5  # seconds from which fewer rounds will do
+_SLOW: Final = 1.5  # seconds from which fewer rounds are enough
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long *work* takes once."""
+    """Return the seconds of one run of *work*."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
@@ -26,12 +26,12 @@ def seconds(work: Callable[[], object]) -> float:
 def interleaved(
     works: Mapping[str, Callable[[], object]], *, rounds: int, first: Mapping[str, float]
 ) -> dict[str, list[float]]:
-    """Return the seconds of each work, over rounds in which every peer has its turn.
+    """Return the seconds of each run, over rounds in which every peer runs once.
 
     Args:
-        works: What to do, by the peer's name. Each was done once before, so that caches are warm.
-        rounds: How many.
-        first: How long that took.
+        works: The functions by the peer's name. Each has run once, so that caches are warm.
+        rounds: The number of rounds.
+        first: The seconds of that first run.
     """
     taken: dict[str, list[float]] = {name: [] for name in works}
     for number in range(rounds):
@@ -45,7 +45,7 @@ def interleaved(
 
 
 def peak_memory(folder: Path, rows: int, peer: str, question: str) -> int:
-    """Return the most bytes that a process of its own had beyond mapped files, while *peer* answered there."""
+    """Return the peak memory of a separate process for one query, without mapped files, in bytes."""
     call = [sys.executable, "-m", "benchmarks.alone", json.dumps([str(folder), rows, peer, question])]
     child = subprocess.Popen(call, cwd=Path(__file__).parents[1])
     peak = 0
@@ -53,7 +53,7 @@ def peak_memory(folder: Path, rows: int, peer: str, question: str) -> int:
         peak = max(peak, _anonymous_bytes(child.pid))
         time.sleep(0.005)
     if child.returncode:
-        raise RuntimeError(f"{peer} could not do {question} in a process of its own")
+        raise RuntimeError(f"{peer} failed to run {question} in a separate process")
     return peak
 
 

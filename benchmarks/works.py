@@ -1,4 +1,4 @@
-"""What is measured, what is to be reached, and whether two answers say the same."""
+"""The tasks, their goals, and the comparison of results."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import polars as pl
 from . import sql
 from .peers import Answer
 
-#: Units, and whether less of them is better.
+#: The units of figures.
 Unit = Literal["ms", "s", "bytes a call", "MB", "calls/s", "lines/s", "times"]
 MORE_IS_BETTER: Final = ("calls/s", "lines/s")
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Goal:
-    """What is to be reached, for 10 million calls on two cores.
+    """The goal of a task, for 10 million calls on two cores.
 
     Attributes:
-        times: How many times better than a peer, by its name; 1: no worse.
-        bound: What cdrkit's own figure must not pass, in the work's unit.
+        times: The required factor to each peer, by its name. 1 means at least as good.
+        bound: The limit of cdrkit's own figure, in the unit of the task.
     """
 
     times: Mapping[str, float] = attrs.field(factory=dict)
@@ -32,13 +32,13 @@ class Goal:
 
 @attrs.frozen(eq=False)
 class Work:
-    """One line of the table.
+    """A task: one line of the report.
 
     Attributes:
-        name: As the option ``--only`` has it.
-        title: What is done.
-        unit: What it is measured in.
-        goal: What is to be reached.
+        name: The name for the option ``--only``.
+        title: The title in the report.
+        unit: The unit of the figures.
+        goal: The goal.
     """
 
     name: str
@@ -60,7 +60,7 @@ QUESTIONS: Final = (
         Goal(times=_times(20, *_OVER_PARQUET, postgresql=1)),
     ),
     Work(
-        "page_quiet", "the same of the customer with the fewest calls", "ms",
+        "page_quiet", "newest 100 connected calls of the customer with the fewest calls", "ms",
         Goal(times=_times(20, *_OVER_PARQUET, postgresql=1)),
     ),
     Work(
@@ -86,24 +86,24 @@ LOAD: Final = Work(
 APPEND: Final = Work(
     "append", "durable append of 100 calls", "ms", Goal(times={"postgresql": 1, "delta": 10, "iceberg": 10})
 )
-BYTES: Final = Work("bytes", "room with indexes", "bytes a call", Goal(bound=250))
+BYTES: Final = Work("bytes", "size with indexes", "bytes a call", Goal(bound=250))
 WARM_BYTES: Final = Work(
-    "warm_bytes", "room in the warm tier, beside pyarrow's default Parquet", "bytes a call",
+    "warm_bytes", "size in the warm tier, compared with pyarrow's default Parquet", "bytes a call",
     Goal(times={"pyarrow": 1 / 0.7}),
 )  # fmt: skip
-ROLLOVER: Final = Work("rollover", "roll-over of all calls to the warm tier", "calls/s")
+ROLLOVER: Final = Work("rollover", "move of all calls to the warm tier", "calls/s")
 INGEST: Final = Work("ingest", "ingest of Asterisk's CSV", "lines/s", Goal(bound=250_000))
 OPEN: Final = Work(
-    "open", "open a store of 1,000 segments in a new process, beyond import", "ms", Goal(bound=150)
+    "open", "open a store of 1,000 segments in a new process, without import", "ms", Goal(bound=150)
 )
-REFRESH: Final = Work("refresh", "look for news in it, when there are none", "ms", Goal(bound=0.2))
+REFRESH: Final = Work("refresh", "check that store for new versions, without any", "ms", Goal(bound=0.2))
 MEMORY: Final = (
-    Work("csv_tenth", "peak memory beyond mapped files: CSV of 10 days, all calls", "MB", Goal(bound=400)),
-    Work("csv_all", "the same: CSV of all 100 days", "MB", Goal(bound=400)),
+    Work("csv_tenth", "peak memory without mapped files: CSV of 10 days, all calls", "MB", Goal(bound=400)),
+    Work("csv_all", "peak memory without mapped files: CSV of all 100 days", "MB", Goal(bound=400)),
 )
-#: What a roll-over must go before, or is.
+#: The tasks that need the move to warm, and the move itself.
 IN_WARM: Final = (*(work for work in QUESTIONS if work.name.startswith("warm")), WARM_BYTES, ROLLOVER)
-#: Whose memory is watched.
+#: The peers whose memory is measured.
 WATCHED: Final = ("cdrkit", "polars", "pyarrow")
 ALL: Final = (
     *QUESTIONS, LOAD, INGEST, APPEND, OPEN, REFRESH, BYTES, WARM_BYTES, ROLLOVER, *MEMORY,
@@ -118,7 +118,7 @@ _KINDS: Final = {
 
 
 def comparable(answer: Answer) -> pl.DataFrame | int:
-    """Return an answer in the one form in which equal answers are equal, whoever gave it."""
+    """Return a result in a form in which the results of all peers can be compared."""
     if isinstance(answer, int):
         return answer
     if isinstance(answer, Path):
@@ -136,19 +136,19 @@ def comparable(answer: Answer) -> pl.DataFrame | int:
 
 
 def same(one: pl.DataFrame | int, other: pl.DataFrame | int) -> bool:
-    """Return whether two comparable answers are equal: rows, their order and their content."""
+    """Return whether two comparable results have equal rows in the same order."""
     if isinstance(one, pl.DataFrame) and isinstance(other, pl.DataFrame):
         return one.columns == other.columns and one.equals(other)
     return one is other or (isinstance(one, int) and isinstance(other, int) and one == other)
 
 
 def rows_in(answer: pl.DataFrame | int) -> int:
-    """Return how many rows an answer has, or the count that it is."""
+    """Return the number of rows of a result, or the count itself."""
     return answer if isinstance(answer, int) else answer.height
 
 
 def _exported(path: Path) -> pl.DataFrame:
-    """Return a CSV's rows: instants in whatever ISO form, null where a cell is empty, the formula guard taken off."""
+    """Return the rows of a CSV: any ISO instants, null for empty cells, without the formula guard."""
     frame = pl.read_csv(path, infer_schema=False)
     path.unlink()
     return frame.select(_cell(name) for name in sql.EXPORTED)

@@ -1,4 +1,4 @@
-"""cdrkit, and what people would use instead of it: one class each."""
+"""The peers: cdrkit and its alternatives, one class each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .tables import DeltaLake, Iceberg
 
 __all__ = ["PEERS", "Answer", "Appender", "Cdrkit", "Peer", "Question", "folder_bytes"]
 
-#: By name, in the order of the report's columns.
+#: The classes by name, in the order of the report's columns.
 PEERS: Final[dict[str, type[Peer]]] = {
     peer.name: peer
     for peer in (

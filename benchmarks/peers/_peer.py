@@ -1,4 +1,4 @@
-"""What every peer is to the rest."""
+"""The base class of the peers."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import pyarrow as pa
 
 from ..data import Calls
 
-#: Calls or totals, a count, or a CSV file.
+#: A result: calls or totals, a count, or a CSV file.
 Answer: TypeAlias = "pa.Table | int | Path"
 Question: TypeAlias = Callable[[], Answer]
 Appender: TypeAlias = Callable[[pa.Table], object]
 
 
 class Peer:
-    """Something that people would keep calls in. It has a folder of its own beside the calls.
+    """A database or library that can store calls. It has its own folder beside the calls.
 
     Attributes:
-        name: As the option ``--peers`` and the columns of the report have it.
-        modules: What must be installed.
-        kept: Whether what it loaded in an earlier run will do; not where the library itself is under test.
+        name: The name for the option ``--peers`` and the columns of the report.
+        modules: The Python modules that must be installed.
+        kept: Whether the data of an earlier run are used again. False for cdrkit, which is under test.
     """
 
     name: ClassVar[str]
@@ -37,43 +37,43 @@ class Peer:
 
     @classmethod
     def missing(cls) -> str | None:
-        """Return why it cannot take part, or None."""
+        """Return the reason why the peer cannot run, or None."""
         absent = [name for name in cls.modules if importlib.util.find_spec(name) is None]
         return f"not installed: {', '.join(absent)}" if absent else None
 
     def version(self) -> str:
-        """Return the version that takes part."""
+        """Return the version of the peer."""
         return importlib.metadata.version(self.modules[0] if self.modules else self.name)
 
     def start(self) -> None:
-        """Make it ready to take or to answer, untimed."""
+        """Prepare for loads and queries. The time is not measured."""
 
     def load(self, tables: Iterable[pa.Table]) -> bool:
-        """Bring the calls in, with indexes; return whether there was anything to do: not, where files will do."""
+        """Load the calls and build indexes. Return False if the peer reads the files directly."""
         return False
 
     def settle(self) -> None:
-        """Do what a user's database would have done by the first question, untimed."""
+        """Do background work before the first query, such as statistics. The time is not measured."""
 
     def size_bytes(self) -> int | None:
-        """Return the room that the calls take with their indexes, or None where that says nothing."""
+        """Return the size of calls and indexes in bytes, or None if it cannot be compared."""
         return folder_bytes(self.folder)
 
     def questions(self) -> dict[str, Question]:
-        """Return how it answers, by the work's name; a work that is not in it is not asked of it."""
+        """Return a function for each supported query, by the name of the task."""
         return {}
 
     def appender(self) -> Appender | None:
-        """Return what appends 100 calls durably: when it returns, they outlive loss of power."""
+        """Return a function that appends 100 calls so that they survive a power failure, or None."""
         return None
 
     def tidy(self) -> None:
-        """Take appended calls out again."""
+        """Remove the appended calls."""
 
     def close(self) -> None:
-        """End it."""
+        """Stop the peer."""
 
 
 def folder_bytes(folder: Path) -> int:
-    """Return how many bytes the files below *folder* have."""
+    """Return the total size of the files below *folder*, in bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

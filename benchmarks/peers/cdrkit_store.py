@@ -1,4 +1,4 @@
-"""cdrkit itself: a hot store, and a copy of it that is rolled over to the warm tier."""
+"""cdrkit itself: a hot store, and a copy whose calls move to the warm tier."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .. import sql
 from ..data import END, NUMBER_COLUMNS
 from ._peer import Appender, Peer, Question, folder_bytes
 
-#: When every month of the calls is past the hot window.
+#: An instant at which every month of the calls is due for the move to warm.
 LATER: Final = END + dt.timedelta(days=200)
 
 
@@ -38,12 +38,12 @@ class Cdrkit(Peer):
         return folder_bytes(self.folder)
 
     def roll_over(self, folder: Path) -> None:
-        """Move the store in *folder* to its warm tier, whole."""
-        report = cdrkit.open_store(folder).rollover(LATER)
+        """Move all calls of the store in *folder* to its warm tier."""
+        report = cdrkit.open_store(folder).maintenance.move_to_warm(now=LATER)
         assert report.rows == self.calls.rows, report
 
     def copied(self, name: str) -> Path:
-        """Return a copy of the store: segments and log never change, so links will do."""
+        """Return a copy of the store. Links are enough, because segments and log never change."""
         folder = self.calls.folder / name
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.folder, folder, copy_function=os.link)

@@ -23,7 +23,7 @@ _TYPES: Final = {
     "float": "Nullable(Float32)",
     "decimal128(18, 6)": "Nullable(Decimal(18, 6))",
 }
-#: What is never null is declared so, which is faster.
+#: Columns without nulls are declared so, which is faster.
 _NEVER_NULL: Final = {
     "call_id": "String",
     "start": "DateTime64(6, 'UTC')",
@@ -38,12 +38,12 @@ _KINDS: Final = {"since": "DateTime64(6, 'UTC')", "until": "DateTime64(6, 'UTC')
 _DIALECT: Final = sql.Dialect(
     placeholder=lambda name: f"{{{name}:{_KINDS.get(name, 'String')}}}", day='toInt32(toDate("start"))'
 )
-#: For few calls from everywhere, sorting them is twice as fast as reading in the order of the table.
+#: For few calls of all days, a sort is twice as fast as reading in the order of the table.
 _SCATTERED: Final = " SETTINGS optimize_read_in_order = 0"
 
 
 class ClickHouse(Peer):
-    """With the skipping indexes on numbers that its users add for searches that know no period."""
+    """ClickHouse with skipping indexes on numbers, which serve searches without a period."""
 
     name = "clickhouse"
     modules: ClassVar = ("chdb",)
@@ -70,7 +70,7 @@ class ClickHouse(Peer):
         self._session.query(
             f'CREATE TABLE cdr.calls ({columns}, {indexes}) ENGINE = MergeTree ORDER BY ("start", call_id)'
         )
-        # From files, which it reads itself: handing it Arrow tables through Python is slower.
+        # ClickHouse reads the files itself. Passing Arrow tables through Python is slower.
         files = f"file('{self.calls.parquet}/*.parquet', Parquet)"
         self._session.query(f"INSERT INTO cdr.calls SELECT * FROM {files}")
         return True

@@ -1,4 +1,4 @@
-"""DuckDB with a database file of its own."""
+"""DuckDB with its own database file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TYPES: Final = {
 
 
 class DuckDB(Peer):
-    """A table in the order of time, whose zones then serve every period; no ART index, as its guide advises."""
+    """A table in the order of time, so that zone maps serve periods. Its guide advises no ART index."""
 
     name = "duckdb"
     modules: ClassVar = ("duckdb",)

@@ -1,4 +1,4 @@
-"""Three that read Parquet as it is: Polars, pyarrow and DuckDB; and what they read of cdrkit's warm tier."""
+"""Peers that read Parquet files directly: Polars, pyarrow and DuckDB, also in cdrkit's warm tier."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _OverParquet(Peer):
 
 
 class Polars(_OverParquet):
-    """Polars, lazily: it prunes files by their statistics and reads the columns it needs."""
+    """Polars with lazy frames: it prunes files by statistics and reads only the needed columns."""
 
     name = "polars"
 
@@ -96,7 +96,7 @@ class Polars(_OverParquet):
 
 
 class PyArrow(_OverParquet):
-    """pyarrow.dataset: filters pushed down to row groups, columns chosen."""
+    """pyarrow.dataset with filters on row groups and selected columns."""
 
     name = "pyarrow"
 
@@ -167,7 +167,7 @@ class PyArrow(_OverParquet):
                 for field in scanner.projected_schema
             ]
         )
-        # Its writer knows no dictionaries.
+        # Its CSV writer does not support dictionaries.
         with pyarrow.csv.CSVWriter(path, plain) as writer:
             for batch in scanner.to_batches():
                 writer.write_table(pa.Table.from_batches([batch]).cast(plain))
@@ -175,7 +175,7 @@ class PyArrow(_OverParquet):
 
 
 class DuckDBParquet(_OverParquet):
-    """DuckDB over the same files, with its cache of Parquet's metadata."""
+    """DuckDB over Parquet files, with its cache of metadata."""
 
     name = "duckdb-parquet"
     modules: ClassVar = ("duckdb",)
@@ -210,7 +210,7 @@ class DuckDBParquet(_OverParquet):
 
 
 def duckdb_questions(connection: Any, calls: Calls, csv: Path) -> dict[str, Question]:
-    """Return how DuckDB answers from whatever is called ``calls``."""
+    """Return the queries of DuckDB on the table or view ``calls``."""
     asked, dialect = calls.asked, DUCKDB
 
     def table(statement: str, values: dict[str, Any]) -> pa.Table:
@@ -242,7 +242,7 @@ def duckdb_questions(connection: Any, calls: Calls, csv: Path) -> dict[str, Ques
 
 
 def _duckdb_dialect(table: str) -> sql.Dialect:
-    # Whole-number arithmetic is four times as fast as its cast of an instant to a date.
+    # Integer arithmetic is four times as fast as a cast of an instant to a date.
     day = 'epoch_us("start") // 86400000000'
     return sql.Dialect(placeholder=lambda name: f"${name}", day=day, table=table)
 

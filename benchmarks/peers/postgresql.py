@@ -1,4 +1,4 @@
-"""PostgreSQL from Debian's packages: a cluster of its own below the work folder, on a socket."""
+"""PostgreSQL from Debian's packages: a separate cluster in the work folder, on a socket."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _INSTANT: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
 class PostgreSQL(Peer):
-    """Set up as its manual advises: a quarter of the memory as buffers, costs of an SSD, durable commits."""
+    """PostgreSQL by its manual: a quarter of the memory as buffers, SSD costs, durable commits."""
 
     name = "postgresql"
     modules: ClassVar = ("psycopg",)
@@ -50,7 +50,7 @@ class PostgreSQL(Peer):
         if _programs() is None:
             return "not installed: Debian's package postgresql (apt-get install postgresql)"
         if _owner() is None:
-            return "it refuses to run as root, and there is no user postgres"
+            return "it refuses to run as root, and the user postgres does not exist"
         return None
 
     def version(self) -> str:
@@ -60,7 +60,7 @@ class PostgreSQL(Peer):
     def start(self) -> None:
         import psycopg
 
-        # A socket's path is at most 107 bytes long, and a work folder's may be longer.
+        # The path of a socket is limited to 107 bytes, and that of a work folder is not.
         self._socket = tempfile.mkdtemp(prefix="cdr-pg-")
         self.folder.mkdir(exist_ok=True)
         if os.geteuid() == 0:
@@ -94,7 +94,7 @@ class PostgreSQL(Peer):
         return self.folder / "data"
 
     def _run(self, program: str, *arguments: str | Path) -> None:
-        # Into a file: the server inherits it, and who read a pipe would wait for the server's end.
+        # The server inherits the output: reading from a pipe would block until the server ends.
         path = self.folder / "setup.log"
         with path.open("wb") as log:
             done = subprocess.run(
@@ -184,13 +184,13 @@ class PostgreSQL(Peer):
 
 
 def _programs() -> Path | None:
-    """Return the folder of the newest version's programs."""
+    """Return the folder with the programs of the newest version."""
     versions = [path for path in _VERSIONS.glob("*") if (path / "bin" / "initdb").exists()]
     return max(versions, key=lambda path: int(path.name)) / "bin" if versions else None
 
 
 def _owner() -> str | None:
-    """Return who may run it: root may not."""
+    """Return the user that runs the server. Root is not allowed."""
     if os.geteuid():
         return pwd.getpwuid(os.geteuid()).pw_name
     return "postgres" if any(user.pw_name == "postgres" for user in pwd.getpwall()) else None

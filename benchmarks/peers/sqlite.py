@@ -1,4 +1,4 @@
-"""SQLite with the indexes that PostgreSQL has; instants and money as whole numbers, as it has no types for them."""
+"""SQLite with the indexes of PostgreSQL, and with integers for instants and money."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _INSERT: Final = f"INSERT INTO calls VALUES ({', '.join('?' * len(sql.STORED))})
 
 
 class SQLite(Peer):
-    """One file, journalled ahead (WAL)."""
+    """SQLite with one file and a write-ahead log."""
 
     name = "sqlite"
 
@@ -143,7 +143,7 @@ class SQLite(Peer):
 
 
 def _fill_by_adbc(path: Path, tables: Iterable[pa.Table]) -> None:
-    """Fill the table by Arrow's driver: more than twice as fast as rows of Python's values."""
+    """Fill the table with Arrow's driver, over twice as fast as rows of Python values."""
     from adbc_driver_sqlite import dbapi
 
     with dbapi.connect(str(path), autocommit=True) as connection, connection.cursor() as cursor:
@@ -165,7 +165,7 @@ def _micros(instant: dt.datetime) -> int:
 
 
 def _plain(table: pa.Table) -> pa.Table:
-    """Return *table* in types that SQLite has: money in millionths, instants in microseconds."""
+    """Return *table* with types of SQLite: money in millionths, instants in microseconds."""
     for place, field in enumerate(table.schema):
         if pa.types.is_decimal(field.type):
             millionths = pc.multiply(table[field.name], pa.scalar(1_000_000, pa.decimal128(7, 0)))

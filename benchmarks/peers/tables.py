@@ -1,4 +1,4 @@
-"""Table formats, for appends: Delta Lake, and Iceberg with a catalogue in SQLite."""
+"""Table formats for appends: Delta Lake, and Iceberg with a catalogue in SQLite."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PLAIN: Final = pa.schema(
 
 
 class DeltaLake(Peer):
-    """A table that only these appends have made: it has no long log yet, which is kind to it."""
+    """Delta Lake with a new table, whose short log makes appends fast."""
 
     name = "delta"
     modules: ClassVar = ("deltalake",)
@@ -37,7 +37,7 @@ class DeltaLake(Peer):
 
 
 class Iceberg(Peer):
-    """The same."""
+    """Iceberg with a new table, whose short log makes appends fast."""
 
     name = "iceberg"
     modules: ClassVar = ("pyiceberg", "sqlalchemy")

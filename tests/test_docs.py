@@ -111,8 +111,8 @@ five
     def test_takes_the_blocks_that_run(self) -> None:
         """Visible, hidden and typed code is taken; skipped and unchecked blocks, output and shell are not."""
         assert self.code_of(self.PAGE).split("\n") == [
-            *[""] * 4, "one = 1", *[""] * 4, "two = 2", *[""] * 14,
-            "for number in (one, two):", "    print(number)", *[""] * 8, "",
+            *[""] * 4, "one = 1", *[""] * 4, "two = 2", *[""] * 13,
+            "for number in (one, two):", "    print(number)", *[""] * 8,
         ]  # fmt: skip
 
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -53,9 +53,11 @@ LIMITS: Final = {
     "leave away": 0,
     "leaves away": 0,
 }
-#: A word that follows a dot or precedes a bracket is code: ``file.tell()``.
+#: A word that follows a dot or precedes a bracket is code: ``file.tell()``. "Is None" is Python's word, "is none" is not.
 WORDS: Final = {
-    word: re.compile(r"(?<![\w.])" + r"\s+".join(word.split()) + r"(?![\w(])", re.IGNORECASE)
+    word: re.compile(
+        rf"(?<![\w.])[{word[0].upper()}{word[0]}]" + r"\s+".join(word[1:].split()) + r"(?![\w(])"
+    )
     for word in LIMITS
 }
 #: What opens or closes a fenced block, and the language or directive behind it.

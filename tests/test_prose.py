@@ -53,7 +53,7 @@ LIMITS: Final = {
     "leave away": 0,
     "leaves away": 0,
 }
-#: A word that follows a dot or precedes a bracket is code: ``file.tell()``. "Is None" is Python's word, "is none" is not.
+#: A word that follows a dot or precedes a bracket is code: ``file.tell()``. So is "None" with a capital letter.
 WORDS: Final = {
     word: re.compile(
         rf"(?<![\w.])[{word[0].upper()}{word[0]}]" + r"\s+".join(word[1:].split()) + r"(?![\w(])"

@@ -117,7 +117,7 @@ def anything(**options):
 
 number = 7
 
-from cdrkit.storage import WarmTier
+from cdrkit.storage.tiers import WarmTier
 
 class Vault(WarmTier):
     name = "vault"

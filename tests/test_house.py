@@ -36,8 +36,8 @@ class TestModule:
         assigned = {
             ast.unparse(target)
             for node in tree.body
-            if isinstance(node, ast.Assign)
-            for target in node.targets
+            if isinstance(node, ast.Assign | ast.AnnAssign)
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
         }
         assert "__all__" in assigned
 

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from cdrkit._access.scope import Access
-from cdrkit._engine.explain import Explanation
-from cdrkit._ingest.ingest import IngestReport
-from cdrkit._ingest.writer import Writer
-from cdrkit._model.record import FIELDS, SCHEMA, CallRecord, Direction, Disposition, HangupParty
-from cdrkit._model.times import TimeRange
-from cdrkit._output.settings import DisplaySettings, DisplaySettingsStore
-from cdrkit._query.expressions import Expr, field
-from cdrkit._query.query import Query
-from cdrkit._recordings.recording import Recording
-from cdrkit._store.open import open_store
-from cdrkit._store.result import Page, Result
-from cdrkit._store.scoped_store import ScopedStore
-from cdrkit._store.store import Store
-from cdrkit.reports.daily import DailyTotal, DailyTotals
+from cdrkit._access import AuditEvent
+from cdrkit._engine import Explanation
+from cdrkit._ingest import IngestReport, Writer
+from cdrkit._model import FIELDS, SCHEMA, CallRecord, Direction, Disposition, HangupParty, TimeRange
+from cdrkit._output import DisplaySettings, DisplaySettingsStore
+from cdrkit._query import Expr, Query, field
+from cdrkit._recordings import Recording
+from cdrkit._store import Page, Result, ScopedStore, Store, open_store
+from cdrkit.reports import DailyTotal, DailyTotals
 from cdrkit.storage.append import AppendReport
 
 __all__ = [
     "FIELDS",
     "SCHEMA",
-    "Access",
+    "AuditEvent",
     "AppendReport",
     "CallRecord",
     "DailyTotal",

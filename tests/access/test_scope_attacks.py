@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cdrkit
-from cdrkit import FIELDS, Access, CallRecord, Query, ScopedStore, Store, field
+from cdrkit import FIELDS, AuditEvent, CallRecord, Query, ScopedStore, Store, field
 from cdrkit._numbers.normalization import form
 from cdrkit._numbers.search import search_pattern
 from cdrkit._query.expressions import Expr, NumberSearch, fields_of
@@ -143,18 +143,13 @@ class TestMaking:
         writing = {
             "append",
             "archive",
-            "compact",
             "erase",
             "expire",
             "follow",
             "ingest",
-            "maintain",
-            "rebuild",
-            "rollover",
+            "maintenance",
             "scoped",
             "writer",
-            "vacuum",
-            "verify",
         }
         public = {name for name in dir(store) if not name.startswith("_")}
         assert {name for name in public if not hasattr(ScopedStore, name)} == writing
@@ -542,7 +537,7 @@ class TestCursors:
 class TestRecordings:
     """A recording is heard by whose call it is, with the right to, and the audit hears of it."""
 
-    def heard(self, store: Store, events: list[Access], **given: Any) -> ScopedStore:
+    def heard(self, store: Store, events: list[AuditEvent], **given: Any) -> ScopedStore:
         """Return a scope whose audit is *events*."""
         return scope(store, **({"recordings": ["play", "download"], "audit": events.append} | given))
 
@@ -602,7 +597,7 @@ class TestRecordings:
 
     def test_respond(self, store: Store) -> None:
         """A browser's answer needs the right to play, or to download, and names nothing of the server."""
-        events: list[Access] = []
+        events: list[AuditEvent] = []
         answer = self.heard(store, events).recording(MINE[4]).respond("bytes=0-4", download=True)
         assert (answer.status, b"".join(answer.body)) == (206, b"sound")
         assert answer.headers["Content-Disposition"] == (
@@ -616,7 +611,7 @@ class TestRecordings:
 
     def test_zip(self, store: Store) -> None:
         """A ZIP holds the tenant's recordings, whatever is asked and masked; each is heard of; the right is needed."""
-        events: list[Access] = []
+        events: list[AuditEvent] = []
         scoped = self.heard(store, events, mask=["source"])
         packed = zipfile.ZipFile(io.BytesIO(b"".join(scoped.zip_recordings(Query().order_by("-duration")))))
         sounds = {packed.read(name) for name in packed.namelist() if name.endswith(".wav")}
@@ -703,7 +698,7 @@ class TestRecordings:
 
     def test_audit(self, store: Store, tmp_path: Path) -> None:
         """The audit hears who did what when, before a byte leaves."""
-        events: list[Access] = []
+        events: list[AuditEvent] = []
         scoped = self.heard(store, events)
         recording = scoped.recording(MINE[1])
         assert (recording.exists, recording.format, recording.size_bytes) == (True, "wav", 15)
@@ -742,7 +737,7 @@ class TestRecordings:
     def test_an_audit_that_fails(self, store: Store, tmp_path: Path) -> None:
         """When the audit cannot take it, nothing leaves."""
 
-        def full(event: Access) -> None:
+        def full(event: AuditEvent) -> None:
             raise OSError("disk full")
 
         scoped = scope(store, recordings=["play", "download"], audit=full)
@@ -785,7 +780,7 @@ def large(calls: list[CallRecord], tmp_path_factory: pytest.TempPathFactory) -> 
     """Return a store of them, in both tiers."""
     made = cdrkit.open_store(tmp_path_factory.mktemp("large"), region="GB")
     made.append(calls)
-    made.rollover(datetime(2026, 11, 25, tzinfo=UTC))
+    made.maintenance.move_to_warm(now=datetime(2026, 11, 25, tzinfo=UTC))
     assert [month.month for month in made.archive.months()] == ["2026-06"]
     return made
 
@@ -817,7 +812,7 @@ class TestLargeStore:
         assert scoped.count(query, now=START) == len(expected)
         for totals in (
             scoped.daily_totals(query, now=START),
-            scoped.by_day(query, timezone="UTC", now=START),
+            scoped.daily_totals(query, timezone="UTC", now=START),
         ):
             assert sum(total.attempts for total in totals) == len(expected)
             charged = sum((record.charge or Decimal(0) for record in expected), Decimal(0))
@@ -842,7 +837,7 @@ class TestLargeStore:
         assert [dict(total.charges) for total in scope(large).daily_totals()] != [{}, {}]
         for totals in (
             scope(large, hide=["charge"]).daily_totals(),
-            scope(large, hide=["charge"]).by_day(timezone="Asia/Tokyo"),
+            scope(large, hide=["charge"]).daily_totals(timezone="Asia/Tokyo"),
         ):
             assert [dict(total.charges) for total in totals] == [{}, {}]
             assert [total.attempts for total in totals] == [2_500, 2_500]

@@ -25,7 +25,7 @@ pytest.importorskip("rich")
 def cdrkit(*words: object, status: int = 0) -> tuple[str, str]:
     """Run the command, check its exit status, and return its standard output and standard error."""
     done = subprocess.run(
-        [sys.executable, "-c", "from cdrkit.cli.cli import main; main()", *map(str, words)],
+        [sys.executable, "-c", "from cdrkit.cli import main; main()", *map(str, words)],
         capture_output=True,
         check=False,
         env={**os.environ, "COLUMNS": "200"},
@@ -282,7 +282,7 @@ def test_follow(office: Office, tmp_path: Path) -> None:
         "GB",
     ]
     for added in (b"200 added", b"100 added"):
-        command = [sys.executable, "-uc", "from cdrkit.cli.cli import main; main()", *map(str, words)]
+        command = [sys.executable, "-uc", "from cdrkit.cli import main; main()", *map(str, words)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             for shown in process.stdout:

@@ -112,15 +112,15 @@ def perform(store: Store, log: Log, operation: Operation) -> None:
         query = Query().customer(*(f"b{number}" for number in about))
         store.erase(query, reason="a test", dry_run=False)
     elif name == "compact":
-        store.compact()
+        store.maintenance.compact()
     elif name == "rollover":
-        store.rollover(NOW)
+        store.maintenance.move_to_warm(now=NOW)
     elif name == "vacuum":
-        store.vacuum(now=FAR if about else None)
+        store.maintenance.vacuum(now=FAR if about else None)
     elif name == "checkpoint":
         log.checkpoint(log.snapshot())
     elif name == "rebuild":
-        store.rebuild()
+        store.maintenance.rebuild_log()
     else:
         raise AssertionError(f"no such operation: {name}")
 
@@ -159,7 +159,7 @@ def check(store: Store, possible: Iterable[State], story: object = None) -> Stat
 def check_whole(store: Store, possible: Iterable[State], story: object = None) -> State:
     """Do the same as `check`, and verify the store."""
     state = check(store, possible, story)
-    report = store.verify()
+    report = store.maintenance.verify()
     assert report.ok, (report.problems, story)
     assert report.rows == len(calls_of(state)), story
     return state

@@ -13,7 +13,7 @@ import pytest
 
 from cdrkit import Query, open_store
 from cdrkit.errors import StorageError
-from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers.hot import HotTier
 from tests.crash.crowd import REPLACED, TEN, Notes, check_replaced, replaced, tens_of
 from tests.crash.model import CODES, FAR, Runs, start
@@ -39,12 +39,12 @@ def test_many_processes(tmp_path: Path, runs: Runs) -> None:
     check_replaced(list(store.run(Query().customer("replaced"))))
     assert store.count(Query().customer("replaced")) % 9 == 0
     assert store.count(Query().customer("replaced")) <= REPLACED * 9
-    assert store.verify().ok, store.verify().problems
+    assert store.maintenance.verify().ok, store.maintenance.verify().problems
     count = store.count()
-    store.maintain(now=FAR)
-    store.vacuum(now=FAR)
+    store.maintenance.run(now=FAR)
+    store.maintenance.vacuum(now=FAR)
     assert open_store(tmp_path / "store").count() == count
-    assert store.verify().ok, store.verify().problems
+    assert store.maintenance.verify().ok, store.maintenance.verify().problems
     if runs.full:
         print(told, count)  # noqa: T201  # how much was done, for who runs it in full
 
@@ -71,7 +71,7 @@ def test_replacements_that_meet_do_not_mix(
     store, rival = open_store(tmp_path), open_store(tmp_path)
     store.append(replaced(0, 0))
     if tier == "warm":  # where one segment holds all days of the batch
-        store.rollover(FAR)
+        store.maintenance.move_to_warm(now=FAR)
     meanwhile(monkeypatch, lambda: rival.append(replaced(0, theirs), on_conflict="replace"))
     store.append(replaced(0, mine), on_conflict="replace")
     check_replaced(list(store.run()))
@@ -81,10 +81,10 @@ def test_vacuum_beside_an_append(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """What an append wrote and did not commit yet survives a vacuum, however often it looks."""
     store, keeper = open_store(tmp_path), open_store(tmp_path)
     store.append(replaced(0, 0))
-    meanwhile(monkeypatch, keeper.vacuum)
+    meanwhile(monkeypatch, keeper.maintenance.vacuum)
     store.append([*replaced(0, 0), *replaced(1, 0)])
     assert store.count() == 18
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def test_erasing_beside_an_append(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def damaged(template: tuple[Path, State], tmp_path: Path) -> tuple[Path, list[ob
         ]:
             path.unlink()
     assert list(store.run()) == calls_of(state)
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
     return folder, [query(store) for query in QUERIES]
 
 
@@ -86,7 +86,7 @@ def check_damage(
         except (CorruptDataError, NotFoundError) as exc:
             refused = True
             assert any(name in str(exc) and name in str(exc.url) for name in names), story
-    report = open_store(folder).verify()
+    report = open_store(folder).maintenance.verify()
     assert not report.ok, story
     for name in names:
         assert any(name in problem for problem in report.problems), (report.problems, story)
@@ -110,7 +110,7 @@ def test_flipped_byte(kind: str, damaged: tuple[Path, list[object]], runs: Runs)
         refused += check_damage(folder, path, truths, f"byte {at} of {path} changed by {changed}")
     assert refused or "superfluous" in kind or "older" in kind
     path.write_bytes(whole)
-    assert open_store(folder).verify().ok
+    assert open_store(folder).maintenance.verify().ok
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -145,7 +145,7 @@ def test_exchanged_files(pattern: str, damaged: tuple[Path, list[object]]) -> No
     check_damage(folder, first, truths, f"{first} and {last} exchanged", also=last)
     first.write_bytes(one)
     last.write_bytes(other)
-    assert open_store(folder).verify().ok
+    assert open_store(folder).maintenance.verify().ok
 
 
 def test_damage_is_not_spread(damaged: tuple[Path, list[object]]) -> None:
@@ -156,7 +156,7 @@ def test_damage_is_not_spread(damaged: tuple[Path, list[object]]) -> None:
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2] + b"!" + whole[len(whole) // 2 + 1 :])
         store = open_store(folder)
-        for job in (store.compact, store.rollover):
+        for job in (store.maintenance.compact, store.maintenance.move_to_warm):
             try:
                 job()
             except StorageError as exc:
@@ -164,7 +164,7 @@ def test_damage_is_not_spread(damaged: tuple[Path, list[object]]) -> None:
         assert one_of(folder, kind) == path, "it is still needed"
         path.write_bytes(whole)
         assert [query(open_store(folder)) for query in QUERIES] == truths
-        assert open_store(folder).verify().ok
+        assert open_store(folder).maintenance.verify().ok
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "older" not in kind and kind != "checkpoint"])
@@ -187,7 +187,7 @@ def test_mixed_up(kind: str, both: bool, damaged: tuple[Path, list[object]]) -> 
             refused = True
             assert any(name in str(exc) for name in names)
     assert refused or "commit" in kind, "a checkpoint may hold what it said"
-    report = open_store(folder).verify()
+    report = open_store(folder).maintenance.verify()
     assert any(one.name in problem for problem in report.problems)
     assert any(other.name in problem for problem in report.problems) or not both
     other.write_bytes(second)

@@ -49,13 +49,13 @@ def test_no_room_for_a_new_log(size: int, template: tuple[Path, State], tmp_path
     shutil.copytree(template[0], folder)
     shutil.rmtree(folder / "hot" / "_log")
     with room_of(size), pytest.raises(StorageError, match="Make room"):
-        open_store(folder).rebuild()
+        open_store(folder).maintenance.rebuild_log()
     store = open_store(folder)
     assert not store.exists
-    assert store.rebuild() == len(calls_of(template[1]))
-    store.vacuum(now=FAR)
+    assert store.maintenance.rebuild_log() == len(calls_of(template[1]))
+    store.maintenance.vacuum(now=FAR)
     assert list(store.run()) == calls_of(template[1])
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 @pytest.mark.parametrize("size", [0, 100])

@@ -72,11 +72,11 @@ def sequence(
     state = settled()
     refresh()
     perform(store, log, ["append", 90_000])
-    store.rollover(FAR)
-    store.compact()
-    store.vacuum(now=FAR)
+    store.maintenance.move_to_warm(now=FAR)
+    store.maintenance.compact()
+    store.maintenance.vacuum(now=FAR)
     check_whole(open_store(url), [after(state, ["append", 90_000])], story)
-    assert open_store(url).verify().orphans == 0, story
+    assert open_store(url).maintenance.verify().orphans == 0, story
 
 
 def attempt(store: Store, log: Log, operation: Operation) -> str | None:

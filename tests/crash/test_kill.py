@@ -54,12 +54,12 @@ def check_after_kill(folder: Path, states: list[State], story: object) -> State:
     perform(store, log_of(folder), fresh)
     state = after(state, fresh)
     check(open_store(folder), [state], story)
-    store.compact()  # a lease of the dead is nobody's
-    store.vacuum(now=FAR)
+    store.maintenance.compact()  # a lease of the dead is nobody's
+    store.maintenance.vacuum(now=FAR)
     check(store, [state], story)
     reopened = open_store(folder)
     check_whole(reopened, [state], story)
-    assert reopened.verify().orphans == 0, story
+    assert reopened.maintenance.verify().orphans == 0, story
     assert leftovers(folder) == [], story
     return state
 
@@ -104,14 +104,14 @@ def test_killed_while_making_a_lost_log_anew(
     """A rebuild that is killed at any step made the whole log or none, and can be done again."""
     source, state = tmp_path / "source", template[1]
     shutil.copytree(template[0], source)
-    open_store(source).vacuum(now=FAR)
+    open_store(source).maintenance.vacuum(now=FAR)
     shutil.rmtree(source / "hot" / "_log")
     names = steps_of(source, tmp_path / "whole", ["rebuild"])
     for step in runs.some(range(len(names)), 1):
         folder = tmp_path / f"store-{step}"
         _, story = killed(source, folder, ["rebuild"], step)
         if not open_store(folder).exists:
-            assert open_store(folder).rebuild() == len(calls_of(state))
+            assert open_store(folder).maintenance.rebuild_log() == len(calls_of(state))
         check_after_kill(folder, [state], f"{story}, {names[step]}")
         shutil.rmtree(folder)
 

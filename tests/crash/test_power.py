@@ -51,7 +51,7 @@ def power_fails(source: Path, before: State, operation: Operation, tmp_path: Pat
         write_image(key[0], image)
         possible = states[-key[1] :]
         if operation[0] == "rebuild" and not open_store(image).exists:
-            open_store(image).rebuild()
+            open_store(image).maintenance.rebuild_log()
         check_after_kill(image, possible, story)
         shutil.rmtree(image)
     return steps
@@ -77,6 +77,6 @@ def test_power_fails_while_a_lost_log_is_made_anew(
     """The same of a rebuild: the new log is whole or not there."""
     source = tmp_path / "source"
     shutil.copytree(template[0], source)
-    open_store(source).vacuum(now=FAR)
+    open_store(source).maintenance.vacuum(now=FAR)
     shutil.rmtree(source / "hot" / "_log")
     assert power_fails(source, template[1], ["rebuild"], tmp_path, runs)

@@ -24,8 +24,9 @@ from cdrkit._numbers.search import search_pattern
 from cdrkit.samples.synthesis import synthesize_calls
 from cdrkit.storage.indexes.index_file import index_path
 from cdrkit.storage.indexes.rollups import Totals, TotalsOfMany
-from cdrkit.storage.log.commit import Segment, Snapshot
+from cdrkit.storage.log.commit import Snapshot
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers.tier import Tier
 from cdrkit.storage.tiers.warm import WarmTier
 from tests import truth
@@ -360,7 +361,7 @@ class TestSwitchedOff:
                 for call in batch:
                     kept.setdefault((call.start, call.call_id), call)
                 if number == 0:
-                    store.rollover(now + timedelta(days=250), 0)
+                    store.maintenance.move_to_warm(now=now + timedelta(days=250), keep_months=0)
             parts = inside(store)
             for query in asked:
                 plain: dict[str, Any] = {name: Plain(tier) for name, tier in parts.tiers.items()}

@@ -12,7 +12,7 @@ import pytest
 
 from cdrkit import Store
 from cdrkit._engine.plan import Plan
-from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers.hot import HotTier
 from tests.examples.serving import SERVERS, Portal, filled_store, served
 

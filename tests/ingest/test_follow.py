@@ -315,4 +315,4 @@ def test_a_follower_is_killed(tmp_path: Path) -> None:
     look(store, switch)
     assert kills >= 3
     assert store.count() == switch.written
-    assert store.verify().ok
+    assert store.maintenance.verify().ok

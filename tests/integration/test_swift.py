@@ -133,21 +133,21 @@ def test_a_life(make_store: Callable[[], Store], tmp_path: Path) -> None:
     store = make_store()
     made = calls_of(*MONTHS)
     store.append(made)
-    assert store.rollover(NOW).months == MONTHS[:4]
+    assert store.maintenance.move_to_warm(now=NOW).months == MONTHS[:4]
     assert store.append(made).duplicates == len(made)
     store.append(calls_of("2026-05", part="-late"))
     store.append(calls_of("2026-06", duration=9)[:2], on_conflict="replace")
-    assert store.rollover(NOW).months == ("2026-05", "2026-06")
+    assert store.maintenance.move_to_warm(now=NOW).months == ("2026-05", "2026-06")
     assert months_in(store, "hot") == list(MONTHS[4:])
     assert store.erase(Query().customer("1002"), reason="why", dry_run=False).rows == 18
     expected = list(store.run())
     assert len(expected) == 36
-    report = store.vacuum(now=datetime.now(UTC) + timedelta(days=2))
+    report = store.maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=2))
     assert report.waiting == 0
     lying = {found.id for tier in inside(store).tiers.values() for found in tier.found()}
     assert lying == set(inside(store).log.snapshot().segments)
     assert list(store.run()) == expected
-    assert store.verify().problems == ()
+    assert store.maintenance.verify().problems == ()
     assert [month.rows for month in store.archive.months()] == [4, 8, 4, 4]
     store.archive.download("2026-05", tmp_path / "may")
     assert pl.read_parquet(tmp_path / "may" / "*.parquet").height == 8
@@ -157,7 +157,7 @@ def test_damage_is_named(make_store: Callable[[], Store], bucket: str, options: 
     """A warm file that was changed, cut off or removed there is named; never are other calls returned."""
     store = make_store()
     store.append(calls_of("2026-05", each=60))
-    store.rollover(NOW)
+    store.maintenance.move_to_warm(now=NOW)
     files = inside(store).warm._files  # type: ignore[attr-defined]
     (segment,) = inside(store).log.snapshot().segments.values()
     good = files.read(segment.path)
@@ -169,14 +169,16 @@ def test_damage_is_named(make_store: Callable[[], Store], bucket: str, options: 
         again = open_store(hot=inside(store).files.url, warm=files.url, warm_options=options)
         with pytest.raises(CorruptDataError, match=name):
             list(again.run())
-        assert name in again.verify().problems[0]
+        assert name in again.maintenance.verify().problems[0]
     files.remove(segment.path)
     again = open_store(hot=inside(store).files.url, warm=files.url, warm_options=options)
     with pytest.raises(NotFoundError, match=name):
         list(again.run())
-    assert name in again.verify().problems[0]
+    assert name in again.maintenance.verify().problems[0]
     files.put(segment.path, good)
-    assert open_store(hot=inside(store).files.url, warm=files.url, warm_options=options).verify().ok
+    assert (
+        open_store(hot=inside(store).files.url, warm=files.url, warm_options=options).maintenance.verify().ok
+    )
 
 
 def test_no_hot_tier_there(bucket: str, options: dict[str, object], tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from cdrkit._files.files import Files, open_files
 from cdrkit._maintenance import rewrite as _moving
 from cdrkit._maintenance import vacuum as _keeping
 from cdrkit.errors import ConfigError, ConflictError, CorruptDataError, StorageError
-from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.log.segment import Segment
 from tests.conftest import Place
 from tests.maintenance.test_vacuum import HOUR, TICK, drop_commits
 from tests.months import NOW, calls_of, inside
@@ -38,7 +38,7 @@ def another(place: Place) -> Store:
 def calls_in(place: Place) -> int:
     """Return how many calls a new process finds, having verified them all."""
     store = another(place)
-    assert store.verify().problems == ()
+    assert store.maintenance.verify().problems == ()
     return store.count()
 
 
@@ -84,7 +84,7 @@ def test_a_vacuum_that_slept(store: Store, place: Place) -> None:
     store.append(calls_of("2026-06"))
     drop_commits(store)
     store.append(calls_of("2026-07"))
-    assert sleeper.vacuum(now=datetime.now(UTC) + 3 * DAY).segments == 0
+    assert sleeper.maintenance.vacuum(now=datetime.now(UTC) + 3 * DAY).segments == 0
     assert calls_in(place) == 18
 
 
@@ -105,8 +105,8 @@ def test_paused_between_a_commit_and_the_look_at_it(
     def pause() -> None:
         if merged:
             store.append(calls_of("2026-05", "2026-11", part="-more"))
-            store.rollover(NOW, 0)
-            store.rollover(datetime(2027, 1, 1, tzinfo=UTC), 0)
+            store.maintenance.move_to_warm(now=NOW, keep_months=0)
+            store.maintenance.move_to_warm(now=datetime(2027, 1, 1, tzinfo=UTC), keep_months=0)
         log = inside(store).log
         log.checkpoint(log.snapshot())
         assert log.clean(datetime.now(UTC) + 2 * HOUR)
@@ -116,7 +116,7 @@ def test_paused_between_a_commit_and_the_look_at_it(
     act: Callable[[], object] = (
         (lambda: slow.append(calls_of("2026-11", part="-mine")))
         if job == "append"
-        else lambda: _moving.rollover(
+        else lambda: _moving.move_months(
             inside(slow).log, inside(slow).tiers, inside(slow).hot, inside(slow).warm, now=NOW, keep=3
         )
     )
@@ -142,7 +142,7 @@ def test_late_after_a_clean_that_was_killed(
 ) -> None:
     """However much of the log a vacuum had dropped when it was killed, nobody commits into what is dropped."""
     store.append(calls_of("2026-05"))
-    store.vacuum()  # a checkpoint of that version
+    store.maintenance.vacuum()  # a checkpoint of that version
     late = another(place)
     base = inside(late).log.snapshot()
     fresh = inside(late).hot.write(
@@ -152,7 +152,7 @@ def test_late_after_a_clean_that_was_killed(
         "GB",
     )
     store.append(calls_of("2026-06"))
-    store.vacuum(now=datetime.now(UTC) + 2 * HOUR)
+    store.maintenance.vacuum(now=datetime.now(UTC) + 2 * HOUR)
     store.append(calls_of("2026-07"))
     log, left = inside(store).log, [removals]
     original = type(log.files).remove
@@ -194,15 +194,15 @@ def test_a_move_that_took_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     def slow(*args: Any, **kwargs: Any) -> list[Segment]:
         fresh = original(*args, **kwargs)
         log, tiers = inside(store).log, inside(store).tiers
-        assert _keeping.vacuum(log, tiers, now=datetime.now(UTC) + DAY + HOUR).segments == len(fresh)
+        assert _keeping.vacuum_store(log, tiers, now=datetime.now(UTC) + DAY + HOUR).segments == len(fresh)
         sleep_of_datetime(monkeypatch, DAY + HOUR)
         return fresh
 
     monkeypatch.setattr(_moving, "rewritten", slow)
     with pytest.raises(StorageError, match="took so long"):
-        store.rollover(NOW) if move == "rollover" else store.compact()
+        store.maintenance.move_to_warm(now=NOW) if move == "rollover" else store.maintenance.compact()
     assert open_store(tmp_path).count() == 12
-    assert open_store(tmp_path).verify().problems == ()
+    assert open_store(tmp_path).maintenance.verify().problems == ()
 
 
 def sleep_of_datetime(patch: pytest.MonkeyPatch, by: timedelta) -> None:
@@ -245,10 +245,10 @@ def test_a_commit_that_could_not_be_flushed(tmp_path: Path, monkeypatch: pytest.
             with pytest.raises(StorageError, match="Input/output"):
                 store.append(calls_of("2026-06"))
             with pytest.raises(StorageError, match="Input/output"):
-                store.rollover(NOW)
+                store.maintenance.move_to_warm(now=NOW)
     assert store.append(calls_of("2026-06")).duplicates == 6
     assert store.count() == 12
-    assert open_store(tmp_path).verify().problems == ()
+    assert open_store(tmp_path).maintenance.verify().problems == ()
 
 
 def test_duplicates_are_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,7 +310,7 @@ def test_a_filesystem_that_overwrites_is_refused_every_time(monkeypatch: pytest.
     monkeypatch.setattr(Changeable, "overwrites", False)
     store = open_store("changeable://late")
     store.append(calls_of("2026-05"))
-    store.vacuum()
+    store.maintenance.vacuum()
     inside(store).log.clean(datetime.now(UTC) + 2 * HOUR)
     for kept in ("checkpoint", "commit"):
         if kept == "commit":
@@ -320,7 +320,7 @@ def test_a_filesystem_that_overwrites_is_refused_every_time(monkeypatch: pytest.
             open_store("changeable://late").append(calls_of("2026-07"))
         monkeypatch.setattr(Changeable, "overwrites", False)
     assert open_store("changeable://late").count() == 12
-    assert open_store("changeable://late").verify().problems == ()
+    assert open_store("changeable://late").maintenance.verify().problems == ()
 
 
 # -- what is gone ----------------------------------------------------------------------------------------------
@@ -337,13 +337,13 @@ def test_the_newest_commit_is_gone(tmp_path: Path) -> None:
     jobs: list[Callable[[], object]] = [
         store.count,
         lambda: store.append(calls_of("2026-07")),
-        store.vacuum,
-        store.compact,
+        store.maintenance.vacuum,
+        store.maintenance.compact,
     ]
     for job in jobs:
         with pytest.raises(CorruptDataError, match=path.name):
             job()
-    (problem,) = store.verify().problems
+    (problem,) = store.maintenance.verify().problems
     assert path.name in problem
     path.write_bytes(data)
     assert store.append(calls_of("2026-07")).added == 6
@@ -355,14 +355,14 @@ def test_verification_without_a_log(tmp_path: Path, lost: str) -> None:
     """Segments without any log are no empty store that is well."""
     store = open_store(tmp_path)
     store.append(calls_of("2026-05"))
-    assert open_store(tmp_path / "none").verify().ok
+    assert open_store(tmp_path / "none").maintenance.verify().ok
     if lost == "log":
         shutil.rmtree(tmp_path / "hot" / "_log")
     else:
         drop_commits(store)
         (path,) = (tmp_path / "hot" / "_log").glob("checkpoint-*")
         path.unlink()
-    report = open_store(tmp_path).verify()
+    report = open_store(tmp_path).maintenance.verify()
     (problem,) = report.problems
     assert "6 segments" in problem
     assert "rebuild()" in problem
@@ -375,14 +375,14 @@ def test_a_new_log_beside_a_writer_of_the_old_one(tmp_path: Path, monkeypatch: p
 
     def lose() -> None:
         shutil.rmtree(tmp_path / "hot" / "_log")
-        open_store(tmp_path).rebuild()
+        open_store(tmp_path).maintenance.rebuild_log()
 
     once(monkeypatch, inside(store).hot, "write", lose)
     with pytest.raises((CorruptDataError, ConflictError)):
         store.append(calls_of("2026-06")[:1])
     found = open_store(tmp_path)
     assert found.count() == 7
-    assert found.verify().problems == ()
+    assert found.maintenance.verify().problems == ()
 
 
 # -- verification beside others --------------------------------------------------------------------------------
@@ -403,14 +403,14 @@ def test_verification_beside_others(
         if job == "erase":
             other.erase(Query().customer("1001"), reason="why", dry_run=False)
         else:
-            other.compact()
-            other.vacuum(now=datetime.now(UTC) + HOUR + TICK)
+            other.maintenance.compact()
+            other.maintenance.vacuum(now=datetime.now(UTC) + HOUR + TICK)
 
     with monkeypatch.context() as patch:
         once(patch, _keeping, at, others)
-        assert store.verify().problems == ()
+        assert store.maintenance.verify().problems == ()
     path = max((tmp_path / "hot").glob("day=*/*.arrow"))
     with monkeypatch.context() as patch:
         once(patch, _keeping, "_problems", path.unlink)
-        (problem,) = store.verify().problems
+        (problem,) = store.maintenance.verify().problems
         assert path.name in problem

@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, TimeRange, field, open_store
 from cdrkit._files.files import Entry, LocalFiles, open_files
-from cdrkit._maintenance.erasure import EraseReport, erase
+from cdrkit._maintenance.erasure import EraseReport, erase_calls
 from cdrkit._model.record import FIELDS
 from cdrkit.errors import CdrError, ConflictError, QueryError, StorageError
 from cdrkit.storage import append as _append
 from cdrkit.storage.append import Append
-from cdrkit.storage.log.commit import Segment, Snapshot
+from cdrkit.storage.log.commit import Snapshot
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers import hot as _hot
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.segment_file import Found
@@ -62,14 +63,14 @@ def assert_nowhere(folder: Path) -> None:
 
 HISTORIES: dict[str, Callable[[Store], object]] = {
     "hot": lambda store: None,
-    "compacted": Store.compact,
-    "warm": lambda store: store.rollover(LATER, 0),
-    "both": lambda store: store.rollover(NOW, 3),
+    "compacted": lambda store: store.maintenance.compact(),
+    "warm": lambda store: store.maintenance.move_to_warm(now=LATER, keep_months=0),
+    "both": lambda store: store.maintenance.move_to_warm(now=NOW, keep_months=3),
     "replaced": lambda store: store.append(secret_calls(*MONTHS, duration=4), on_conflict="replace"),
     "replaced when warm": lambda store: (
-        store.rollover(LATER, 0),
+        store.maintenance.move_to_warm(now=LATER, keep_months=0),
         store.append(secret_calls("2026-05", duration=4), on_conflict="replace"),
-        store.rollover(LATER, 0),
+        store.maintenance.move_to_warm(now=LATER, keep_months=0),
     ),
 }
 
@@ -90,7 +91,7 @@ def test_nothing_of_it_is_left(tmp_path: Path, history: str) -> None:
     assert_nowhere(tmp_path)
     assert list(store.run()) == in_order(others)
     assert list(open_store(tmp_path).run()) == in_order(others)
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
     assert store.erase(query, reason="again", dry_run=False).rows == 0
 
 
@@ -98,7 +99,7 @@ def test_the_log_keeps_reason_and_count(tmp_path: Path) -> None:
     """The commit of an erasure says why and how many, and nothing else about the calls."""
     store = open_store(tmp_path)
     store.append(calls_of(*MONTHS[:2]) + secret_calls(*MONTHS[:2]))
-    store.rollover(NOW, 6)
+    store.maintenance.move_to_warm(now=NOW, keep_months=6)
     store.erase(Query().number(SECRETS[0]), reason="letter of 24 November", dry_run=False)
     commit = inside(store).log.recent()[-1]
     assert commit.action == "erase"
@@ -120,7 +121,7 @@ def test_dry_run_is_the_default(tmp_path: Path) -> None:
     """Unless told otherwise, erase and expire count and touch nothing."""
     store = open_store(tmp_path)
     store.append(calls_of(*MONTHS[:3]))
-    store.rollover(NOW, 5)
+    store.maintenance.move_to_warm(now=NOW, keep_months=5)
     before = every_file(tmp_path)
     assert store.erase(Query().customer("1001"), reason="why").rows == 6
     assert store.expire(NOW).rows == 18
@@ -188,14 +189,14 @@ def test_expire_by_age(store: Store) -> None:
     """Calls that began before the instant go, in both tiers; one that began at it stays."""
     made = calls_of("2026-05", "2026-06", "2026-11", each=3)
     store.append(made)
-    store.rollover(NOW, 3)
+    store.maintenance.move_to_warm(now=NOW, keep_months=3)
     at = calls_of("2026-06", each=2)[1].start
     assert store.expire(at).rows == 4
     assert store.expire(at, dry_run=False).rows == 4
     assert list(store.run()) == [call for call in made if call.start >= at]
     assert store.expire(at, dry_run=False).rows == 0
     assert inside(store).log.recent()[-1].facts["reason"] == "retention"
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def test_no_instant_is_not_every_instant() -> None:
@@ -213,7 +214,7 @@ def test_expire_by_customer() -> None:
     store = open_store(f"memory://erasing-{next(_names)}")
     made = calls_of(*MONTHS)
     store.append(made)
-    store.rollover(NOW, 3)
+    store.maintenance.move_to_warm(now=NOW, keep_months=3)
     before = datetime(2026, 9, 1, tzinfo=UTC)
     assert store.expire(before, "1001", "1003", dry_run=False).rows == 20
     assert list(store.run()) == [
@@ -245,14 +246,14 @@ class TestErase:
             for call in batch:
                 kept.setdefault((call.start, call.call_id), call)
             if moved:
-                store.rollover(LATER, 0)
+                store.maintenance.move_to_warm(now=LATER, keep_months=0)
         gone = truth.run(query, kept.values(), region="GB", now=now)
         report = store.erase(query, reason="law", dry_run=False, now=now)
         assert report.rows == len(gone)
         left = [call for call in kept.values() if call not in gone]
         assert list(store.run()) == in_order(left)
         assert store.erase(query, reason="law", dry_run=False, now=now).rows == 0
-        assert store.verify().problems == ()
+        assert store.maintenance.verify().problems == ()
 
 
 # -- beside others, and after a cut -----------------------------------------------------------------------------
@@ -268,9 +269,9 @@ def test_calls_that_move_meanwhile_are_erased_too(tmp_path: Path) -> None:
         """A log in which others commit right after the first looks at it."""
 
         steps: tuple[Callable[[], object], ...] = (
-            lambda: store.rollover(NOW, 3),
+            lambda: store.maintenance.move_to_warm(now=NOW, keep_months=3),
             lambda: store.append(secret_calls("2026-11")),
-            lambda: store.rollover(NOW, 2),
+            lambda: store.maintenance.move_to_warm(now=NOW, keep_months=2),
         )
 
         def snapshot(self) -> Snapshot:
@@ -280,7 +281,7 @@ def test_calls_that_move_meanwhile_are_erased_too(tmp_path: Path) -> None:
                 step()
             return found
 
-    report = erase(
+    report = erase_calls(
         Overtaken(parts.files),
         parts.tiers,
         Query().customer("SECRET-CUSTOMER"),
@@ -291,7 +292,7 @@ def test_calls_that_move_meanwhile_are_erased_too(tmp_path: Path) -> None:
     assert report.rows == 10
     assert_nowhere(tmp_path)
     assert list(store.run()) == calls_of(*MONTHS)
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def test_files_that_could_not_be_removed_go_the_next_time(tmp_path: Path) -> None:
@@ -309,7 +310,7 @@ def test_files_that_could_not_be_removed_go_the_next_time(tmp_path: Path) -> Non
     stubborn = Stubborn(open_files(tmp_path / "hot"))
     query = Query().customer("SECRET-CUSTOMER")
     with pytest.raises(StorageError, match="held by someone"):
-        erase(parts.log, {"hot": stubborn, "warm": parts.warm}, query, now=NOW, facts={}, dry_run=False)
+        erase_calls(parts.log, {"hot": stubborn, "warm": parts.warm}, query, now=NOW, facts={}, dry_run=False)
     assert list(store.run()) == calls_of("2026-05")
     assert any(SECRETS[0].encode() in data for data in every_file(tmp_path).values())
     assert store.erase(query, reason="again", dry_run=False).rows == 0
@@ -336,7 +337,7 @@ def test_no_room_leaves_everything(tmp_path: Path) -> None:
     full = Full(open_files(tmp_path / "hot"))
     query = Query().where(field("call_id").is_in([f"2026-05-{number}" for number in range(6)]))
     with pytest.raises(StorageError, match="Make room"):
-        erase(parts.log, {"hot": full, "warm": parts.warm}, query, now=NOW, facts={}, dry_run=False)
+        erase_calls(parts.log, {"hot": full, "warm": parts.warm}, query, now=NOW, facts={}, dry_run=False)
     assert full.written == 2
     assert every_file(tmp_path) == before
 
@@ -358,7 +359,7 @@ def test_calls_that_never_rest_are_a_conflict(tmp_path: Path) -> None:
 
     restless = Restless(open_files(tmp_path / "hot"))
     with pytest.raises(ConflictError, match="20 times"):
-        erase(
+        erase_calls(
             parts.log,
             {"hot": restless, "warm": parts.warm},
             Query().customer("SECRET-CUSTOMER"),
@@ -367,7 +368,7 @@ def test_calls_that_never_rest_are_a_conflict(tmp_path: Path) -> None:
             dry_run=False,
         )
     assert store.count() == 2
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 # -- what no commit names ----------------------------------------------------------------------------------------
@@ -405,10 +406,10 @@ def test_what_killed_jobs_left_is_erased_too(tmp_path: Path) -> None:
     assert all(lies(tmp_path, segment) for segment in orphans if segment.id in others), (
         "they hold no such call"
     )
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
     shutil.rmtree(tmp_path / "hot" / "_log")
     anew = open_store(tmp_path, region="GB")
-    anew.rebuild()
+    anew.maintenance.rebuild_log()
     assert list(anew.run()) == calls_of(*MONTHS[:3])
 
 
@@ -447,7 +448,7 @@ def test_an_append_under_way_goes_on(tmp_path: Path) -> None:
         store.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
         assert append.commit().added == 6
     assert list(open_store(tmp_path).run()) == calls_of("2026-10")
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def test_an_append_under_way_is_written_anew_in_parts(
@@ -476,7 +477,7 @@ def test_an_append_under_way_is_written_anew_in_parts(
         assert append.commit().added == len(calls)
     assert 0 < max(waiting) < most
     assert list(open_store(tmp_path).run()) == in_order(calls)
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def test_an_append_under_way_of_which_a_listing_saw_half(
@@ -503,7 +504,7 @@ def test_an_append_under_way_of_which_a_listing_saw_half(
         assert not missed
         assert append.commit().added == 6
     assert list(open_store(tmp_path).run()) == calls_of("2026-10")
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 @pytest.mark.parametrize("dropped", [False, True], ids=["at once", "dropped"])
@@ -520,16 +521,16 @@ def test_an_append_under_way_of_such_calls_is_refused(tmp_path: Path, dropped: b
         append._flush()
         other.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
         if dropped:
-            other.vacuum()
-            assert other.vacuum(now=datetime.now(UTC) + timedelta(hours=2)).commits
+            other.maintenance.vacuum()
+            assert other.maintenance.vacuum(now=datetime.now(UTC) + timedelta(hours=2)).commits
             inside(store).log.look_again()
         with pytest.raises(ConflictError, match="Append again"):
             append.commit()
     assert_nowhere(tmp_path)
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
     assert list(store.run()) == calls_of("2026-05")
     assert store.append(made).added == 4
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def test_an_append_whose_segments_go_while_it_compares(tmp_path: Path) -> None:
@@ -560,7 +561,7 @@ def test_an_append_whose_segments_go_while_it_compares(tmp_path: Path) -> None:
             append.commit()
     assert hot.done
     assert list(store.run()) == calls_of("2026-05", "2026-06")
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
     assert_nowhere(tmp_path)
 
 
@@ -578,13 +579,13 @@ def test_an_append_that_slept_through_maintenance_alone(tmp_path: Path, history:
         append.add(made)  # type: ignore[arg-type]
         append._flush()
         written = {*append._fresh}
-        assert other.compact().read
-        other.vacuum()
+        assert other.maintenance.compact().read
+        other.maintenance.vacuum()
         inside(store).log.look_again()
         report = append.commit()
     assert (report.added, report.duplicates) == (6, 6)
     assert written <= {*inside(store).log.snapshot().segments}
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def test_an_append_that_commits_in_the_midst_of_an_erasure(tmp_path: Path) -> None:
@@ -609,13 +610,13 @@ def test_an_append_that_commits_in_the_midst_of_an_erasure(tmp_path: Path) -> No
 
         hot = Overtaken(open_files(tmp_path / "hot"))
         query = Query().customer("SECRET-CUSTOMER")
-        report = erase(
+        report = erase_calls(
             Log(parts.files), {"hot": hot, "warm": parts.warm}, query, now=NOW, facts={}, dry_run=False
         )
     assert report.rows == 4
     assert_nowhere(tmp_path)
     assert list(open_store(tmp_path).run()) == calls_of("2026-05", "2026-10")
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def test_an_append_that_commits_right_after_an_erasure(tmp_path: Path) -> None:
@@ -641,14 +642,14 @@ def test_an_append_that_commits_right_after_an_erasure(tmp_path: Path) -> None:
 
         hot = Overtaken(open_files(tmp_path / "hot"))
         query = Query().customer("SECRET-CUSTOMER")
-        report = erase(
+        report = erase_calls(
             Log(parts.files), {"hot": hot, "warm": parts.warm}, query, now=NOW, facts={}, dry_run=False
         )
     assert hot.done
     assert report.rows == 2
     anew = open_store(tmp_path)
     assert list(anew.run()) == in_order(calls_of("2026-05") + again)
-    assert anew.verify().ok
+    assert anew.maintenance.verify().ok
 
 
 def test_calls_that_come_meanwhile_are_erased_too(tmp_path: Path) -> None:
@@ -668,11 +669,13 @@ def test_calls_that_come_meanwhile_are_erased_too(tmp_path: Path) -> None:
 
     busy = Busy(open_files(tmp_path / "hot"))
     query = Query().customer("SECRET-CUSTOMER")
-    report = erase(parts.log, {"hot": busy, "warm": parts.warm}, query, now=NOW, facts={}, dry_run=False)
+    report = erase_calls(
+        parts.log, {"hot": busy, "warm": parts.warm}, query, now=NOW, facts={}, dry_run=False
+    )
     assert report.rows == 6
     assert_nowhere(tmp_path)
     assert list(store.run()) == calls_of("2026-05", "2026-06", "2026-07")
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def test_segments_of_a_lost_log_are_not_passed_over(tmp_path: Path) -> None:
@@ -691,7 +694,7 @@ def test_segments_of_a_lost_log_are_not_passed_over(tmp_path: Path) -> None:
     assert late.count() == 0
     shutil.rmtree(tmp_path / "hot" / "_log")
     anew = open_store(tmp_path, region="GB")
-    anew.rebuild()
+    anew.maintenance.rebuild_log()
     assert anew.erase(query, reason="why", dry_run=False).rows == 2
     assert_nowhere(tmp_path)
     assert list(anew.run()) == calls_of("2026-05")

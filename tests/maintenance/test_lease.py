@@ -78,7 +78,8 @@ def test_of_many_threads_one_gets_it(tmp_path: Path) -> None:
 
 _KILLED = """
 import os, sys
-from cdrkit.storage import lease, open_files
+from cdrkit._files import open_files
+from cdrkit._maintenance.lease import lease
 with lease(open_files(sys.argv[1]), "rollover"):
     os._exit(9)
 """
@@ -95,7 +96,8 @@ def test_a_dead_holder_holds_nothing(tmp_path: Path) -> None:
 
 _CRAMPED = """
 import resource, signal, sys
-from cdrkit.storage import lease, open_files
+from cdrkit._files import open_files
+from cdrkit._maintenance.lease import lease
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with lease(open_files(sys.argv[1]), "rollover"):
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, -1))
@@ -168,10 +170,10 @@ def test_jobs_of_a_store_take_it(tmp_path: Path) -> None:
     store.append(calls_of("2026-05"))
     other = open_store(tmp_path)
     jobs: list[Callable[[], object]] = [
-        lambda: other.rollover(NOW),
-        other.compact,
-        other.vacuum,
-        lambda: other.maintain(now=NOW),
+        lambda: other.maintenance.move_to_warm(now=NOW),
+        other.maintenance.compact,
+        other.maintenance.vacuum,
+        lambda: other.maintenance.run(now=NOW),
         lambda: other.erase(Query().customer("1001"), reason="why", dry_run=False),
         lambda: other.expire(NOW, dry_run=False),
     ]
@@ -179,10 +181,10 @@ def test_jobs_of_a_store_take_it(tmp_path: Path) -> None:
         for job in jobs:
             with pytest.raises(ConflictError, match="under way"):
                 job()
-        assert other.rollover(NOW, dry_run=True).rows == 6
-        assert other.compact(dry_run=True).rows == 0
+        assert other.maintenance.move_to_warm(now=NOW, dry_run=True).rows == 6
+        assert other.maintenance.compact(dry_run=True).rows == 0
         assert other.erase(Query().customer("1001"), reason="why").rows == 2
-        assert other.verify().ok
+        assert other.maintenance.verify().ok
         assert other.append(calls_of("2026-06")).added == 6
         assert other.count() == 12
     for job in jobs:
@@ -193,5 +195,5 @@ def test_jobs_of_a_store_take_it(tmp_path: Path) -> None:
 def test_nothing_is_made_where_there_is_no_store(tmp_path: Path) -> None:
     """A job on a place without a store does nothing, and leaves no lease behind."""
     store = open_store(tmp_path / "none")
-    store.maintain(now=NOW)
+    store.maintenance.run(now=NOW)
     assert not (tmp_path / "none").exists()

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from cdrkit import FIELDS, CallRecord, Query, Store, open_store
 from cdrkit._files.files import open_files
-from cdrkit._maintenance.rewrite import Fingerprint, MoveReport, compact, rollover
+from cdrkit._maintenance.rewrite import Fingerprint, MoveReport, compact_days, move_months
 from cdrkit._model.record import FieldInfo
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
-from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.tier import Tier
 from cdrkit.storage.tiers.warm import WarmTier
@@ -90,7 +90,7 @@ class TestWindow:
         store = new_store()
         store.append(made)
         for now in sorted(NOWS):
-            store.rollover(now, keep)
+            store.maintenance.move_to_warm(now=now, keep_months=keep)
             parts = inside(store)
             moved = [
                 start
@@ -117,7 +117,7 @@ class TestWindow:
         """For any calls and any instant the months in the warm tier are those that the calendar says."""
         store = new_store()
         store.append(made)
-        report = store.rollover(now, keep)
+        report = store.maintenance.move_to_warm(now=now, keep_months=keep)
         expected = {f"{c.start:%Y-%m}" for c in made if month_end(c.start) <= earlier(now, keep)}
         assert set(report.months) == expected == set(months_in(store, "warm"))
         assert set(months_in(store, "hot")) == {f"{c.start:%Y-%m}" for c in made} - expected
@@ -128,7 +128,7 @@ class TestWindow:
         store = new_store()
         filled(store)
         with pytest.raises(ConfigError, match="keep"):
-            store.rollover(NOW, keep)  # type: ignore[arg-type]
+            store.maintenance.move_to_warm(now=NOW, keep_months=keep)  # type: ignore[arg-type]
 
 
 # -- roll-over -------------------------------------------------------------------------------------------------
@@ -137,60 +137,60 @@ class TestWindow:
 def test_rollover_says_what_it_did(store: Store) -> None:
     """The report names months, calls and segments, the answers stay, and the months lie in the archive."""
     made = filled(store)
-    report = store.rollover(NOW, 3)
+    report = store.maintenance.move_to_warm(now=NOW, keep_months=3)
     assert report.months == ("2026-04", "2026-05", "2026-06", "2026-07")
     assert (report.rows, report.read, report.written, report.skipped) == (12, 12, 4, ())
     assert list(store.run()) == made
     assert months_in(store, "hot") == ["2026-08", "2026-09", "2026-10", "2026-11"]
     assert [(month.month, month.rows) for month in store.archive.months()] == [(m, 3) for m in report.months]
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def test_rollover_again_does_nothing() -> None:
     """A second roll-over finds nothing to do and makes no version."""
     store = new_store()
     filled(store)
-    store.rollover(NOW, 3)
+    store.maintenance.move_to_warm(now=NOW, keep_months=3)
     version = inside(store).log.snapshot().version
-    assert store.rollover(NOW, 3) == MoveReport()
+    assert store.maintenance.move_to_warm(now=NOW, keep_months=3) == MoveReport()
     assert inside(store).log.snapshot().version == version
 
 
 def test_late_calls_are_folded_in(store: Store) -> None:
     """Calls that come late for a warm month are found at once, and lie in that month after the next roll-over."""
     made = filled(store)
-    store.rollover(NOW, 3)
+    store.maintenance.move_to_warm(now=NOW, keep_months=3)
     late = calls_of("2026-05", each=5, part="-late")
     assert store.append(late).added == 5
     assert store.append(late).duplicates == 5
     expected = in_order(made + late)
     assert list(store.run()) == expected
-    report = store.rollover(NOW, 3)
+    report = store.maintenance.move_to_warm(now=NOW, keep_months=3)
     assert (report.months, report.rows) == (("2026-05",), 8)
     assert list(store.run()) == expected
     assert months_in(store, "hot") == ["2026-08", "2026-09", "2026-10", "2026-11"]
     assert {month.month: month.rows for month in store.archive.months()}["2026-05"] == 8
     assert store.append(late + made).duplicates == len(late + made)
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def test_late_calls_beside_a_month_leave_it_alone(store: Store) -> None:
     """Late calls that lie before all of their month need not have it read or written again."""
     store.append(calls_of("2026-05")[2:])
-    store.rollover(NOW, 3)
+    store.maintenance.move_to_warm(now=NOW, keep_months=3)
     (before,) = inside(store).log.snapshot().segments
     store.append(calls_of("2026-05")[:2])
-    assert store.rollover(NOW, 3).rows == 2
+    assert store.maintenance.move_to_warm(now=NOW, keep_months=3).rows == 2
     assert before in inside(store).log.snapshot().segments
     assert list(store.run()) == calls_of("2026-05")
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def test_a_warm_call_is_replaced() -> None:
     """on_conflict="replace" reaches calls in the warm tier; the next roll-over brings the newer ones there."""
     store = new_store()
     made = filled(store)
-    store.rollover(NOW, 3)
+    store.maintenance.move_to_warm(now=NOW, keep_months=3)
     newer = calls_of("2026-06", duration=77)[1:3]
     assert store.append(newer).conflicts == 2
     report = store.append(newer, on_conflict="replace")
@@ -198,10 +198,10 @@ def test_a_warm_call_is_replaced() -> None:
     ids = {call.call_id for call in newer}
     expected = in_order([call for call in made if call.call_id not in ids] + newer)
     assert list(store.run()) == expected
-    assert store.rollover(NOW, 3).months == ("2026-06",)
+    assert store.maintenance.move_to_warm(now=NOW, keep_months=3).months == ("2026-06",)
     assert list(store.run()) == expected
     assert "2026-06" not in months_in(store, "hot")
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def test_dry_run_changes_nothing(tmp_path: Path) -> None:
@@ -210,14 +210,17 @@ def test_dry_run_changes_nothing(tmp_path: Path) -> None:
     filled(store)
     store.append(calls_of("2026-11", part="-more", each=3))
     before = every_file(tmp_path)
-    moved, merged = store.rollover(NOW, 3, dry_run=True), store.compact(dry_run=True)
+    moved, merged = (
+        store.maintenance.move_to_warm(now=NOW, keep_months=3, dry_run=True),
+        store.maintenance.compact(dry_run=True),
+    )
     assert (moved.dry_run, moved.rows, moved.written) == (True, 12, 0)
     assert moved.months == ("2026-04", "2026-05", "2026-06", "2026-07")
     assert (merged.dry_run, merged.rows, merged.read, merged.written) == (True, 6, 6, 0)
     assert every_file(tmp_path) == before
-    done = store.rollover(NOW, 3)
+    done = store.maintenance.move_to_warm(now=NOW, keep_months=3)
     assert (done.months, done.rows, done.read) == (moved.months, moved.rows, moved.read)
-    done = store.compact()
+    done = store.maintenance.compact()
     assert (done.rows, done.read, done.written) == (6, 6, 3)
 
 
@@ -232,14 +235,14 @@ def test_large_months_are_several_segments(monkeypatch: pytest.MonkeyPatch) -> N
         calls_of("2026-05", each=20) + [CallRecord(call_id=f"{n}", start=start) for n in range(21)]
     )
     store.append(made)
-    assert store.rollover(NOW).written == 5
+    assert store.maintenance.move_to_warm(now=NOW).written == 5
     assert list(store.run()) == made
     assert list(store.run(Query().newest_first())) == made[::-1]
     assert sum(month.rows for month in store.archive.months()) == 41
     store.append(calls_of("2026-05", each=1, part="-late"))
-    store.rollover(NOW)
+    store.maintenance.move_to_warm(now=NOW)
     assert store.count() == 42
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 40, 400])
@@ -254,7 +257,7 @@ def test_calls_of_one_instant_stay_together(monkeypatch: pytest.MonkeyPatch, at_
     store.append(made[::2])
     store.append(made[1::2])
     for move, pieces in (("compact", 3), ("rollover", 4)):
-        store.compact() if move == "compact" else store.rollover(NOW)
+        store.maintenance.compact() if move == "compact" else store.maintenance.move_to_warm(now=NOW)
         segments = inside(store).log.snapshot().ordered
         if at_once < 50:
             assert all(one.last < other.first for one, other in itertools.pairwise(segments))
@@ -271,21 +274,21 @@ def test_late_calls_do_not_scatter_a_month(monkeypatch: pytest.MonkeyPatch) -> N
     store, start = new_store(), datetime(2026, 5, 1, tzinfo=UTC)
     made = [CallRecord(call_id=str(n), start=start + timedelta(minutes=n)) for n in range(1000)]
     store.append(made)
-    assert store.rollover(NOW).written == 8
+    assert store.maintenance.move_to_warm(now=NOW).written == 8
     for number in range(20):
         late = [
             CallRecord(call_id=f"late-{number}-{at}", start=start + timedelta(minutes=at % 999, seconds=30))
             for at in (number * 37, number * 37 + 400)  # in segments with others between them
         ]
         store.append(late)
-        assert store.rollover(NOW).months == ("2026-05",)
+        assert store.maintenance.move_to_warm(now=NOW).months == ("2026-05",)
         made += late
     segments = inside(store).log.snapshot().ordered
     assert sum(segment.rows for segment in segments) == len(made)
     assert all(one.last < other.first for one, other in itertools.pairwise(segments))
     assert sum(segment.rows < 62 for segment in segments) <= 2  # calls that came between two segments
     assert list(store.run()) == in_order(made)
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 # -- side by side ----------------------------------------------------------------------------------------------
@@ -301,7 +304,7 @@ def test_two_rollovers_side_by_side(tmp_path: Path) -> None:
     def work() -> None:
         parts = inside(open_store(tmp_path))
         together.wait()
-        reports.append(rollover(parts.log, parts.tiers, parts.hot, parts.warm, now=NOW, keep=3))
+        reports.append(move_months(parts.log, parts.tiers, parts.hot, parts.warm, now=NOW, keep=3))
 
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
@@ -313,7 +316,7 @@ def test_two_rollovers_side_by_side(tmp_path: Path) -> None:
     assert sorted(moved) == ["2026-04", "2026-05", "2026-06", "2026-07"]
     assert sum(report.rows for report in reports) == 12
     assert len(inside(store).log.snapshot().segments) == 4 + 12
-    verified = open_store(tmp_path).verify()
+    verified = open_store(tmp_path).maintenance.verify()
     assert verified.ok
     assert verified.orphans == 12, "only the hot files that were moved; what lost the race is gone"
 
@@ -336,13 +339,13 @@ def test_a_month_that_changes_meanwhile_is_left(tmp_path: Path) -> None:
             return super().write(frame, region)
 
     warm = Disturbed(open_files(tmp_path / "warm"))
-    report = rollover(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
+    report = move_months(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
     assert report.skipped == ("2026-04",)
     assert report.months == ("2026-05", "2026-06", "2026-07")
     assert not list(tmp_path.glob("warm/month=2026-04/*"))
     expected = in_order(calls_of("2026-04", duration=9)[:1] + made[1:])
     assert list(store.run()) == expected
-    assert store.rollover(NOW, 3).months == ("2026-04",)
+    assert store.maintenance.move_to_warm(now=NOW, keep_months=3).months == ("2026-04",)
     assert list(store.run()) == expected
 
 
@@ -354,11 +357,11 @@ def test_readers_keep_to_their_version() -> None:
     expected = in_order(made + calls_of("2026-11", part="-x"))
     held, half = store.run(), iter(store.run())
     seen = [next(half) for _ in range(3)]
-    store.compact()
+    store.maintenance.compact()
     assert list(held) == expected
-    store.rollover(NOW, 3)
+    store.maintenance.move_to_warm(now=NOW, keep_months=3)
     store.append(calls_of("2026-05", part="-y"))
-    store.rollover(NOW, 0)
+    store.maintenance.move_to_warm(now=NOW, keep_months=0)
     assert list(held) == expected
     assert held.count() == len(expected)
     assert [*seen, *half] == expected
@@ -373,14 +376,14 @@ def test_compact_merges_each_day() -> None:
     for part in range(4):
         store.append(calls_of("2026-10", "2026-11", part=f"-{part}")[part // 3 :])
     expected = list(store.run())
-    report = store.compact()
+    report = store.maintenance.compact()
     assert (report.rows, report.read, report.written, report.months) == (47, 47, 12, ())
     assert list(store.run()) == expected
-    assert store.compact() == MoveReport()
-    store.rollover(NOW, 0)
-    assert store.compact() == MoveReport()
+    assert store.maintenance.compact() == MoveReport()
+    store.maintenance.move_to_warm(now=NOW, keep_months=0)
+    assert store.maintenance.compact() == MoveReport()
     assert list(store.run()) == expected
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 @fewer
@@ -397,14 +400,14 @@ def test_moving_changes_no_answer(batches: list[list[CallRecord]], steps: list[s
         kept |= {(call.start, call.call_id): call for call in batch}
         step = steps[number] if number < len(steps) else ""
         if step == "compact":
-            store.compact()
+            store.maintenance.compact()
         elif step == "rollover":
-            store.rollover(later, 0)
+            store.maintenance.move_to_warm(now=later, keep_months=0)
         elif step == "replace":
             store.append(batch[::-1], on_conflict="replace")
             kept |= {(call.start, call.call_id): call for call in batch[::-1]}
         assert list(store.run()) == in_order(list(kept.values()))
-    assert store.verify().problems == ()
+    assert store.maintenance.verify().problems == ()
 
 
 # -- what is read back -----------------------------------------------------------------------------------------
@@ -460,16 +463,16 @@ def test_what_is_not_the_same_is_not_swapped(tmp_path: Path, change: object, mov
     def run() -> None:
         if move == "compact":
             hot = spoil(HotTier, "hot")
-            compact(parts.log, {"hot": hot, "warm": parts.warm}, hot)
+            compact_days(parts.log, {"hot": hot, "warm": parts.warm}, hot)
         else:
             warm = spoil(WarmTier, "warm")
-            rollover(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
+            move_months(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
 
     with pytest.raises(CorruptDataError, match="nothing was changed"):
         run()
     assert every_file(tmp_path) == before
     assert list(store.run()) == expected
-    assert store.rollover(NOW).rows == 24
+    assert store.maintenance.move_to_warm(now=NOW).rows == 24
     assert list(store.run()) == expected
 
 
@@ -522,7 +525,7 @@ def test_any_column_of_a_warm_file_counts(name: str, how: str) -> None:
 
     warm = Spoiling(open_files(f"memory://moving-{next(_names)}/warm"))
     with pytest.raises(CorruptDataError, match="nothing was changed"):
-        rollover(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
+        move_months(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
     assert list(warm.found()) == []
     assert set(parts.log.snapshot().segments) == before
     assert list(store.run()) == made
@@ -557,10 +560,10 @@ def test_a_warm_file_that_is_damaged_is_not_swapped_in(tmp_path: Path, at: float
 
     warm = Damaging(open_files(tmp_path / "warm"))
     with pytest.raises((CorruptDataError, NotFoundError)):
-        rollover(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
+        move_months(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
     assert every_file(tmp_path) == expected
     assert list(open_store(tmp_path).run()) == made
-    assert store.rollover(NOW).rows == 60
+    assert store.maintenance.move_to_warm(now=NOW).rows == 60
     assert list(store.run()) == made
 
 

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit._files.files import Files, open_files
-from cdrkit._maintenance.vacuum import rebuild, vacuum, verify
+from cdrkit._maintenance.vacuum import rebuild_log, vacuum_store, verify_store
 from cdrkit._model.record import FIELDS
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
 from cdrkit.storage.log import log as _log
-from cdrkit.storage.log.commit import Segment, Snapshot
+from cdrkit.storage.log.commit import Snapshot
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers import hot as _hot
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.segment_file import Found
@@ -56,21 +57,21 @@ def test_replaced_segments_go_after_their_grace(store: Store) -> None:
     """What a commit removed stays for the grace, to the microsecond, and goes after it; no answer changes."""
     made = calls_of("2026-05", "2026-11", each=3)
     store.append(made)
-    store.rollover(NOW)
+    store.maintenance.move_to_warm(now=NOW)
     at = inside(store).log.recent()[-1].at
     before = lying(store)
-    report = store.vacuum(now=at + HOUR)
+    report = store.maintenance.vacuum(now=at + HOUR)
     assert (report.segments, report.waiting) == (0, 3)
     assert lying(store) == before
-    dry = store.vacuum(now=at + HOUR + TICK, dry_run=True)
+    dry = store.maintenance.vacuum(now=at + HOUR + TICK, dry_run=True)
     assert (dry.segments, dry.waiting, dry.dry_run) == (3, 0, True)
     assert lying(store) == before
-    report = store.vacuum(now=at + HOUR + TICK)
+    report = store.maintenance.vacuum(now=at + HOUR + TICK)
     assert (report.segments, report.waiting) == (3, 0)
     assert lying(store) == live(store)
     assert list(store.run()) == made
-    assert store.vacuum(now=at + HOUR + TICK).segments == 0
-    assert store.verify().ok
+    assert store.maintenance.vacuum(now=at + HOUR + TICK).segments == 0
+    assert store.maintenance.verify().ok
 
 
 @pytest.mark.parametrize("tier", ["hot", "warm"])
@@ -88,13 +89,13 @@ def test_orphans_go_after_a_day(tmp_path: Path, tier: str) -> None:
         written = (at - number * HOUR).timestamp()
         os.utime(path, (written, written))
     at = datetime.fromtimestamp(os.stat(lies[0]).st_mtime, UTC)
-    assert store.verify().orphans == 1
-    assert store.vacuum(now=at + day).waiting == 1
+    assert store.maintenance.verify().orphans == 1
+    assert store.maintenance.vacuum(now=at + day).waiting == 1
     assert all(path.exists() for path in lies)
-    assert store.vacuum(now=at + day + TICK).segments == 1
+    assert store.maintenance.vacuum(now=at + day + TICK).segments == 1
     assert not any(path.exists() for path in lies)
     assert list(store.run()) == calls_of("2026-05")
-    assert store.verify().orphans == 0
+    assert store.maintenance.verify().orphans == 0
 
 
 def test_nothing_but_segments_is_swept(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_nothing_but_segments_is_swept(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("mine")
         os.utime(path, (0, 0))
-    assert store.vacuum(now=NOW + timedelta(days=9)).segments == 0
+    assert store.maintenance.vacuum(now=NOW + timedelta(days=9)).segments == 0
     assert all((tmp_path / name).read_text() == "mine" for name in others)
 
 
@@ -121,7 +122,7 @@ def test_no_store_is_no_reason_to_sweep(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.append(calls_of("2026-05"))
     shutil.rmtree(tmp_path / "hot" / "_log")
-    assert open_store(tmp_path).vacuum(now=NOW + timedelta(days=900)).segments == 0
+    assert open_store(tmp_path).maintenance.vacuum(now=NOW + timedelta(days=900)).segments == 0
     assert len(list(tmp_path.glob("hot/day=*/*.arrow"))) == 6
 
 
@@ -140,7 +141,7 @@ def test_a_filesystem_that_tells_no_times(tmp_path: Path) -> None:
     hot = Timeless(open_files(tmp_path / "hot"))
     segment = next(iter(parts.log.snapshot().segments.values()))
     fresh = hot.write(hot.read(segment, [*FIELDS]).with_columns(call_id=pl.lit("new")), "GB")
-    report = vacuum(parts.log, {"hot": hot, "warm": parts.warm}, now=NOW + timedelta(days=9))
+    report = vacuum_store(parts.log, {"hot": hot, "warm": parts.warm}, now=NOW + timedelta(days=9))
     assert (report.segments, report.waiting) == (0, 1)
     assert parts.log.commit(parts.log.snapshot(), "append", added=[fresh]) is not None
     assert open_store(tmp_path).count() == 7
@@ -163,10 +164,10 @@ def test_a_commit_in_the_midst_of_a_vacuum(tmp_path: Path) -> None:
                 parts.log.commit(found, "append", added=[fresh])
             return found
 
-    report = vacuum(Overtaken(parts.files), parts.tiers, now=NOW + timedelta(days=900))
+    report = vacuum_store(Overtaken(parts.files), parts.tiers, now=NOW + timedelta(days=900))
     assert report.segments == 0
     assert open_store(tmp_path).count() == 7
-    assert open_store(tmp_path).verify().ok
+    assert open_store(tmp_path).maintenance.verify().ok
 
 
 class TestGrace:
@@ -195,25 +196,25 @@ class TestGrace:
                 elif step == "replace":
                     store.append(calls_of("2026-05", duration=number)[:3], on_conflict="replace")
                 elif step == "compact":
-                    store.compact()
+                    store.maintenance.compact()
                 else:
-                    store.rollover(NOW)
+                    store.maintenance.move_to_warm(now=NOW)
                 if inside(store).log.snapshot().version > before.version:
                     held.append((clock[0], before))
             expected = list(store.run())
             for pause in pauses:
                 clock[0] += timedelta(minutes=pause)
-                store.vacuum(now=clock[0])
+                store.maintenance.vacuum(now=clock[0])
                 there = lying(store)
                 assert live(store) <= there
                 for until, snapshot in held:
                     if clock[0] - until <= HOUR:
                         assert set(snapshot.segments) <= there
             clock[0] += timedelta(hours=30)
-            store.vacuum(now=clock[0])
+            store.maintenance.vacuum(now=clock[0])
             assert lying(store) == live(store)
             assert list(store.run()) == expected
-            assert open_store(store._name).verify().ok
+            assert open_store(store._name).maintenance.verify().ok
 
 
 # -- checkpoints and dropped commits ---------------------------------------------------------------------------
@@ -227,8 +228,8 @@ def commits_of(store: Store) -> list[str]:
 
 def drop_commits(store: Store) -> None:
     """Make a checkpoint, and drop what it makes superfluous, as vacuums hours apart do."""
-    store.vacuum(now=datetime.now(UTC))
-    assert store.vacuum(now=datetime.now(UTC) + 2 * HOUR).commits
+    store.maintenance.vacuum(now=datetime.now(UTC))
+    assert store.maintenance.vacuum(now=datetime.now(UTC) + 2 * HOUR).commits
 
 
 def look_away(store: Store) -> None:
@@ -255,7 +256,7 @@ def test_readers_behind_and_anew_after_commits_were_dropped(store: Store, place:
     assert len(list(held)) == 2
     assert behind.append(calls_of("2026-05", each=3)).added == 1
     assert store.count() == anew.count() == 7
-    assert anew.verify().ok
+    assert anew.maintenance.verify().ok
 
 
 def test_a_vacuum_of_a_quiet_store_drops_commits_too() -> None:
@@ -264,11 +265,11 @@ def test_a_vacuum_of_a_quiet_store_drops_commits_too() -> None:
     for part in range(3):
         store.append(calls_of("2026-06", part=f"-{part}"))
     assert len(commits_of(store)) == 4
-    store.vacuum()
+    store.maintenance.vacuum()
     assert len(commits_of(store)) == 5
-    assert store.vacuum(now=datetime.now(UTC) + timedelta(days=1)).commits == 4
+    assert store.maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=1)).commits == 4
     assert len(commits_of(store)) == 1
-    assert store.vacuum(now=datetime.now(UTC) + timedelta(days=2)).commits == 0
+    assert store.maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=2)).commits == 0
     assert open_store(store._name).count() == 18
 
 
@@ -279,8 +280,8 @@ def test_young_checkpoints_keep_their_commits() -> None:
     behind = open_store(store._name)
     assert behind.count() == 6
     store.append(calls_of("2026-07"))
-    store.vacuum()
-    assert store.vacuum(now=datetime.now(UTC) + HOUR - timedelta(minutes=1)).commits == 0
+    store.maintenance.vacuum()
+    assert store.maintenance.vacuum(now=datetime.now(UTC) + HOUR - timedelta(minutes=1)).commits == 0
     assert behind.count() == 12
 
 
@@ -391,10 +392,10 @@ def verified(tmp_path: Path) -> Store:
     """Return a store with both tiers, all of which has been read once, so that everything is cached."""
     store = open_store(tmp_path, region="GB")
     store.append(calls_of("2026-05", "2026-11"))
-    store.rollover(NOW)
-    store.vacuum(now=datetime.now(UTC) + 2 * HOUR)
+    store.maintenance.move_to_warm(now=NOW)
+    store.maintenance.vacuum(now=datetime.now(UTC) + 2 * HOUR)
     assert len(list(store.run())) == 12
-    report = store.verify()
+    report = store.maintenance.verify()
     assert (report.ok, report.problems, report.segments, report.rows, report.orphans) == (True, (), 7, 12, 0)
     assert report.version == inside(store).log.snapshot().version
     return store
@@ -422,7 +423,7 @@ def test_damage_is_found(verified: Store, tmp_path: Path, kind: str, damage: Cal
     """A file with a changed byte, one too few, one too many, or none at all, is named, though its content is cached."""
     path = max(tmp_path.glob(kind))
     damage(path)
-    report = verified.verify()
+    report = verified.maintenance.verify()
     if kind.startswith("hot/_log") and damage is Path.unlink:
         assert report.ok, "its commits are still there"
         return
@@ -438,7 +439,7 @@ def test_every_damaged_segment_is_named(verified: Store, tmp_path: Path) -> None
     paths = [*tmp_path.glob("hot/day=*/*.arrow"), *tmp_path.glob("warm/month=*/*.parquet")]
     for path in paths:
         _flip(path)
-    report = verified.verify()
+    report = verified.maintenance.verify()
     assert len(report.problems) == len(paths) == 7
     assert all(any(path.name in problem for problem in report.problems) for path in paths)
 
@@ -451,13 +452,13 @@ def test_a_gap_in_the_log_is_found(tmp_path: Path) -> None:
     commits = sorted(tmp_path.glob("hot/_log/0*.json"))
     data = commits[2].read_bytes()
     commits[2].unlink()
-    (problem,) = store.verify().problems
+    (problem,) = store.maintenance.verify().problems
     assert commits[2].name in problem
     commits[2].write_bytes(data.replace(b'"append"', b'"appenD"'))
-    (problem,) = store.verify().problems
+    (problem,) = store.maintenance.verify().problems
     assert commits[2].name in problem
     commits[2].write_bytes(data)
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def _frame(store: Store) -> tuple[Segment, pl.DataFrame]:
@@ -487,11 +488,11 @@ def test_what_a_segment_says_wrongly_is_found(verified: Store, tier: str) -> Non
     for words, segment in cases.items():
         log = Log(parts.files)
         assert log.commit(log.snapshot(), "append", added=[segment]) is not None
-        report = verify(log, parts.tiers)
+        report = verify_store(log, parts.tiers)
         assert len(report.problems) == 1, words
         assert words in report.problems[0]
         assert log.commit(log.snapshot(), "compact", removed=[segment.id]) is not None
-        assert verify(log, parts.tiers).ok
+        assert verify_store(log, parts.tiers).ok
 
 
 def test_calls_in_two_segments_are_found(verified: Store) -> None:
@@ -503,7 +504,7 @@ def test_calls_in_two_segments_are_found(verified: Store) -> None:
         twice = other.write(repeated, "GB")
         base = log.commit(log.snapshot(), "append", added=[parts.hot.write(frame, "GB"), twice])
         assert base is not None
-        (problem,) = verify(log, parts.tiers).problems
+        (problem,) = verify_store(log, parts.tiers).problems
         assert f"{repeated.height} calls are stored more than once" in problem
         gone = [s.id for s in base.segments.values() if s.first >= datetime(2026, 12, 1, tzinfo=UTC)]
         assert log.commit(base, "compact", removed=gone) is not None
@@ -512,18 +513,18 @@ def test_calls_in_two_segments_are_found(verified: Store) -> None:
 def test_a_log_that_is_gone_is_found(verified: Store, tmp_path: Path) -> None:
     """Segments without any log are a problem: it was lost; an empty place is none."""
     shutil.rmtree(tmp_path / "hot" / "_log")
-    report = open_store(tmp_path).verify()
+    report = open_store(tmp_path).maintenance.verify()
     assert (report.ok, report.version, report.orphans) == (False, -1, 7)
     (problem,) = report.problems
     assert "7 segments" in problem
     assert "rebuild()" in problem
-    assert open_store(tmp_path / "empty").verify().ok
+    assert open_store(tmp_path / "empty").maintenance.verify().ok
 
 
 def test_a_tier_that_is_not_there_is_found(verified: Store) -> None:
     """Segments of a tier that the store was opened without are named."""
     parts = inside(verified)
-    (problem,) = verify(parts.log, {"hot": parts.hot}).problems
+    (problem,) = verify_store(parts.log, {"hot": parts.hot}).problems
     assert "'warm'" in problem
 
 
@@ -532,7 +533,7 @@ def test_orphans_are_counted_and_no_problem(verified: Store) -> None:
     _, frame = _frame(verified)
     for tier in inside(verified).tiers.values():
         tier.write(frame, "GB")
-    report = verified.verify()
+    report = verified.maintenance.verify()
     assert report.ok
     assert report.orphans == 2
 
@@ -555,21 +556,25 @@ def _erase(store: Store) -> None:
 HISTORIES: dict[str, list[Callable[[Store], object]]] = {
     "appends": [],
     "replace": [_replace],
-    "compact": [_late, Store.compact],
-    "rollover": [lambda store: store.rollover(NOW)],
-    "replace, then rollover": [_replace, lambda store: store.rollover(NOW)],
-    "rollover, then replace": [lambda store: store.rollover(NOW), _replace],
-    "rollover twice": [lambda store: store.rollover(NOW), _late, lambda store: store.rollover(NOW, 0)],
-    "erase": [lambda store: store.rollover(NOW), _erase],
+    "compact": [_late, lambda store: store.maintenance.compact()],
+    "rollover": [lambda store: store.maintenance.move_to_warm(now=NOW)],
+    "replace, then rollover": [_replace, lambda store: store.maintenance.move_to_warm(now=NOW)],
+    "rollover, then replace": [lambda store: store.maintenance.move_to_warm(now=NOW), _replace],
+    "rollover twice": [
+        lambda store: store.maintenance.move_to_warm(now=NOW),
+        _late,
+        lambda store: store.maintenance.move_to_warm(now=NOW, keep_months=0),
+    ],
+    "erase": [lambda store: store.maintenance.move_to_warm(now=NOW), _erase],
     "all": [
         _replace,
-        Store.compact,
-        lambda store: store.rollover(NOW),
+        lambda store: store.maintenance.compact(),
+        lambda store: store.maintenance.move_to_warm(now=NOW),
         _late,
         _replace,
-        lambda store: store.rollover(NOW),
+        lambda store: store.maintenance.move_to_warm(now=NOW),
         _erase,
-        lambda store: store.rollover(NOW, 0),
+        lambda store: store.maintenance.move_to_warm(now=NOW, keep_months=0),
     ],
 }
 
@@ -585,19 +590,19 @@ def test_a_lost_log_is_made_anew(tmp_path: Path, history: str, swept: bool) -> N
         time.sleep(0.02)  # of two files, the newer one has the later time
         step(store)
     if swept:
-        store.vacuum(now=datetime.now(UTC) + 30 * HOUR)
+        store.maintenance.vacuum(now=datetime.now(UTC) + 30 * HOUR)
     expected = list(store.run())
     shutil.rmtree(tmp_path / "hot" / "_log")
     anew = open_store(tmp_path, region="GB")
     assert not anew.exists
-    assert anew.rebuild() == len(expected)
+    assert anew.maintenance.rebuild_log() == len(expected)
     assert list(anew.run()) == expected
     assert list(open_store(tmp_path).run()) == expected
     assert anew.region == "GB"
-    assert anew.verify().problems == ()
+    assert anew.maintenance.verify().problems == ()
     assert anew.append(expected).duplicates == len(expected)
-    anew.rollover(NOW, 0)
-    anew.vacuum(now=datetime.now(UTC) + 30 * HOUR)
+    anew.maintenance.move_to_warm(now=NOW, keep_months=0)
+    anew.maintenance.vacuum(now=datetime.now(UTC) + 30 * HOUR)
     assert months_in(anew, "hot") == []
     assert list(anew.run()) == expected
     assert lying(anew) == live(anew)
@@ -609,14 +614,14 @@ def test_a_log_that_is_there_is_not_made_anew(verified: Store, tmp_path: Path) -
         path.write_bytes(b"damaged")
     before = every_file(tmp_path)
     with pytest.raises(StorageError, match="still has a log"):
-        open_store(tmp_path).rebuild()
+        open_store(tmp_path).maintenance.rebuild_log()
     assert every_file(tmp_path) == before
 
 
 def test_no_log_is_made_of_nothing(tmp_path: Path) -> None:
     """An empty or mistyped place gets no log."""
     with pytest.raises(NotFoundError, match="no segments"):
-        open_store(tmp_path / "typo").rebuild()
+        open_store(tmp_path / "typo").maintenance.rebuild_log()
     assert not (tmp_path / "typo").exists()
 
 
@@ -628,10 +633,10 @@ def test_no_log_is_made_over_damage(verified: Store, tmp_path: Path, kind: str) 
     data = path.read_bytes()
     _flip(path)
     with pytest.raises(CorruptDataError, match=path.name):
-        open_store(tmp_path).rebuild()
+        open_store(tmp_path).maintenance.rebuild_log()
     assert not (tmp_path / "hot" / "_log").exists()
     path.write_bytes(data)
-    assert open_store(tmp_path).rebuild() == 12
+    assert open_store(tmp_path).maintenance.rebuild_log() == 12
 
 
 def test_the_function_takes_any_settings() -> None:
@@ -642,7 +647,7 @@ def test_the_function_takes_any_settings() -> None:
     for entry in files.list("_log"):
         files.remove(entry.path)
     log = Log(files)
-    assert rebuild(log, inside(store).tiers, inside(store).hot, {"region": "US"}).rows == 6
+    assert rebuild_log(log, inside(store).tiers, inside(store).hot, {"region": "US"}).rows == 6
     assert log.recent()[-1].action == "rebuild"
     assert open_store(store._name).region == "US"
     assert in_order(list(open_store(store._name).run())) == calls_of("2026-06")
@@ -654,11 +659,11 @@ def test_maintain_does_what_is_due() -> None:
     for part in range(2):
         store.append(calls_of("2026-05", "2026-11", part=f"-{part}"))
     expected: list[CallRecord] = list(store.run())
-    moved, merged, swept = store.maintain(now=datetime.now(UTC) + timedelta(days=400), keep=3)
+    moved, merged, swept = store.maintenance.run(now=datetime.now(UTC) + timedelta(days=400), keep_months=3)
     assert moved.rows == 24 if moved.months[-1] == "2026-11" else moved.rows == 12
     assert merged.rows + moved.rows in (24, 36)
     assert swept.segments + swept.waiting > 0
-    store.maintain(now=datetime.now(UTC) + timedelta(days=400), keep=3)
+    store.maintenance.run(now=datetime.now(UTC) + timedelta(days=400), keep_months=3)
     assert list(store.run()) == expected
     assert lying(store) == live(store)
 
@@ -670,7 +675,7 @@ def test_remains_of_writes_are_swept(tmp_path: Path) -> None:
     """What a killed write left goes after a day, in every folder; what is younger, or only looks alike, stays."""
     store = open_store(tmp_path)
     store.append(calls_of("2026-05"))
-    store.rollover(NOW)
+    store.maintenance.move_to_warm(now=NOW)
     at = datetime.now(UTC).replace(microsecond=0)
     remains = [
         "hot/.tmp-0123456789abcdef",
@@ -682,21 +687,21 @@ def test_remains_of_writes_are_swept(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"cut o")
         os.utime(tmp_path / name, (at.timestamp(), at.timestamp()))
     day = timedelta(hours=24)
-    assert store.vacuum(now=at + day).leftovers == 0
-    assert store.vacuum(now=at + day + TICK, dry_run=True).leftovers == 0
-    assert store.vacuum(now=at + day + TICK).leftovers == 3
+    assert store.maintenance.vacuum(now=at + day).leftovers == 0
+    assert store.maintenance.vacuum(now=at + day + TICK, dry_run=True).leftovers == 0
+    assert store.maintenance.vacuum(now=at + day + TICK).leftovers == 3
     assert [name for name in remains if (tmp_path / name).exists()] == []
     assert [name for name in others if (tmp_path / name).exists()] == others
     assert list(store.run()) == calls_of("2026-05")
-    assert store.verify().ok
+    assert store.maintenance.verify().ok
 
 
 def test_an_append_after_the_log_was_lost(tmp_path: Path) -> None:
     """A new log beside older segments: vacuums spare them, verification says so, and rebuild brings all back."""
     store = open_store(tmp_path, region="GB")
     store.append(calls_of("2026-05", "2026-10"))
-    store.rollover(NOW)
-    store.vacuum(now=datetime.now(UTC) + timedelta(days=2))
+    store.maintenance.move_to_warm(now=NOW)
+    store.maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=2))
     earlier = (datetime.now(UTC) - HOUR).timestamp()
     for path in tmp_path.rglob("*=*/*"):
         os.utime(path, (earlier, earlier))
@@ -706,20 +711,20 @@ def test_an_append_after_the_log_was_lost(tmp_path: Path) -> None:
     late.append(calls_of("2026-11"))
     assert list(late.run()) == calls_of("2026-11")
     segments = len(lying(late)) - len(live(late))
-    report = late.vacuum(now=datetime.now(UTC) + timedelta(days=900))
+    report = late.maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=900))
     assert (report.segments, report.older) == (0, segments)
-    verified = late.verify()
+    verified = late.maintenance.verify()
     (problem,) = verified.problems
     assert f"{segments} segments are older than the log" in problem
     assert "rebuild()" in problem
     assert verified.orphans == segments
 
     shutil.move(tmp_path / "hot" / "_log", tmp_path / "_log_of_november")
-    assert late.rebuild() == 18
+    assert late.maintenance.rebuild_log() == 18
     anew = open_store(tmp_path, region="GB")
     assert list(anew.run()) == in_order(calls_of("2026-05", "2026-10", "2026-11"))
-    assert anew.verify().problems == ()
-    assert anew.vacuum(now=datetime.now(UTC) + timedelta(days=900)).segments == 0
+    assert anew.maintenance.verify().problems == ()
+    assert anew.maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=900)).segments == 0
 
 
 def test_the_newest_word_counts_whatever_the_files_say(tmp_path: Path) -> None:
@@ -736,7 +741,7 @@ def test_the_newest_word_counts_whatever_the_files_say(tmp_path: Path) -> None:
         os.utime(path, (later, later))
     shutil.rmtree(tmp_path / "hot" / "_log")
     anew = open_store(tmp_path, region="GB")
-    assert anew.rebuild() == 6
+    assert anew.maintenance.rebuild_log() == 6
     assert list(anew.run()) == calls_of("2026-05", duration=9)
 
 
@@ -745,11 +750,11 @@ def test_a_new_log_for_another_region(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(_hot, "INDEXED_ROWS", 1)
     store = open_store(tmp_path, region="GB")
     store.append(calls_of("2026-05", "2026-11", source="020 7946 0018"))
-    store.rollover(NOW)
+    store.maintenance.move_to_warm(now=NOW)
     assert store.count(Query().number("+442079460018")) == 12
     shutil.rmtree(tmp_path / "hot" / "_log")
     anew = open_store(tmp_path, region="US")
-    anew.rebuild()
+    anew.maintenance.rebuild_log()
     assert anew.count(Query().number("+442079460018")) == 0
     assert anew.count(Query().number("020 7946 0018")) == 12
-    assert anew.verify().problems == ()
+    assert anew.maintenance.verify().problems == ()

@@ -197,7 +197,7 @@ class TestDays:
         expected: dict[date, list[CallRecord]] = {}
         for record in calls:
             expected.setdefault(record.start.astimezone(ZoneInfo(zone)).date(), []).append(record)
-        found = store.by_day(timezone=zone)
+        found = store.daily_totals(timezone=zone)
         assert [total.day for total in found] == sorted(expected)
         for total in found:
             mine = expected[total.day]
@@ -221,7 +221,7 @@ class TestDays:
                 CallRecord(call_id=str(hour), start=start + timedelta(hours=hour), duration=1)
                 for hour in range(-1, hours + 1)
             )
-            (total,) = store.by_day(
+            (total,) = store.daily_totals(
                 Query().between(day, day + timedelta(days=1), "Europe/London"), timezone="Europe/London"
             )
             assert total.attempts == hours
@@ -238,7 +238,7 @@ class TestDays:
             CallRecord(call_id=str(minute), start=begun + timedelta(minutes=minute), duration=1)
             for minute in range(-30, 90)
         )
-        found = store.by_day(timezone="America/St_Johns")
+        found = store.daily_totals(timezone="America/St_Johns")
         assert [(total.day.day, total.attempts) for total in found] == [(6, 30), (7, 90)]
         today = Query().during("today", "America/St_Johns")
         assert store.count(today, now=begun + timedelta(hours=1)) == 90
@@ -248,19 +248,19 @@ class TestDays:
         store = open_store("memory://days-at-the-ends")
         ends = [datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, 12, tzinfo=UTC)]
         store.append(CallRecord(call_id=str(end.year), start=end) for end in ends)
-        assert [total.day for total in store.by_day(timezone="UTC")] == [end.date() for end in ends]
+        assert [total.day for total in store.daily_totals(timezone="UTC")] == [end.date() for end in ends]
 
     def test_conditions(self) -> None:
         """It keeps to the query, its limit included, and to whether attempts are missing; a zone must be one."""
         store = open_store("memory://days-asked")
         start = datetime(2026, 11, 22, 12, tzinfo=UTC)
         store.append(CallRecord(call_id=str(n), start=start, duration=n % 2) for n in range(6))
-        (total,) = store.by_day(Query().connected(), timezone="Asia/Tokyo")
+        (total,) = store.daily_totals(Query().connected(), timezone="Asia/Tokyo")
         assert (total.attempts, total.asr, total.by_outcome) == (3, None, True)
-        assert store.by_day(Query().limit(2), timezone="Asia/Tokyo")[0].attempts == 2
-        assert list(store.by_day(Query().customer("none"), timezone="Asia/Tokyo")) == []
+        assert store.daily_totals(Query().limit(2), timezone="Asia/Tokyo")[0].attempts == 2
+        assert list(store.daily_totals(Query().customer("none"), timezone="Asia/Tokyo")) == []
         with pytest.raises(ConfigError, match="time zone"):
-            store.by_day(timezone="Asia/Atlantis")
+            store.daily_totals(timezone="Asia/Atlantis")
 
 
 class TestCells:

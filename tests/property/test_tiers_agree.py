@@ -69,9 +69,9 @@ def lived(store: Store, history: History) -> list[CallRecord]:
 def moved(store: Store, move: object) -> None:
     """Do one thing that moves calls."""
     if move == "compact":
-        store.compact()
+        store.maintenance.compact()
     elif isinstance(move, tuple):
-        store.rollover(*move)
+        store.maintenance.move_to_warm(now=move[0], keep_months=move[1])
 
 
 def agree(store: Store, history: History, asked: list[Query]) -> None:

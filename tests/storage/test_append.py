@@ -28,7 +28,7 @@ from cdrkit._files.files import LocalFiles, open_files
 from cdrkit._model.frames import frames_of
 from cdrkit.errors import AccessDeniedError, ConfigError, ConflictError, SchemaError, StorageError
 from cdrkit.storage import append as _append
-from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers import tier as _tiers
 from cdrkit.storage.tiers.hot import HotTier
 from tests.strategies import records
@@ -191,7 +191,7 @@ def _append_and_keep(url: str, options: dict[str, object], first: int) -> int:
     for at in range(first, first + 50, 10):
         added += store.append(calls(range(at, at + 20))).added
         with contextlib.suppress(ConflictError):  # another one is at it
-            store.maintain()
+            store.maintenance.run()
         found = identities(store)
         assert found == sorted(set(found))
         assert {f"{n:06d}" for n in range(at, at + 20)} <= set(found)
@@ -209,7 +209,7 @@ def test_machines_share_a_bucket(s3_options: dict[str, object]) -> None:
     store = open_store("s3://machines/calls", storage_options=s3_options)
     assert identities(store) == [f"{n:06d}" for n in range(100)]
     assert sum(added) == 100
-    assert store.verify().problems == ()
+    assert store.maintenance.verify().problems == ()
 
 
 def test_two_replacements_meet(tmp_path: Path) -> None:
@@ -378,8 +378,8 @@ def test_calls_that_are_erased_while_they_are_compared(
     assert met
     assert store.count() == 0
     assert store.append(calls(range(3, 8), customer_id="1001"), on_conflict=on_conflict).added == 5
-    assert store.verify().problems == ()
-    assert store.verify().orphans == 0
+    assert store.maintenance.verify().problems == ()
+    assert store.maintenance.verify().orphans == 0
 
 
 @pytest.mark.parametrize("swept", [False, True], ids=["whole", "swept"])
@@ -396,7 +396,7 @@ def test_an_append_that_takes_half_a_day(
         yield pl.DataFrame({"call_id": ["x"], "start": [START]})
         yield pl.DataFrame({"call_id": ["y"], "start": [START]})
         if swept:
-            assert open_store(tmp_path).vacuum(now=datetime.now(UTC) + timedelta(days=2)).segments
+            assert open_store(tmp_path).maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=2)).segments
         yield pl.DataFrame({"call_id": ["z"], "start": [START + timedelta(days=3)]})
 
     if swept:
@@ -406,7 +406,7 @@ def test_an_append_that_takes_half_a_day(
     else:
         assert store.append(slow()).added == 3
         assert store.count() == 5
-    assert open_store(tmp_path).verify().problems == ()
+    assert open_store(tmp_path).maintenance.verify().problems == ()
 
 
 def test_an_append_that_takes_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -418,7 +418,7 @@ def test_an_append_that_takes_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(StorageError, match="took so long"):
         store.append(calls(range(2, 4)))
     assert store.count() == 2
-    report = open_store(tmp_path).verify()
+    report = open_store(tmp_path).maintenance.verify()
     assert (report.problems, report.orphans) == ((), 0)
 
 
@@ -448,4 +448,4 @@ def test_rows_that_are_stored_while_more_come_in(
         counted = report.added + report.duplicates + report.conflicts + report.replaced
         assert counted == sum(map(len, batches))
     assert found.added == expected.added
-    assert meanwhile.verify().orphans == 0
+    assert meanwhile.maintenance.verify().orphans == 0

@@ -19,7 +19,7 @@ from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit.errors import ConfigError
 from cdrkit.samples.synthesis import synthesize_calls
 from cdrkit.storage.log import commit as _commits
-from cdrkit.storage.log.commit import FORMAT
+from cdrkit.storage.log.segment import FORMAT
 from tests import truth
 from tests.months import NOW, inside, months_in
 
@@ -100,7 +100,7 @@ def test_is_read_as_it_is(folder: Path, old: int, calls: list[CallRecord]) -> No
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     store = open_store(folder)
     assert store.region == "GB"
-    report = store.verify()
+    report = store.maintenance.verify()
     assert (report.problems, report.rows, report.orphans) == ((), 96, 0)
     agrees(store, calls)
     assert formats(store) == {old}
@@ -115,12 +115,12 @@ def _append(store: Store, calls: list[CallRecord]) -> list[CallRecord]:
 
 
 def _compact(store: Store, calls: list[CallRecord]) -> list[CallRecord]:
-    assert store.compact().rows == 36
+    assert store.maintenance.compact().rows == 36
     return calls
 
 
 def _rollover(store: Store, calls: list[CallRecord]) -> list[CallRecord]:
-    assert store.rollover(NOW + timedelta(days=90), 0).rows == 36
+    assert store.maintenance.move_to_warm(now=NOW + timedelta(days=90), keep_months=0).rows == 36
     assert months_in(store, "hot") == []
     return calls
 
@@ -147,11 +147,11 @@ def test_is_written_on(
     expected = sorted(change(store, calls), key=lambda call: (call.start, call.call_id))
     for each in (store, open_store(folder)):
         agrees(each, expected)
-        assert each.verify().problems == ()
+        assert each.maintenance.verify().problems == ()
     assert FORMAT in formats(store)
     newest = max((folder / "hot" / "_log").glob("0*.json"))
     assert json.loads(newest.read_bytes())["commit"]["format"] == FORMAT
-    store.vacuum(now=datetime.now(UTC) + timedelta(days=90))
+    store.maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=90))
     agrees(open_store(folder), expected)
 
 
@@ -166,7 +166,7 @@ def test_all_of_it_becomes_the_present_format(folder: Path, calls: list[CallReco
         path for path in folder.glob("*/*=*/*") if path.stem not in inside(store).log.snapshot().segments
     }
     assert before
-    store.vacuum(now=datetime.now(UTC) + timedelta(days=2))
+    store.maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=2))
     assert not any(path.exists() for path in before)
     assert list(store.run()) == everything
 
@@ -175,9 +175,9 @@ def test_a_lost_log_is_made_anew(folder: Path, old: int, calls: list[CallRecord]
     """The files say enough of themselves for a new log, which is of today's format; they get no date of making."""
     shutil.rmtree(folder / "hot" / "_log")
     store = open_store(folder, region="GB")
-    assert store.rebuild() == 96
+    assert store.maintenance.rebuild_log() == 96
     agrees(store, calls)
-    assert store.verify().problems == ()
+    assert store.maintenance.verify().problems == ()
     snapshot = inside(store).log.snapshot()
     assert snapshot.created is None
     assert formats(store) == {old}
@@ -190,8 +190,8 @@ def test_orphans_are_swept(folder: Path, calls: list[CallRecord]) -> None:
     parts = inside(store)
     frame = parts.hot.read(parts.log.snapshot().ordered[-1], ["call_id", "start"])
     parts.hot.write(frame.with_columns(call_id=pl.lit("orphan")), "GB")
-    assert store.verify().orphans == 1
-    report = store.vacuum(now=datetime.now(UTC) + timedelta(days=2))
+    assert store.maintenance.verify().orphans == 1
+    report = store.maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=2))
     assert (report.segments, report.older) == (1, 0)
     agrees(store, calls)
 

@@ -38,7 +38,7 @@ def fill(store: Store) -> list[CallRecord]:
     store.append(calls_of(*MONTHS, each=4) + odd)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 6)
-        store.rollover(NOW)
+        store.maintenance.move_to_warm(now=NOW)
     return list(store.run(IN_MONTH))
 
 
@@ -260,7 +260,7 @@ def test_the_folder_of_pieces_may_be_somebodys(
         filled.archive.download(MONTH, tmp_path / "down", format=format, progress=cut_after(3))
     assert len([*folder.iterdir()]) > 2
     filled.append(calls_of(MONTH, part="late"))
-    filled.rollover(now=NOW)
+    filled.maintenance.move_to_warm(now=NOW)
     filled.archive.download(MONTH, tmp_path / "down", format=format)
     assert {path.name: path.read_text() for path in folder.iterdir()} == {
         "mine": "precious",
@@ -306,7 +306,7 @@ def test_a_month_that_was_written_anew(
     with pytest.raises(_CutError):
         filled.archive.download(MONTH, dest, format=format, progress=cut_after(2))
     filled.append(calls_of(MONTH, part="-late"))
-    filled.rollover(NOW)
+    filled.maintenance.move_to_warm(now=NOW)
     for _ in range(2):
         filled.archive.download(MONTH, dest, format=format)
         if format == "parquet":
@@ -335,7 +335,7 @@ def test_years_of_few_digits(store: Store, tmp_path: Path) -> None:
     """A stamp that was never set, as year 1 of some systems, is of a month that can be named and downloaded, too."""
     made = [CallRecord(call_id=f"{year}", start=datetime(year, 1, 1, tzinfo=UTC)) for year in (1, 999)]
     store.append(made)
-    assert store.rollover(NOW).months == ("0001-01", "0999-01")
+    assert store.maintenance.move_to_warm(now=NOW).months == ("0001-01", "0999-01")
     assert [month.month for month in store.archive.months()] == ["0001-01", "0999-01"]
     store.archive.download("0999-01", tmp_path / "down")
     assert pl.read_parquet(tmp_path / "down" / "*.parquet")["call_id"].to_list() == ["999"]
@@ -349,7 +349,7 @@ def test_months_may_share_a_folder(filled: Store, tmp_path: Path) -> None:
         filled.archive.download(month, dest)
     (dest / "month").touch()
     filled.append(calls_of("2026-06", part="-late"))
-    filled.rollover(NOW)
+    filled.maintenance.move_to_warm(now=NOW)
     cut_off = dest / f"{'0' * 12}-{'0' * 32}.parquet.{MONTH}.part"
     cut_off.touch()
     filled.archive.download("2026-06", dest)
@@ -369,7 +369,7 @@ def test_what_was_cut_off_before_a_month_was_written_anew_goes(filled: Store, tm
         if segment.path.startswith("month=2026-05/"):
             (dest / f"{segment.path.rpartition('/')[2]}.{MONTH}.part").write_bytes(b"PAR1")
     filled.append(calls_of(MONTH, part="-late"))
-    filled.rollover(NOW)
+    filled.maintenance.move_to_warm(now=NOW)
     filled.archive.download(MONTH, dest)
     assert not list(dest.glob("*.part"))
     assert pl.read_parquet(dest / "*.parquet").height == 30

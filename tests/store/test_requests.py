@@ -65,7 +65,7 @@ def make_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Store]:
 
     store = make()
     store.append(synthesize_calls(15_000, days=92, end=datetime(2026, 10, 1, tzinfo=UTC)))
-    assert store.rollover(datetime(2027, 2, 1, tzinfo=UTC)).written == 3
+    assert store.maintenance.move_to_warm(now=datetime(2027, 2, 1, tzinfo=UTC)).written == 3
     return make
 
 

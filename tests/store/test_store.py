@@ -513,7 +513,7 @@ def test_a_file_is_no_store(tmp_path: Path, way: str) -> None:
         lambda: store.append(synthesize_calls(1)),
         lambda: store.ingest(b"x", format="asterisk-csv", timezone="UTC"),
         store.scoped(customer_id="1003").count,
-        store.rollover,
+        store.maintenance.move_to_warm,
     ):
         with pytest.raises(
             StorageError, match=f"^{path} is a file; a store is a folder. Give a folder, or ingest"

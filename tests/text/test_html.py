@@ -172,7 +172,7 @@ class TestStore:
         store = open_store("memory://html-warm")
         store.append([hostile])
         assert "No month is warm yet." in read(store.archive).text
-        store.rollover(datetime(2027, 6, 1, tzinfo=UTC))
+        store.maintenance.move_to_warm(now=datetime(2027, 6, 1, tzinfo=UTC))
         assert read(store.archive).rows[1][:3] == ["2026-11", "1", "1"]
 
 

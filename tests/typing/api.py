@@ -13,8 +13,8 @@ import pyarrow as pa
 
 import cdrkit
 from cdrkit import (
-    Access,
     AppendReport,
+    AuditEvent,
     CallRecord,
     DailyTotal,
     DailyTotals,
@@ -111,7 +111,7 @@ assert_type(totals, DailyTotals)
 assert_type(totals[0], DailyTotal)
 assert_type(totals[0].charges, Mapping[str, Decimal])
 assert_type(totals[0].asr, float | None)
-assert_type(store.by_day(query, timezone="Europe/London"), DailyTotals)
+assert_type(store.daily_totals(query, timezone="Europe/London"), DailyTotals)
 assert_type(totals[0].period, TimeRange)
 settings = DisplaySettings.from_dict({})
 assert_type(settings.columns, tuple[str, ...])
@@ -122,7 +122,7 @@ assert_type(settings.within(cdrkit.FIELDS), DisplaySettings)
 # The scope
 scoped = store.scoped(customer_id="1003", hide=["charge"], mask={"source": 4}, recordings=["play"])
 assert_type(scoped, ScopedStore)
-heard: list[Access] = []
+heard: list[AuditEvent] = []
 assert_type(store.scoped(reseller_id=["r1"], viewer="ann", audit=heard.append), ScopedStore)
 assert_type(heard[0].query, Query | None)
 assert_type(scoped.fields, tuple[str, ...])

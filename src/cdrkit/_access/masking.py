@@ -6,27 +6,14 @@ from typing import Final
 
 import polars as pl
 
-from cdrkit._numbers.normalization import forms
+from cdrkit._numbers import visible_part
 
-__all__ = ["MASKED", "NUMBER_FIELDS", "masked", "visible_part"]
+__all__ = ["MASKED", "NUMBER_FIELDS", "masked"]
 
 #: What is shown for a text that is masked whole.
 MASKED: Final = "****"
 #: The fields that hold telephone numbers; a mask leaves their beginning.
 NUMBER_FIELDS: Final = ("source", "destination", "dialled", "did", "lrn")
-
-_PLAIN_NUMBER: Final = r"^\+?[0-9]+$"
-
-
-def visible_part(column: pl.Series, digits: int, region: str | None) -> pl.Series:
-    """Return what may be seen of each number: its canonical form without its last *digits* digits.
-
-    Nothing may be seen of what is no plain number, such as a SIP address: it could hold one anywhere.
-    """
-    form = pl.col("form")
-    seen = pl.when(form.str.contains(_PLAIN_NUMBER)).then(form.str.head(-digits)).otherwise(pl.lit(""))
-    rows = forms(column, region).alias("form").to_frame()
-    return rows.select(pl.when(form.is_not_null()).then(seen).alias(column.name)).to_series()
 
 
 def masked(column: pl.Series, digits: int | None, region: str | None) -> pl.Series:

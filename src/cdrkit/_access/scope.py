@@ -15,26 +15,24 @@ import polars as pl
 
 from cdrkit._access.masking import NUMBER_FIELDS, masked
 from cdrkit._access.signing import Seals
-from cdrkit._model.frames import FRAME_TYPES
-from cdrkit._model.record import FIELDS, known_field
-from cdrkit._model.times import parse_instant
-from cdrkit._numbers.search import search_pattern
-from cdrkit._query.cursor import Cursor
-from cdrkit._query.expressions import (
+from cdrkit._model import FIELDS, FRAME_TYPES, known_field, parse_instant
+from cdrkit._numbers import search_pattern
+from cdrkit._query import (
     All,
     AnyOf,
     Beginning,
+    Cursor,
     Expr,
     Missing,
     Not,
     NumberSearch,
+    Query,
     field,
     fields_of,
 )
-from cdrkit._query.query import Query
 from cdrkit.errors import ConfigError, QueryError, ScopeError
 
-__all__ = ["EVERYTHING", "Access", "RecordingRight", "Scope", "named_fields", "scope_of"]
+__all__ = ["EVERYTHING", "AuditEvent", "RecordingRight", "Scope", "named_fields", "scope_of"]
 
 #: What a viewer may do with recordings.
 RecordingRight: TypeAlias = Literal["play", "download"]
@@ -53,7 +51,7 @@ _ALIKE: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 @attrs.frozen(kw_only=True)
-class Access:
+class AuditEvent:
     """Something that a viewer took out of a store, as the audit hook of a scope hears of it.
 
     It is told before a byte leaves; when the hook raises, none does.
@@ -103,7 +101,7 @@ class Scope:
     masks: Mapping[str, int | None] = attrs.field(factory=dict)
     rights: frozenset[str] = frozenset()
     viewer: str = ""
-    audit: Callable[[Access], object] | None = None
+    audit: Callable[[AuditEvent], object] | None = None
     seals: Seals | None = None
     seconds: int = 0
 
@@ -204,7 +202,9 @@ class Scope:
         """Tell the audit hook that something is about to be taken out."""
         if self.audit is not None:
             self.audit(
-                Access(viewer=self.viewer, tenant=self.tenant, action=action, at=datetime.now(UTC), **facts)
+                AuditEvent(
+                    viewer=self.viewer, tenant=self.tenant, action=action, at=datetime.now(UTC), **facts
+                )
             )
 
     def check_right(self, right: str) -> None:
@@ -244,7 +244,7 @@ def scope_of(
     recordings: object,
     earliest: str | date | datetime | None,
     viewer: object,
-    audit: Callable[[Access], object] | None,
+    audit: Callable[[AuditEvent], object] | None,
     secret: bytes,
     seconds: int,
 ) -> Scope:
@@ -263,7 +263,7 @@ def scope_of(
     if not tenants:
         raise ScopeError("A scope is that of somebody: give customer_id=, reseller_id= or both.")
     if audit is not None and not callable(audit):
-        raise ConfigError(f"audit= is called with each Access; {audit!r} cannot be called.")
+        raise ConfigError(f"audit= is called with each AuditEvent; {audit!r} cannot be called.")
     if not isinstance(viewer, str) or (audit is not None and not viewer.strip()):
         raise ConfigError(f"viewer= names who it is, for the audit; it cannot be {viewer!r}.")
     if type(seconds) is not int or not 1 <= seconds <= 10**9:

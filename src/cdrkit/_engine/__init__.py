@@ -2,4 +2,7 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from cdrkit._engine.explain import Explanation
+from cdrkit._engine.plan import Plan
+
+__all__ = ["Explanation", "Plan"]

@@ -18,27 +18,25 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from cdrkit._access.scope import EVERYTHING, Scope
+from cdrkit._access import EVERYTHING, Scope
 from cdrkit._engine.explain import Explanation, Reading
-from cdrkit._model.frames import FRAME_TYPES, empty_frame
-from cdrkit._model.times import TimeRange
-from cdrkit._numbers.normalization import forms
-from cdrkit._numbers.search import KeySearch, key_search, search_pattern
-from cdrkit._query.cursor import Cursor
-from cdrkit._query.expressions import (
+from cdrkit._model import FRAME_TYPES, TimeRange, empty_frame
+from cdrkit._numbers import KeySearch, forms, key_search, search_pattern
+from cdrkit._query import (
     All,
+    Cursor,
     Expr,
     NumberSearch,
+    Query,
     choice_of,
     fields_of,
     form_column,
     number_searches,
     polars_condition,
 )
-from cdrkit._query.query import Query
-from cdrkit._runtime.fork_guard import check_process
+from cdrkit._runtime import check_process
 from cdrkit.errors import QueryError
-from cdrkit.storage.indexes.rollups import (
+from cdrkit.storage.indexes import (
     NO_TOTALS,
     TOTAL_FIELDS,
     Totals,
@@ -48,8 +46,8 @@ from cdrkit.storage.indexes.rollups import (
     totals_of,
     whole_days,
 )
-from cdrkit.storage.log.commit import Segment, Snapshot, overlapping_groups
-from cdrkit.storage.tiers.tier import Rows, Tier
+from cdrkit.storage.log import Segment, Snapshot, overlapping_groups
+from cdrkit.storage.tiers import Rows, Tier
 
 __all__ = ["Plan"]
 

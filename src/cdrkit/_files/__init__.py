@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from cdrkit._files.files import Data, Entry, Files, is_url, open_files, split_url, translated
+
+__all__ = ["Data", "Entry", "Files", "is_url", "open_files", "split_url", "translated"]

@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from cdrkit._ingest.follow import follow
+from cdrkit._ingest.ingest import IngestReport, Progress, ingest
+from cdrkit._ingest.writer import Writer
+
+__all__ = ["IngestReport", "Progress", "Writer", "follow", "ingest"]

@@ -24,9 +24,9 @@ from typing import IO, Any, Final
 
 import attrs
 
-from cdrkit._files.files import is_url
+from cdrkit._files import is_url
 from cdrkit._ingest.ingest import IngestReport, Tally
-from cdrkit._model.frames import empty_frame
+from cdrkit._model import empty_frame
 from cdrkit.errors import ConfigError, SchemaError, StorageError
 from cdrkit.sources import JoiningSource, Reject, Source, SourceBatch, SourceInput, decompressed
 from cdrkit.storage.append import Append

@@ -14,11 +14,11 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 import polars as pl
 
-from cdrkit._files.files import open_files, split_url
-from cdrkit._model.frames import FRAME_TYPES, conformed
-from cdrkit._output.csv import guarded
-from cdrkit._runtime.prefetch import ahead
-from cdrkit._text.html import html_report, visible
+from cdrkit._files import open_files, split_url
+from cdrkit._model import FRAME_TYPES, conformed
+from cdrkit._output import guarded
+from cdrkit._runtime import ahead
+from cdrkit._text import html_report, visible
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources import (
     CONTRADICTIONS,

@@ -11,8 +11,7 @@ from typing import Final, Self
 
 import polars as pl
 
-from cdrkit._model.frames import CallData, frames_of
-from cdrkit._model.record import CallRecord
+from cdrkit._model import CallData, CallRecord, frames_of
 from cdrkit.errors import CdrError, ConfigError
 from cdrkit.storage.append import Append, AppendReport
 

@@ -16,19 +16,16 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from cdrkit._engine.plan import Plan
+from cdrkit._engine import Plan
 from cdrkit._maintenance.rewrite import Fingerprint, discard, swapped
-from cdrkit._model.record import FIELDS
-from cdrkit._model.times import TimeRange
-from cdrkit._query.query import Query
-from cdrkit._text.html import html_report
+from cdrkit._model import FIELDS, TimeRange
+from cdrkit._query import Query
+from cdrkit._text import html_report
 from cdrkit.errors import ConflictError, CorruptDataError, NotFoundError, QueryError, StorageError
-from cdrkit.storage.log.commit import Segment, Snapshot
-from cdrkit.storage.log.log import Log
-from cdrkit.storage.tiers.segment_file import Found, is_older
-from cdrkit.storage.tiers.tier import Tier
+from cdrkit.storage.log import Log, Segment, Snapshot
+from cdrkit.storage.tiers import Found, Tier, is_older
 
-__all__ = ["EraseReport", "check_reason", "erase"]
+__all__ = ["EraseReport", "check_reason", "erase_calls"]
 
 _TRIES: Final = 20
 #: How long nothing was written to a file whose writing was cut off: nobody writes one file for that long.
@@ -58,7 +55,7 @@ class EraseReport:
         return html_report(self)
 
 
-def erase(
+def erase_calls(
     log: Log,
     tiers: Mapping[str, Tier],
     query: Query,

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from cdrkit._files.files import Files
+from cdrkit._files import Files
 from cdrkit.errors import ConflictError, StorageError
 
 __all__ = ["lease"]

@@ -18,19 +18,15 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from cdrkit._engine.plan import Plan
-from cdrkit._model.frames import FRAME_TYPES
-from cdrkit._model.record import FIELDS
-from cdrkit._model.times import months_before
-from cdrkit._query.query import Query
-from cdrkit._text.html import html_report
+from cdrkit._engine import Plan
+from cdrkit._model import FIELDS, FRAME_TYPES, months_before
+from cdrkit._query import Query
+from cdrkit._text import html_report
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError
-from cdrkit.storage.log.commit import Action, Commit, Segment, Snapshot
-from cdrkit.storage.log.log import Log
-from cdrkit.storage.tiers.segment_file import month_of
-from cdrkit.storage.tiers.tier import Tier, check_unswept
+from cdrkit.storage.log import Action, Commit, Log, Segment, Snapshot, month_of
+from cdrkit.storage.tiers import Tier, check_unswept
 
-__all__ = ["Fingerprint", "MoveReport", "compact", "rewritten", "rollover", "swapped"]
+__all__ = ["Fingerprint", "MoveReport", "compact_days", "move_months", "rewritten", "swapped"]
 
 #: A hot segment with fewer rows than this is worth merging with its neighbours.
 _SMALL: Final = 250_000
@@ -91,7 +87,7 @@ class Fingerprint:
 # -- compaction ----------------------------------------------------------------------------------------------
 
 
-def compact(log: Log, tiers: Mapping[str, Tier], hot: Tier, *, dry_run: bool = False) -> MoveReport:
+def compact_days(log: Log, tiers: Mapping[str, Tier], hot: Tier, *, dry_run: bool = False) -> MoveReport:
     """Merge the small hot segments of each UTC day into few; whatever is not small stays as it is."""
     days: dict[str, list[Segment]] = defaultdict(list)
     for segment in log.snapshot().segments.values():
@@ -116,7 +112,7 @@ def compact(log: Log, tiers: Mapping[str, Tier], hot: Tier, *, dry_run: bool = F
 # -- roll-over -----------------------------------------------------------------------------------------------
 
 
-def rollover(
+def move_months(
     log: Log,
     tiers: Mapping[str, Tier],
     hot: Tier,

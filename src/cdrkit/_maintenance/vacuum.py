@@ -10,15 +10,13 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from cdrkit._model.record import FIELDS
-from cdrkit._text.html import html_report
+from cdrkit._model import FIELDS
+from cdrkit._text import html_report
 from cdrkit.errors import NotFoundError, StorageError
-from cdrkit.storage.log.commit import Segment, Snapshot, overlapping_groups
-from cdrkit.storage.log.log import Log
-from cdrkit.storage.tiers.segment_file import is_older
-from cdrkit.storage.tiers.tier import Tier
+from cdrkit.storage.log import Log, Segment, Snapshot, overlapping_groups
+from cdrkit.storage.tiers import Tier, is_older
 
-__all__ = ["VacuumReport", "VerifyReport", "rebuild", "vacuum", "verify"]
+__all__ = ["VacuumReport", "VerifyReport", "rebuild_log", "vacuum_store", "verify_store"]
 
 #: How long a segment stays after a commit removed it: readers of an older version may still open it.
 GRACE: Final = timedelta(hours=1)
@@ -79,7 +77,7 @@ class VerifyReport:
         return html_report(self, "ok", "version", "segments", "rows", "problems", "orphans")
 
 
-def vacuum(
+def vacuum_store(
     log: Log,
     tiers: Mapping[str, Tier],
     *,
@@ -130,7 +128,7 @@ def vacuum(
 # -- verification --------------------------------------------------------------------------------------------
 
 
-def verify(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
+def verify_store(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
     """Read every byte of the store and check every checksum, count, range, order and identity.
 
     What others replace or erase meanwhile is not looked at any more: it takes its time, and files go after a while.
@@ -228,7 +226,7 @@ def _repeats(group: Sequence[Segment], tiers: Mapping[str, Tier]) -> list[str]:
 # -- a new log -----------------------------------------------------------------------------------------------
 
 
-def rebuild(log: Log, tiers: Mapping[str, Tier], hot: Tier, settings: Mapping[str, Any]) -> Snapshot:
+def rebuild_log(log: Log, tiers: Mapping[str, Tier], hot: Tier, settings: Mapping[str, Any]) -> Snapshot:
     """Make a new log from the segments alone, after the log was lost.
 
     Every intact segment is taken. Where calls occur more than once (segments that a commit had replaced, but that were

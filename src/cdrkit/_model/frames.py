@@ -29,7 +29,7 @@ from cdrkit._model.record import (
     FieldInfo,
     records_to_arrow,
 )
-from cdrkit._runtime.prefetch import ahead
+from cdrkit._runtime import ahead
 from cdrkit.errors import SchemaError, suggestion
 
 __all__ = [

@@ -2,4 +2,17 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from cdrkit._numbers.normalization import check_region, form, forms, visible_part
+from cdrkit._numbers.search import KeySearch, MatchKind, key_search, keys, search_pattern
+
+__all__ = [
+    "KeySearch",
+    "MatchKind",
+    "check_region",
+    "form",
+    "forms",
+    "key_search",
+    "keys",
+    "search_pattern",
+    "visible_part",
+]

@@ -20,7 +20,20 @@ from phonenumbers import PhoneMetadata, PhoneNumber
 
 from cdrkit.errors import ConfigError, suggestion
 
-__all__ = ["DialPlan", "check_region", "dial_plan", "dialled", "folded", "form", "forms", "typed_form"]
+__all__ = [
+    "DialPlan",
+    "check_region",
+    "dial_plan",
+    "dialled",
+    "folded",
+    "form",
+    "forms",
+    "typed_form",
+    "visible_part",
+]
+
+_PLAIN_NUMBER: Final = r"^\+?[0-9]+$"
+
 
 _LONGEST: Final = 250
 _SHORTEST: Final = 7  # fewer digits are an extension or a service, unless a numbering plan knows them
@@ -491,3 +504,14 @@ def _code_patterns(codes: tuple[int, ...]) -> tuple[str, str, str]:
         f"^(?:{'|'.join(prefixed)})" if prefixed else "",
         f"^(?:{'|'.join(f'{code}(?:{size})' for code, size in sizes)})$",
     )
+
+
+def visible_part(column: pl.Series, digits: int, region: str | None) -> pl.Series:
+    """Return what may be seen of each number: its canonical form without its last *digits* digits.
+
+    Nothing may be seen of what is no plain number, such as a SIP address: it could hold one anywhere.
+    """
+    form = pl.col("form")
+    seen = pl.when(form.str.contains(_PLAIN_NUMBER)).then(form.str.head(-digits)).otherwise(pl.lit(""))
+    rows = forms(column, region).alias("form").to_frame()
+    return rows.select(pl.when(form.is_not_null()).then(seen).alias(column.name)).to_series()

@@ -2,4 +2,31 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from cdrkit._output.csv import (
+    Collector,
+    Compression,
+    Headers,
+    compression_of,
+    guarded,
+    iter_csv_frames,
+    write_frames,
+)
+from cdrkit._output.display import TimeStyle, display_text, local_days, localize
+from cdrkit._output.settings import DEFAULT_COLUMNS, DisplaySettings, DisplaySettingsStore
+
+__all__ = [
+    "Collector",
+    "Compression",
+    "DEFAULT_COLUMNS",
+    "DisplaySettings",
+    "DisplaySettingsStore",
+    "Headers",
+    "TimeStyle",
+    "compression_of",
+    "display_text",
+    "guarded",
+    "iter_csv_frames",
+    "local_days",
+    "localize",
+    "write_frames",
+]

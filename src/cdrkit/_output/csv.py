@@ -18,7 +18,7 @@ from typing import IO, Any, Final, Literal, TypeAlias, cast
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._model.record import known_field
+from cdrkit._model import known_field
 from cdrkit.errors import ConfigError, StorageError
 
 __all__ = [

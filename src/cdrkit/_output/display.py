@@ -10,8 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 import polars as pl
 
-from cdrkit._model.record import FIELDS
-from cdrkit._model.times import check_zone, day_start
+from cdrkit._model import FIELDS, check_zone, day_start
 from cdrkit.errors import ConfigError
 
 __all__ = ["TimeStyle", "check_style", "display_text", "local_days", "localize"]

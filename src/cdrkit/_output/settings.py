@@ -11,9 +11,8 @@ from typing import Any, Final
 
 import attrs
 
-from cdrkit._files.files import open_files
-from cdrkit._model.record import known_field
-from cdrkit._model.times import check_zone
+from cdrkit._files import open_files
+from cdrkit._model import check_zone, known_field
 from cdrkit._output.display import TimeStyle, check_style
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError, NotFoundError, suggestion
 

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from cdrkit._model.record import INSTANT, known_field, stored_value
-from cdrkit._model.times import format_instant, parse_instant
+from cdrkit._model import INSTANT, format_instant, known_field, parse_instant, stored_value
 from cdrkit.errors import CdrError, QueryError
 
 __all__ = ["Cursor"]

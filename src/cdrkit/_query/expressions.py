@@ -15,20 +15,20 @@ from typing import Any, ClassVar, Final, Literal, NoReturn
 import attrs
 import polars as pl
 
-from cdrkit._access.masking import visible_part
-from cdrkit._model.frames import FRAME_TYPES
-from cdrkit._model.record import (
+from cdrkit._model import (
     CHOICE,
     FRACTION,
+    FRAME_TYPES,
     INSTANT,
     INTEGER,
     MONEY,
     FieldInfo,
+    format_instant,
     known_field,
+    parse_instant,
     stored_value,
 )
-from cdrkit._model.times import format_instant, parse_instant
-from cdrkit._numbers.search import search_pattern
+from cdrkit._numbers import search_pattern, visible_part
 from cdrkit.errors import QueryError, SchemaError
 
 __all__ = [

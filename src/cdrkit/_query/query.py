@@ -10,16 +10,18 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from cdrkit._model.record import Direction, Disposition, known_field
-from cdrkit._model.times import (
+from cdrkit._model import (
+    Direction,
+    Disposition,
     TimeRange,
     check_preset,
     check_zone,
     format_instant,
+    known_field,
     parse_instant,
     resolve_preset,
 )
-from cdrkit._numbers.search import MatchKind as Match
+from cdrkit._numbers import MatchKind as Match
 from cdrkit._query.cursor import Cursor
 from cdrkit._query.expressions import (
     All,

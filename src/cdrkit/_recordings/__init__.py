@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from cdrkit._recordings.locator import Locator, RecordingPlace, recording_locator
+from cdrkit._recordings.recording import Recording
+from cdrkit._recordings.zip_stream import zipped
+
+__all__ = ["Locator", "Recording", "RecordingPlace", "recording_locator", "zipped"]

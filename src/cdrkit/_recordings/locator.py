@@ -17,9 +17,8 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from cdrkit._files.files import Files, open_files
-from cdrkit._model.record import CallRecord, FieldInfo, known_field
-from cdrkit._model.times import zone
+from cdrkit._files import Files, open_files
+from cdrkit._model import CallRecord, FieldInfo, known_field, zone
 from cdrkit._recordings.audio import SUFFIXES
 from cdrkit._recordings.recording import Recording, outside
 from cdrkit.errors import ConfigError, RecordingNotFoundError

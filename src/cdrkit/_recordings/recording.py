@@ -10,12 +10,12 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, Final, Literal, TypeAlias
 
-from cdrkit._files.files import Files, is_url, open_files, split_url
-from cdrkit._model.record import CallRecord
+from cdrkit._files import Files, is_url, open_files, split_url
+from cdrkit._model import CallRecord
 from cdrkit._recordings.audio import content_type_of, format_of, sound_of
 from cdrkit._recordings.audio.sound import Sound
 from cdrkit._recordings.http_range import RangeResponse, wanted_range
-from cdrkit._text.html import html_facts
+from cdrkit._text import html_facts
 from cdrkit.errors import (
     ConfigError,
     NotFoundError,
@@ -248,7 +248,7 @@ class Recording:
 
         Example:
             >>> import cdrkit
-            >>> from cdrkit.testing import write_office
+            >>> from cdrkit.samples import write_office
             >>> office = write_office("office-of-ranges", calls=200)
             >>> store = cdrkit.open_store("memory://ranges", recordings=f"{office.recordings}/{{recording}}")
             >>> _ = store.ingest(

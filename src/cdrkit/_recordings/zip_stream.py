@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from cdrkit._model.record import CallRecord
-from cdrkit._output.csv import Collector, write_frames
+from cdrkit._model import CallRecord
+from cdrkit._output import Collector, write_frames
 from cdrkit._recordings.recording import Recording
 from cdrkit.errors import RecordingNotFoundError, ScopeError
 

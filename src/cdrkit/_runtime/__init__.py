@@ -2,4 +2,9 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from cdrkit._runtime.entry_points import names_of, plugged_in
+from cdrkit._runtime.fork_guard import check_process
+from cdrkit._runtime.prefetch import ahead
+from cdrkit._runtime.stopwatch import Elapsed
+
+__all__ = ["Elapsed", "ahead", "check_process", "names_of", "plugged_in"]

@@ -15,15 +15,13 @@ from typing import IO, Final, Literal, TypeAlias
 import attrs
 import pyarrow as pa
 
-from cdrkit._files.files import Files, is_url, open_files, split_url, translated
-from cdrkit._model.record import FIELDS
-from cdrkit._output.csv import write_frames
-from cdrkit._text.html import html_table
+from cdrkit._files import Files, is_url, open_files, split_url, translated
+from cdrkit._model import FIELDS
+from cdrkit._output import write_frames
+from cdrkit._text import html_table
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, QueryError
-from cdrkit.storage.log.commit import Segment
-from cdrkit.storage.log.log import Log
-from cdrkit.storage.tiers.segment_file import identity_of, month_of
-from cdrkit.storage.tiers.tier import Tier
+from cdrkit.storage.log import Log, Segment, identity_of, month_of
+from cdrkit.storage.tiers import Tier
 
 __all__ = ["Archive", "ArchiveMonth"]
 

@@ -6,18 +6,14 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping
 
-from cdrkit._access.signing import checked_secret
-from cdrkit._files.files import Files, open_files
-from cdrkit._numbers.normalization import check_region
-from cdrkit._recordings.locator import RecordingPlace, recording_locator
+from cdrkit._access import checked_secret
+from cdrkit._files import Files, open_files
+from cdrkit._numbers import check_region
+from cdrkit._recordings import RecordingPlace, recording_locator
 from cdrkit._store.store import Store
 from cdrkit.errors import ConfigError
-from cdrkit.storage.log.log import Log
-from cdrkit.storage.tiers.hot import HotTier
-from cdrkit.storage.tiers.registry import make_tier
-from cdrkit.storage.tiers.segment_cache import SegmentCache, default_cache_folder
-from cdrkit.storage.tiers.tier import Tier
-from cdrkit.storage.tiers.warm import WarmTier
+from cdrkit.storage.log import Log
+from cdrkit.storage.tiers import HotTier, SegmentCache, Tier, WarmTier, default_cache_folder, make_tier
 
 __all__ = ["open_store"]
 

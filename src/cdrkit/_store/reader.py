@@ -10,24 +10,18 @@ from typing import Final
 import attrs
 import polars as pl
 
-from cdrkit._access.scope import EVERYTHING, Scope
-from cdrkit._engine.plan import Plan
-from cdrkit._model.frames import FRAME_TYPES, records_of
-from cdrkit._model.record import FIELDS, CallRecord
-from cdrkit._model.times import check_zone
-from cdrkit._output.display import local_days
-from cdrkit._query.expressions import fields_of
-from cdrkit._query.query import Query
-from cdrkit._recordings.locator import Locator
-from cdrkit._recordings.recording import Recording
-from cdrkit._recordings.zip_stream import zipped
+from cdrkit._access import EVERYTHING, Scope
+from cdrkit._engine import Plan
+from cdrkit._model import FIELDS, FRAME_TYPES, CallRecord, check_zone, records_of
+from cdrkit._output import local_days
+from cdrkit._query import Query, fields_of
+from cdrkit._recordings import Locator, Recording, zipped
 from cdrkit._store.result import Result
 from cdrkit.errors import ConfigError, QueryError, SchemaError, StorageError
-from cdrkit.reports.daily import OUTCOME, DailyTotals, daily_totals
-from cdrkit.storage.indexes.rollups import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of
-from cdrkit.storage.log.commit import Snapshot
-from cdrkit.storage.log.log import Log
-from cdrkit.storage.tiers.tier import Tier
+from cdrkit.reports import OUTCOME, DailyTotals, daily_totals
+from cdrkit.storage.indexes import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of
+from cdrkit.storage.log import Log, Snapshot
+from cdrkit.storage.tiers import Tier
 
 __all__ = ["Reader", "checked_record", "present"]
 
@@ -81,30 +75,29 @@ class Reader:
         """Return how many calls *query* asks for."""
         return self._plan(query, now).count()
 
-    def daily_totals(self, query: Query = _EVERY_CALL, *, now: datetime | None = None) -> DailyTotals:
-        """Return the totals of the calls that *query* asks for, per UTC day, earliest first."""
-        plan = self._plan(query, now)
-        return daily_totals(plan.totals("day", "currency"), by_outcome=_by_outcome(query))
-
-    def by_day(
-        self, query: Query = _EVERY_CALL, *, timezone: str, now: datetime | None = None
+    def daily_totals(
+        self, query: Query = _EVERY_CALL, timezone: str = "UTC", *, now: datetime | None = None
     ) -> DailyTotals:
-        """Return the same per day of a display zone, earliest first, for eyes: rating and billing go by UTC days.
+        """Return the totals of the calls that *query* asks for per day, earliest first.
 
-        A day on which clocks change lasts 23 or 25 hours; `DailyTotal.period` says from when to when. `daily_totals`
-        is faster: these are made from the calls.
+        Rating and billing use UTC days, which are answered from rollups. Days of another zone are for display: they
+        are computed from the calls. A day on which clocks change lasts 23 or 25 hours; `DailyTotal.period` has its
+        bounds.
 
         Args:
             query: Which calls; without one, every call.
-            timezone: IANA name of the zone.
+            timezone: IANA name of the zone whose days are meant.
             now: The instant at which presets are resolved; by default, the present.
 
         Raises:
-            ConfigError: When there is no such zone.
+            ConfigError: When the zone is unknown.
             QueryError: As for `run`.
         """
         zone = check_zone(timezone)
-        frames = self._plan(query, now).frames(TOTAL_FIELDS)
+        plan = self._plan(query, now)
+        if zone == "UTC":
+            return daily_totals(plan.totals("day", "currency"), by_outcome=_by_outcome(query))
+        frames = plan.frames(TOTAL_FIELDS)
         days = [Totals(totals_of(_of_local_days(frame, zone))).brief for frame in frames]
         sums = summed(pl.concat([NO_TOTALS, *days]), "day", "currency")
         return daily_totals(sums, by_outcome=_by_outcome(query), timezone=zone)

@@ -10,23 +10,27 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._access.scope import EVERYTHING
-from cdrkit._engine.explain import Explanation
-from cdrkit._engine.plan import Plan
-from cdrkit._files.files import open_files, split_url
-from cdrkit._model.frames import arrow_table, empty_frame, records_of
-from cdrkit._model.record import FIELDS, CallRecord
-from cdrkit._model.times import check_zone
-from cdrkit._output.csv import Compression, Headers, compression_of, iter_csv_frames, write_frames
-from cdrkit._output.display import TimeStyle, display_text, localize
-from cdrkit._output.settings import DEFAULT_COLUMNS, DisplaySettings
-from cdrkit._query.cursor import Cursor
-from cdrkit._query.query import Query
-from cdrkit._recordings.recording import Recording
-from cdrkit._text.html import html_table
+from cdrkit._access import EVERYTHING
+from cdrkit._engine import Explanation, Plan
+from cdrkit._files import open_files, split_url
+from cdrkit._model import FIELDS, CallRecord, arrow_table, check_zone, empty_frame, records_of
+from cdrkit._output import (
+    DEFAULT_COLUMNS,
+    Compression,
+    DisplaySettings,
+    Headers,
+    TimeStyle,
+    compression_of,
+    display_text,
+    iter_csv_frames,
+    localize,
+    write_frames,
+)
+from cdrkit._query import Cursor, Query
+from cdrkit._recordings import Recording
+from cdrkit._text import html_table
 from cdrkit.errors import ConfigError, QueryError, ScopeError, missing_extra
-from cdrkit.viewer.state import CallsView
-from cdrkit.viewer.widget import Viewer
+from cdrkit.viewer import CallsView, Viewer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,7 +204,7 @@ class Result:
 
         Example:
             >>> import cdrkit
-            >>> from cdrkit.testing import synthesize_calls
+            >>> from cdrkit.samples import synthesize_calls
             >>> store = cdrkit.open_store("memory://explain-example", region="GB")
             >>> _ = store.append(synthesize_calls(20_000, days=2))
             >>> told = store.run(cdrkit.Query().number("020 7946 0018")).explain()

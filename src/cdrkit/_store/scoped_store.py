@@ -11,13 +11,10 @@ from typing import NoReturn
 
 import attrs
 
-from cdrkit._access.scope import EVERYTHING, RecordingRight, named_fields
-from cdrkit._model.frames import records_of
-from cdrkit._model.record import FIELDS, CallRecord, known_field
-from cdrkit._model.times import format_instant, parse_instant
-from cdrkit._query.expressions import field
-from cdrkit._query.query import Query
-from cdrkit._recordings.recording import Recording
+from cdrkit._access import EVERYTHING, RecordingRight, named_fields
+from cdrkit._model import FIELDS, CallRecord, format_instant, known_field, parse_instant, records_of
+from cdrkit._query import Query, field
+from cdrkit._recordings import Recording
 from cdrkit._store.reader import Reader, checked_record
 from cdrkit.errors import CdrError, QueryError, RecordingNotFoundError, ScopeError, UnknownFieldError
 

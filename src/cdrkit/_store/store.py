@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,27 +9,23 @@ from datetime import date, datetime
 from types import EllipsisType
 from typing import Any, Literal
 
-from cdrkit._access.scope import Access, RecordingRight, scope_of
-from cdrkit._files.files import Files
-from cdrkit._ingest.follow import follow
-from cdrkit._ingest.ingest import IngestReport, Progress, ingest
-from cdrkit._ingest.writer import Writer
-from cdrkit._maintenance.erasure import EraseReport, check_reason, erase
-from cdrkit._maintenance.lease import lease
-from cdrkit._maintenance.rewrite import MoveReport, compact, rollover
-from cdrkit._maintenance.vacuum import VacuumReport, VerifyReport, rebuild, vacuum, verify
-from cdrkit._model.frames import CallData, frames_of
-from cdrkit._query.query import Query
-from cdrkit._recordings.locator import Locator
+from cdrkit._access import AuditEvent, RecordingRight, scope_of
+from cdrkit._files import Files
+from cdrkit._ingest import IngestReport, Progress, Writer, follow, ingest
+from cdrkit._maintenance import EraseReport, check_reason, erase_calls
+from cdrkit._model import CallData, frames_of
+from cdrkit._query import Query
+from cdrkit._recordings import Locator
 from cdrkit._store.archive import Archive
+from cdrkit._store.maintenance import Maintenance, hold_lease
 from cdrkit._store.reader import Reader, present
 from cdrkit._store.scoped_store import ScopedStore
-from cdrkit._text.html import html_facts
+from cdrkit._text import html_facts
 from cdrkit.errors import ConfigError, QueryError
 from cdrkit.sources import Input, Inputs, make_source
 from cdrkit.storage.append import Append, AppendReport
-from cdrkit.storage.log.log import Log
-from cdrkit.storage.tiers.tier import Tier, Tiers
+from cdrkit.storage.log import Log
+from cdrkit.storage.tiers import Tier, Tiers
 
 __all__ = ["Store"]
 
@@ -61,6 +56,9 @@ class Store(Reader):
         self._warm = warm
         self._secret = secret
         self._archive = Archive(log, warm, archive_files)
+        self._maintenance = Maintenance(
+            log=log, tiers=tiers, hot=hot, warm=warm, region=region, snapshot=self._snapshot
+        )
 
     def __repr__(self) -> str:
         return f"<Store {self._name!r}>"
@@ -181,7 +179,7 @@ class Store(Reader):
 
         Example:
             >>> import cdrkit
-            >>> from cdrkit.testing import write_office
+            >>> from cdrkit.samples import write_office
             >>> store = cdrkit.open_store("memory://follow-example")
             >>> master = write_office("followed-office", calls=50).master
             >>> for report in store.follow(master, format="asterisk-csv", timezone="Europe/London", wait=False):
@@ -263,7 +261,7 @@ class Store(Reader):
         recordings: Iterable[RecordingRight] = (),
         earliest: str | date | datetime | None = None,
         viewer: str = "",
-        audit: Callable[[Access], object] | None = None,
+        audit: Callable[[AuditEvent], object] | None = None,
         expires: int = 86_400,
     ) -> ScopedStore:
         """Return the part of the store that one viewer may see; hand a tenant's request nothing else.
@@ -279,7 +277,7 @@ class Store(Reader):
             recordings: What may be done with recordings: ``play``, ``download``, both or, by default, nothing.
             earliest: Calls that began before it do not exist; an aware datetime, a date or ISO 8601 text, in UTC.
             viewer: Who it is, for the audit; cursors and tokens are good for the same viewer only.
-            audit: Called with an `Access` before a byte of a recording or an export leaves; if it raises, none does.
+            audit: Called with an `AuditEvent` before a byte of a recording or an export leaves; if it raises, none does.
             expires: After how many seconds a cursor is no longer good.
 
         Raises:
@@ -315,64 +313,10 @@ class Store(Reader):
         """The warm months, for bulk download."""
         return self._archive
 
-    def rollover(self, now: datetime | None = None, keep: int = 3, *, dry_run: bool = False) -> MoveReport:
-        """Move whole UTC months past the hot window to the warm tier.
-
-        A month moves when it ended more than *keep* months ago: no call younger than that ever moves. What is written
-        is read back and compared before one commit swaps it; readers and writers go on meanwhile. Calls that came late
-        for a month that is warm already are folded into it. The hot files go with a later `vacuum`.
-
-        Args:
-            now: The present; by default, this machine's.
-            keep: Calendar months that stay hot.
-            dry_run: Only say what there is to do.
-
-        Raises:
-            ConflictError: When another maintenance job is under way.
-            CorruptDataError: When what was read back is not what was written; nothing is swapped then.
-        """
-        with self._maintenance("rollover", dry_run):
-            return rollover(
-                self._log, self._tiers, self._hot, self._warm, now=present(now), keep=keep, dry_run=dry_run
-            )
-
-    def compact(self, *, dry_run: bool = False) -> MoveReport:
-        """Merge the small hot segments of each UTC day, which many small appends leave, into few.
-
-        Raises:
-            ConflictError: When another maintenance job is under way.
-        """
-        with self._maintenance("compact", dry_run):
-            return compact(self._log, self._tiers, self._hot, dry_run=dry_run)
-
-    def vacuum(self, *, now: datetime | None = None, dry_run: bool = False) -> VacuumReport:
-        """Remove files that no reader needs any more: an hour after their commit, a day when none ever named them.
-
-        Raises:
-            ConflictError: When another maintenance job is under way.
-        """
-        with self._maintenance("vacuum", dry_run):
-            return vacuum(self._log, self._tiers, now=present(now), dry_run=dry_run)
-
-    def maintain(
-        self, *, now: datetime | None = None, keep: int = 3
-    ) -> tuple[MoveReport, MoveReport, VacuumReport]:
-        """Do what is due: `rollover`, `compact` and `vacuum`; return their reports. Run it once a day or so."""
-        return self.rollover(now, keep), self.compact(), self.vacuum(now=now)
-
-    def verify(self) -> VerifyReport:
-        """Read every byte of the store and check every checksum, count, range, order and identity."""
-        return verify(self._log, self._tiers)
-
-    def rebuild(self) -> int:
-        """Make a new log from the segments alone, after the log was lost; return how many calls it has.
-
-        Open the store with the region that it had: that was in the log, too.
-
-        Raises:
-            StorageError: When there still is a log, or a segment is damaged.
-        """
-        return rebuild(self._log, self._tiers, self._hot, {"region": self._region}).rows
+    @property
+    def maintenance(self) -> Maintenance:
+        """The maintenance jobs: moving to warm, compaction, vacuum, verification, a new log."""
+        return self._maintenance
 
     def erase(
         self, query: Query, *, reason: str, dry_run: bool = True, now: datetime | None = None
@@ -421,14 +365,6 @@ class Store(Reader):
         return self._erase(query.customer(*customers) if customers else query, "retention", dry_run, now)
 
     def _erase(self, query: Query, reason: str, dry_run: bool, now: datetime | None) -> EraseReport:
-        with self._maintenance("erase", dry_run):
+        with hold_lease(self._log, self._snapshot, "erase", dry_run=dry_run):
             facts = {"reason": reason}
-            return erase(self._log, self._tiers, query, now=present(now), facts=facts, dry_run=dry_run)
-
-    @contextlib.contextmanager
-    def _maintenance(self, job: str, dry_run: bool) -> Iterator[None]:
-        if dry_run or self._snapshot().version < 0:
-            yield
-        else:
-            with lease(self._log.files, job):
-                yield
+            return erase_calls(self._log, self._tiers, query, now=present(now), facts=facts, dry_run=dry_run)

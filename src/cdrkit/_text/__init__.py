@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from cdrkit._text.html import html_facts, html_report, html_table, visible
+
+__all__ = ["html_facts", "html_report", "html_table", "visible"]

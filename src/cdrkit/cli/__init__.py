@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from cdrkit.cli.cli import main
+
+__all__ = ["main"]

@@ -18,12 +18,10 @@ try:
 except ImportError as _missing:
     raise SystemExit(str(missing_extra("The command line", "cli"))) from _missing
 
-from cdrkit._query.expressions import field
-from cdrkit._query.query import Query
-from cdrkit._store.open import open_store
-from cdrkit._store.store import Store
-from cdrkit.reports.daily import DailyTotals
-from cdrkit.samples.office import write_office
+from cdrkit._query import Query, field
+from cdrkit._store import Store, open_store
+from cdrkit.reports import DailyTotals
+from cdrkit.samples import write_office
 from cdrkit.sources import available, detect
 
 __all__ = ["main"]
@@ -126,7 +124,7 @@ def _existing(store: str, **options: Any) -> Store:
     """Open a store that is to be read: a misspelt name is not an empty store, and neither is one without its log."""
     opened = _opened(store, **options)
     if not opened.exists:
-        for problem in opened.verify().problems:
+        for problem in opened.maintenance.verify().problems:
             raise NotFoundError(problem, url=store)
         raise _no_store(store)
     return opened
@@ -349,7 +347,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Only say what there is 
 @_dry_run
 def rollover(store: str, keep: int, dry_run: bool) -> None:
     """Move whole UTC months past the hot window to the warm tier, verified."""
-    report = _existing(store).rollover(keep=keep, dry_run=dry_run)
+    report = _existing(store).maintenance.move_to_warm(keep, dry_run=dry_run)
     months = ", ".join(report.months) or "none"
     tell(f"{_would(dry_run)}move {report.rows:,} calls in {report.read} segments; months: {months}")
     _skipped(report.skipped)
@@ -360,7 +358,7 @@ def rollover(store: str, keep: int, dry_run: bool) -> None:
 @_dry_run
 def compact(store: str, dry_run: bool) -> None:
     """Merge small hot segments."""
-    report = _existing(store).compact(dry_run=dry_run)
+    report = _existing(store).maintenance.compact(dry_run=dry_run)
     tell(
         f"{_would(dry_run)}merge {report.read} segments with {report.rows:,} calls; written: {report.written}"
     )
@@ -372,7 +370,7 @@ def compact(store: str, dry_run: bool) -> None:
 @_dry_run
 def vacuum(store: str, dry_run: bool) -> None:
     """Remove files that no reader needs any more."""
-    report = _existing(store).vacuum(dry_run=dry_run)
+    report = _existing(store).maintenance.vacuum(dry_run=dry_run)
     tell(f"{_would(dry_run)}remove {report.segments} segments; too young yet: {report.waiting}")
 
 
@@ -380,7 +378,7 @@ def vacuum(store: str, dry_run: bool) -> None:
 @_store_argument
 def maintain(store: str) -> None:
     """Do what is due: rollover, compact, vacuum. For a daily timer."""
-    moved, merged, swept = _existing(store).maintain()
+    moved, merged, swept = _existing(store).maintenance.run()
     tell(f"moved {moved.rows:,} calls, merged {merged.read} segments, removed {swept.segments} segments")
     _skipped((*moved.skipped, *merged.skipped))
 
@@ -403,7 +401,7 @@ def verify(store: str) -> None:
         is_made = opened.exists
     except CorruptDataError:  # the report tells of it, and of what else is wrong
         is_made = True
-    report = opened.verify()
+    report = opened.maintenance.verify()
     if report.ok and not is_made:
         raise _no_store(store)
     for problem in report.problems:
@@ -421,7 +419,7 @@ def verify(store: str) -> None:
 @_region
 def rebuild(store: str, region: str | None) -> None:
     """Make a new log from the segments alone, after the log was lost; give the --region that the store had."""
-    tell(f"the new log has {_opened(store, region=region).rebuild():,} calls; run verify now")
+    tell(f"the new log has {_opened(store, region=region).maintenance.rebuild_log():,} calls; run verify now")
 
 
 @cli.command()

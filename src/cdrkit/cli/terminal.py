@@ -20,8 +20,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from cdrkit._ingest.ingest import Progress as ProgressCallback
-from cdrkit._text.html import visible
+from cdrkit._ingest import Progress as ProgressCallback
+from cdrkit._text import visible
 
 __all__ = ["complain", "progress", "say", "show", "tell"]
 

@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from cdrkit.reports.daily import OUTCOME, DailyTotal, DailyTotals, daily_totals
+
+__all__ = ["DailyTotal", "DailyTotals", "OUTCOME", "daily_totals"]

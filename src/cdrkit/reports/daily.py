@@ -11,9 +11,9 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._model.times import TimeRange, day_start
-from cdrkit._output.display import display_text
-from cdrkit._text.html import html_report, html_table
+from cdrkit._model import TimeRange, day_start
+from cdrkit._output import display_text
+from cdrkit._text import html_report, html_table
 
 __all__ = ["OUTCOME", "DailyTotal", "DailyTotals", "daily_totals"]
 

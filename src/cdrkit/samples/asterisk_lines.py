@@ -8,8 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from cdrkit._model.record import Disposition
-from cdrkit._model.times import check_zone
+from cdrkit._model import Disposition, check_zone
 from cdrkit.samples.synthesis import made_up_frames
 
 __all__ = ["asterisk_lines"]

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 import attrs
 
-from cdrkit._model.times import UTC, check_zone, zone
+from cdrkit._model import UTC, check_zone, zone
 from cdrkit.errors import AccessDeniedError, ConfigError, StorageError
 from cdrkit.samples.synthesis import check_count, check_instant
 from cdrkit.samples.tones import write_tones

@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-from cdrkit._model.record import Disposition
+from cdrkit._model import Disposition
 
 __all__ = [
     "ANSWERED",

@@ -15,8 +15,7 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._model.record import FIELDS, MONEY, SCHEMA, Direction, Disposition, HangupParty
-from cdrkit._model.times import UTC, zone
+from cdrkit._model import FIELDS, MONEY, SCHEMA, UTC, Direction, Disposition, HangupParty, zone
 from cdrkit.errors import ConfigError
 from cdrkit.samples.draws import (
     GAMMA,

@@ -9,8 +9,7 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from cdrkit._model.frames import FRAME_TYPES
-from cdrkit._model.record import CHOICE, FIELDS, FRACTION, INSTANT, INTEGER, MONEY, FieldInfo
+from cdrkit._model import CHOICE, FIELDS, FRACTION, FRAME_TYPES, INSTANT, INTEGER, MONEY, FieldInfo
 from cdrkit.errors import SchemaError, suggestion
 from cdrkit.sources.contract import Reject, SourceBatch
 from cdrkit.sources.readers.csv_blocks import Delimited, Flaw, Rows, first_line, first_rows

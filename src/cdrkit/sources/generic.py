@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import attrs
 
-from cdrkit._model.times import check_zone
+from cdrkit._model import check_zone
 from cdrkit.errors import ConfigError
 from cdrkit.sources.contract import SourceBatch
 from cdrkit.sources.readers.mapping import FieldRule, SourceMapping, checked_encoding

@@ -23,7 +23,7 @@ from typing import IO, Any, Final, Protocol, Self, TypeAlias, cast
 
 import pyarrow as pa
 
-from cdrkit._files.files import Files, open_files, split_url
+from cdrkit._files import Files, open_files, split_url
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError, NotFoundError, SchemaError, StorageError
 from cdrkit.sources.contract import OwnStream, SourceInput
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from cdrkit._runtime.entry_points import names_of, plugged_in
+from cdrkit._runtime import names_of, plugged_in
 from cdrkit.errors import ConfigError, UnknownFormatError, suggestion
 from cdrkit.sources.contract import Source
 

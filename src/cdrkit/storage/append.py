@@ -16,14 +16,12 @@ from typing import Any, Final, Self
 import attrs
 import polars as pl
 
-from cdrkit._model.frames import FRAME_TYPES
-from cdrkit._model.record import FIELDS
-from cdrkit._runtime.fork_guard import check_process
-from cdrkit._text.html import html_report
+from cdrkit._model import FIELDS, FRAME_TYPES
+from cdrkit._runtime import check_process
+from cdrkit._text import html_report
 from cdrkit.errors import CdrError, ConfigError, ConflictError, NotFoundError
-from cdrkit.storage.log.commit import Commit, Segment, Snapshot
-from cdrkit.storage.log.log import Log
-from cdrkit.storage.tiers.tier import Tier, check_unswept
+from cdrkit.storage.log import Commit, Log, Segment, Snapshot
+from cdrkit.storage.tiers import Tier, check_unswept
 
 __all__ = ["Append", "AppendReport", "Conflict"]
 

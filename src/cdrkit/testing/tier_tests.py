@@ -11,17 +11,14 @@ from typing import Any
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from cdrkit._files.files import Files
-from cdrkit._model.frames import FRAME_TYPES, conformed
-from cdrkit._model.record import FIELDS
-from cdrkit._numbers.normalization import form
-from cdrkit._numbers.search import key_search, search_pattern
+from cdrkit._files import Files
+from cdrkit._model import FIELDS, FRAME_TYPES, conformed
+from cdrkit._numbers import form, key_search, search_pattern
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
-from cdrkit.samples.synthesis import synthesize_calls
-from cdrkit.storage.indexes.rollups import totals_of
-from cdrkit.storage.log.commit import Segment
-from cdrkit.storage.tiers.segment_file import Found
-from cdrkit.storage.tiers.tier import Tier
+from cdrkit.samples import synthesize_calls
+from cdrkit.storage.indexes import totals_of
+from cdrkit.storage.log import Segment
+from cdrkit.storage.tiers import Found, Tier
 
 __all__ = ["TierTests"]
 

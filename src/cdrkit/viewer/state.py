@@ -10,12 +10,10 @@ from typing import Any, Final, Generic, Literal, Protocol, Self, TypeAlias, Type
 
 import attrs
 
-from cdrkit._model.record import FIELDS, INSTANT, CallRecord, known_field
-from cdrkit._model.times import PRESETS, format_instant, zone_names
-from cdrkit._output.settings import DisplaySettings
-from cdrkit._query.query import Query
-from cdrkit._query.url_params import check_keys
-from cdrkit._recordings.recording import Recording
+from cdrkit._model import FIELDS, INSTANT, PRESETS, CallRecord, format_instant, known_field, zone_names
+from cdrkit._output import DisplaySettings
+from cdrkit._query import Query, check_keys
+from cdrkit._recordings import Recording
 from cdrkit.errors import CdrError, QueryError
 
 __all__ = ["Answer", "AnswerT", "CallsView", "Sending"]

@@ -7,8 +7,8 @@ import importlib.resources
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Generic
 
-from cdrkit._output.settings import DisplaySettings
-from cdrkit._query.query import Query
+from cdrkit._output import DisplaySettings
+from cdrkit._query import Query
 from cdrkit.errors import CdrError, missing_extra
 from cdrkit.viewer.state import AnswerT, CallsView
 

@@ -21,7 +21,7 @@ from cdrkit.storage.indexes import number_index as _numberindex
 from cdrkit.storage.indexes.index_file import IndexFile, check_index, found_index, index_path, opened_index
 from cdrkit.storage.indexes.number_index import INDEXED, BlockIndex, NumberIndex
 from cdrkit.storage.indexes.rollups import totals_of
-from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers import hot as _hot
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.segment_file import Found

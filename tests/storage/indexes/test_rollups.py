@@ -163,7 +163,7 @@ def lived(place: str, calls: list[CallRecord]) -> Store:
     """Return a store with a third of *calls* in the warm tier, a third in one hot segment, a third in others."""
     store, third = open_store(place, region="GB"), len(calls) // 3
     store.append(calls[:third])
-    store.rollover(NOW + timedelta(days=250), 0)
+    store.maintenance.move_to_warm(now=NOW + timedelta(days=250), keep_months=0)
     store.append(calls[third : 2 * third])
     for call in calls[2 * third :]:
         store.append([call])

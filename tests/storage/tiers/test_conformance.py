@@ -20,7 +20,7 @@ from cdrkit._files.files import Files, open_files
 from cdrkit._numbers.search import KeySearch
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage.indexes.rollups import Totals
-from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers.segment_file import Found
 from cdrkit.storage.tiers.tier import Hits, Rows, Tier
 from cdrkit.testing.tier_tests import TierTests

@@ -17,8 +17,8 @@ from cdrkit import CallRecord, Query, Store, field, open_store
 from cdrkit._files.files import open_files
 from cdrkit.errors import StorageError
 from cdrkit.samples.synthesis import synthesize_calls
-from cdrkit.storage.log.commit import Segment
-from cdrkit.storage.tiers import hot as hot
+from cdrkit.storage.log.segment import Segment
+from cdrkit.storage.tiers import hot
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.hot_segment import MappedSegment
 
@@ -106,14 +106,14 @@ def test_an_older_answer_keeps_nothing_open(tmp_path: Path) -> None:
     older = store.run()
     assert [call.call_id for call in older] == list("0123")
     assert len(hot_of(store)._open) == 4
-    other.compact()
+    other.maintenance.compact()
     assert store.count() == 4
     assert stale() == set()
     assert [call.call_id for call in older] == list("0123")
     assert stale() == set()
     store.append([CallRecord(call_id="4", start=START + timedelta(minutes=9))])
     assert len(list(store.run())) == 5
-    store.compact()
+    store.maintenance.compact()
     assert stale() == set()
 
 

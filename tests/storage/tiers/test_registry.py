@@ -25,14 +25,14 @@ def live(store: Store) -> None:
     usual = open_store(f"memory://tier-kinds-{id(store)}", region="GB")
     for each in (usual, store):
         each.append(calls_of(*MONTHS))
-        assert each.rollover(NOW).months == MONTHS[:4]
+        assert each.maintenance.move_to_warm(now=NOW).months == MONTHS[:4]
         assert each.append(calls_of("2026-05", part="-late")).added
         each.append(calls_of("2026-06", duration=9)[:2], on_conflict="replace")
-        each.compact()
-        assert each.rollover(NOW).months == ("2026-05", "2026-06")
+        each.maintenance.compact()
+        assert each.maintenance.move_to_warm(now=NOW).months == ("2026-05", "2026-06")
         assert each.erase(Query().customer("1002"), reason="why", dry_run=False).rows == 18
-        each.vacuum(now=datetime.now(UTC) + timedelta(days=2))
-        assert each.verify().problems == ()
+        each.maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=2))
+        assert each.maintenance.verify().problems == ()
     calls = list(usual.run())
     assert list(store.run()) == calls
     assert list(store.daily_totals()) == list(usual.daily_totals())
@@ -55,7 +55,7 @@ def test_a_warm_tier_that_is_given(tmp_path: Path) -> None:
     calls = list(store.run())
     (tmp_path / "calls" / "hot" / "_log").rename(tmp_path / "lost")
     again = open_store(tmp_path / "calls", region="GB", warm_tier=warm)
-    assert again.rebuild() == len(calls)
+    assert again.maintenance.rebuild_log() == len(calls)
     assert list(again.run()) == calls
 
 
@@ -67,7 +67,7 @@ def test_a_hot_tier_that_is_given(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "calls" / "hot").iterdir()} == {"_log"}
     calls = list(store.run())
     (tmp_path / "calls" / "hot" / "_log").rename(tmp_path / "lost")
-    assert open_store(tmp_path / "calls", region="GB", hot_tier=hot).rebuild() == len(calls)
+    assert open_store(tmp_path / "calls", region="GB", hot_tier=hot).maintenance.rebuild_log() == len(calls)
 
 
 def test_a_tier_that_grows_out_of_ours(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_opened_without_it(tmp_path: Path) -> None:
     """Calls in a tier that is not there are an error that says what to do, never left out."""
     store = open_store(tmp_path / "calls", warm_tier=ForeignTier(open_files(tmp_path / "elsewhere")))
     store.append(calls_of("2026-05"))
-    store.rollover(NOW)
+    store.maintenance.move_to_warm(now=NOW)
     without = open_store(tmp_path / "calls")
     for ask in (
         without.count,
@@ -114,7 +114,7 @@ def test_opened_without_it(tmp_path: Path) -> None:
             ConfigError, match="the tier 'foreign', which this store was opened without.*warm_tier="
         ):
             ask()
-    assert "opened without" in without.verify().problems[0]
+    assert "opened without" in without.maintenance.verify().problems[0]
     with pytest.raises(ConfigError, match="the tier 'foreign'"):
         without.append(calls_of("2026-05"))
     assert store.count() == 6
@@ -124,7 +124,7 @@ def test_download(tmp_path: Path) -> None:
     """A month of another kind is downloaded as CSV; that it has no Parquet is said before anything is written."""
     store = open_store(tmp_path / "calls", warm_tier=ForeignTier(open_files(tmp_path / "elsewhere")))
     store.append(calls_of("2026-05"))
-    store.rollover(NOW)
+    store.maintenance.move_to_warm(now=NOW)
     with pytest.raises(ConfigError, match=r"'foreign' keeps no Parquet.*csv\.gz"):
         store.archive.download("2026-05", tmp_path / "may")
     assert not (tmp_path / "may").exists()

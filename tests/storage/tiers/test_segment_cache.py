@@ -117,7 +117,7 @@ def test_room_is_made_of_copies_alone(tmp_path: Path) -> None:
 def test_processes_that_fill_at_once(tmp_path: Path) -> None:
     """Processes that fill one cache with more than it holds get whole copies all the time, and keep to its room."""
     script = (
-        "import random, sys; from cdrkit.storage import SegmentCache\n"
+        "import random, sys; from cdrkit.storage.tiers import SegmentCache\n"
         "cache, draw = SegmentCache(sys.argv[1], 300_000), random.Random(sys.argv[2])\n"
         "for number in (draw.randrange(20) for _ in range(200)):\n"
         "    path = cache.copy_of(f'{number:012x}-{number:032x}', 90_000, lambda: bytes([number]) * 90_000)\n"

@@ -24,7 +24,7 @@ from cdrkit._files.files import Files, open_files
 from cdrkit._model.frames import FRAME_TYPES, conformed, frames_of
 from cdrkit.errors import CorruptDataError
 from cdrkit.samples.synthesis import synthesize_calls
-from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers import parquet as _parquet
 from cdrkit.storage.tiers import warm as _warm
 from cdrkit.storage.tiers.parquet import _Parts

@@ -12,9 +12,7 @@ from typing import Any, Final, Protocol
 import attrs
 import polars as pl
 
-from cdrkit._model.frames import FRAME_TYPES
-from cdrkit._model.record import FIELDS
-from cdrkit._model.times import check_zone
+from cdrkit._model import FIELDS, FRAME_TYPES, check_zone
 from cdrkit.errors import ConfigError, SchemaError, suggestion
 from cdrkit.sources.contract import Reject, SourceBatch
 from cdrkit.sources.readers.local_time import Instants, instants

@@ -15,7 +15,7 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from cdrkit._runtime.prefetch import ahead
+from cdrkit._runtime import ahead
 from cdrkit.errors import ConfigError
 from cdrkit.sources.asterisk.calls import BASE, NATIVE, NEW, Meaning, is_row, read_all, told, why, zone_given
 from cdrkit.sources.contract import OwnStream, Reject, SourceBatch

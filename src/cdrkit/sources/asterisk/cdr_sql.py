@@ -12,7 +12,7 @@ from typing import IO, Any, ClassVar, Final
 import attrs
 import polars as pl
 
-from cdrkit._model.times import zone
+from cdrkit._model import zone
 from cdrkit.errors import CdrError, ConfigError, SchemaError, StorageError
 from cdrkit.sources.asterisk.calls import ADDED, NATIVE, Meaning, is_row, read_all, zone_given
 from cdrkit.sources.contract import Reject, SourceBatch

@@ -8,7 +8,7 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from cdrkit._model.times import check_zone
+from cdrkit._model import check_zone
 from cdrkit.sources.contract import SourceBatch
 from cdrkit.sources.readers.json_documents import Pages, keys_in, read_pages
 from cdrkit.sources.readers.mapping import FieldRule, SourceMapping

@@ -8,9 +8,9 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from cdrkit._model.times import check_zone
+from cdrkit._model import check_zone
 from cdrkit.sources.contract import SourceBatch
-from cdrkit.sources.freeswitch.calls import CAUSES
+from cdrkit.sources.readers.hangup_causes import CAUSES
 from cdrkit.sources.readers.json_documents import Pages, keys_in, read_pages_or_table
 from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
 from cdrkit.sources.readers.table import names_in

@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from cdrkit._model.record import FIELDS
+from cdrkit._model import FIELDS
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources.contract import Reject, SourceBatch, SourceInput, is_alone
 from cdrkit.sources.readers.batch_builder import CALLS_AT_ONCE, Gathered, Unfit
+from cdrkit.sources.readers.hangup_causes import CAUSES
 
-__all__ = ["CAUSES", "Document", "Documents", "call_of", "decoded", "patterns", "read_documents", "shown"]
+__all__ = ["Document", "Documents", "call_of", "decoded", "patterns", "read_documents", "shown"]
 
 #: A document of a channel: ``variables``, ``callflow`` and the rest, values decoded.
 Document: TypeAlias = Mapping[str, Any]
@@ -27,29 +28,6 @@ _STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?", re.A
 _CALLER_ID: Final = re.compile(r'"?(.*?)"?\s*<([^<>]*)>')
 _SHOWN: Final = 80
 _MOST_SECONDS: Final = 2**31 - 1
-#: What an unanswered call's hangup cause says of it; all others say that it failed.
-CAUSES: Final = {
-    "USER_BUSY": "busy",
-    "BUSY_EVERYWHERE": "busy",
-    "NO_ANSWER": "no_answer",
-    "NO_USER_RESPONSE": "no_answer",
-    "ALLOTTED_TIMEOUT": "no_answer",
-    "PROGRESS_TIMEOUT": "no_answer",
-    "NO_PICKUP": "no_answer",
-    "ORIGINATOR_CANCEL": "cancelled",
-    "LOSE_RACE": "cancelled",
-    "PICKED_OFF": "cancelled",
-    "CALL_REJECTED": "rejected",
-    "DECLINE": "rejected",
-    "REJECT_ALL": "rejected",
-    "UNWANTED": "rejected",
-    # Nobody answered, and the cause does not say who gave up.
-    "NONE": "unknown",
-    "NORMAL_CLEARING": "unknown",
-    "NORMAL_UNSPECIFIED": "unknown",
-    "BLIND_TRANSFER": "unknown",
-    "ATTENDED_TRANSFER": "unknown",
-}
 _DIRECTIONS: Final = {"inbound": "inbound", "outbound": "outbound", "local": "internal"}
 #: Who hung up, by the leg's direction: on an inbound leg the other end is the caller.
 _PARTIES: Final = {

@@ -8,7 +8,7 @@ from typing import IO, Final
 
 import attrs
 
-from cdrkit._model.times import check_zone
+from cdrkit._model import check_zone
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources.contract import Reject, SourceBatch
 from cdrkit.sources.freeswitch.calls import call_of, patterns, shown

@@ -10,7 +10,7 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from cdrkit._model.frames import FRAME_TYPES, empty_frame
+from cdrkit._model import FRAME_TYPES, empty_frame
 from cdrkit.errors import SchemaError
 from cdrkit.sources.contract import HeldBack, SourceBatch, SourceInput, is_alone
 from cdrkit.sources.readers.apply_mapping import json_objects, mapped

@@ -9,7 +9,7 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from cdrkit._model.times import check_zone
+from cdrkit._model import check_zone
 from cdrkit.errors import ConfigError, suggestion
 from cdrkit.sources.contract import SourceBatch
 from cdrkit.sources.readers.mapping import FieldRule, SourceMapping, checked_encoding

@@ -11,8 +11,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 import polars as pl
 
-from cdrkit._model.frames import FRAME_TYPES
-from cdrkit._model.record import FIELDS, INSTANT
+from cdrkit._model import FIELDS, FRAME_TYPES, INSTANT
 from cdrkit.errors import ConfigError, SchemaError, suggestion
 from cdrkit.sources.readers.local_time import instants
 from cdrkit.sources.readers.mapping import FieldRule, SourceMapping

@@ -9,8 +9,7 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from cdrkit._model.frames import FRAME_TYPES
-from cdrkit._model.record import FIELDS
+from cdrkit._model import FIELDS, FRAME_TYPES
 from cdrkit.sources.contract import Reject, SourceBatch
 from cdrkit.sources.readers.local_time import Instants, instants
 

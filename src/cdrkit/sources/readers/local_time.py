@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 import polars as pl
 
-from cdrkit._model.times import UTC, zone
+from cdrkit._model import UTC, zone
 
 __all__ = ["Instants", "instants"]
 

@@ -15,8 +15,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 import attrs
 
-from cdrkit._model.record import FIELDS
-from cdrkit._model.times import check_zone, parse_instant
+from cdrkit._model import FIELDS, check_zone, parse_instant
 from cdrkit.errors import CdrError, ConfigError, NotFoundError, QueryError, StorageError, suggestion
 
 __all__ = ["FieldRule", "SourceMapping", "TimeFormat", "Unit", "checked_encoding"]

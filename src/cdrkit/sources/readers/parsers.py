@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Any, Final, TypeAlias
 
-from cdrkit._model.record import FRACTION, INSTANT, INTEGER, MONEY, FieldInfo
-from cdrkit._model.times import parse_instant
+from cdrkit._model import FRACTION, INSTANT, INTEGER, MONEY, FieldInfo, parse_instant
 from cdrkit.sources.readers.mapping import FieldRule
 
 __all__ = ["NEGATIVE", "Read", "reader", "shortened"]

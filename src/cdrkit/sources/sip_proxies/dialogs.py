@@ -14,8 +14,7 @@ from typing import Any, Final
 import attrs
 import polars as pl
 
-from cdrkit._model.frames import FRAME_TYPES, empty_frame
-from cdrkit._model.record import FIELDS
+from cdrkit._model import FIELDS, FRAME_TYPES, empty_frame
 from cdrkit.sources.contract import HeldBack, SourceBatch
 from cdrkit.sources.readers.local_time import instants
 from cdrkit.sources.readers.sip_status import dispositions

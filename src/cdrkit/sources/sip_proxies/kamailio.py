@@ -8,8 +8,7 @@ from typing import IO, ClassVar, Final
 import attrs
 import polars as pl
 
-from cdrkit._model.frames import empty_frame
-from cdrkit._model.times import check_zone
+from cdrkit._model import check_zone, empty_frame
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources.contract import SourceBatch, SourceInput, is_alone
 from cdrkit.sources.readers.apply_mapping import Mapped, Wrong, json_objects, mapped

@@ -2,4 +2,48 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from cdrkit.storage.indexes.index_file import (
+    INDEXED_ROWS,
+    IndexFile,
+    check_index,
+    found_index,
+    hot_index,
+    index_path,
+    index_places,
+    opened_index,
+    warm_index,
+)
+from cdrkit.storage.indexes.number_index import INDEXED, BlockIndex, NumberIndex
+from cdrkit.storage.indexes.rollups import (
+    NO_TOTALS,
+    TOTAL_FIELDS,
+    Totals,
+    TotalsOfMany,
+    answers,
+    summed,
+    totals_of,
+    whole_days,
+)
+
+__all__ = [
+    "BlockIndex",
+    "INDEXED",
+    "INDEXED_ROWS",
+    "IndexFile",
+    "NO_TOTALS",
+    "NumberIndex",
+    "TOTAL_FIELDS",
+    "Totals",
+    "TotalsOfMany",
+    "answers",
+    "check_index",
+    "found_index",
+    "hot_index",
+    "index_path",
+    "index_places",
+    "opened_index",
+    "summed",
+    "totals_of",
+    "warm_index",
+    "whole_days",
+]

@@ -17,12 +17,11 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._files.files import Files
+from cdrkit._files import Files
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage.indexes.number_index import BlockIndex, NumberIndex, packed
 from cdrkit.storage.indexes.rollups import Totals, totals_of
-from cdrkit.storage.log.commit import FORMAT, Segment
-from cdrkit.storage.tiers.segment_file import APART, COMPANION, identity_of
+from cdrkit.storage.log import APART, COMPANION, FORMAT, Segment, identity_of
 
 __all__ = [
     "INDEXED_ROWS",

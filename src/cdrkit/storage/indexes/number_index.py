@@ -16,8 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cdrkit._numbers.normalization import forms
-from cdrkit._numbers.search import KeySearch, keys
+from cdrkit._numbers import KeySearch, forms, keys
 
 __all__ = ["INDEXED", "BlockIndex", "NumberIndex", "packed"]
 

@@ -12,9 +12,8 @@ from typing import Final
 
 import polars as pl
 
-from cdrkit._model.frames import FRAME_TYPES
-from cdrkit._model.times import TimeRange
-from cdrkit._query.expressions import (
+from cdrkit._model import FRAME_TYPES, TimeRange
+from cdrkit._query import (
     All,
     AnyOf,
     Comparison,

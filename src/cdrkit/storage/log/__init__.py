@@ -2,4 +2,28 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from cdrkit.storage.log.commit import Action, Commit, Snapshot
+from cdrkit.storage.log.log import Log
+from cdrkit.storage.log.segment import (
+    APART,
+    COMPANION,
+    FORMAT,
+    Segment,
+    identity_of,
+    month_of,
+    overlapping_groups,
+)
+
+__all__ = [
+    "APART",
+    "Action",
+    "COMPANION",
+    "Commit",
+    "FORMAT",
+    "Log",
+    "Segment",
+    "Snapshot",
+    "identity_of",
+    "month_of",
+    "overlapping_groups",
+]

@@ -18,10 +18,11 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from cdrkit._files.files import Files
-from cdrkit._runtime.stopwatch import Elapsed
+from cdrkit._files import Files
+from cdrkit._runtime import Elapsed
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, StorageError
-from cdrkit.storage.log.commit import Action, Commit, Segment, Snapshot, damage_named, sealed, unsealed
+from cdrkit.storage.log.commit import Action, Commit, Snapshot, damage_named, sealed, unsealed
+from cdrkit.storage.log.segment import Segment
 
 __all__ = ["COMMIT_GRACE", "Log"]
 

@@ -2,4 +2,25 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from cdrkit.storage.tiers.hot import HotTier
+from cdrkit.storage.tiers.registry import TierFactory, make_tier
+from cdrkit.storage.tiers.segment_cache import SegmentCache, default_cache_folder
+from cdrkit.storage.tiers.segment_file import Found, is_older
+from cdrkit.storage.tiers.tier import Hits, Rows, Tier, Tiers, check_unswept
+from cdrkit.storage.tiers.warm import WarmTier
+
+__all__ = [
+    "Found",
+    "Hits",
+    "HotTier",
+    "Rows",
+    "SegmentCache",
+    "Tier",
+    "TierFactory",
+    "Tiers",
+    "WarmTier",
+    "check_unswept",
+    "default_cache_folder",
+    "is_older",
+    "make_tier",
+]

@@ -17,13 +17,13 @@ from typing import Any, Final
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._files.files import Files
-from cdrkit._model.record import CHOICE, MONEY, SCHEMA, WORD
-from cdrkit._numbers.search import KeySearch
+from cdrkit._files import Files
+from cdrkit._model import CHOICE, MONEY, SCHEMA, WORD
+from cdrkit._numbers import KeySearch
 from cdrkit.errors import CorruptDataError
-from cdrkit.storage.indexes.index_file import INDEXED_ROWS, check_index, found_index, hot_index, index_places
-from cdrkit.storage.indexes.rollups import Totals
-from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.indexes import INDEXED_ROWS, Totals, check_index, found_index, hot_index, index_places
+from cdrkit.storage.log import Segment
+from cdrkit.storage.tiers.gather import few_values, taken_values
 from cdrkit.storage.tiers.hot_segment import AMOUNT, TEXT, MappedSegment, column_checksum
 from cdrkit.storage.tiers.segment_cache import SegmentCache
 from cdrkit.storage.tiers.segment_file import (
@@ -32,10 +32,8 @@ from cdrkit.storage.tiers.segment_file import (
     check_file,
     checksum_of,
     described,
-    few_values,
     found_files,
     new_identity,
-    taken_values,
 )
 from cdrkit.storage.tiers.tier import Hits, Rows
 

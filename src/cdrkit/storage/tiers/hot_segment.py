@@ -12,13 +12,21 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cdrkit._files.files import Files
-from cdrkit._model.frames import FRAME_TYPES
+from cdrkit._files import Files
+from cdrkit._model import FRAME_TYPES
 from cdrkit.errors import CorruptDataError, StorageError
-from cdrkit.storage.indexes.index_file import IndexFile, check_index, index_path, opened_index
-from cdrkit.storage.indexes.number_index import INDEXED, NumberIndex
-from cdrkit.storage.indexes.rollups import TOTAL_FIELDS, Totals, totals_of
-from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.indexes import (
+    INDEXED,
+    TOTAL_FIELDS,
+    IndexFile,
+    NumberIndex,
+    Totals,
+    check_index,
+    index_path,
+    opened_index,
+    totals_of,
+)
+from cdrkit.storage.log import Segment
 from cdrkit.storage.tiers.segment_cache import SegmentCache
 from cdrkit.storage.tiers.segment_file import check_file
 from cdrkit.storage.tiers.tier import Rows

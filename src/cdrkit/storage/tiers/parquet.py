@@ -14,8 +14,7 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._model.frames import FRAME_TYPES
-from cdrkit._model.record import CHOICE, SCHEMA, WORD
+from cdrkit._model import CHOICE, FRAME_TYPES, SCHEMA, WORD
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq

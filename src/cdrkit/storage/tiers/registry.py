@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from cdrkit._files.files import Files
-from cdrkit._runtime.entry_points import names_of, plugged_in
+from cdrkit._files import Files
+from cdrkit._runtime import names_of, plugged_in
 from cdrkit.errors import ConfigError, suggestion
 from cdrkit.storage.tiers.tier import Tier
 

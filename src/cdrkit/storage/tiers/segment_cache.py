@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from cdrkit.errors import AccessDeniedError, StorageError
-from cdrkit.storage.tiers.segment_file import COMPANION, identity_of
+from cdrkit.storage.log import COMPANION, identity_of
 
 __all__ = ["SegmentCache", "default_cache_folder"]
 

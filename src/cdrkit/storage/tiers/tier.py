@@ -9,10 +9,10 @@ from typing import Final, Protocol, TypeAlias
 import attrs
 import polars as pl
 
-from cdrkit._numbers.search import KeySearch
+from cdrkit._numbers import KeySearch
 from cdrkit.errors import ConfigError, StorageError
-from cdrkit.storage.indexes.rollups import Totals
-from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.indexes import Totals
+from cdrkit.storage.log import Segment
 from cdrkit.storage.tiers.segment_file import Found
 
 __all__ = ["Hits", "Rows", "Tier", "Tiers", "check_unswept"]

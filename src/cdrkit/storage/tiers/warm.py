@@ -20,12 +20,14 @@ from typing import Any, Final, Generic, TypeVar
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._files.files import Files
-from cdrkit._model.frames import FRAME_TYPES
-from cdrkit._numbers.search import KeySearch
+from cdrkit._files import Files
+from cdrkit._model import FRAME_TYPES
+from cdrkit._numbers import KeySearch
 from cdrkit.errors import CorruptDataError, StorageError
-from cdrkit.storage.indexes.index_file import (
+from cdrkit.storage.indexes import (
+    BlockIndex,
     IndexFile,
+    Totals,
     check_index,
     found_index,
     index_path,
@@ -33,9 +35,8 @@ from cdrkit.storage.indexes.index_file import (
     opened_index,
     warm_index,
 )
-from cdrkit.storage.indexes.number_index import BlockIndex
-from cdrkit.storage.indexes.rollups import Totals
-from cdrkit.storage.log.commit import Segment
+from cdrkit.storage.log import Segment, month_of
+from cdrkit.storage.tiers.gather import few_values
 from cdrkit.storage.tiers.parquet import Footer, Span, parquet_file, tail_of
 from cdrkit.storage.tiers.segment_file import (
     Found,
@@ -43,9 +44,7 @@ from cdrkit.storage.tiers.segment_file import (
     check_file,
     checksum_of,
     described,
-    few_values,
     found_files,
-    month_of,
     new_identity,
 )
 from cdrkit.storage.tiers.tier import Hits, Rows

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from cdrkit import IngestReport, Store, open_store
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.samples.asterisk_lines import asterisk_lines
-from cdrkit.storage.log.commit import sealed
+from cdrkit.storage.log.commit import add_checksum
 from cdrkit.storage.log.log import Log
 
 LINES = b"".join(asterisk_lines(1500, days=1, seed=5)).splitlines(keepends=True)
@@ -199,7 +199,7 @@ def test_positions_survive_checkpoints(tmp_path: Path, store: Store, switch: Swi
     path = next((tmp_path / "store" / "hot" / "_log").glob("checkpoint-*.json"))
     body = json.loads(path.read_bytes())["commit"]
     del body["positions"]
-    path.write_bytes(sealed(body))
+    path.write_bytes(add_checksum(body))
     old = open_store(tmp_path / "store")
     assert (old.count(), dict(old._log.snapshot().positions)) == (13, {})
 

@@ -144,7 +144,7 @@ def test_a_life(make_store: Callable[[], Store], tmp_path: Path) -> None:
     assert len(expected) == 36
     report = store.maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=2))
     assert report.waiting == 0
-    lying = {found.id for tier in inside(store).tiers.values() for found in tier.found()}
+    lying = {found.id for tier in inside(store).tiers.values() for found in tier.list_segments()}
     assert lying == set(inside(store).log.snapshot().segments)
     assert list(store.run()) == expected
     assert store.maintenance.verify().problems == ()

@@ -27,7 +27,7 @@ from cdrkit.storage.log.log import Log
 from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers import hot as _hot
 from cdrkit.storage.tiers.hot import HotTier
-from cdrkit.storage.tiers.segment_file import Found
+from cdrkit.storage.tiers.segment_file import SegmentFile
 from cdrkit.storage.tiers.tier import Rows
 from tests import truth
 from tests.months import MONTHS, NOW, calls_of, every_file, fewer, in_order, inside
@@ -523,7 +523,7 @@ def test_an_append_under_way_of_such_calls_is_refused(tmp_path: Path, dropped: b
         if dropped:
             other.maintenance.vacuum()
             assert other.maintenance.vacuum(now=datetime.now(UTC) + timedelta(hours=2)).commits
-            inside(store).log.look_again()
+            inside(store).log.refresh()
         with pytest.raises(ConflictError, match="Append again"):
             append.commit()
     assert_nowhere(tmp_path)
@@ -581,7 +581,7 @@ def test_an_append_that_slept_through_maintenance_alone(tmp_path: Path, history:
         written = {*append._fresh}
         assert other.maintenance.compact().read
         other.maintenance.vacuum()
-        inside(store).log.look_again()
+        inside(store).log.refresh()
         report = append.commit()
     assert (report.added, report.duplicates) == (6, 6)
     assert written <= {*inside(store).log.snapshot().segments}
@@ -634,11 +634,11 @@ def test_an_append_that_commits_right_after_an_erasure(tmp_path: Path) -> None:
 
             done = False
 
-            def forget(self, found: Found) -> None:
+            def delete_orphan(self, found: SegmentFile) -> None:
                 if not self.done:
                     Overtaken.done = True
                     assert append.commit().added == 2
-                super().forget(found)
+                super().delete_orphan(found)
 
         hot = Overtaken(open_files(tmp_path / "hot"))
         query = Query().customer("SECRET-CUSTOMER")

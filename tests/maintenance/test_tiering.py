@@ -526,7 +526,7 @@ def test_any_column_of_a_warm_file_counts(name: str, how: str) -> None:
     warm = Spoiling(open_files(f"memory://moving-{next(_names)}/warm"))
     with pytest.raises(CorruptDataError, match="nothing was changed"):
         move_months(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
-    assert list(warm.found()) == []
+    assert list(warm.list_segments()) == []
     assert set(parts.log.snapshot().segments) == before
     assert list(store.run()) == made
 

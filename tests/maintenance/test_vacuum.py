@@ -27,7 +27,7 @@ from cdrkit.storage.log.log import Log
 from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers import hot as _hot
 from cdrkit.storage.tiers.hot import HotTier
-from cdrkit.storage.tiers.segment_file import Found
+from cdrkit.storage.tiers.segment_file import SegmentFile
 from tests.conftest import Place
 from tests.months import NOW, calls_of, every_file, fewer, in_order, inside, months_in
 
@@ -42,7 +42,7 @@ def new_store() -> Store:
 
 def lying(store: Store) -> set[str]:
     """Return the ids of all segments that lie in the tiers."""
-    return {found.id for tier in inside(store).tiers.values() for found in tier.found()}
+    return {found.id for tier in inside(store).tiers.values() for found in tier.list_segments()}
 
 
 def live(store: Store) -> set[str]:
@@ -132,8 +132,8 @@ def test_a_filesystem_that_tells_no_times(tmp_path: Path) -> None:
     class Timeless(HotTier):
         """A tier on a filesystem that does not say when a file was written."""
 
-        def found(self) -> Iterable[Found]:
-            return [attrs.evolve(found, modified=None) for found in super().found()]
+        def list_segments(self) -> Iterable[SegmentFile]:
+            return [attrs.evolve(found, modified=None) for found in super().list_segments()]
 
     store = open_store(tmp_path)
     store.append(calls_of("2026-05"))
@@ -234,7 +234,7 @@ def drop_commits(store: Store) -> None:
 
 def look_away(store: Store) -> None:
     """Make *store* one that has not looked at the log's listing for longer than commits are kept."""
-    inside(store).log.look_again()
+    inside(store).log.refresh()
 
 
 def test_readers_behind_and_anew_after_commits_were_dropped(store: Store, place: Place) -> None:
@@ -293,7 +293,7 @@ def test_a_writer_that_is_behind_does_not_commit_into_the_past() -> None:
     base = behind.snapshot()
     store.append(calls_of("2026-06"))
     drop_commits(store)
-    behind.look_again()
+    behind.refresh()
     assert behind.commit(base, "append") is None
     assert behind.snapshot().version == inside(store).log.snapshot().version
     assert open_store(store._name).count() == 12

@@ -21,16 +21,16 @@ import polars as pl
 from cdrkit._access import EVERYTHING, Scope
 from cdrkit._engine.explain import Explanation, Reading
 from cdrkit._model import FRAME_TYPES, TimeRange, empty_frame
-from cdrkit._numbers import KeySearch, forms, key_search, search_pattern
+from cdrkit._numbers import KeySearch, normalize_column, key_search, search_pattern
 from cdrkit._query import (
-    All,
+    And,
     Cursor,
     Expr,
     NumberSearch,
     Query,
-    choice_of,
-    fields_of,
-    form_column,
+    equality_values,
+    field_names,
+    number_column,
     number_searches,
     polars_condition,
 )
@@ -382,7 +382,7 @@ class Plan:
                 rows = self._time_range(segment)
                 if rows != range(segment.rows):
                     found = found.filter(found.is_between(rows.start, rows.stop, closed="left"))
-                sure = hits.sure and len(self.conditions) == 1 and not self.position
+                sure = hits.exact and len(self.conditions) == 1 and not self.position
                 return _Pick(segment, found, sure=sure) if found.len() else None
         limit = None if counted or not self._chronological else self.maximum
         scanned = self._scanned(segment, self._time_range(segment), limit)
@@ -414,7 +414,7 @@ class Plan:
 
     def _narrowed(self, segment: Segment, rows: range) -> Rows:
         """Return those of *rows* with the customers asked for, where the tier tells them sooner than a look does."""
-        choice = next(filter(None, map(choice_of, self._telling)), None)
+        choice = next(filter(None, map(equality_values, self._telling)), None)
         found = choice and self.tiers[segment.tier].rows_with(segment, *choice, rows)
         return rows if found is None else found
 
@@ -436,7 +436,7 @@ class Plan:
         numbers = {name for c in conditions for search in number_searches(c) for name in search.fields}
         if numbers:
             frame = frame.with_columns(
-                forms(frame[name], self.region).alias(form_column(name)) for name in sorted(numbers)
+                normalize_column(frame[name], self.region).alias(number_column(name)) for name in sorted(numbers)
             )
         asked = [polars_condition(condition, self.region) for condition in conditions]
         if self.position is not None:
@@ -459,7 +459,7 @@ class Plan:
     @functools.cached_property
     def _telling(self) -> tuple[Expr, ...]:
         """The conditions on customers: roll-ups may tell that a segment has none of them."""
-        return tuple(c for c in self.conditions if fields_of(c) == {"customer_id"})
+        return tuple(c for c in self.conditions if field_names(c) == {"customer_id"})
 
     # -- roll-ups -----------------------------------------------------------------------------------------------
 
@@ -526,11 +526,11 @@ def _beyond(order: tuple[tuple[str, bool], ...], values: tuple[Any, ...]) -> pl.
 def _conjuncts(conditions: Iterable[Expr]) -> Iterator[Expr]:
     """Yield the conditions all of which must hold, one by one."""
     for condition in conditions:
-        yield from _conjuncts(condition.parts) if isinstance(condition, All) else (condition,)
+        yield from _conjuncts(condition.parts) if isinstance(condition, And) else (condition,)
 
 
 def _names(conditions: Iterable[Expr]) -> set[str]:
-    return set[str]().union(*map(fields_of, conditions))
+    return set[str]().union(*map(field_names, conditions))
 
 
 def _parts(picks: Sequence[_Pick]) -> Iterator[Sequence[_Pick]]:

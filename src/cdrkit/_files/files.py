@@ -122,7 +122,7 @@ class Files(Protocol):
         """Remove *path*; nothing happens when it is not there."""
         ...
 
-    def sweep(self, before: datetime) -> int:
+    def remove_temporary(self, before: datetime) -> int:
         """Remove what writes that were cut off before that instant left behind; return how many files that were."""
         ...
 
@@ -319,7 +319,7 @@ class LocalFiles:
         with translated(self.url_of(path), "remove"), contextlib.suppress(FileNotFoundError):
             os.unlink(self._path(path))
 
-    def sweep(self, before: datetime) -> int:
+    def remove_temporary(self, before: datetime) -> int:
         found = 0
         with translated(self._root, "list"):
             for here, _folders, names in os.walk(self._root, onerror=_raise_unless_missing):
@@ -468,7 +468,7 @@ class RemoteFiles:
         with translated(self.url_of(path), "remove"), contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._path(path))
 
-    def sweep(self, before: datetime) -> int:
+    def remove_temporary(self, before: datetime) -> int:
         return 0  # what was cut off never showed; unfinished uploads are the service's to end
 
     def sign(self, path: str, expires: int) -> str:

@@ -23,7 +23,7 @@ from cdrkit._query import Query
 from cdrkit._text import html_report
 from cdrkit.errors import ConflictError, CorruptDataError, NotFoundError, QueryError, StorageError
 from cdrkit.storage.log import Log, Segment, Snapshot
-from cdrkit.storage.tiers import Found, Tier, is_older
+from cdrkit.storage.tiers import SegmentFile, Tier, is_older
 
 __all__ = ["EraseReport", "check_reason", "erase_calls"]
 
@@ -112,7 +112,7 @@ def erase_calls(
                 tiers[segment.tier].remove(segment)
             for tier, found in remains.doomed:
                 if found.id not in after.segments:
-                    tier.forget(found)
+                    tier.delete_orphan(found)
             held = attrs.evolve(after, segments={segment.id: segment for segment in fresh})
             if Plan.of(query, held, tiers, region, now).count():
                 raise StorageError(
@@ -121,7 +121,7 @@ def erase_calls(
             if Plan.of(query, after, tiers, region, now).count():
                 continue  # they were stored after the look at the store, and before the commit
         for tier in tiers.values():
-            tier.sweep(datetime.now(UTC) - _CUT_OFF)
+            tier.remove_temporary(datetime.now(UTC) - _CUT_OFF)
         if remains.older:
             raise StorageError(
                 f"{report.rows} calls were erased; {remains.older} segments that are older than the log and not in it "
@@ -207,7 +207,7 @@ class _Remains:
             the only ones that hold their other calls.
     """
 
-    doomed: Sequence[tuple[Tier, Found]] = ()
+    doomed: Sequence[tuple[Tier, SegmentFile]] = ()
     older: int = 0
 
     @classmethod
@@ -217,7 +217,7 @@ class _Remains:
         # The log is read after the listing: what was committed between the two is known by now.
         snapshot = log.snapshot()
         named = {gone for commit in log.recent() for gone in commit.removed}
-        doomed: list[tuple[Tier, Found]] = []
+        doomed: list[tuple[Tier, SegmentFile]] = []
         older = 0
         for tier, found in lying:
             if found.id in snapshot.segments or not _may_hold(tier, found, snapshot, tiers, query, now):
@@ -229,25 +229,25 @@ class _Remains:
         return cls(doomed, older)
 
 
-def _lying(tiers: Mapping[str, Tier]) -> Sequence[tuple[Tier, Found]]:
+def _lying(tiers: Mapping[str, Tier]) -> Sequence[tuple[Tier, SegmentFile]]:
     """Return the segments that lie in the tiers."""
-    lying = [(tier, found) for tier in tiers.values() for found in tier.found()]
+    lying = [(tier, found) for tier in tiers.values() for found in tier.list_segments()]
     if all(found.is_whole for _, found in lying):
         return lying
     # A listing is no instant: it may have the second file of a segment that was written meanwhile, and not the first.
     # Whoever wrote that one need not ask whether there was an erasure.
-    again = {(tier.name, found.id): found for tier in tiers.values() for found in tier.found()}
+    again = {(tier.name, found.id): found for tier in tiers.values() for found in tier.list_segments()}
     return [(tier, again[tier.name, found.id]) for tier, found in lying if (tier.name, found.id) in again]
 
 
 def _may_hold(
-    tier: Tier, found: Found, snapshot: Snapshot, tiers: Mapping[str, Tier], query: Query, now: datetime
+    tier: Tier, found: SegmentFile, snapshot: Snapshot, tiers: Mapping[str, Tier], query: Query, now: datetime
 ) -> bool:
     """Return whether a segment holds calls of *query*, or is so damaged that it cannot be told."""
     if not found.is_whole:
         return True
     try:
-        segment = tier.adopt(found, snapshot.region)
+        segment = tier.load(found, snapshot.region)
         held = attrs.evolve(snapshot, segments={segment.id: segment})
         plan = Plan.of(query, held, tiers, snapshot.region, now)
         return any(rows.len() for _, rows in plan.matches())

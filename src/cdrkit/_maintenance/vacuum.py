@@ -87,10 +87,10 @@ def vacuum_store(
     dry_run: bool = False,
 ) -> VacuumReport:
     """Remove segments that no commit names any more, and commits that a checkpoint made superfluous."""
-    lying = [(tier, found) for tier in tiers.values() for found in tier.found()]
+    lying = [(tier, found) for tier in tiers.values() for found in tier.list_segments()]
     # The log is read after the listing: what was committed between the two is known by now. And it is read anew: what
     # was committed and dropped while this process slept must not be taken for orphans.
-    log.look_again()
+    log.refresh()
     snapshot = log.snapshot()
     if snapshot.version < 0:
         return VacuumReport(dry_run=dry_run)
@@ -112,10 +112,10 @@ def vacuum_store(
             continue
         removed += 1
         if not dry_run:
-            tier.forget(found)
+            tier.delete_orphan(found)
     commits = leftovers = 0
     if not dry_run:
-        leftovers = sum(tier.sweep(now - orphan_grace) for tier in tiers.values())
+        leftovers = sum(tier.remove_temporary(now - orphan_grace) for tier in tiers.values())
         # First, for the new checkpoint may take the place of one of the same version that is old enough.
         commits = log.clean(now)
         if snapshot.version:
@@ -150,7 +150,7 @@ def verify_store(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
     if not problems:
         for group in overlapping_groups(ordered):
             problems += _repeats_of_needed(group, tiers, log)
-    lying = {found.id: found for tier in tiers.values() for found in tier.found()}
+    lying = {found.id: found for tier in tiers.values() for found in tier.list_segments()}
     orphans = [found for found in lying.values() if found.id not in snapshot.segments]
     if snapshot.version < 0 and orphans:
         problems.append(
@@ -239,15 +239,15 @@ def rebuild_log(log: Log, tiers: Mapping[str, Tier], hot: Tier, settings: Mappin
         raise StorageError(
             f"{log.files.url} still has a log; move its _log folder away before making a new one."
         )
-    log.forget()
-    lying = [(tier, found) for tier in tiers.values() for found in tier.found() if found.is_whole]
+    log.reset()
+    lying = [(tier, found) for tier in tiers.values() for found in tier.list_segments() if found.is_whole]
     region = settings["region"]
     if not lying:
         raise NotFoundError(
             f"There are no segments at {log.files.url} to make a log from.", url=log.files.url
         )
     segments = sorted(
-        (tier.adopt(found, region) for tier, found in lying), key=lambda segment: (segment.first, segment.id)
+        (tier.load(found, region) for tier, found in lying), key=lambda segment: (segment.first, segment.id)
     )
     modified = {found.id: found.modified for _, found in lying}
     written = {segment.id: _written(segment, modified[segment.id]) for segment in segments}

@@ -10,16 +10,16 @@ from typing import Final, Literal
 import attrs
 import polars as pl
 
-from cdrkit._numbers.normalization import dial_plan, dialled, folded, form, typed_form
+from cdrkit._numbers.normalization import dial_plan, dialled_digits, fold_text, normalize_number, normalize_typed
 from cdrkit.errors import QueryError
 
 __all__ = [
     "KeySearch",
     "MatchKind",
     "NumberPattern",
-    "key_of",
+    "number_key",
     "key_search",
-    "keys",
+    "number_keys",
     "prefix_range",
     "search_pattern",
 ]
@@ -74,42 +74,42 @@ class KeySearch:
 
     Attributes:
         ranges: Ranges of keys, the end exclusive, ascending and apart.
-        sure: Whether every number with such a key fits; otherwise it may, and the row must be looked at.
+        exact: Whether every number with such a key fits; otherwise it may, and the row must be looked at.
         longer: Whether numbers of more than fifteen digits may fit, too: they have hashed keys.
     """
 
     ranges: tuple[tuple[int, int], ...]
-    sure: bool
+    exact: bool
     longer: bool
 
     def with_longer(self) -> KeySearch:
         """Return the search for where there are numbers of more than fifteen digits."""
-        return KeySearch(_joined([*self.ranges, _HASHED]), sure=False, longer=True) if self.longer else self
+        return KeySearch(_joined([*self.ranges, _HASHED]), exact=False, longer=True) if self.longer else self
 
 
 def key_search(patterns: Iterable[NumberPattern]) -> KeySearch | None:
     """Return where numbers that fit one of *patterns* are among sorted keys; None when they may be anywhere.
 
     >>> key_search([search_pattern("020 7946 0018", "GB")])
-    KeySearch(ranges=((7073271360288012, 7073271360288013),), sure=True, longer=False)
+    KeySearch(ranges=((7073271360288012, 7073271360288013),), exact=True, longer=False)
     """
     ranges: list[tuple[int, int]] = []
-    sure, longer = True, False
+    exact, longer = True, False
     for pattern in patterns:
         if pattern.kind not in ("exact", "prefix"):
             return None
         for wanted in pattern.forms:
             if pattern.kind == "exact":
-                key = key_of(wanted)
+                key = number_key(wanted)
                 ranges.append((key, key + 1))
-                sure = sure and key >= 0
+                exact = exact and key >= 0
             elif _PREFIX.fullmatch(wanted):
                 ranges.append(prefix_range(wanted[1:]))
                 longer = True
             else:  # a name or a short number; a lone plus begins every number, too
                 ranges += [_HASHED, prefix_range("")] if wanted == "+" else [_HASHED]
-                sure = False
-    return KeySearch(_joined(ranges), sure, longer)
+                exact = False
+    return KeySearch(_joined(ranges), exact, longer)
 
 
 def _joined(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
@@ -162,11 +162,11 @@ def search_pattern(text: str, region: str | None, match: str | None = None) -> N
         )
     if kind == "exact":
         # A switch may have stored what was typed letter by letter, and that is its own form.
-        return NumberPattern(kind, tuple(dict.fromkeys((typed_form(wanted, region), form(wanted, region)))))
+        return NumberPattern(kind, tuple(dict.fromkeys((normalize_typed(wanted, region), normalize_number(wanted, region)))))
     if kind == "prefix":
         return NumberPattern(kind, _prefix_forms(wanted, region))
-    digits = dialled(wanted)
-    part = folded(wanted) if digits is None else digits
+    digits = dialled_digits(wanted)
+    part = fold_text(wanted) if digits is None else digits
     return NumberPattern(kind, (part.removeprefix("+") if kind == "suffix" and len(part) > 1 else part,))
 
 
@@ -175,9 +175,9 @@ def _encodable(text: str) -> bool:
 
 
 def _prefix_forms(text: str, region: str | None) -> tuple[str, ...]:
-    digits = dialled(text)
+    digits = dialled_digits(text)
     if digits is None:
-        return (folded(text),)
+        return (fold_text(text),)
     if digits[0] == "+":
         return (digits,)
     if region is None:
@@ -193,7 +193,7 @@ def _prefix_forms(text: str, region: str | None) -> tuple[str, ...]:
     return ("+" + digits, f"+{plan.code}{digits}", digits)
 
 
-def key_of(form: str) -> int:
+def number_key(form: str) -> int:
     """Return the sortable key of a form, a signed 64-bit number that never changes.
 
     For a plus and at most fifteen digits: the digits on the left of fifteen places, and in the last four bits
@@ -206,7 +206,7 @@ def key_of(form: str) -> int:
     return -(int.from_bytes(digest, "big") >> 1) - 1
 
 
-def keys(forms: pl.Series) -> pl.Series:
+def number_keys(forms: pl.Series) -> pl.Series:
     """Return the key of every form, as Int64; a null for a null."""
     form = pl.col("form")
     rows = forms.cast(pl.String).alias("form").to_frame()
@@ -218,7 +218,7 @@ def keys(forms: pl.Series) -> pl.Series:
     if others.is_empty():
         return found["key"].alias(forms.name)
     hashed = pl.DataFrame(
-        {"form": others, "hash": pl.Series([key_of(text) for text in others], dtype=pl.Int64)}
+        {"form": others, "hash": pl.Series([number_key(text) for text in others], dtype=pl.Int64)}
     )
     found = found.join(hashed, on="form", how="left", maintain_order="left")
     return found.select(pl.coalesce("key", "hash").alias(forms.name)).to_series()

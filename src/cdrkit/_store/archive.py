@@ -322,7 +322,7 @@ class _Pieces:
                 self._write_sums(others)
             else:
                 self._files.remove(self._sums_path)
-            self._files.sweep(datetime.now(UTC))
+            self._files.remove_temporary(datetime.now(UTC))
             try:
                 os.rmdir(self._folder)
             except OSError as exc:

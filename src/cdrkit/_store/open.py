@@ -105,7 +105,7 @@ def open_store(
         name=os.fspath(url if url is not None else hot or ""),
         hot=hot_made,
         warm=warm_made,
-        log=Log(hot_files, on_removed=hot_made.let_go if isinstance(hot_made, HotTier) else None),
+        log=Log(hot_files, on_removed=hot_made.close if isinstance(hot_made, HotTier) else None),
         region=check_region(region),
         locator=recording_locator(
             recordings,

@@ -6,6 +6,17 @@ from cdrkit._files import Entry, Files
 from cdrkit._numbers import KeySearch
 from cdrkit.storage.indexes import Totals
 from cdrkit.storage.log import Segment
-from cdrkit.storage.tiers import Found, Hits, Rows, Tier, TierFactory
+from cdrkit.storage.tiers import Hits, Rows, SegmentFile, Tier, TierFactory
 
-__all__ = ["Entry", "Files", "Found", "Hits", "KeySearch", "Rows", "Segment", "Tier", "TierFactory", "Totals"]
+__all__ = [
+    "Entry",
+    "Files",
+    "SegmentFile",
+    "Hits",
+    "KeySearch",
+    "Rows",
+    "Segment",
+    "Tier",
+    "TierFactory",
+    "Totals",
+]

@@ -12,13 +12,13 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from cdrkit._files import Files
-from cdrkit._model import FIELDS, FRAME_TYPES, conformed
-from cdrkit._numbers import form, key_search, search_pattern
+from cdrkit._model import FIELDS, FRAME_TYPES, conform_frame
+from cdrkit._numbers import normalize_number, key_search, search_pattern
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
 from cdrkit.samples import synthesize_calls
 from cdrkit.storage.indexes import totals_of
 from cdrkit.storage.log import Segment
-from cdrkit.storage.tiers import Found, Tier
+from cdrkit.storage.tiers import SegmentFile, Tier
 
 __all__ = ["TierTests"]
 
@@ -177,12 +177,12 @@ class TierTests:
                 fits = [
                     row
                     for row, values in enumerate(frame.select(fields).iter_rows())
-                    if any(pattern.matches(form(value, "GB")) for value in values if value is not None)
+                    if any(pattern.matches(normalize_number(value, "GB")) for value in values if value is not None)
                 ]
                 found = hits.rows.to_list()
                 assert found == sorted(set(found))
                 assert set(fits) <= set(found)
-                assert not hits.sure or found == fits
+                assert not hits.exact or found == fits
 
     def test_totals(self, files: Files) -> None:
         """Totals are those of the calls; a tier may have none."""
@@ -198,7 +198,7 @@ class TierTests:
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         before = files.list("")
-        assert tier.sweep(datetime.max.replace(tzinfo=UTC)) == 0
+        assert tier.remove_temporary(datetime.max.replace(tzinfo=UTC)) == 0
         assert files.list("") == before
         assert_frame_equal(self.make_tier(files).read(segment, list(FIELDS)), frame)
 
@@ -328,32 +328,32 @@ class TierTests:
         """What lies in the tier's place is found, without anything else, and tells all that its segment told."""
         files.put("elsewhere/note.txt", b"not a segment")
         tier = self.make_tier(files)
-        assert list(tier.found()) == []
+        assert list(tier.list_segments()) == []
         segments = {
             segment.id: segment for segment in (tier.write(_calls(seed=seed), "GB") for seed in (1, 2))
         }
         reader = self.make_tier(files)
-        found = list(reader.found())
-        assert {each.id: reader.adopt(each, "GB") for each in found} == segments
+        found = list(reader.list_segments())
+        assert {each.id: reader.load(each, "GB") for each in found} == segments
 
     def test_found_can_be_forgotten(self, files: Files) -> None:
         """Forgetting what was found removes it, and nothing else; forgetting it twice does nothing."""
         tier = self.make_tier(files)
         kept, gone = (tier.write(_calls(seed=seed), "GB") for seed in (1, 2))
-        for each in [each for each in tier.found() if each.id == gone.id] * 2:
-            tier.forget(each)
-        assert [each.id for each in tier.found()] == [kept.id]
+        for each in [each for each in tier.list_segments() if each.id == gone.id] * 2:
+            tier.delete_orphan(each)
+        assert [each.id for each in tier.list_segments()] == [kept.id]
 
     def test_damage_is_not_adopted(self, files: Files) -> None:
         """A file that is not as it was written is refused by its name."""
         import pytest
 
         segment = self.make_tier(files).write(_calls(60), "GB")
-        found = Found(id=segment.id, path=segment.path, modified=None)
+        found = SegmentFile(id=segment.id, path=segment.path, modified=None)
         for damaged in _flipped(files.read(segment.path)):
             files.put(segment.path, damaged)
             with pytest.raises(CorruptDataError, match=segment.id):
-                self.make_tier(files).adopt(found, "GB")
+                self.make_tier(files).load(found, "GB")
 
 
 class _FullPlace:
@@ -383,7 +383,7 @@ def _calls(rows: int = 300, seed: int = 1) -> pl.DataFrame:
     """Return made-up calls of one UTC day, in order, in all the columns of the catalogue."""
     frame = pl.from_arrow(synthesize_calls(rows, days=1, seed=seed, customers=20))
     assert isinstance(frame, pl.DataFrame)
-    return conformed(frame)
+    return conform_frame(frame)
 
 
 def _flipped(good: bytes) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from cdrkit._files.files import Files, open_files
-from cdrkit._model.frames import conformed
+from cdrkit._model.frames import conform_frame
 from cdrkit._numbers.search import KeySearch, key_search, search_pattern
 from cdrkit.errors import CorruptDataError, NotFoundError
 from cdrkit.samples.synthesis import synthesize_calls
@@ -24,7 +24,7 @@ from cdrkit.storage.indexes.rollups import totals_of
 from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers import hot as _hot
 from cdrkit.storage.tiers.hot import HotTier
-from cdrkit.storage.tiers.segment_file import Found
+from cdrkit.storage.tiers.segment_file import SegmentFile
 from cdrkit.storage.tiers.tier import Tier
 from cdrkit.storage.tiers.warm import WarmTier
 
@@ -36,7 +36,7 @@ def calls(rows: int = 60, seed: int = 1) -> pl.DataFrame:
     """Return made-up calls of one day, in order."""
     frame = pl.from_arrow(synthesize_calls(rows, days=1, seed=seed, customers=4))
     assert isinstance(frame, pl.DataFrame)
-    return conformed(frame)
+    return conform_frame(frame)
 
 
 def search_of(text: str) -> KeySearch:
@@ -111,7 +111,7 @@ def test_any_flipped_byte(written: Written) -> None:
         if (hits := written.make(written.files).find(written.segment, search_of(text), INDEXED, "GB"))
     ]
     assert len(expected) == len(texts)
-    found = Found(id=written.segment.id, path=written.segment.path, modified=None)
+    found = SegmentFile(id=written.segment.id, path=written.segment.path, modified=None)
     refused = 0
     for at in {*range(0, len(good), 5), *range(len(good) - 40, len(good))}:
         damaged = bytearray(good)
@@ -135,7 +135,7 @@ def test_any_flipped_byte(written: Written) -> None:
             assert totals is not None
             assert totals.rows.equals(totals_of(written.frame))
         if at % 29 == 0:
-            adopted = tier.adopt(found, "GB")
+            adopted = tier.load(found, "GB")
             assert "index_bytes" not in adopted.facts, "a damaged index is not taken over"
             assert tier.read(adopted, ["call_id"])["call_id"].equals(written.frame["call_id"])
     assert refused > len(good) / 20
@@ -193,9 +193,9 @@ def test_another_segments_file(written: Written) -> None:
 def test_another_regions_file_is_not_adopted(written: Written, region: str | None) -> None:
     """For another region the keys would be others: the segment is adopted without its index, and answers rightly."""
     tier = written.make(written.files)
-    found = next(iter(tier.found()))
-    assert tier.adopt(found, "GB") == written.segment
-    adopted = tier.adopt(found, region)
+    found = next(iter(tier.list_segments()))
+    assert tier.load(found, "GB") == written.segment
+    adopted = tier.load(found, region)
     assert "index_bytes" not in adopted.facts
     text = written.frame["source"].drop_nulls()[0]
     search = key_search([search_pattern(text, region)])
@@ -212,7 +212,7 @@ def test_goes_with_its_segment(written: Written) -> None:
     tier.remove(written.segment)
     assert written.files.list("") == []
     tier.write(written.frame, "GB")
-    tier.forget(next(iter(tier.found())))
+    tier.delete_orphan(next(iter(tier.list_segments())))
     assert written.files.list("") == []
 
 
@@ -220,9 +220,9 @@ def test_alone_it_is_found_and_is_no_segment(written: Written) -> None:
     """An index whose segment never came, as its writing was cut off, is found, is not whole, and can be forgotten."""
     written.files.remove(written.segment.path)
     tier = written.make(written.files)
-    (found,) = tier.found()
+    (found,) = tier.list_segments()
     assert (found.id, found.path, found.is_whole) == (written.segment.id, written.segment.path, False)
-    tier.forget(found)
+    tier.delete_orphan(found)
     assert written.files.list("") == []
 
 

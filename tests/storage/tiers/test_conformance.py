@@ -21,7 +21,7 @@ from cdrkit._numbers.search import KeySearch
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage.indexes.rollups import Totals
 from cdrkit.storage.log.segment import Segment
-from cdrkit.storage.tiers.segment_file import Found
+from cdrkit.storage.tiers.segment_file import SegmentFile
 from cdrkit.storage.tiers.tier import Hits, Rows, Tier
 from cdrkit.testing.tier_tests import TierTests
 
@@ -63,7 +63,7 @@ class ForeignTier:
             columns=dict.fromkeys(frame.columns, 0),
         )
 
-    def whole(self, segment: Segment | Found) -> bytes:
+    def whole(self, segment: Segment | SegmentFile) -> bytes:
         """Return the file of *segment*, checked."""
         data = self.files.read(segment.path)
         if hashlib.blake2b(data, digest_size=16).hexdigest() != segment.id.partition("-")[2]:
@@ -98,17 +98,17 @@ class ForeignTier:
     def check(self, segment: Segment) -> None:
         self.whole(segment)
 
-    def found(self) -> Iterable[Found]:
+    def list_segments(self) -> Iterable[SegmentFile]:
         for entry in self.files.list("foreign"):
-            yield Found(entry.path.rpartition("/")[2].removesuffix(".ipc"), entry.path, entry.modified)
+            yield SegmentFile(entry.path.rpartition("/")[2].removesuffix(".ipc"), entry.path, entry.modified)
 
-    def forget(self, found: Found) -> None:
+    def delete_orphan(self, found: SegmentFile) -> None:
         self.files.remove(found.path)
 
-    def sweep(self, before: datetime) -> int:
-        return self.files.sweep(before)
+    def remove_temporary(self, before: datetime) -> int:
+        return self.files.remove_temporary(before)
 
-    def adopt(self, found: Found, region: str | None) -> Segment:
+    def load(self, found: SegmentFile, region: str | None) -> Segment:
         return self.described(found.id, found.path, self.whole(found))
 
 
@@ -189,10 +189,10 @@ class ListsWhatIsGone(ForeignTier):
 
     def __init__(self, files: Files) -> None:
         super().__init__(files)
-        self.written: dict[str, Found] = {}
+        self.written: dict[str, SegmentFile] = {}
 
-    def found(self) -> Iterable[Found]:
-        self.written |= {found.id: found for found in super().found()}
+    def list_segments(self) -> Iterable[SegmentFile]:
+        self.written |= {found.id: found for found in super().list_segments()}
         return list(self.written.values())
 
 
@@ -224,7 +224,7 @@ class NamesByContent(ForeignTier):
 class BelievesItsFiles(ForeignTier):
     """It reads without a look at the checksum."""
 
-    def whole(self, segment: Segment | Found) -> bytes:
+    def whole(self, segment: Segment | SegmentFile) -> bytes:
         return self.files.read(segment.path)
 
 
@@ -238,7 +238,7 @@ class ChecksNothing(ForeignTier):
 class AdoptsDamage(ForeignTier):
     """It takes whatever lies there for a segment."""
 
-    def adopt(self, found: Found, region: str | None) -> Segment:
+    def load(self, found: SegmentFile, region: str | None) -> Segment:
         return self.described(found.id, found.path, self.files.read(found.path))
 
 
@@ -260,9 +260,9 @@ class RemovesOnce(ForeignTier):
 class SweepsAll(ForeignTier):
     """It takes whole segments for what was cut off."""
 
-    def sweep(self, before: datetime) -> int:
-        for found in [*self.found()]:
-            self.forget(found)
+    def remove_temporary(self, before: datetime) -> int:
+        for found in [*self.list_segments()]:
+            self.delete_orphan(found)
         return 0
 
 
@@ -272,7 +272,7 @@ class FindsTooLittle(ForeignTier):
     def find(
         self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None
     ) -> Hits | None:
-        return Hits(pl.Series([], dtype=pl.UInt32), sure=False)
+        return Hits(pl.Series([], dtype=pl.UInt32), exact=False)
 
 
 class IsTooSure(ForeignTier):
@@ -281,7 +281,7 @@ class IsTooSure(ForeignTier):
     def find(
         self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None
     ) -> Hits | None:
-        return Hits(pl.Series(range(segment.rows), dtype=pl.UInt32), sure=True)
+        return Hits(pl.Series(range(segment.rows), dtype=pl.UInt32), exact=True)
 
 
 class CountsWrongly(ForeignTier):
@@ -346,8 +346,8 @@ class LeavesHalves(ForeignTier):
 class AdoptsOtherwise(ForeignTier):
     """What it adopts is not described as it was when written."""
 
-    def adopt(self, found: Found, region: str | None) -> Segment:
-        return attrs.evolve(super().adopt(found, region), facts={"adopted": 1})
+    def load(self, found: SegmentFile, region: str | None) -> Segment:
+        return attrs.evolve(super().load(found, region), facts={"adopted": 1})
 
 
 @pytest.mark.parametrize("tier", ForeignTier.__subclasses__())

@@ -21,7 +21,7 @@ from polars.testing import assert_frame_equal
 
 from cdrkit import FIELDS, CallRecord
 from cdrkit._files.files import Files, open_files
-from cdrkit._model.frames import FRAME_TYPES, conformed, frames_of
+from cdrkit._model.frames import FRAME_TYPES, conform_frame, frames_of
 from cdrkit.errors import CorruptDataError
 from cdrkit.samples.synthesis import synthesize_calls
 from cdrkit.storage.log.segment import Segment
@@ -42,7 +42,7 @@ def calls(rows: int, seed: int = 1) -> pl.DataFrame:
     """Return made-up calls of one UTC month, in order."""
     frame = pl.from_arrow(synthesize_calls(rows, days=20, seed=seed))
     assert isinstance(frame, pl.DataFrame)
-    return conformed(frame)
+    return conform_frame(frame)
 
 
 class CountingFiles:
@@ -454,12 +454,12 @@ class TestDamage:
         """A Parquet file that is whole, but was not written by a tier, is not adopted."""
         tier = WarmTier(files)
         segment = tier.write(calls(30), "GB")
-        (found,) = tier.found()
+        (found,) = tier.list_segments()
         foreign = io.BytesIO()
         pq.write_table(pa.table({"start": [1]}), foreign)
         files.put(segment.path, foreign.getvalue())
         with pytest.raises(CorruptDataError, match=segment.id):
-            tier.adopt(found, "GB")
+            tier.load(found, "GB")
 
 
 contiguous = st.lists(st.integers(1, 3_000_000), min_size=1, max_size=40).map(

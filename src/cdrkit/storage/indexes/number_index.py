@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cdrkit._numbers import KeySearch, forms, keys
+from cdrkit._numbers import KeySearch, normalize_column, number_keys
 
 __all__ = ["INDEXED", "BlockIndex", "NumberIndex", "packed"]
 
@@ -71,10 +71,10 @@ class NumberIndex:
                 texts.append(column.to_arrow(compat_level=pl.CompatLevel.oldest()))
                 places.append(rows + (role << _ROW_BITS))
         encoded = pa.concat_arrays(texts or [pa.array([], pa.large_string())]).dictionary_encode()
-        written = forms(_series(encoded.dictionary), region)
+        written = normalize_column(_series(encoded.dictionary), region)
         entries = pl.DataFrame(
             {
-                "key": keys(written).gather(_series(encoded.indices)),
+                "key": number_keys(written).gather(_series(encoded.indices)),
                 "place": pl.concat([pl.Series([], dtype=pl.UInt32), *places]),
             }
         )

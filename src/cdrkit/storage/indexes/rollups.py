@@ -14,15 +14,15 @@ import polars as pl
 
 from cdrkit._model import FRAME_TYPES, TimeRange
 from cdrkit._query import (
-    All,
-    AnyOf,
+    And,
+    Or,
     Comparison,
     Expr,
-    Membership,
-    Missing,
+    In,
+    IsNull,
     Not,
-    choice_of,
-    fields_of,
+    equality_values,
+    field_names,
     polars_condition,
 )
 
@@ -103,13 +103,13 @@ def summed(totals: pl.DataFrame, *by: str) -> pl.DataFrame:
 
 def answers(condition: Expr) -> bool:
     """Return whether totals tell which calls *condition* holds for."""
-    if isinstance(condition, (All, AnyOf)):
+    if isinstance(condition, (And, Or)):
         return all(map(answers, condition.parts))
     if isinstance(condition, Not):
         return answers(condition.inner)
     if isinstance(condition, Comparison) and condition.field == "duration":
         return condition.op == ">" and condition.value == 0
-    return isinstance(condition, (Comparison, Membership, Missing)) and condition.field in _GROUPED
+    return isinstance(condition, (Comparison, In, IsNull)) and condition.field in _GROUPED
 
 
 class Totals:
@@ -144,7 +144,7 @@ class Totals:
         return all(self._may_hold(condition) for condition in conditions)
 
     def _may_hold(self, condition: Expr) -> bool:
-        choice = choice_of(condition)
+        choice = equality_values(condition)
         if choice is None or choice[0] != "customer_id":
             return True
         if self._customers is None:
@@ -189,11 +189,11 @@ class TotalsOfMany:
             conditions: What must hold.
             days: The first day, and the first after; None: without a bound.
         """
-        asked = set[str]().union(*map(fields_of, conditions))
+        asked = set[str]().union(*map(field_names, conditions))
         totals = self._rows if asked & {"customer_id", "reseller_id", "direction"} else self._brief
         rest = list(conditions)
         for condition in conditions:
-            choice = choice_of(condition)
+            choice = equality_values(condition)
             if choice is not None and choice[0] == "customer_id":
                 spans = [self._customers[each] for each in set(choice[1]) if each in self._customers]
                 totals = pl.concat([NO_TOTALS, *(self._rows.slice(*span) for span in spans)])

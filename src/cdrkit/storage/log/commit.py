@@ -15,7 +15,7 @@ import attrs
 from cdrkit.errors import ConfigError, CorruptDataError
 from cdrkit.storage.log.segment import _EPOCH, _MICROSECOND, FORMAT, Segment
 
-__all__ = ["Action", "Commit", "Snapshot", "damage_named", "sealed", "unsealed"]
+__all__ = ["Action", "Commit", "Snapshot", "report_damage", "add_checksum", "verify_checksum"]
 
 
 Action = Literal["append", "replace", "compact", "rollover", "erase", "rebuild"]
@@ -45,7 +45,7 @@ class Commit:
 
     def encode(self) -> bytes:
         """Return it as the bytes of its object: JSON, with a checksum."""
-        return sealed(
+        return add_checksum(
             {
                 "version": self.version,
                 "token": self.token,
@@ -65,8 +65,8 @@ class Commit:
             CorruptDataError: When it is not one, or its checksum does not hold.
             ConfigError: When a newer cdrkit wrote it.
         """
-        with damage_named(url):
-            body = unsealed(data, url)
+        with report_damage(url):
+            body = verify_checksum(data, url)
             return cls(
                 version=body["version"],
                 token=body["token"],
@@ -78,13 +78,13 @@ class Commit:
             )
 
 
-def sealed(body: Mapping[str, Any]) -> bytes:
+def add_checksum(body: Mapping[str, Any]) -> bytes:
     """Return *body* as the bytes of an object that tells whether it is whole."""
     body = {"format": FORMAT, **body}
     return _dump({"checksum": _checksum(body), "commit": body})
 
 
-def unsealed(data: bytes, url: str) -> Any:
+def verify_checksum(data: bytes, url: str) -> Any:
     whole = json.loads(data)
     body = whole["commit"]
     if whole["checksum"] != _checksum(body):
@@ -97,7 +97,7 @@ def unsealed(data: bytes, url: str) -> Any:
 
 
 @contextlib.contextmanager
-def damage_named(url: str) -> Iterator[None]:
+def report_damage(url: str) -> Iterator[None]:
     try:
         yield
     except ConfigError:

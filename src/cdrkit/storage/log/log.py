@@ -21,7 +21,7 @@ from typing import Any, Final
 from cdrkit._files import Files
 from cdrkit._runtime import Elapsed
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, StorageError
-from cdrkit.storage.log.commit import Action, Commit, Snapshot, damage_named, sealed, unsealed
+from cdrkit.storage.log.commit import Action, Commit, Snapshot, add_checksum, report_damage, verify_checksum
 from cdrkit.storage.log.segment import Segment
 
 __all__ = ["COMMIT_GRACE", "Log"]
@@ -80,11 +80,11 @@ class Log:
             for identity in identities:
                 self._on_removed(identity)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Forget what was read: the log that it stood in is gone."""
         self._latest, self._looked = _NOTHING, None
 
-    def look_again(self) -> None:
+    def refresh(self) -> None:
         """Let the next snapshot come from the listing, for who must not go by what is half an hour old."""
         self._looked = None
 
@@ -171,13 +171,13 @@ class Log:
             "positions": dict(snapshot.positions),
             "erased": snapshot.erased,
         }
-        self._files.put(_checkpoint_path(snapshot.version), sealed(body))
+        self._files.put(_checkpoint_path(snapshot.version), add_checksum(body))
 
     def _checkpoint(self, version: int) -> Snapshot:
         url = self._files.url_of(_checkpoint_path(version))
         data = self._files.read(_checkpoint_path(version))
-        with damage_named(url):
-            body = unsealed(data, url)
+        with report_damage(url):
+            body = verify_checksum(data, url)
             segments = {found.id: found for found in map(Segment.from_dict, body["segments"])}
             if body["version"] != version:
                 raise ValueError(f"it holds version {body['version']}")
@@ -233,8 +233,8 @@ class Log:
 
     def _checkpoint_time(self, version: int) -> datetime:
         url = self._files.url_of(_checkpoint_path(version))
-        with damage_named(url):
-            body = unsealed(self._files.read(_checkpoint_path(version)), url)
+        with report_damage(url):
+            body = verify_checksum(self._files.read(_checkpoint_path(version)), url)
             return _EPOCH + int(body["at"]) * _MICROSECOND
 
     # -- commits ------------------------------------------------------------------------------------------------
@@ -399,7 +399,7 @@ class Log:
         Raises:
             StorageError: When that cannot be told.
         """
-        self.look_again()  # whoever comes that late knows nothing newer
+        self.refresh()  # whoever comes that late knows nothing newer
         self._files.remove(_path(commit.version))  # by now a checkpoint says what counts
         newest = self.snapshot()
         if any(segment.id in newest.segments for segment in commit.added):

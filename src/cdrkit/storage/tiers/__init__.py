@@ -5,12 +5,12 @@ from __future__ import annotations
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.registry import TierFactory, make_tier
 from cdrkit.storage.tiers.segment_cache import SegmentCache, default_cache_folder
-from cdrkit.storage.tiers.segment_file import Found, is_older
+from cdrkit.storage.tiers.segment_file import SegmentFile, is_older
 from cdrkit.storage.tiers.tier import Hits, Rows, Tier, Tiers, check_unswept
 from cdrkit.storage.tiers.warm import WarmTier
 
 __all__ = [
-    "Found",
+    "SegmentFile",
     "Hits",
     "HotTier",
     "Rows",

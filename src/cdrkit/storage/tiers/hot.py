@@ -27,7 +27,7 @@ from cdrkit.storage.tiers.gather import few_values, taken_values
 from cdrkit.storage.tiers.hot_segment import AMOUNT, TEXT, MappedSegment, column_checksum
 from cdrkit.storage.tiers.segment_cache import SegmentCache
 from cdrkit.storage.tiers.segment_file import (
-    Found,
+    SegmentFile,
     about_segment,
     check_file,
     checksum_of,
@@ -113,7 +113,7 @@ class HotTier:
         index = self._opened(segment).numbers(region)
         if index.has_longer:
             search = search.with_longer()
-        return Hits(index.find(search, fields), search.sure)
+        return Hits(index.find(search, fields), search.exact)
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
         return self._opened(segment).rows_with(name, values, rows)
@@ -122,7 +122,7 @@ class HotTier:
         return self._opened(segment).totals
 
     def remove(self, segment: Segment) -> None:
-        self.let_go(segment.id)
+        self.close(segment.id)
         self._files.remove(segment.path)
         for place in index_places(segment.path):
             self._files.remove(place)
@@ -131,10 +131,10 @@ class HotTier:
         check_file(self._files, segment)
         check_index(self._files, segment)
 
-    def found(self) -> Iterable[Found]:
+    def list_segments(self) -> Iterable[SegmentFile]:
         return found_files(self._files, "day=", _SUFFIX)
 
-    def let_go(self, identity: str) -> None:
+    def close(self, identity: str) -> None:
         """Close the segment of that id, which the store has no more, and drop the cache's copies of it.
 
         Answers of an older version may still ask for it. It is opened for each of their questions then, and not kept.
@@ -147,16 +147,16 @@ class HotTier:
         if self._cache is not None:
             self._cache.drop(identity)
 
-    def forget(self, found: Found) -> None:
-        self.let_go(found.id)
+    def delete_orphan(self, found: SegmentFile) -> None:
+        self.close(found.id)
         self._files.remove(found.path)
         for place in index_places(found.path):
             self._files.remove(place)
 
-    def sweep(self, before: datetime) -> int:
-        return self._files.sweep(before)
+    def remove_temporary(self, before: datetime) -> int:
+        return self._files.remove_temporary(before)
 
-    def adopt(self, found: Found, region: str | None) -> Segment:
+    def load(self, found: SegmentFile, region: str | None) -> Segment:
         data = self._files.read(found.path)
         url = self._files.url_of(found.path)
         try:

@@ -16,7 +16,7 @@ from cdrkit.errors import CorruptDataError
 from cdrkit.storage.log import APART, COMPANION, FORMAT, Segment, Snapshot, identity_of
 
 __all__ = [
-    "Found",
+    "SegmentFile",
     "about_segment",
     "check_file",
     "checksum_of",
@@ -34,7 +34,7 @@ _CLOCKS_DIFFER: Final = timedelta(minutes=5)
 
 
 @attrs.frozen
-class Found:
+class SegmentFile:
     """A segment in a tier's place, whether or not the log knows of it.
 
     Attributes:
@@ -98,7 +98,7 @@ def new_identity(data: Data) -> str:
     return f"{secrets.token_hex(6)}-{checksum_of(data)}"
 
 
-def found_files(files: Files, folder_prefix: str, suffix: str) -> Iterator[Found]:
+def found_files(files: Files, folder_prefix: str, suffix: str) -> Iterator[SegmentFile]:
     """Yield the segments below the root, in folders whose name begins with *folder_prefix*."""
     segments: dict[str, list[Entry]] = {}
     for entry in files.list(""):
@@ -109,10 +109,10 @@ def found_files(files: Files, folder_prefix: str, suffix: str) -> Iterator[Found
         own = [entry.path for entry in entries if entry.path.endswith(suffix)]
         path = own[0] if own else entries[0].path.removeprefix(APART).removesuffix(COMPANION) + suffix
         times = [entry.modified for entry in entries if entry.modified is not None]
-        yield Found(identity, path, max(times, default=None), is_whole=bool(own))
+        yield SegmentFile(identity, path, max(times, default=None), is_whole=bool(own))
 
 
-def is_older(found: Found, snapshot: Snapshot) -> bool:
+def is_older(found: SegmentFile, snapshot: Snapshot) -> bool:
     """Return whether a segment that no commit names is from before the log."""
     made = snapshot.created
     return made is not None and found.modified is not None and found.modified < made - _CLOCKS_DIFFER

@@ -13,7 +13,7 @@ from cdrkit._numbers import KeySearch
 from cdrkit.errors import ConfigError, StorageError
 from cdrkit.storage.indexes import Totals
 from cdrkit.storage.log import Segment
-from cdrkit.storage.tiers.segment_file import Found
+from cdrkit.storage.tiers.segment_file import SegmentFile
 
 __all__ = ["Hits", "Rows", "Tier", "Tiers", "check_unswept"]
 
@@ -34,11 +34,11 @@ class Hits:
 
     Attributes:
         rows: Rows that may have such a number, ascending; all others have none.
-        sure: Whether all of them have one.
+        exact: Whether all of them have one; where not, each row is to be checked.
     """
 
     rows: pl.Series
-    sure: bool
+    exact: bool
 
 
 class Tier(Protocol):
@@ -145,19 +145,19 @@ class Tier(Protocol):
         """
         ...
 
-    def found(self) -> Iterable[Found]:
+    def list_segments(self) -> Iterable[SegmentFile]:
         """Return the segments that lie in this tier's place, whether or not the log knows of them."""
         ...
 
-    def forget(self, found: Found) -> None:
+    def delete_orphan(self, found: SegmentFile) -> None:
         """Remove a segment that no log knows of; nothing happens when it is gone."""
         ...
 
-    def sweep(self, before: datetime) -> int:
+    def remove_temporary(self, before: datetime) -> int:
         """Remove what writes that were cut off before that instant left behind; return how many files that were."""
         ...
 
-    def adopt(self, found: Found, region: str | None) -> Segment:
+    def load(self, found: SegmentFile, region: str | None) -> Segment:
         """Return the segment in a file, by what the file says of itself.
 
         Args:
@@ -196,7 +196,7 @@ def check_unswept(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> Non
     old = {(s.tier, s.id) for s in segments if now - s.facts.get("written", 0) > _SAFE // _MICROSECOND}
     if not old:
         return
-    there = {(name, found.id) for name, tier in tiers.items() for found in tier.found()}
+    there = {(name, found.id) for name, tier in tiers.items() for found in tier.list_segments()}
     oldest = min(s.facts.get("written", now) for s in segments)
     if not there.issuperset(old) or now - oldest > _SWEPT // _MICROSECOND:
         raise StorageError(

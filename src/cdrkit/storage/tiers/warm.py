@@ -39,7 +39,7 @@ from cdrkit.storage.log import Segment, month_of
 from cdrkit.storage.tiers.gather import few_values
 from cdrkit.storage.tiers.parquet import Footer, Span, parquet_file, tail_of
 from cdrkit.storage.tiers.segment_file import (
-    Found,
+    SegmentFile,
     about_segment,
     check_file,
     checksum_of,
@@ -150,7 +150,7 @@ class WarmTier:
         )
         if rows is None:
             raise self._damaged(path, "the checksum of a block does not hold")
-        return Hits(rows, search.sure)
+        return Hits(rows, search.exact)
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> None:
         return None
@@ -190,18 +190,18 @@ class WarmTier:
         check_file(self._files, segment)
         check_index(self._files, segment)
 
-    def found(self) -> Iterable[Found]:
+    def list_segments(self) -> Iterable[SegmentFile]:
         return found_files(self._files, "month=", _SUFFIX)
 
-    def forget(self, found: Found) -> None:
+    def delete_orphan(self, found: SegmentFile) -> None:
         self._files.remove(found.path)
         for place in index_places(found.path):
             self._files.remove(place)
 
-    def sweep(self, before: datetime) -> int:
-        return self._files.sweep(before)
+    def remove_temporary(self, before: datetime) -> int:
+        return self._files.remove_temporary(before)
 
-    def adopt(self, found: Found, region: str | None) -> Segment:
+    def load(self, found: SegmentFile, region: str | None) -> Segment:
         data = self._files.read(found.path)
         try:
             if checksum_of(data) != found.id.partition("-")[2]:

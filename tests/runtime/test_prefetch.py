@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cdrkit import open_store
-from cdrkit._runtime.prefetch import ahead
+from cdrkit._runtime.prefetch import prefetch_items
 from cdrkit.errors import SchemaError
 from cdrkit.samples.asterisk_lines import asterisk_lines
 
@@ -43,7 +43,7 @@ def numbers(upto: int, made: list[int], closed: list[bool]) -> Generator[int]:
 def test_all_in_order(upto: int) -> None:
     """Everything comes, once, in its order."""
     closed: list[bool] = []
-    assert list(ahead(numbers(upto, [], closed))) == list(range(upto))
+    assert list(prefetch_items(numbers(upto, [], closed))) == list(range(upto))
     assert closed == [True]
 
 
@@ -52,7 +52,7 @@ def test_no_more_than_one_ahead() -> None:
     made: list[int] = []
     closed: list[bool] = []
     threads = threading.enumerate()
-    with contextlib.closing(ahead(numbers(50, made, closed))) as items:
+    with contextlib.closing(prefetch_items(numbers(50, made, closed))) as items:
         assert [next(items) for _ in range(3)] == [0, 1, 2]
     assert made in ([0, 1, 2], [0, 1, 2, 3])
     assert closed == [True]
@@ -67,7 +67,7 @@ def test_errors_come_where_they_belong() -> None:
         yield 2
         raise SchemaError("no more")
 
-    items = ahead(failing())
+    items = prefetch_items(failing())
     assert [next(items), next(items)] == [1, 2]
     with pytest.raises(SchemaError, match="no more"):
         next(items)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cdrkit._files.files import Data, Entry, Files, is_url, open_files, split_url, translated
+from cdrkit._files.files import Data, Entry, Files, is_url, open_files, split_url, translate_errors
 
-__all__ = ["Data", "Entry", "Files", "is_url", "open_files", "split_url", "translated"]
+__all__ = ["Data", "Entry", "Files", "is_url", "open_files", "split_url", "translate_errors"]

@@ -40,7 +40,7 @@ __all__ = [
     "is_url",
     "open_files",
     "split_url",
-    "translated",
+    "translate_errors",
 ]
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -132,7 +132,7 @@ class Files(Protocol):
 
 
 @contextlib.contextmanager
-def translated(url: str, doing: str) -> Iterator[None]:
+def translate_errors(url: str, doing: str) -> Iterator[None]:
     """Turn whatever a filesystem raises into a `StorageError` of the right class."""
     try:
         yield
@@ -228,12 +228,12 @@ class LocalFiles:
         return self._path(path)
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> bytes:
-        with translated(self.url_of(path), "read"), open(self._path(path), "rb") as file:
+        with translate_errors(self.url_of(path), "read"), open(self._path(path), "rb") as file:
             file.seek(start)
             return file.read() if stop is None else file.read(max(stop - start, 0))
 
     def open(self, path: str) -> IO[bytes]:
-        with translated(self.url_of(path), "open"):
+        with translate_errors(self.url_of(path), "open"):
             return open(self._path(path), "rb")
 
     def put(self, path: str, data: Data) -> None:
@@ -242,7 +242,7 @@ class LocalFiles:
 
     def create(self, path: str, data: Data) -> bool:
         target = self._path(path)
-        with translated(self.url_of(path), "write"), self._temporary(target) as temporary:
+        with translate_errors(self.url_of(path), "write"), self._temporary(target) as temporary:
             with open(temporary, "xb") as file:
                 file.write(_bytes_of(data))
                 file.flush()
@@ -262,7 +262,7 @@ class LocalFiles:
             return True
 
     def settle(self, path: str) -> None:
-        with translated(self.url_of(path), "write"):
+        with translate_errors(self.url_of(path), "write"):
             _sync_folder(os.path.dirname(self._path(path)))
 
     @contextlib.contextmanager
@@ -271,7 +271,7 @@ class LocalFiles:
         if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
             url = self.url_of(path)
             raise StorageError(f"{url} is a device or a pipe, and would be replaced; name a file.", url=url)
-        with translated(self.url_of(path), "write"), self._temporary(target) as temporary:
+        with translate_errors(self.url_of(path), "write"), self._temporary(target) as temporary:
             with open(temporary, "xb") as file:
                 yield file
                 file.flush()
@@ -294,7 +294,7 @@ class LocalFiles:
 
     def size(self, path: str) -> int | None:
         try:
-            with translated(self.url_of(path), "look at"):
+            with translate_errors(self.url_of(path), "look at"):
                 found = os.stat(self._path(path))
                 return found.st_size if stat.S_ISREG(found.st_mode) else None
         except NotFoundError:
@@ -303,7 +303,7 @@ class LocalFiles:
     def list(self, folder: str) -> list[Entry]:
         base = os.path.join(self._root, _checked_path(folder, self.url)) if folder else self._root
         found: list[Entry] = []
-        with translated(base, "list"):
+        with translate_errors(base, "list"):
             for here, _folders, names in os.walk(base, onerror=_raise_unless_missing):
                 for name in names:
                     if name.startswith(_TEMPORARY):
@@ -316,12 +316,12 @@ class LocalFiles:
         return sorted(found, key=lambda entry: entry.path)
 
     def remove(self, path: str) -> None:
-        with translated(self.url_of(path), "remove"), contextlib.suppress(FileNotFoundError):
+        with translate_errors(self.url_of(path), "remove"), contextlib.suppress(FileNotFoundError):
             os.unlink(self._path(path))
 
     def remove_temporary(self, before: datetime) -> int:
         found = 0
-        with translated(self._root, "list"):
+        with translate_errors(self._root, "list"):
             for here, _folders, names in os.walk(self._root, onerror=_raise_unless_missing):
                 for name in names:
                     path = os.path.join(here, name)
@@ -389,22 +389,22 @@ class RemoteFiles:
         return None
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> bytes:
-        with translated(self.url_of(path), "read"):
+        with translate_errors(self.url_of(path), "read"):
             if stop is not None and stop <= start:
                 return b""
             return bytes(self._fs.cat_file(self._path(path), start=start or None, end=stop))
 
     def open(self, path: str) -> IO[bytes]:
-        with translated(self.url_of(path), "open"):
+        with translate_errors(self.url_of(path), "open"):
             file: IO[bytes] = self._fs.open(self._path(path), "rb")
             return file
 
     def put(self, path: str, data: Data) -> None:
-        with translated(self.url_of(path), "write"):
+        with translate_errors(self.url_of(path), "write"):
             self._fs.pipe_file(self._path(path), bytes(data))
 
     def create(self, path: str, data: Data) -> bool:
-        with translated(self.url_of(path), "write"):
+        with translate_errors(self.url_of(path), "write"):
             try:
                 self._fs.pipe_file(self._path(path), bytes(data), mode="create")
             except FileExistsError:
@@ -423,7 +423,7 @@ class RemoteFiles:
 
     @contextlib.contextmanager
     def writer(self, path: str) -> Iterator[IO[bytes]]:
-        with translated(self.url_of(path), "write"):
+        with translate_errors(self.url_of(path), "write"):
             if isinstance(self._fs, MemoryFileSystem):  # its files show while they are written
                 buffer = io.BytesIO()
                 yield buffer
@@ -441,7 +441,7 @@ class RemoteFiles:
 
     def size(self, path: str) -> int | None:
         try:
-            with translated(self.url_of(path), "look at"):
+            with translate_errors(self.url_of(path), "look at"):
                 info = self._fs.info(self._path(path))
                 return None if info["type"] == "directory" else int(info["size"] or 0)
         except NotFoundError:
@@ -450,7 +450,7 @@ class RemoteFiles:
     def list(self, folder: str) -> list[Entry]:
         base = self._path(folder) if folder else self._root
         try:
-            with translated(self.url_of(folder), "list"):
+            with translate_errors(self.url_of(folder), "list"):
                 self._fs.invalidate_cache()
                 found = self._fs.find(base, detail=True)
         except NotFoundError:
@@ -465,14 +465,14 @@ class RemoteFiles:
         )
 
     def remove(self, path: str) -> None:
-        with translated(self.url_of(path), "remove"), contextlib.suppress(FileNotFoundError):
+        with translate_errors(self.url_of(path), "remove"), contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._path(path))
 
     def remove_temporary(self, before: datetime) -> int:
         return 0  # what was cut off never showed; unfinished uploads are the service's to end
 
     def sign(self, path: str, expires: int) -> str:
-        with translated(self.url_of(path), "sign"):
+        with translate_errors(self.url_of(path), "sign"):
             try:
                 return str(self._fs.sign(self._path(path), expiration=expires))
             except NotImplementedError as exc:

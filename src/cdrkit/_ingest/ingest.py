@@ -15,9 +15,9 @@ import attrs
 import polars as pl
 
 from cdrkit._files import open_files, split_url
-from cdrkit._model import FRAME_TYPES, conformed
-from cdrkit._output import guarded
-from cdrkit._runtime import ahead
+from cdrkit._model import FRAME_TYPES, conform_frame
+from cdrkit._output import guard_formulas
+from cdrkit._runtime import prefetch_items
 from cdrkit._text import html_report, visible
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources import (
@@ -216,7 +216,7 @@ class IngestReport(AppendReport):
                 )
                 return self.rejected
             texts = [reject.text.encode("utf-8", "replace").decode() for reject in self.rejects]
-            safe = guarded(pl.Series(texts, dtype=pl.String))
+            safe = guard_formulas(pl.Series(texts, dtype=pl.String))
             page = io.StringIO(newline="")
             writer = csv.writer(page)
             writer.writerow(["row", "reason", "text"])
@@ -306,7 +306,7 @@ def ingest(
     tally = Tally(inputs.name, format, on_reject)
     batches = _batches(inputs, source)
     # Whatever ends it, nothing is read any more when this returns.
-    with contextlib.closing(ahead(batches) if inputs.is_self_contained else batches) as read:
+    with contextlib.closing(prefetch_items(batches) if inputs.is_self_contained else batches) as read:
         for batch in read:
             append.add(tally.count(batch))
             if progress is not None:
@@ -342,7 +342,7 @@ class Tally:
             first = batch.rejects[0]
             where = f"{first.input or self._name}, row {first.row}"
             raise SchemaError(f"{where}: {first.reason} {self._refused}", row=first.row)
-        frame = conformed(batch.frame)  # whoever wrote the source
+        frame = conform_frame(batch.frame)  # whoever wrote the source
         self._header = self._header or batch.header
         self._rejects += batch.rejects
         self._held_back += batch.held_back

@@ -24,7 +24,7 @@ from cdrkit._query import Query
 from cdrkit._text import html_report
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError
 from cdrkit.storage.log import Action, Commit, Log, Segment, Snapshot, month_of
-from cdrkit.storage.tiers import Tier, check_unswept
+from cdrkit.storage.tiers import Tier, check_not_vacuumed
 
 __all__ = ["Fingerprint", "MoveReport", "compact_days", "move_months", "rewritten", "swapped"]
 
@@ -275,7 +275,7 @@ def swapped(
             if any(source.id not in base.segments for source in sources):
                 discard(tiers, fresh)
                 return None
-            check_unswept(tiers, fresh)
+            check_not_vacuumed(tiers, fresh)
             attempt = log.draft(base, action, added=fresh, removed=[s.id for s in sources], facts=facts)
             after = log.write(base, attempt)
             if after is not None:

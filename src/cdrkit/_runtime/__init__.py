@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cdrkit._runtime.entry_points import names_of, plugged_in
+from cdrkit._runtime.entry_points import load_plugin, plugin_names
 from cdrkit._runtime.fork_guard import check_process
-from cdrkit._runtime.prefetch import ahead
+from cdrkit._runtime.prefetch import prefetch_items
 from cdrkit._runtime.stopwatch import Elapsed
 
-__all__ = ["Elapsed", "ahead", "check_process", "names_of", "plugged_in"]
+__all__ = ["Elapsed", "prefetch_items", "check_process", "plugin_names", "load_plugin"]

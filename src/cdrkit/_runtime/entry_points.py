@@ -7,15 +7,15 @@ from typing import Any
 
 from cdrkit.errors import ConfigError
 
-__all__ = ["names_of", "plugged_in"]
+__all__ = ["plugin_names", "load_plugin"]
 
 
-def names_of(group: str) -> set[str]:
+def plugin_names(group: str) -> set[str]:
     """Return the names in the entry point group *group*; nothing is loaded."""
     return set(metadata.entry_points(group=group).names)
 
 
-def plugged_in(group: str, name: str, what: str) -> Any:
+def load_plugin(group: str, name: str, what: str) -> Any:
     """Return what other packages bring as *name*, or None when none does.
 
     Args:

@@ -6,12 +6,12 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["ahead"]
+__all__ = ["prefetch_items"]
 
 _T = TypeVar("_T")
 
 
-def ahead(items: Generator[_T]) -> Generator[_T]:
+def prefetch_items(items: Generator[_T]) -> Generator[_T]:
     """Yield *items*, of which another thread makes the next one meanwhile: one more than asked for, at most.
 
     When the consumer stops early, what is being made is waited for, and *items* are closed.

@@ -15,7 +15,7 @@ from typing import IO, Final, Literal, TypeAlias
 import attrs
 import pyarrow as pa
 
-from cdrkit._files import Files, is_url, open_files, split_url, translated
+from cdrkit._files import Files, is_url, open_files, split_url, translate_errors
 from cdrkit._model import FIELDS
 from cdrkit._output import write_frames
 from cdrkit._text import html_table
@@ -244,7 +244,7 @@ class _Pieces:
             return
         part = f"{name}{_part_suffix(month_of(segment.first))}"
         path = os.path.join(self._folder, part)
-        with translated(path, "write"):
+        with translate_errors(path, "write"):
             os.makedirs(self._folder, exist_ok=True)
             while True:
                 before = self._go_on(path, source, segment)
@@ -287,7 +287,7 @@ class _Pieces:
                 self._files.remove(stale)
                 del self._sums[stale]
         suffix = _part_suffix(month)
-        with translated(self._folder, "list"):
+        with translate_errors(self._folder, "list"):
             there = os.listdir(self._folder)
         for entry in there:
             if entry.endswith(suffix) and identity_of(entry.removesuffix(suffix), _PARQUET):
@@ -315,7 +315,7 @@ class _Pieces:
 
     def _remove(self) -> None:
         """Remove every piece, and the folder, unless it was somebody's before and has other files."""
-        with translated(self._folder, "remove"):
+        with translate_errors(self._folder, "remove"):
             for entry in filter(_is_piece, os.listdir(self._folder)):
                 self._files.remove(entry)
             if others := {name: digest for name, digest in self._sums.items() if not _is_piece(name)}:

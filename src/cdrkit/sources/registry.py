@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from cdrkit._runtime import names_of, plugged_in
+from cdrkit._runtime import load_plugin, plugin_names
 from cdrkit.errors import ConfigError, UnknownFormatError, suggestion
 from cdrkit.sources.contract import Source
 
@@ -55,7 +55,7 @@ def available() -> tuple[str, ...]:
         >>> "asterisk-csv" in available()
         True
     """
-    return tuple(sorted({*_BUILT_IN, *names_of(_GROUP)}))
+    return tuple(sorted({*_BUILT_IN, *plugin_names(_GROUP)}))
 
 
 def make_source(name: str, options: Mapping[str, object]) -> Source:
@@ -108,7 +108,7 @@ def find_factory(name: str) -> SourceFactory:
 
 
 def _plugged_in(name: str) -> SourceFactory:
-    factory: SourceFactory | None = plugged_in(_GROUP, name, "format")
+    factory: SourceFactory | None = load_plugin(_GROUP, name, "format")
     if factory is None:
         names = available()
         hint, _ = suggestion(str(name), names)

@@ -21,7 +21,7 @@ from cdrkit._runtime import check_process
 from cdrkit._text import html_report
 from cdrkit.errors import CdrError, ConfigError, ConflictError, NotFoundError
 from cdrkit.storage.log import Commit, Log, Segment, Snapshot
-from cdrkit.storage.tiers import Tier, check_unswept
+from cdrkit.storage.tiers import Tier, check_not_vacuumed
 
 __all__ = ["Append", "AppendReport", "Conflict"]
 
@@ -154,7 +154,7 @@ class Append:
                 if self._met:
                     self._log.settle(self._base)  # what it says is there must stay there
                 return self._report()
-            check_unswept(self._tiers, [*self._fresh.values(), *self._rewritten.values()])
+            check_not_vacuumed(self._tiers, [*self._fresh.values(), *self._rewritten.values()])
             self._attempt = self._log.draft(
                 self._base,
                 "replace" if self._removed else "append",

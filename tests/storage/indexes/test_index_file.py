@@ -18,7 +18,13 @@ from cdrkit._numbers.search import KeySearch, key_search, search_pattern
 from cdrkit.errors import CorruptDataError, NotFoundError
 from cdrkit.samples.synthesis import synthesize_calls
 from cdrkit.storage.indexes import number_index as _numberindex
-from cdrkit.storage.indexes.index_file import IndexFile, check_index, found_index, index_path, opened_index
+from cdrkit.storage.indexes.index_file import (
+    IndexFile,
+    check_index,
+    index_path,
+    load_index_facts,
+    parse_index,
+)
 from cdrkit.storage.indexes.number_index import INDEXED, BlockIndex, NumberIndex
 from cdrkit.storage.indexes.rollups import totals_of
 from cdrkit.storage.log.segment import Segment
@@ -79,7 +85,7 @@ def test_round_trip(written: Written) -> None:
     """The file says whose it is and for which region, and holds the index and the totals of those calls."""
     data = check_index(written.files, written.segment)
     assert len(data) == written.segment.facts["index_bytes"]
-    found = opened_index(pa.py_buffer(data[-written.segment.facts["index_tail"] :]), written.segment)
+    found = parse_index(pa.py_buffer(data[-written.segment.facts["index_tail"] :]), written.segment)
     assert found is not None
     assert (found.segment, found.region) == (written.segment.id, "GB")
     assert found.totals.rows.equals(totals_of(written.frame))
@@ -153,13 +159,13 @@ def test_cut_off(written: Written, size: int) -> None:
     ):
         with pytest.raises(CorruptDataError, match=written.segment.id):
             ask()
-    assert found_index(written.files, written.segment.path, "GB") == {}
+    assert load_index_facts(written.files, written.segment.path, "GB") == {}
 
 
 def test_zeros_are_no_index(written: Written) -> None:
     """Eight zeros have the checksum and the length of nothing: they are refused as well."""
     written.damage(bytes(8))
-    assert found_index(written.files, written.segment.path, "GB") == {}
+    assert load_index_facts(written.files, written.segment.path, "GB") == {}
     with pytest.raises(ValueError, match="too small"):
         IndexFile.of(pa.py_buffer(bytes(8)))
 
@@ -186,7 +192,7 @@ def test_another_segments_file(written: Written) -> None:
     fresh = written.make(written.files)
     with pytest.raises(CorruptDataError, match=written.segment.id):
         fresh.totals(written.segment)
-    assert found_index(written.files, written.segment.path, "GB") == {}
+    assert load_index_facts(written.files, written.segment.path, "GB") == {}
 
 
 @pytest.mark.parametrize("region", ["US", None])

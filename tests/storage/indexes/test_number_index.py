@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit._numbers.normalization import normalize_number
-from cdrkit._numbers.search import NumberPattern, number_key, key_search, search_pattern
+from cdrkit._numbers.search import NumberPattern, key_search, number_key, search_pattern
 from cdrkit.storage.indexes import number_index as _numberindex
-from cdrkit.storage.indexes.number_index import INDEXED, BlockIndex, NumberIndex, packed
+from cdrkit.storage.indexes.number_index import INDEXED, BlockIndex, NumberIndex, pack_blocks
 
 #: Numbers that share digits, short ones, names, and some whose keys are hashed for their length.
 NUMBERS = [
@@ -65,7 +65,7 @@ def frame_of(calls: Sequence[Row]) -> pl.DataFrame:
 
 def in_blocks(index: NumberIndex) -> tuple[BlockIndex, bytes]:
     """Return *index* in blocks, and the bytes of those."""
-    blocks, first = packed(index)
+    blocks, first = pack_blocks(index)
     ends = list(itertools.accumulate(map(len, blocks)))
     return BlockIndex(first, ends, list(map(zlib.crc32, blocks)), index.has_longer), b"".join(blocks)
 
@@ -237,4 +237,6 @@ class TestBlocks:
     @given(rows)
     def test_same_calls_same_bytes(self, calls: list[Row]) -> None:
         """The blocks depend on the calls alone."""
-        assert packed(NumberIndex.of(frame_of(calls), "GB")) == packed(NumberIndex.of(frame_of(calls), "GB"))
+        assert pack_blocks(NumberIndex.of(frame_of(calls), "GB")) == pack_blocks(
+            NumberIndex.of(frame_of(calls), "GB")
+        )

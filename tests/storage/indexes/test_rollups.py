@@ -23,8 +23,8 @@ from cdrkit.storage.indexes.rollups import (
     TOTAL_FIELDS,
     Totals,
     TotalsOfMany,
-    answers,
-    summed,
+    is_answerable,
+    sum_totals,
     totals_of,
 )
 from tests import truth
@@ -93,7 +93,7 @@ class TestRows:
         """By day and currency, the brief totals add up to the same."""
         totals = Totals(totals_of(frame_of(calls)))
         for by in ((), ("day",), ("currency",), ("day", "currency")):
-            one, other = summed(totals.rows, *by), summed(totals.brief, *by)
+            one, other = sum_totals(totals.rows, *by), sum_totals(totals.brief, *by)
             assert sorted(one.rows(), key=str) == sorted(other.rows(), key=str)
 
 
@@ -124,7 +124,7 @@ class TestAnswers:
     )
     def test_which(self, condition: object, expected: bool) -> None:
         """Customer, reseller, direction, currency and being connected, in any combination; nothing else."""
-        assert answers(condition) is expected  # type: ignore[arg-type]
+        assert is_answerable(condition) is expected  # type: ignore[arg-type]
 
     @given(calls_lists, st.lists(st.sampled_from(["1001", "1002", "none"]), min_size=1, max_size=2))
     def test_may_hold(self, calls: list[CallRecord], customers: list[str]) -> None:
@@ -156,7 +156,7 @@ class TestAnswers:
 def scanned(plan: Plan, *by: str) -> pl.DataFrame:
     """Return what *plan* sums up to by a look at every call."""
     parts = [Totals(totals_of(frame)).brief for frame in plan.frames(TOTAL_FIELDS)]
-    return summed(pl.concat([NO_TOTALS, *parts]), *by)
+    return sum_totals(pl.concat([NO_TOTALS, *parts]), *by)
 
 
 def lived(place: str, calls: list[CallRecord]) -> Store:

@@ -15,7 +15,7 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from cdrkit._runtime import ahead
+from cdrkit._runtime import prefetch_items
 from cdrkit.errors import ConfigError
 from cdrkit.sources.asterisk.calls import BASE, NATIVE, NEW, Meaning, is_row, read_all, told, why, zone_given
 from cdrkit.sources.contract import OwnStream, Reject, SourceBatch
@@ -148,7 +148,7 @@ class AsteriskCsv:
             is_row=partial(is_row, columns=BASE),
         )
         blocks = reader.read(stream)
-        with contextlib.closing(ahead(blocks) if isinstance(stream, OwnStream) else blocks) as read:
+        with contextlib.closing(prefetch_items(blocks) if isinstance(stream, OwnStream) else blocks) as read:
             yield from read_all(((self._batch(rows), bool(rows.groups)) for rows in read), _SHAPE)
 
     def _batch(self, rows: Rows) -> SourceBatch:

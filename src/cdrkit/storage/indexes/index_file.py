@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from cdrkit._files import Files
 from cdrkit.errors import CorruptDataError
-from cdrkit.storage.indexes.number_index import BlockIndex, NumberIndex, packed
+from cdrkit.storage.indexes.number_index import BlockIndex, NumberIndex, pack_blocks
 from cdrkit.storage.indexes.rollups import Totals, totals_of
 from cdrkit.storage.log import APART, COMPANION, FORMAT, Segment, identity_of
 
@@ -27,11 +27,11 @@ __all__ = [
     "INDEXED_ROWS",
     "IndexFile",
     "check_index",
-    "found_index",
+    "load_index_facts",
     "hot_index",
     "index_path",
-    "index_places",
-    "opened_index",
+    "index_paths",
+    "parse_index",
     "warm_index",
 ]
 
@@ -85,7 +85,7 @@ class IndexFile:
         return cls(about["segment"], about["region"], numbers, Totals(totals))
 
 
-def index_places(path: str) -> tuple[str, ...]:
+def index_paths(path: str) -> tuple[str, ...]:
     """Return where the index file of the segment at *path* may lie; it is written to the first of these places.
 
     That is beside a hot segment, and apart from a warm one: beside a warm one it lay in format 2.
@@ -97,7 +97,7 @@ def index_places(path: str) -> tuple[str, ...]:
 
 def index_path(segment: Segment) -> str:
     """Return where the index file of *segment* lies."""
-    places = index_places(segment.path)
+    places = index_paths(segment.path)
     return places[0] if _IS_APART in segment.facts else places[-1]
 
 
@@ -113,7 +113,7 @@ def check_index(files: Files, segment: Segment) -> bytes:
     path = index_path(segment)
     data = files.read(path)
     if len(data) == segment.facts["index_bytes"]:
-        index = opened_index(pa.py_buffer(data[-segment.facts["index_tail"] :]), segment)
+        index = parse_index(pa.py_buffer(data[-segment.facts["index_tail"] :]), segment)
         if index is not None and _holds(data, index):
             return data
     url = files.url_of(path)
@@ -122,7 +122,7 @@ def check_index(files: Files, segment: Segment) -> bytes:
     )
 
 
-def opened_index(tail: pa.Buffer, segment: Segment) -> IndexFile | None:
+def parse_index(tail: pa.Buffer, segment: Segment) -> IndexFile | None:
     """Return what the end of the index file of *segment* says; None when it is not the one that was written."""
     if int.from_bytes(bytes(tail[-_TRAILER:-4]), "little") != segment.facts["index_crc"]:
         return None
@@ -132,9 +132,9 @@ def opened_index(tail: pa.Buffer, segment: Segment) -> IndexFile | None:
         return None
 
 
-def found_index(files: Files, path: str, region: str | None) -> Mapping[str, int]:
+def load_index_facts(files: Files, path: str, region: str | None) -> Mapping[str, int]:
     """Return what the log must know of the index file of the segment at *path*: nothing, where it is of no use."""
-    place = next((place for place in index_places(path) if files.size(place) is not None), None)
+    place = next((place for place in index_paths(path) if files.size(place) is not None), None)
     if place is None:
         return {}
     data = files.read(place)
@@ -159,7 +159,7 @@ def hot_index(frame: pl.DataFrame, identity: str, region: str | None) -> tuple[b
 def warm_index(frame: pl.DataFrame, identity: str, region: str | None) -> tuple[bytes, Mapping[str, int]]:
     """Do the same for a warm segment."""
     numbers = NumberIndex.of(frame, region)
-    blocks, first = packed(numbers)
+    blocks, first = pack_blocks(numbers)
     ends, at = [], 0
     for block in blocks:
         at += len(block)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from cdrkit._numbers import KeySearch, normalize_column, number_keys
 
-__all__ = ["INDEXED", "BlockIndex", "NumberIndex", "packed"]
+__all__ = ["INDEXED", "BlockIndex", "NumberIndex", "pack_blocks"]
 
 #: The fields whose numbers are in an index, in the order that places count them in.
 INDEXED: Final = ("source", "destination", "did")
@@ -176,7 +176,7 @@ class BlockIndex:
         return self.ends[number - 1] if number else 0
 
 
-def packed(index: NumberIndex) -> tuple[list[bytes], list[int]]:
+def pack_blocks(index: NumberIndex) -> tuple[list[bytes], list[int]]:
     """Return the numbers of *index* as compressed blocks, and the first key of each.
 
     A block holds differences: of each key to the one before, modulo 2**64, and of each place to the one before, modulo

@@ -15,12 +15,12 @@ import polars as pl
 from cdrkit._model import FRAME_TYPES, TimeRange
 from cdrkit._query import (
     And,
-    Or,
     Comparison,
     Expr,
     In,
     IsNull,
     Not,
+    Or,
     equality_values,
     field_names,
     polars_condition,
@@ -32,8 +32,8 @@ __all__ = [
     "TOTAL_FIELDS",
     "Totals",
     "TotalsOfMany",
-    "answers",
-    "summed",
+    "is_answerable",
+    "sum_totals",
     "totals_of",
     "whole_days",
 ]
@@ -88,7 +88,7 @@ def totals_of(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def summed(totals: pl.DataFrame, *by: str) -> pl.DataFrame:
+def sum_totals(totals: pl.DataFrame, *by: str) -> pl.DataFrame:
     """Return *totals* summed up *by* some of their keys, with the columns `SUMMED` behind those."""
     charged = pl.col("charge").is_not_null().any()
     sums = [
@@ -101,12 +101,12 @@ def summed(totals: pl.DataFrame, *by: str) -> pl.DataFrame:
     return totals.group_by(by).agg(sums) if by else totals.select(sums)
 
 
-def answers(condition: Expr) -> bool:
+def is_answerable(condition: Expr) -> bool:
     """Return whether totals tell which calls *condition* holds for."""
     if isinstance(condition, (And, Or)):
-        return all(map(answers, condition.parts))
+        return all(map(is_answerable, condition.parts))
     if isinstance(condition, Not):
-        return answers(condition.inner)
+        return is_answerable(condition.inner)
     if isinstance(condition, Comparison) and condition.field == "duration":
         return condition.op == ">" and condition.value == 0
     return isinstance(condition, (Comparison, In, IsNull)) and condition.field in _GROUPED
@@ -127,7 +127,7 @@ class Totals:
     @functools.cached_property
     def brief(self) -> pl.DataFrame:
         return (
-            summed(self.rows, "day", "currency", "connected")
+            sum_totals(self.rows, "day", "currency", "connected")
             .with_columns(
                 pl.lit(None, dtype=pl.String).alias(name) for name in _GROUPED if name != "currency"
             )
@@ -160,9 +160,9 @@ class TotalsOfMany:
         self._whole: dict[tuple[str, ...], pl.DataFrame] = {}
 
     def whole(self, *by: str) -> pl.DataFrame:
-        """Return what `summed` makes of the totals of all calls; it is kept."""
+        """Return what `sum_totals` makes of the totals of all calls; it is kept."""
         if by not in self._whole:
-            self._whole[by] = summed(self._brief, *by)
+            self._whole[by] = sum_totals(self._brief, *by)
         return self._whole[by]
 
     @functools.cached_property

@@ -6,7 +6,7 @@ from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.registry import TierFactory, make_tier
 from cdrkit.storage.tiers.segment_cache import SegmentCache, default_cache_folder
 from cdrkit.storage.tiers.segment_file import SegmentFile, is_older
-from cdrkit.storage.tiers.tier import Hits, Rows, Tier, Tiers, check_unswept
+from cdrkit.storage.tiers.tier import Hits, Rows, Tier, Tiers, check_not_vacuumed
 from cdrkit.storage.tiers.warm import WarmTier
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "TierFactory",
     "Tiers",
     "WarmTier",
-    "check_unswept",
+    "check_not_vacuumed",
     "default_cache_folder",
     "is_older",
     "make_tier",

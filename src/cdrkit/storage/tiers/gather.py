@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from cdrkit._model import FRAME_TYPES, SCHEMA
 
-__all__ = ["few_values", "taken_values"]
+__all__ = ["pick_values", "take_values"]
 
 
-def few_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[int]]]) -> pl.Series:
+def pick_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[int]]]) -> pl.Series:
     """Return a few values of one column from many arrays, one array after the other.
 
     Args:
@@ -30,7 +30,7 @@ def few_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[i
     return _joined(name, pieces)
 
 
-def taken_values(
+def take_values(
     name: str, parts: Sequence[tuple[pa.Array[Any] | None, pa.Array[pa.UInt32Scalar]]]
 ) -> pl.Series:
     """Return the same where there are more of them: of each array its rows at once."""

@@ -21,9 +21,9 @@ from cdrkit._files import Files
 from cdrkit._model import CHOICE, MONEY, SCHEMA, WORD
 from cdrkit._numbers import KeySearch
 from cdrkit.errors import CorruptDataError
-from cdrkit.storage.indexes import INDEXED_ROWS, Totals, check_index, found_index, hot_index, index_places
+from cdrkit.storage.indexes import INDEXED_ROWS, Totals, check_index, hot_index, index_paths, load_index_facts
 from cdrkit.storage.log import Segment
-from cdrkit.storage.tiers.gather import few_values, taken_values
+from cdrkit.storage.tiers.gather import pick_values, take_values
 from cdrkit.storage.tiers.hot_segment import AMOUNT, TEXT, MappedSegment, column_checksum
 from cdrkit.storage.tiers.segment_cache import SegmentCache
 from cdrkit.storage.tiers.segment_file import (
@@ -31,8 +31,8 @@ from cdrkit.storage.tiers.segment_file import (
     about_segment,
     check_file,
     checksum_of,
-    described,
-    found_files,
+    describe_segment,
+    list_segment_files,
     new_identity,
 )
 from cdrkit.storage.tiers.tier import Hits, Rows
@@ -76,7 +76,7 @@ class HotTier:
         if frame.height >= INDEXED_ROWS:
             try:
                 index, facts = hot_index(frame, identity, region)
-                self._files.put(index_places(path)[0], index)
+                self._files.put(index_paths(path)[0], index)
             except BaseException:
                 self._files.remove(path)
                 raise
@@ -87,7 +87,7 @@ class HotTier:
         batch = pa.ipc.open_file(data).get_batch(0)
         columns = {name: column_checksum(batch.column(name)) for name in batch.schema.names}
         about = json.loads((batch.schema.metadata or {})[b"cdrkit"])
-        return described(self.name, identity, path, data.size, about, columns, index)
+        return describe_segment(self.name, identity, path, data.size, about, columns, index)
 
     def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
         opened = self._opened(segment)
@@ -124,7 +124,7 @@ class HotTier:
     def remove(self, segment: Segment) -> None:
         self.close(segment.id)
         self._files.remove(segment.path)
-        for place in index_places(segment.path):
+        for place in index_paths(segment.path):
             self._files.remove(place)
 
     def check(self, segment: Segment) -> None:
@@ -132,7 +132,7 @@ class HotTier:
         check_index(self._files, segment)
 
     def list_segments(self) -> Iterable[SegmentFile]:
-        return found_files(self._files, "day=", _SUFFIX)
+        return list_segment_files(self._files, "day=", _SUFFIX)
 
     def close(self, identity: str) -> None:
         """Close the segment of that id, which the store has no more, and drop the cache's copies of it.
@@ -150,7 +150,7 @@ class HotTier:
     def delete_orphan(self, found: SegmentFile) -> None:
         self.close(found.id)
         self._files.remove(found.path)
-        for place in index_places(found.path):
+        for place in index_paths(found.path):
             self._files.remove(place)
 
     def remove_temporary(self, before: datetime) -> int:
@@ -163,7 +163,7 @@ class HotTier:
             if checksum_of(data) != found.id.partition("-")[2]:
                 raise ValueError("its checksum does not hold")
             return self._described(
-                found.id, found.path, pa.py_buffer(data), found_index(self._files, found.path, region)
+                found.id, found.path, pa.py_buffer(data), load_index_facts(self._files, found.path, region)
             )
         except (pa.ArrowException, ValueError, KeyError, IndexError) as exc:
             raise CorruptDataError(
@@ -200,11 +200,11 @@ def _gathered(picks: Sequence[tuple[MappedSegment, pl.Series]], columns: Sequenc
     if sum(rows.len() for _, rows in picks) > _FEW_EACH * len(picks):
         takes = [(segment, rows.to_arrow()) for segment, rows in picks]
         return pl.DataFrame(
-            [taken_values(name, [(segment.array(name), rows) for segment, rows in takes]) for name in columns]
+            [take_values(name, [(segment.array(name), rows) for segment, rows in takes]) for name in columns]
         )
     listed = [(segment, rows.to_list()) for segment, rows in picks]
     return pl.DataFrame(
-        [few_values(name, [(segment.array(name), rows) for segment, rows in listed]) for name in columns]
+        [pick_values(name, [(segment.array(name), rows) for segment, rows in listed]) for name in columns]
     )
 
 

@@ -23,7 +23,7 @@ from cdrkit.storage.indexes import (
     Totals,
     check_index,
     index_path,
-    opened_index,
+    parse_index,
     totals_of,
 )
 from cdrkit.storage.log import Segment
@@ -165,7 +165,7 @@ class MappedSegment:
         if self._index is None and "index_bytes" in segment.facts:
             path, size = index_path(segment), segment.facts["index_bytes"]
             data = self._buffer(path, f"{segment.id}.index", size, lambda: check_index(self._files, segment))
-            self._index = opened_index(data, segment)
+            self._index = parse_index(data, segment)
             if self._index is None:
                 raise self._damaged(path, "its checksum does not hold")
         return self._index

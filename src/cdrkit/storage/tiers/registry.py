@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from cdrkit._files import Files
-from cdrkit._runtime import names_of, plugged_in
+from cdrkit._runtime import load_plugin, plugin_names
 from cdrkit.errors import ConfigError, suggestion
 from cdrkit.storage.tiers.tier import Tier
 
@@ -33,9 +33,9 @@ def make_tier(kind: str | Tier, files: Files, built_in: Mapping[str, TierFactory
     """
     if not isinstance(kind, str):
         return _checked(kind)
-    factory: TierFactory | None = built_in.get(kind) or plugged_in(_GROUP, kind, "tier")
+    factory: TierFactory | None = built_in.get(kind) or load_plugin(_GROUP, kind, "tier")
     if factory is None:
-        names = sorted({*built_in, *names_of(_GROUP)})
+        names = sorted({*built_in, *plugin_names(_GROUP)})
         hint, _ = suggestion(kind, names)
         raise ConfigError(f"There is no tier {kind!r}.{hint} Tiers: {', '.join(names)}.")
     try:

@@ -20,8 +20,8 @@ __all__ = [
     "about_segment",
     "check_file",
     "checksum_of",
-    "described",
-    "found_files",
+    "describe_segment",
+    "list_segment_files",
     "is_older",
     "new_identity",
 ]
@@ -63,7 +63,7 @@ def about_segment(frame: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def described(
+def describe_segment(
     tier: str,
     identity: str,
     path: str,
@@ -98,7 +98,7 @@ def new_identity(data: Data) -> str:
     return f"{secrets.token_hex(6)}-{checksum_of(data)}"
 
 
-def found_files(files: Files, folder_prefix: str, suffix: str) -> Iterator[SegmentFile]:
+def list_segment_files(files: Files, folder_prefix: str, suffix: str) -> Iterator[SegmentFile]:
     """Yield the segments below the root, in folders whose name begins with *folder_prefix*."""
     segments: dict[str, list[Entry]] = {}
     for entry in files.list(""):

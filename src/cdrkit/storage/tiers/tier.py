@@ -15,7 +15,7 @@ from cdrkit.storage.indexes import Totals
 from cdrkit.storage.log import Segment
 from cdrkit.storage.tiers.segment_file import SegmentFile
 
-__all__ = ["Hits", "Rows", "Tier", "Tiers", "check_unswept"]
+__all__ = ["Hits", "Rows", "Tier", "Tiers", "check_not_vacuumed"]
 
 #: Whoever took longer to write its segments looks whether they are still there: vacuums spare them for a day.
 _SAFE: Final = timedelta(hours=12)
@@ -185,7 +185,7 @@ class Tiers(dict[str, Tier]):
         )
 
 
-def check_unswept(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
+def check_not_vacuumed(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
     """Refuse to commit segments that a vacuum may have taken for orphans, so old they are, and did, or could just now.
 
     Raises:

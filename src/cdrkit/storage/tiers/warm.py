@@ -29,22 +29,22 @@ from cdrkit.storage.indexes import (
     IndexFile,
     Totals,
     check_index,
-    found_index,
     index_path,
-    index_places,
-    opened_index,
+    index_paths,
+    load_index_facts,
+    parse_index,
     warm_index,
 )
 from cdrkit.storage.log import Segment, month_of
-from cdrkit.storage.tiers.gather import few_values
+from cdrkit.storage.tiers.gather import pick_values
 from cdrkit.storage.tiers.parquet import Footer, Span, parquet_file, tail_of
 from cdrkit.storage.tiers.segment_file import (
     SegmentFile,
     about_segment,
     check_file,
     checksum_of,
-    described,
-    found_files,
+    describe_segment,
+    list_segment_files,
     new_identity,
 )
 from cdrkit.storage.tiers.tier import Hits, Rows
@@ -86,7 +86,7 @@ class WarmTier:
         self._files.put(path, data)
         try:
             index, facts = warm_index(frame, identity, region)
-            self._files.put(index_places(path)[0], index)
+            self._files.put(index_paths(path)[0], index)
         except BaseException:
             self._files.remove(path)
             raise
@@ -101,7 +101,7 @@ class WarmTier:
             for name, (start, stop) in spans.items():
                 columns[name] = zlib.crc32(data[start:stop], columns.get(name, 0))
         facts = {**index, "footer_bytes": len(tail), "footer_crc": zlib.crc32(tail)}
-        return described(self.name, identity, path, len(data), footer.about, columns, facts)
+        return describe_segment(self.name, identity, path, len(data), footer.about, columns, facts)
 
     def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
         held = [name for name in columns if name in segment.columns]
@@ -130,7 +130,7 @@ class WarmTier:
         with ThreadPoolExecutor(min(len(picks), _REQUESTS_AT_ONCE)) as pool:
             parts = list(itertools.chain.from_iterable(pool.map(parts_of, picks)))
         return pl.DataFrame(
-            [few_values(name, [(part.get(name), rows) for part, rows in parts]) for name in columns]
+            [pick_values(name, [(part.get(name), rows) for part, rows in parts]) for name in columns]
         )
 
     def find(
@@ -171,7 +171,7 @@ class WarmTier:
                 segment.facts["index_tail"],
             )
             data = self._fetched(path, size, (size - tail, size))
-            found = opened_index(pa.py_buffer(data), segment)
+            found = parse_index(pa.py_buffer(data), segment)
             if found is None:
                 raise self._damaged(path, "its checksum does not hold")
             self._indexes.put(found, len(data) + found.totals.size_bytes, segment.id)
@@ -183,7 +183,7 @@ class WarmTier:
         self._chunks.pop_all(segment.id)
         self._columns.pop_all(segment.id)
         self._files.remove(segment.path)
-        for place in index_places(segment.path):
+        for place in index_paths(segment.path):
             self._files.remove(place)
 
     def check(self, segment: Segment) -> None:
@@ -191,11 +191,11 @@ class WarmTier:
         check_index(self._files, segment)
 
     def list_segments(self) -> Iterable[SegmentFile]:
-        return found_files(self._files, "month=", _SUFFIX)
+        return list_segment_files(self._files, "month=", _SUFFIX)
 
     def delete_orphan(self, found: SegmentFile) -> None:
         self._files.remove(found.path)
-        for place in index_places(found.path):
+        for place in index_paths(found.path):
             self._files.remove(place)
 
     def remove_temporary(self, before: datetime) -> int:
@@ -206,7 +206,7 @@ class WarmTier:
         try:
             if checksum_of(data) != found.id.partition("-")[2]:
                 raise ValueError("its checksum does not hold")
-            index = found_index(self._files, found.path, region)
+            index = load_index_facts(self._files, found.path, region)
             return self._described(found.id, found.path, memoryview(data), index)
         except (pa.ArrowException, OSError, ValueError, KeyError) as exc:
             if isinstance(exc, StorageError):

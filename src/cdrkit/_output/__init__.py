@@ -7,7 +7,7 @@ from cdrkit._output.csv import (
     Compression,
     Headers,
     compression_of,
-    guarded,
+    guard_formulas,
     iter_csv_frames,
     write_frames,
 )
@@ -15,16 +15,16 @@ from cdrkit._output.display import TimeStyle, display_text, local_days, localize
 from cdrkit._output.settings import DEFAULT_COLUMNS, DisplaySettings, DisplaySettingsStore
 
 __all__ = [
+    "DEFAULT_COLUMNS",
     "Collector",
     "Compression",
-    "DEFAULT_COLUMNS",
     "DisplaySettings",
     "DisplaySettingsStore",
     "Headers",
     "TimeStyle",
     "compression_of",
     "display_text",
-    "guarded",
+    "guard_formulas",
     "iter_csv_frames",
     "local_days",
     "localize",

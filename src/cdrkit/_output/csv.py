@@ -1,7 +1,6 @@
-"""The CSV writer: RFC 4180, UTF-8, instants in UTC, safe to open in a spreadsheet.
+"""Write CSV: RFC 4180, UTF-8, instants in UTC, formulas disarmed for spreadsheets.
 
-It takes frames and knows nothing of queries. Memory is bounded by one slice of a frame, however many rows
-there are.
+The input is data frames. Memory is bounded by a few slices of a frame, however many rows the CSV has.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import IO, Any, Final, Literal, TypeAlias, cast
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._model import known_field
+from cdrkit._model import find_field
 from cdrkit.errors import ConfigError, StorageError
 
 __all__ = [
@@ -26,24 +25,25 @@ __all__ = [
     "Compression",
     "Headers",
     "compression_of",
-    "guarded",
+    "guard_formulas",
     "iter_csv_frames",
     "write_frames",
 ]
 
 #: How a CSV is compressed.
 Compression: TypeAlias = Literal["gzip", "zstd"]
-#: What stands in the first line: field names, or the labels that portals show.
+#: The kind of names in the first line: field names, or the labels that portals show.
 Headers: TypeAlias = Literal["names", "labels"]
 
 _ROWS_AT_ONCE: Final = 16_384
 _WORKERS: Final = min(os.cpu_count() or 1, 4)
-_AHEAD: Final = 2 * _WORKERS  # slices that are held in memory beyond the one that is handed out
+_AHEAD: Final = 2 * _WORKERS  # slices in memory beyond the one that the caller has
 _INSTANT: Final = "%Y-%m-%dT%H:%M:%S%.fZ"
 _SUFFIXES: Final[dict[str, Compression]] = {".gz": "gzip", ".zst": "zstd"}
-# OWASP's list of what starts a formula; spreadsheets read the full-width forms as the plain ones. Behind a plus, all
-# but 1 to 15 digits. A text that has the guard's mark before that gets one more: so that whoever takes one away has
-# each text as it was. In one pattern: two passes over every text would take as long as writing it.
+# OWASP's list of characters that start a formula; spreadsheets read the full-width forms as the plain ones. A plus
+# starts a formula unless 1 to 15 digits and nothing else follow. A text with the guard's apostrophe in front of such
+# a start gets one more apostrophe, so that removing one restores every text. The pattern is a single one, because
+# two passes over every text would take as long as writing it.
 _FORMULA: Final = r"^'*(?:[=\-@\t\r\n\x00＝＋－＠]|\+(?:$|[0-9]{0,15}[^0-9]|[0-9]{16}))"
 
 
@@ -57,36 +57,36 @@ def write_frames(
     compression: Compression | None = None,
     header: bool = True,
 ) -> int:
-    """Write *frames* as one CSV into *sink*, which stays open, and return how many rows were written.
+    """Write *frames* as one CSV into *sink* and return the number of rows. *sink* stays open.
 
     Args:
         frames: Tables that hold *columns*. Instants are written in UTC, whatever the zone of their column.
         columns: The columns, in the order to write them.
         sink: A file opened for binary writing, or anything with such a ``write``.
-        guard: Whether text that a spreadsheet would run as a formula is disarmed (see `guarded`).
-        headers: What stands in the first line, which is written even when there are no rows.
-        compression: How to compress; None: not at all.
-        header: Whether there is a first line of names; a part that goes behind another has none.
+        guard: Disarm text that a spreadsheet would run as a formula (see `guard_formulas`).
+        headers: ``names`` or ``labels`` of the columns for the first line. It is written even without rows.
+        compression: ``gzip``, ``zstd``, or None for plain text.
+        header: Write the first line of names. Set it to False for a part that is appended to another CSV.
 
     Raises:
-        ConfigError: When *sink* takes text, or *headers* or *compression* is unknown.
-        UnknownFieldError: When labels are asked for and a column is no field.
-        StorageError: When *sink* takes nothing of what is written.
+        ConfigError: When *sink* is a text file, or *headers* or *compression* is unknown.
+        UnknownFieldError: When *headers* is ``labels`` and a column is not a field.
+        StorageError: When *sink* accepts none of the bytes written to it.
     """
-    # A text file of `tempfile` is wrapped in what is no TextIOBase, but tells of its encoding.
+    # A text file of `tempfile` is wrapped in an object that is not a TextIOBase, but has its attributes.
     if isinstance(sink, io.TextIOBase) or (hasattr(sink, "encoding") and hasattr(sink, "errors")):
-        raise ConfigError("A CSV is written as bytes, and this file takes text; open it with mode 'wb'.")
-    written = _Count()
-    chunks = _encoded(frames, list(columns), guard, _header(columns, headers) if header else b"", written)
-    for data in _compressed(chunks, compression):
-        while data:  # an unbuffered file may take a part only
-            taken: int | None = cast(Any, sink).write(data)  # None from web responses: all of it
-            if taken == 0 or (taken is None and isinstance(sink, io.RawIOBase)):
+        raise ConfigError("A CSV is written as bytes, but this is a text file. Open it with mode 'wb'.")
+    written = _RowCount()
+    chunks = _encode(frames, list(columns), guard, _header(columns, headers) if header else b"", written)
+    for data in _compress(chunks, compression):
+        while data:  # an unbuffered file may accept only a part
+            accepted: int | None = cast(Any, sink).write(data)  # web responses return None for all bytes
+            if accepted == 0 or (accepted is None and isinstance(sink, io.RawIOBase)):
                 raise StorageError(
-                    f"{sink!r} takes nothing of what is written, so the CSV in it is cut off. Is it non-blocking? "
-                    "Give a file that waits until it can take more."
+                    f"{sink!r} accepts no more bytes, so the CSV in it is incomplete. It may be non-blocking. "
+                    "Give a file that blocks until it can accept more."
                 )
-            data = b"" if taken is None else data[taken:]
+            data = b"" if accepted is None else data[accepted:]
     return written.rows
 
 
@@ -98,30 +98,30 @@ def iter_csv_frames(
     headers: Headers = "names",
     compression: Compression | None = None,
 ) -> Iterator[bytes]:
-    """Return the bytes that `write_frames` would write, in pieces, as a web response wants them.
+    """Return the bytes of the CSV that `write_frames` would write, in pieces, for a web response.
 
-    Nothing is read from *frames* before the first piece is asked for. It may be abandoned at any point.
+    No frame is read before the first piece is requested. The iteration may stop at any point.
 
     Raises:
         ConfigError: When *headers* or *compression* is unknown.
-        UnknownFieldError: When labels are asked for and a column is no field.
+        UnknownFieldError: When *headers* is ``labels`` and a column is not a field.
     """
-    return _compressed(
-        _encoded(frames, list(columns), guard, _header(columns, headers), _Count()), compression
+    return _compress(
+        _encode(frames, list(columns), guard, _header(columns, headers), _RowCount()), compression
     )
 
 
 def compression_of(path: str | os.PathLike[str]) -> Compression | None:
-    """Return the compression that the suffix of *path* asks for: ``.gz``, ``.zst``, or none."""
+    """Return the compression for the suffix of *path*: gzip for ``.gz``, zstd for ``.zst``, else None."""
     return _SUFFIXES.get(os.path.splitext(os.fspath(path))[1].lower())
 
 
-def guarded(texts: pl.Series) -> pl.Series:
-    """Return *texts* with ``'`` in front of each value that a spreadsheet could take for a formula (CWE-1236).
+def guard_formulas(texts: pl.Series) -> pl.Series:
+    """Return *texts* with ``'`` in front of each value that a spreadsheet could run as a formula (CWE-1236).
 
-    That is what starts with ``=``, ``+``, ``-``, ``@`` (full-width forms too), a tab, CR, LF or NUL; but not
-    ``+`` and 1 to 15 digits, which is how a telephone number is written. A text that has ``'`` in front of such a start
-    already gets another one: taking one away gives every text back.
+    A value is a possible formula when it starts with ``=``, ``+``, ``-``, ``@`` (or their full-width forms), a tab, CR,
+    LF or NUL. A plus with 1 to 15 digits is a telephone number and stays. A text that already has ``'`` in front of
+    such a start gets one more, so that removing one apostrophe restores every text.
     """
     if texts.dtype != pl.String():
         if not texts.unique().cast(pl.String).str.contains(_FORMULA).any():
@@ -131,17 +131,18 @@ def guarded(texts: pl.Series) -> pl.Series:
     return texts.clone().scatter(rows, "'" + texts.gather(rows)) if len(rows) else texts
 
 
-class _Count:
-    """How many rows went out: what a generator cannot return to who only takes its pieces."""
+class _RowCount:
+    """A counter of rows written, shared by a generator and its caller."""
 
-    rows = 0
+    def __init__(self) -> None:
+        self.rows = 0
 
 
-def _encoded(
-    frames: Iterable[pl.DataFrame], columns: list[str], guard: bool, header: bytes, written: _Count
+def _encode(
+    frames: Iterable[pl.DataFrame], columns: list[str], guard: bool, header: bytes, written: _RowCount
 ) -> Iterator[bytes]:
     parts = (part for frame in frames for part in frame.select(columns).iter_slices(_ROWS_AT_ONCE))
-    for part, text in _at_once((part for part in parts if part.height), lambda part: _text(part, guard)):
+    for part, text in _map_in_order((part for part in parts if part.height), lambda part: _text(part, guard)):
         yield header + text
         header = b""
         written.rows += part.height
@@ -153,28 +154,28 @@ def _text(part: pl.DataFrame, guard: bool) -> bytes:
     return _rows(pl.DataFrame([_cells(column, guard) for column in part]), header=False)
 
 
-def _at_once(
+def _map_in_order(
     parts: Iterator[pl.DataFrame], work: Callable[[pl.DataFrame], bytes]
 ) -> Iterator[tuple[pl.DataFrame, bytes]]:
-    """Yield each of *parts* with what *work* makes of it, in their order; a few are worked on at the same time."""
+    """Yield each of *parts* with the result of *work* on it, in order; a few run in parallel threads."""
     first = next(parts, None)
     if first is None:
         return
-    yield first, work(first)  # at once, before anything is read ahead
+    yield first, work(first)  # before any other part is read
     second = next(parts, None)
     third = next(parts, None)
     if second is None or third is None:  # threads would cost more than they save
         yield from ((part, work(part)) for part in (second,) if part is not None)
         return
-    under_way: deque[tuple[pl.DataFrame, Future[bytes]]] = deque()
-    pool = ThreadPoolExecutor(_WORKERS)  # made for each CSV: one that is kept would not survive a fork
+    pending: deque[tuple[pl.DataFrame, Future[bytes]]] = deque()
+    pool = ThreadPoolExecutor(_WORKERS)  # one for each CSV: threads do not survive a fork
     try:
         for part in itertools.chain((second, third), parts):
-            under_way.append((part, pool.submit(work, part)))
-            if len(under_way) > _AHEAD:
-                ready, text = under_way.popleft()
+            pending.append((part, pool.submit(work, part)))
+            if len(pending) > _AHEAD:
+                ready, text = pending.popleft()
                 yield ready, text.result()
-        for ready, text in under_way:
+        for ready, text in pending:
             yield ready, text.result()
     finally:
         pool.shutdown(cancel_futures=True)
@@ -182,7 +183,7 @@ def _at_once(
 
 def _header(columns: Sequence[str], headers: Headers) -> bytes:
     if headers == "labels":
-        columns = [known_field(name).label for name in columns]
+        columns = [find_field(name).label for name in columns]
     elif headers != "names":
         raise ConfigError(f"headers cannot be {headers!r}; give 'names' or 'labels'.")
     return _rows(pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), header=True)
@@ -196,14 +197,14 @@ def _rows(frame: pl.DataFrame, *, header: bool) -> bytes:
 
 def _cells(column: pl.Series, guard: bool) -> pl.Series:
     if isinstance(column.dtype, pl.Datetime):
-        # Without its zone, which the format says: writing is a fifth quicker than where Polars looks it up.
+        # The format itself writes Z. Without a zone in the type, Polars writes a fifth faster.
         return column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     if guard and isinstance(column.dtype, (pl.String, pl.Categorical, pl.Enum)):
-        return guarded(column)
+        return guard_formulas(column)
     return column
 
 
-def _compressed(chunks: Iterator[bytes], compression: Compression | None) -> Iterator[bytes]:
+def _compress(chunks: Iterator[bytes], compression: Compression | None) -> Iterator[bytes]:
     if compression is None:
         return chunks
     if compression == "gzip":
@@ -214,7 +215,7 @@ def _compressed(chunks: Iterator[bytes], compression: Compression | None) -> Ite
 
 
 def _gzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    # Arrow's gzip is fixed at level 9: five times slower than level 6 for 4 % less. Its header holds no time.
+    # Arrow's gzip uses level 9: five times slower than level 6, and 4 % smaller. The gzip header has no time.
     packer = zlib.compressobj(6, wbits=31)
     for chunk in chunks:
         if packed := packer.compress(chunk):
@@ -234,7 +235,7 @@ def _zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class Collector(io.RawIOBase):
-    """A file that cannot seek, and hands on what was written into it."""
+    """A write-only file in memory; `take` returns and removes the bytes written so far."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -247,5 +248,6 @@ class Collector(io.RawIOBase):
         return len(self._parts[-1])
 
     def take(self) -> bytes:
+        """Return the bytes written since the last call."""
         parts, self._parts = self._parts, []
         return b"".join(parts)

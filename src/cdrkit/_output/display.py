@@ -1,6 +1,6 @@
-"""What is shown to eyes: instants in a display zone, with their offset; lengths, money and text made readable.
+"""Format calls for people: instants in a display zone with offset, durations, money and safe text.
 
-Nothing here changes what is stored, totalled or exported: that is UTC.
+Stored, totalled and exported instants stay in UTC.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cdrkit.errors import ConfigError
 
 __all__ = ["TimeStyle", "check_style", "display_text", "local_days", "localize"]
 
-#: How instants are written for eyes.
+#: A style of instants for display.
 TimeStyle: TypeAlias = Literal["iso", "day_first", "month_first"]
 
 _STYLES: Final[dict[TimeStyle, str]] = {
@@ -24,19 +24,19 @@ _STYLES: Final[dict[TimeStyle, str]] = {
     "month_first": "%m/%d/%Y %I:%M:%S %p %:z",
 }
 
-# What `cdrkit._text.html.visible` replaces, as frames spell it.
+# The characters that `cdrkit._text` replaces, as a pattern of Polars.
 _UNSAFE: Final = r"[\p{Cc}\p{Bidi_Control}\x{2028}\x{2029}\x{FEFF}]"
 
 
 def localize(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
-    """Return *frame* with its instants in *timezone*: the same instants, another wall clock.
+    """Return *frame* with its instants converted to *timezone*.
 
     Args:
-        frame: Any frame; only columns of instants are touched.
+        frame: Any frame; only columns of instants change.
         timezone: An IANA name, such as ``"Europe/London"``.
 
     Raises:
-        ConfigError: When there is no such zone.
+        ConfigError: When the zone is unknown.
     """
     zone = check_zone(timezone)
     kinds = [(name, kind) for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
@@ -45,13 +45,12 @@ def localize(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
 
 
 def local_days(instants: pl.Series, timezone: str) -> pl.Series:
-    """Return the day of *timezone* that each instant lies in; on change days it lasts 23 or 25 hours.
+    """Return the local day in *timezone* of each instant. A day with a clock change lasts 23 or 25 hours.
 
-    That is the calendar's day; but where clocks go back over midnight, the new day has begun all the same, as it has
-    for the presets of a query.
+    Where clocks go back over midnight, the hour that repeats belongs to the new day, as in the presets of a query.
 
     Raises:
-        ConfigError: When there is no such zone.
+        ConfigError: When the zone is unknown.
     """
     zone = check_zone(timezone)
     days = instants.dt.convert_time_zone(zone).dt.date()
@@ -72,44 +71,45 @@ def _next_day(day: date, zone: str) -> datetime | None:
 def display_text(
     frame: pl.DataFrame, timezone: str, *, labels: bool = True, times: TimeStyle = "iso"
 ) -> pl.DataFrame:
-    """Return *frame* as text to be read by people.
+    """Return *frame* as text for people.
 
-    Instants show whole seconds and the offset, ``2026-10-25 01:30:00 +01:00``, so a repeated hour is
-    unambiguous. Whole seconds become ``0:01:23``, fractions of seconds ``4.2 s``. Money keeps at least two
-    decimals. What is absent is empty. Characters that could drive a terminal or reorder text become U+FFFD.
+    Instants have whole seconds and an offset, ``2026-10-25 01:30:00 +01:00``, so a repeated hour is unambiguous.
+    Whole seconds become ``0:01:23``, fractions of seconds ``4.2 s``. Money has at least two decimals. Absent values
+    are empty. Characters that could control a terminal or reorder text become U+FFFD.
 
     Args:
-        frame: Any frame; columns that are fields are shown by their unit.
-        timezone: The zone to show instants in.
-        labels: Whether columns are named as portals label them, rather than by field name.
+        frame: Any frame; a column that is a field is formatted by its unit.
+        timezone: IANA name of the display zone.
+        labels: Name columns by the labels of portals instead of field names.
         times: ``iso``; ``day_first``, ``25/10/2026 13:30:00 +00:00``; or ``month_first``,
             ``10/25/2026 01:30:00 PM +00:00``.
 
     Raises:
-        ConfigError: When there is no such zone, or no such way to write times.
+        ConfigError: When the zone or the style of times is unknown.
     """
     zone = check_zone(timezone)
     pattern = _STYLES[check_style(times)]
-    shown = frame.select(
-        _shown(name, kind, zone, pattern).fill_null("").alias(name) for name, kind in frame.schema.items()
+    texts = frame.select(
+        _display_expr(name, kind, zone, pattern).fill_null("").alias(name)
+        for name, kind in frame.schema.items()
     )
     if not labels:
-        return shown
-    return shown.rename({name: FIELDS[name].label for name in shown.columns if name in FIELDS})
+        return texts
+    return texts.rename({name: FIELDS[name].label for name in texts.columns if name in FIELDS})
 
 
 def check_style(times: TimeStyle) -> TimeStyle:
-    """Return *times* when it is a way to write them.
+    """Return *times* after checking that it is a known style.
 
     Raises:
-        ConfigError: When it is none.
+        ConfigError: When the style is unknown.
     """
     if times not in _STYLES:
         raise ConfigError(f"times cannot be {times!r}; give one of {', '.join(map(repr, _STYLES))}.")
     return times
 
 
-def _shown(name: str, kind: pl.DataType, zone: str, pattern: str) -> pl.Expr:
+def _display_expr(name: str, kind: pl.DataType, zone: str, pattern: str) -> pl.Expr:
     column = pl.col(name)
     if isinstance(kind, pl.Datetime):
         return column.dt.convert_time_zone(zone).dt.strftime(pattern)

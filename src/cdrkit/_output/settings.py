@@ -1,4 +1,4 @@
-"""What a viewer chose to see, as a value, and a place that remembers it for each of them."""
+"""Display settings of a portal viewer, and a store that remembers them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any, Final
 import attrs
 
 from cdrkit._files import open_files
-from cdrkit._model import check_zone, known_field
+from cdrkit._model import check_zone, find_field
 from cdrkit._output.display import TimeStyle, check_style
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError, NotFoundError, suggestion
 
 __all__ = ["DEFAULT_COLUMNS", "DisplaySettings", "DisplaySettingsStore"]
 
-#: The columns a portal shows until its viewer chooses others.
+#: The columns of a portal until its viewer chooses others.
 DEFAULT_COLUMNS: Final = (
     "start",
     "source",
@@ -36,16 +36,16 @@ DEFAULT_COLUMNS: Final = (
 _MAX_PAGE_SIZE: Final = 10_000
 
 
-def _as_columns(value: Iterable[str]) -> tuple[str, ...]:
+def _check_columns(value: Iterable[str]) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ConfigError(f"columns cannot be {value!r}; give a list of field names.")
-    columns = tuple(known_field(name).name for name in value)
+    columns = tuple(find_field(name).name for name in value)
     if not columns or len(set(columns)) != len(columns):
-        raise ConfigError(f"Choose each column once, and at least one; {list(columns)} was given.")
+        raise ConfigError(f"columns cannot be {list(columns)}; give at least one field, and each field once.")
     return columns
 
 
-def _as_page_size(value: int) -> int:
+def _check_page_size(value: int) -> int:
     if type(value) is not int or not 1 <= value <= _MAX_PAGE_SIZE:
         raise ConfigError(f"page_size cannot be {value!r}; give a whole number from 1 to {_MAX_PAGE_SIZE}.")
     return value
@@ -53,9 +53,9 @@ def _as_page_size(value: int) -> int:
 
 @attrs.frozen(kw_only=True)
 class DisplaySettings:
-    """How one viewer wants calls shown: the zone, the columns, the length of a page.
+    """A portal viewer's settings for lists of calls: zone, columns, page size and style of times.
 
-    A value: compare it, keep it as a dict, copy it with `attrs.evolve`.
+    It is a frozen value: compare it, store it as a dict, copy it with `attrs.evolve`.
 
     Example:
         >>> settings = DisplaySettings(timezone="Europe/London", columns=["start", "source", "duration"])
@@ -65,24 +65,24 @@ class DisplaySettings:
         True
 
     Attributes:
-        timezone: The zone that instants are shown in, as an IANA name.
-        columns: The fields shown, in their order.
-        page_size: How many calls a page holds, 1 to 10,000.
-        times: How instants are written: ``iso``, ``day_first`` or ``month_first``.
+        timezone: IANA name of the display zone.
+        columns: The fields to show, in order.
+        page_size: Calls per page, 1 to 10,000 inclusive.
+        times: Style of instants: ``iso``, ``day_first`` or ``month_first``.
 
     Raises:
-        ConfigError: When there is no such zone, no column or a column twice, the page size is out
-            of range, or there is no such way to write times.
+        ConfigError: When the zone or style of times is unknown, a column is missing or given twice, or the page size
+            is out of range.
         UnknownFieldError: When a column is not a field.
     """
 
     timezone: str = attrs.field(default="UTC", converter=check_zone)
-    columns: tuple[str, ...] = attrs.field(default=DEFAULT_COLUMNS, converter=_as_columns)
-    page_size: int = attrs.field(default=50, converter=_as_page_size)
+    columns: tuple[str, ...] = attrs.field(default=DEFAULT_COLUMNS, converter=_check_columns)
+    page_size: int = attrs.field(default=50, converter=_check_page_size)
     times: TimeStyle = attrs.field(default="iso", converter=check_style)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values that JSON can hold."""
+        """Return the settings as a dict of JSON values."""
         return {
             "timezone": self.timezone,
             "columns": list(self.columns),
@@ -91,9 +91,16 @@ class DisplaySettings:
         }
 
     def within(self, fields: Iterable[str]) -> DisplaySettings:
-        """Return the settings with those columns only that are among *fields*, such as `ScopedStore.fields`.
+        """Return the settings without the columns that are not in *fields*.
 
-        Where none is left, the usual ones are shown.
+        Without any column left, the default columns that are in *fields* are used.
+
+        Example:
+            >>> DisplaySettings(columns=["start", "charge"]).within(["start", "source"]).columns
+            ('start',)
+
+        Args:
+            fields: Names of the fields that may be shown, such as `ScopedStore.fields`.
         """
         known = set(fields)
         columns = [name for name in self.columns if name in known]
@@ -102,42 +109,47 @@ class DisplaySettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DisplaySettings:
-        """Return the settings that `to_dict` gave; what is left out takes its default.
+        """Return the settings of a dict made by `to_dict`. An absent key takes its default.
+
+        Example:
+            >>> DisplaySettings.from_dict({"timezone": "Europe/London"}).page_size
+            50
+
+        Args:
+            values: Settings by name.
 
         Raises:
-            ConfigError: When *values* is no mapping, holds an unknown key, or a value cannot work.
+            ConfigError: When *values* is not a mapping, or has an unknown key or a wrong value.
             UnknownFieldError: When a column is not a field.
         """
         if not isinstance(values, Mapping):
-            raise ConfigError(f"Display settings cannot be made of {values!r}; give a mapping.")
+            raise ConfigError(f"Display settings cannot be {values!r}; give a mapping.")
         known = [attribute.name for attribute in attrs.fields(cls)]
         for key in values:
             if key not in known:
                 hint, _ = suggestion(str(key), known)
-                raise ConfigError(
-                    f"There is no display setting {key!r}.{hint} All settings: {', '.join(known)}."
-                )
+                raise ConfigError(f"Unknown display setting {key!r}.{hint} All settings: {', '.join(known)}.")
         return cls(**values)
 
 
 class DisplaySettingsStore:
-    """Remembers the `DisplaySettings` of each viewer: one small file a viewer, below any folder or fsspec URL.
+    """A store of the `DisplaySettings` of portal viewers: one small file a viewer in a folder or fsspec URL.
 
-    A file appears whole or not at all; of two that are written at once one stays. Its name is a hash of the viewer's
-    name, so that no name can choose a place, be too long, or be read off a listing.
+    Writes are atomic; when two processes write at once, one of the settings remains. The file's name is a hash of the
+    viewer's name. So a viewer's name cannot choose a path, cannot be too long, and is not visible in a listing.
 
     Example:
         >>> from cdrkit import DisplaySettings, DisplaySettingsStore
-        >>> kept = DisplaySettingsStore("memory://settings-example")
-        >>> kept.put("ann@example.com", DisplaySettings(timezone="Europe/London"))
-        >>> kept.get("ann@example.com").timezone
+        >>> store = DisplaySettingsStore("memory://settings-example")
+        >>> store.put("ann@example.com", DisplaySettings(timezone="Europe/London"))
+        >>> store.get("ann@example.com").timezone
         'Europe/London'
-        >>> kept.get("somebody else").timezone
+        >>> store.get("somebody else").timezone
         'UTC'
 
     Args:
         url: A folder or any fsspec URL.
-        default: What is shown to who has chosen nothing.
+        default: Settings of viewers who have not chosen any; None for `DisplaySettings()`.
         storage_options: Options for the filesystem of a URL (credentials, endpoint).
 
     Raises:
@@ -152,7 +164,7 @@ class DisplaySettingsStore:
         storage_options: Mapping[str, object] | None = None,
     ) -> None:
         if default is not None and not isinstance(default, DisplaySettings):
-            raise ConfigError(f"The default is DisplaySettings, not {default!r}.")
+            raise ConfigError(f"default cannot be {default!r}; give DisplaySettings.")
         self._files = open_files(url, storage_options)
         self._default = default or DisplaySettings()
 
@@ -160,12 +172,19 @@ class DisplaySettingsStore:
         return f"<DisplaySettingsStore {self._files.url!r}>"
 
     def get(self, viewer: str) -> DisplaySettings:
-        """Return what *viewer* chose, or the default. A choice that no longer holds, such as of a column, is left out.
+        """Return the settings of *viewer*, or the default. A setting that is no longer valid is ignored.
+
+        Example:
+            >>> DisplaySettingsStore("memory://settings-get").get("ann").times
+            'iso'
+
+        Args:
+            viewer: The viewer's name: any text that is not blank.
 
         Raises:
-            ConfigError: When *viewer* is no name.
+            ConfigError: When *viewer* is not a text, or is blank.
             CorruptDataError: When the file is damaged; `put` replaces it.
-            StorageError: When it cannot be read.
+            StorageError: When the file cannot be read.
         """
         path = _path_of(viewer)
         try:
@@ -179,37 +198,50 @@ class DisplaySettingsStore:
         except (ValueError, TypeError, RecursionError) as exc:
             url = self._files.url_of(path)
             raise CorruptDataError(
-                f"The settings in {url} are damaged: {exc}. Put them anew.", url=url
+                f"The settings in {url} are damaged: {exc}. Write them again with put().", url=url
             ) from exc
-        found = self._default
+        settings = self._default
         for attribute in attrs.fields(DisplaySettings):
             with contextlib.suppress(CdrError):
                 if attribute.name in values:
-                    found = attrs.evolve(found, **{attribute.name: values[attribute.name]})
-        return found
+                    settings = attrs.evolve(settings, **{attribute.name: values[attribute.name]})
+        return settings
 
     def put(self, viewer: str, settings: DisplaySettings) -> None:
-        """Remember what *viewer* chose.
+        """Store the settings of *viewer*, durably.
+
+        Example:
+            >>> DisplaySettingsStore("memory://settings-put").put("ann", DisplaySettings(page_size=25))
+
+        Args:
+            viewer: The viewer's name: any text that is not blank.
+            settings: The settings to store.
 
         Raises:
-            ConfigError: When *viewer* is no name, or *settings* are none.
-            StorageError: When it cannot be written; what was remembered before stays.
+            ConfigError: When *viewer* is not a text or is blank, or *settings* is not `DisplaySettings`.
+            StorageError: When the file cannot be written; the earlier settings remain.
         """
         if not isinstance(settings, DisplaySettings):
-            raise ConfigError(f"What is remembered is DisplaySettings, not {settings!r}.")
+            raise ConfigError(f"settings cannot be {settings!r}; give DisplaySettings.")
         self._files.put(_path_of(viewer), json.dumps(settings.to_dict()).encode())
 
     def forget(self, viewer: str) -> None:
-        """Remove what *viewer* chose, if anything.
+        """Delete the settings of *viewer*, if any are stored.
+
+        Example:
+            >>> DisplaySettingsStore("memory://settings-forget").forget("ann")
+
+        Args:
+            viewer: The viewer's name: any text that is not blank.
 
         Raises:
-            ConfigError: When *viewer* is no name.
-            StorageError: When it cannot be removed.
+            ConfigError: When *viewer* is not a text, or is blank.
+            StorageError: When the file cannot be deleted.
         """
         self._files.remove(_path_of(viewer))
 
 
 def _path_of(viewer: str) -> str:
     if not isinstance(viewer, str) or not viewer.strip():
-        raise ConfigError(f"A viewer has a name, a text; it cannot be {viewer!r}.")
+        raise ConfigError(f"viewer cannot be {viewer!r}; give the viewer's name as a text.")
     return f"{hashlib.sha256(viewer.encode(errors='surrogatepass')).hexdigest()}.json"

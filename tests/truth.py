@@ -10,18 +10,18 @@ from decimal import Decimal
 from typing import Any
 
 from cdrkit import CallRecord, DailyTotal, Expr, Query
-from cdrkit._numbers.normalization import form
+from cdrkit._numbers.normalization import normalize_number
 from cdrkit._numbers.search import search_pattern
 from cdrkit._query.expressions import (
-    All,
-    AnyOf,
+    And,
     Comparison,
-    Membership,
-    Missing,
+    In,
+    IsNull,
     Not,
     NumberSearch,
+    Or,
     TextMatch,
-    fields_of,
+    field_names,
 )
 from cdrkit.reports.daily import OUTCOME
 
@@ -37,9 +37,9 @@ OPERATORS = {
 
 def holds(expr: Expr, record: CallRecord, region: str | None) -> bool | None:
     """Return whether *expr* holds for *record*: SQL's three values, None for unknown."""
-    if isinstance(expr, (All, AnyOf)):
+    if isinstance(expr, (And, Or)):
         found = [holds(part, record, region) for part in expr.parts]
-        decisive = isinstance(expr, AnyOf)
+        decisive = isinstance(expr, Or)
         if decisive in found:
             return decisive
         return None if None in found else not decisive
@@ -49,14 +49,19 @@ def holds(expr: Expr, record: CallRecord, region: str | None) -> bool | None:
     if isinstance(expr, NumberSearch):
         values = [getattr(record, name) for name in expr.fields]
         patterns = [search_pattern(text, region, expr.match) for text in expr.texts]
-        return any(p.matches(form(value, region)) for value in values if value is not None for p in patterns)
-    assert isinstance(expr, (Comparison, Membership, Missing, TextMatch))
+        return any(
+            p.matches(normalize_number(value, region))
+            for value in values
+            if value is not None
+            for p in patterns
+        )
+    assert isinstance(expr, (Comparison, In, IsNull, TextMatch))
     value = getattr(record, expr.field)
-    if isinstance(expr, Missing):
+    if isinstance(expr, IsNull):
         return value is None
     if value is None:
         return None
-    if isinstance(expr, Membership):
+    if isinstance(expr, In):
         return value in expr.values
     if isinstance(expr, TextMatch):
         tests = {"contains": str.__contains__, "starts_with": str.startswith, "ends_with": str.endswith}
@@ -110,7 +115,7 @@ def daily_totals(
     days: dict[date, list[CallRecord]] = {}
     for record in run(query, records, region=region, now=now):
         days.setdefault(record.start.astimezone(UTC).date(), []).append(record)
-    by_outcome = any(fields_of(condition) & OUTCOME for condition in query.conditions)
+    by_outcome = any(field_names(condition) & OUTCOME for condition in query.conditions)
     return [_total(day, days[day], by_outcome) for day in sorted(days)]
 
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from cdrkit._numbers.normalization import check_region, form, forms, typed_form
-from cdrkit._numbers.search import NumberPattern, key_of, keys, prefix_range, search_pattern
+from cdrkit._numbers.normalization import check_region, normalize_column, normalize_number, normalize_typed
+from cdrkit._numbers.search import NumberPattern, number_key, number_keys, prefix_range, search_pattern
 from cdrkit.errors import ConfigError, QueryError
 
 REGIONS: tuple[str | None, ...] = (None, *sorted(phonenumbers.SUPPORTED_REGIONS))
@@ -134,7 +134,7 @@ class TestForm:
     )
     def test_one_number(self, region: str | None, same: tuple[str, ...], expected: str) -> None:
         """Every way to write one number has the same form."""
-        assert {text: form(text, region) for text in same} == dict.fromkeys(same, expected)
+        assert {text: normalize_number(text, region) for text in same} == dict.fromkeys(same, expected)
 
     @pytest.mark.parametrize(
         ("text", "region", "expected"),
@@ -148,20 +148,20 @@ class TestForm:
     )
     def test_the_region_decides(self, text: str, region: str | None, expected: str) -> None:
         """A foreign number without its plus is known; what the region does not dial is not guessed."""
-        assert form(text, region) == expected
+        assert normalize_number(text, region) == expected
 
     @pytest.mark.parametrize("region", ["GB", "US", "DE", "AT", "AU", "NL", "IT", "ZA", "BR", "IN", None])
     @pytest.mark.parametrize("text", ["2001", "999", "911", "112", "100", "12345", "40123", "1", "7"])
     def test_extensions(self, text: str, region: str | None) -> None:
         """Extensions and short codes never gain a country code."""
-        assert form(text, region) == text
-        assert typed_form(text, region) == text
+        assert normalize_number(text, region) == text
+        assert normalize_typed(text, region) == text
 
     def test_short_numbers(self) -> None:
         """Short numbers of a region that has no longer ones are numbers."""
-        assert form("22158", "FK") == "+50022158"
-        assert form("2001", "FK") == "2001"
-        assert form("712345", "AD") == "+376712345"
+        assert normalize_number("22158", "FK") == "+50022158"
+        assert normalize_number("2001", "FK") == "2001"
+        assert normalize_number("712345", "AD") == "+376712345"
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -191,26 +191,26 @@ class TestForm:
     )
     def test_folded(self, text: str, expected: str) -> None:
         """What is no number loses its separators, or outer white space and capitals."""
-        assert form(text, "GB") == expected
+        assert normalize_number(text, "GB") == expected
 
     def test_overlong(self) -> None:
         """Text longer than any number is folded, in time that does not explode."""
-        assert form("- " * 120 + "02079460018", "GB") == "02079460018"
-        assert form(" " * 240 + "02079460018", "GB") == "+442079460018"
-        assert form(" " * 100_000 + "x", "GB") == "x"
-        assert form("0" * 100_000, "GB") == "0" * 100_000
+        assert normalize_number("- " * 120 + "02079460018", "GB") == "02079460018"
+        assert normalize_number(" " * 240 + "02079460018", "GB") == "+442079460018"
+        assert normalize_number(" " * 100_000 + "x", "GB") == "x"
+        assert normalize_number("0" * 100_000, "GB") == "0" * 100_000
         overlong = pl.Series(["- " * 120 + "02079460018", " " * 240 + "02079460018"])
-        assert forms(overlong, "GB").to_list() == ["02079460018", "+442079460018"]
+        assert normalize_column(overlong, "GB").to_list() == ["02079460018", "+442079460018"]
 
     def test_every_region(self) -> None:
         """Law: the E.164 form of every region's example numbers is what all regions and none make of it."""
         for region in sorted(phonenumbers.SUPPORTED_REGIONS):
             for number in examples(region):
                 text = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-                assert {form(text, other) for other in (None, "GB", "US", "AR", region)} == {text}
+                assert {normalize_number(text, other) for other in (None, "GB", "US", "AR", region)} == {text}
                 shown = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
                 if "~" not in shown:
-                    assert form(shown, "GB") == text
+                    assert normalize_number(shown, "GB") == text
 
     def test_samples(self) -> None:
         """Every caller of the Asterisk sample is a number of the United States."""
@@ -219,7 +219,7 @@ class TestForm:
             pytest.skip("CDRKIT_SAMPLES is not set")
         with (Path(folder) / "asterisk" / "cdr.csv").open(newline="") as lines:
             sources = [row[1] for row in csv.reader(lines)]
-        found = forms(pl.Series(sources), "US").to_list()
+        found = normalize_column(pl.Series(sources), "US").to_list()
         assert found == ["+1" + text.replace("-", "") for text in sources]
 
 
@@ -250,7 +250,7 @@ class TestTyped:
     )
     def test_typed(self, text: str, region: str | None, expected: str) -> None:
         """Extensions, tel: URIs, letters for digits and other digits are understood; names are left alone."""
-        assert typed_form(text, region) == expected
+        assert normalize_typed(text, region) == expected
 
 
 class TestForms:
@@ -271,16 +271,18 @@ class TestForms:
     def test_same_as_form(self, given: tuple[str | None, list[str]]) -> None:
         """Law: the forms of a column are the form of each of its texts."""
         region, texts = given
-        expected = [form(text, region) for text in texts]
-        assert forms(pl.Series("n", texts, dtype=pl.String), region).to_list() == expected
+        expected = [normalize_number(text, region) for text in texts]
+        assert normalize_column(pl.Series("n", texts, dtype=pl.String), region).to_list() == expected
         repeated = pl.Series("n", [*texts, None] * 3, dtype=pl.String)
-        assert forms(repeated, region).to_list() == [*expected, None] * 3
+        assert normalize_column(repeated, region).to_list() == [*expected, None] * 3
 
     @pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
     def test_every_region(self, region: str) -> None:
         """Law: so for many ways to write the example numbers of every region."""
         texts = spellings(region)
-        assert forms(pl.Series(texts), region).to_list() == [form(text, region) for text in texts]
+        assert normalize_column(pl.Series(texts), region).to_list() == [
+            normalize_number(text, region) for text in texts
+        ]
 
     def test_every_calling_code(self) -> None:
         """Law: so for every calling code, with and without a plus or an exit code, from home and abroad."""
@@ -291,17 +293,19 @@ class TestForms:
             for start, code, body in itertools.product(("+", "00", "", "011"), codes, bodies)
         ]
         for region in (None, "GB", "US", "DE", "IT", "RU"):
-            assert forms(pl.Series(texts), region).to_list() == [form(text, region) for text in texts]
+            assert normalize_column(pl.Series(texts), region).to_list() == [
+                normalize_number(text, region) for text in texts
+            ]
 
     def test_series(self) -> None:
         """The name stays, nulls stay, categories are read as text, and nothing gives nothing."""
         column = pl.Series("source", ["020 7946 0018", None, "020 7946 0018"], dtype=pl.Categorical)
-        found = forms(column, "GB")
+        found = normalize_column(column, "GB")
         assert found.name == "source"
         assert found.dtype == pl.String
         assert found.to_list() == ["+442079460018", None, "+442079460018"]
-        assert forms(pl.Series("source", [], dtype=pl.String), "GB").to_list() == []
-        assert forms(pl.Series("source", [None], dtype=pl.String), None).to_list() == [None]
+        assert normalize_column(pl.Series("source", [], dtype=pl.String), "GB").to_list() == []
+        assert normalize_column(pl.Series("source", [None], dtype=pl.String), None).to_list() == [None]
 
 
 class TestRegion:
@@ -408,10 +412,12 @@ class TestSearch:
         """Law: typing a text exactly as it is stored finds it."""
         text, region = given
         if text.strip():
-            assert search_pattern(text, region, "exact").matches(form(text, region))
+            assert search_pattern(text, region, "exact").matches(normalize_number(text, region))
 
     stored = st.lists(
-        st.one_of(st.none(), strings_for("GB").map(lambda text: form(text, "GB"))), min_size=1, max_size=20
+        st.one_of(st.none(), strings_for("GB").map(lambda text: normalize_number(text, "GB"))),
+        min_size=1,
+        max_size=20,
     )
     kinds = st.sampled_from(["exact", "prefix", "suffix", "contains"])
 
@@ -426,7 +432,7 @@ class TestSearch:
     @given(st.sampled_from(spellings("GB")), st.data())
     def test_parts_of_a_number_find_it(self, text: str, data: st.DataObject) -> None:
         """Law: a number is found by itself and by every part of its form."""
-        stored = form(text, "GB")
+        stored = normalize_number(text, "GB")
         assert search_pattern(text, "GB").matches(stored)
         first = data.draw(st.integers(0, len(stored) - 1))
         last = data.draw(st.integers(first + 1, len(stored)))
@@ -463,16 +469,16 @@ class TestKeys:
     )
     def test_known_answers(self, text: str, expected: int) -> None:
         """Keys are on disk: they are for ever what they are here."""
-        assert key_of(text) == expected
+        assert number_key(text) == expected
 
     phone = st.text("0123456789", min_size=1, max_size=15)
 
     @given(st.lists(phone, min_size=2))
     def test_order(self, numbers: list[str]) -> None:
         """Law: keys sort as the digits do, and are equal only for equal digits."""
-        found = sorted(numbers, key=lambda digits: key_of("+" + digits))
+        found = sorted(numbers, key=lambda digits: number_key("+" + digits))
         assert found == sorted(numbers)
-        assert len({key_of("+" + digits) for digits in numbers}) == len(set(numbers))
+        assert len({number_key("+" + digits) for digits in numbers}) == len(set(numbers))
 
     @given(phone, phone)
     @example("44", "4")
@@ -484,18 +490,18 @@ class TestKeys:
         low, high = prefix_range(prefix)
         for digits in (number, (prefix + number)[:15], prefix[:-1] + number[:1], prefix):
             if digits:
-                assert (low <= key_of("+" + digits) < high) == digits.startswith(prefix)
+                assert (low <= number_key("+" + digits) < high) == digits.startswith(prefix)
 
     @given(phone, st.text(max_size=10))
     def test_prefix_range_excludes_hashes(self, prefix: str, text: str) -> None:
         """Law: what is no number is below zero, so in no range."""
         assume(not (text.startswith("+") and text[1:].isdigit()))
-        assert -(2**63) <= key_of(text) < 0 <= prefix_range(prefix)[0]
+        assert -(2**63) <= number_key(text) < 0 <= prefix_range(prefix)[0]
 
     def test_range_of_all(self) -> None:
         """No digits are the prefix of every number; more than fifteen are the prefix of none."""
         low, high = prefix_range("")
-        assert low <= key_of("+0") < key_of("+" + "9" * 15) < high
+        assert low <= number_key("+0") < number_key("+" + "9" * 15) < high
         low, high = prefix_range("4" * 16)
         assert low >= high
 
@@ -508,7 +514,7 @@ class TestKeys:
     )
     def test_column(self, texts: list[str | None]) -> None:
         """Law: the keys of a column are the key of each of its forms, a null for a null."""
-        found = keys(pl.Series("source", texts, dtype=pl.String))
-        assert found.to_list() == [None if text is None else key_of(text) for text in texts]
+        found = number_keys(pl.Series("source", texts, dtype=pl.String))
+        assert found.to_list() == [None if text is None else number_key(text) for text in texts]
         assert found.dtype == pl.Int64
         assert found.name == "source"

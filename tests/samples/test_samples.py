@@ -26,10 +26,10 @@ from hypothesis import strategies as st
 from cdrkit._model.record import SCHEMA, CallRecord, records_to_arrow
 from cdrkit.errors import AccessDeniedError, ConfigError, StorageError
 from cdrkit.samples.asterisk_lines import asterisk_lines
-from cdrkit.samples.draws import GAMMA, drawn, mixed
+from cdrkit.samples.calls import END, _as_table, made_up_frames, synthesize_calls, synthesize_tables
+from cdrkit.samples.catalogue import CARDS, HOSTILE_NAMES, PROVIDERS
 from cdrkit.samples.office import Office, write_office
-from cdrkit.samples.scenery import CARDS, HOSTILE_NAMES, PROVIDERS
-from cdrkit.samples.synthesis import END, _as_table, made_up_frames, synthesize_calls, synthesize_tables
+from cdrkit.samples.random_numbers import GAMMA, drawn, mixed
 
 NOW = datetime(2026, 10, 27, 16, 40, 12, 345678, tzinfo=UTC)  # two days after Britain put its clocks back
 LONDON = ZoneInfo("Europe/London")

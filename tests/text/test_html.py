@@ -18,8 +18,8 @@ from cdrkit import CallRecord, Query, open_store
 from cdrkit._maintenance.erasure import EraseReport
 from cdrkit._maintenance.rewrite import MoveReport
 from cdrkit._maintenance.vacuum import VacuumReport, VerifyReport
-from cdrkit._text.html import escaped, html_table, visible
-from cdrkit.samples.office import write_office
+from cdrkit._text import escape_html, html_table, sanitize_text
+from cdrkit.samples import write_office
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">&amp;\u202e\x1b[2J'
 TAGS = {"div", "strong", "small", "table", "thead", "tbody", "tr", "th", "td", "br"}
@@ -72,11 +72,11 @@ class TestEscaping:
     @given(TEXT)
     def test_a_text_is_text(self, text: str) -> None:
         """A browser reads the text itself, what would steer it replaced, and no tag."""
-        shown = Reader(f"<tr><td>{escaped(text, 400)}</td></tr>")
-        expected = visible(text).encode("utf-8", "replace").decode()
+        shown = Reader(f"<tr><td>{escape_html(text, 400)}</td></tr>")
+        expected = sanitize_text(text).encode("utf-8", "replace").decode()
         assert shown.tags <= {"tr", "td"}
         assert shown.text == expected
-        assert html.unescape(escaped(text, 400)) == expected
+        assert html.unescape(escape_html(text, 400)) == expected
 
     @given(st.lists(st.tuples(TEXT, TEXT), max_size=5))
     def test_a_table_keeps_its_shape(self, rows: list[tuple[str, str]]) -> None:
@@ -125,7 +125,7 @@ class TestCalls:
         read(store.run())
         read(store.run().page(1))
         chosen = read(store.run(Query().columns("source_name", "currency")))
-        assert chosen.rows[1] == [visible(HOSTILE), "<b>"]
+        assert chosen.rows[1] == [sanitize_text(HOSTILE), "<b>"]
 
     def test_many_calls(self, make_call: Callable[..., CallRecord]) -> None:
         """A result shows its first 20 calls, and says that there are more; a page all of its own."""

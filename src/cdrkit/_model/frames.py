@@ -29,14 +29,14 @@ from cdrkit._model.record import (
     FieldInfo,
     records_to_arrow,
 )
-from cdrkit._runtime import ahead
+from cdrkit._runtime import prefetch_items
 from cdrkit.errors import SchemaError, suggestion
 
 __all__ = [
     "FRAME_TYPES",
     "CallData",
     "arrow_table",
-    "conformed",
+    "conform_frame",
     "empty_frame",
     "frames_of",
     "records_of",
@@ -106,7 +106,7 @@ def frames_of(data: CallData) -> Iterator[pl.DataFrame]:
         rest = itertools.chain([first], items)
         if isinstance(first, CallRecord):
             for chunk in _chunks(rest):
-                yield conformed(_as_polars(records_to_arrow(chunk)))
+                yield conform_frame(_as_polars(records_to_arrow(chunk)))
         else:
             for table in rest:
                 if not _is_table(table):
@@ -159,14 +159,14 @@ def _as_polars(data: Any) -> pl.DataFrame:
 def _conformed_parts(table: Any) -> Iterator[pl.DataFrame]:
     """Yield *table* as frames of a bounded number of rows, the next one being made while one is in use."""
     if not isinstance(table, (pa.Table, pa.RecordBatch, pl.DataFrame)) or len(table) <= _ROWS_AT_ONCE:
-        yield conformed(_as_polars(table))
+        yield conform_frame(_as_polars(table))
         return
-    yield from ahead(_conformed_part(table, at) for at in range(0, len(table), _ROWS_AT_ONCE))
+    yield from prefetch_items(_conformed_part(table, at) for at in range(0, len(table), _ROWS_AT_ONCE))
 
 
 def _conformed_part(table: pa.Table | pa.RecordBatch | pl.DataFrame, at: int) -> pl.DataFrame:
     try:
-        return conformed(_as_polars(table.slice(at, _ROWS_AT_ONCE)))
+        return conform_frame(_as_polars(table.slice(at, _ROWS_AT_ONCE)))
     except SchemaError as exc:
         if exc.row is None or not at:
             raise
@@ -181,7 +181,7 @@ def _utc(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     return column
 
 
-def conformed(frame: pl.DataFrame) -> pl.DataFrame:
+def conform_frame(frame: pl.DataFrame) -> pl.DataFrame:
     """Return *frame* with the catalogue's columns that it has, in the catalogue's order and types.
 
     Raises:

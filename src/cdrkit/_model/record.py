@@ -25,9 +25,9 @@ __all__ = [
     "Disposition",
     "FieldInfo",
     "HangupParty",
-    "known_field",
+    "convert_value",
+    "find_field",
     "records_to_arrow",
-    "stored_value",
 ]
 
 
@@ -209,7 +209,7 @@ def _checked(convert: Callable[[object], Any]) -> Any:
     return attrs.Converter(apply, takes_self=True, takes_field=True)
 
 
-def stored_value(info: FieldInfo, value: object) -> Any:
+def convert_value(info: FieldInfo, value: object) -> Any:
     """Return *value* as a record would hold it in that field.
 
     Raises:
@@ -421,7 +421,7 @@ SCHEMA: Final[pa.Schema] = pa.schema(
 )
 
 
-def known_field(name: str, *, among: Iterable[str] | None = None) -> FieldInfo:
+def find_field(name: str, *, among: Iterable[str] | None = None) -> FieldInfo:
     """Return the catalogue's entry for *name*; *among* narrows the fields that are known.
 
     Raises:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from cdrkit._numbers.normalization import check_region, form, forms, visible_part
-from cdrkit._numbers.search import KeySearch, MatchKind, key_search, keys, search_pattern
+from cdrkit._numbers.normalization import check_region, normalize_column, normalize_number, visible_prefixes
+from cdrkit._numbers.search import KeySearch, MatchKind, key_search, number_keys, search_pattern
 
 __all__ = [
     "KeySearch",
     "MatchKind",
     "check_region",
-    "form",
-    "forms",
     "key_search",
-    "keys",
+    "normalize_column",
+    "normalize_number",
+    "number_keys",
     "search_pattern",
-    "visible_part",
+    "visible_prefixes",
 ]

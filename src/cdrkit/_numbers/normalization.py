@@ -24,12 +24,12 @@ __all__ = [
     "DialPlan",
     "check_region",
     "dial_plan",
-    "dialled",
-    "folded",
-    "form",
-    "forms",
-    "typed_form",
-    "visible_part",
+    "dialled_digits",
+    "fold_text",
+    "normalize_column",
+    "normalize_number",
+    "normalize_typed",
+    "visible_prefixes",
 ]
 
 _PLAIN_NUMBER: Final = r"^\+?[0-9]+$"
@@ -75,7 +75,7 @@ def check_region(region: str | None) -> str | None:
 # -- one text ------------------------------------------------------------------------------------------------
 
 
-def form(text: str, region: str | None) -> str:
+def normalize_number(text: str, region: str | None) -> str:
     """Return the form of a stored *text*.
 
     White space around it never counts. Digits with an optional leading plus and separators are a number when
@@ -84,7 +84,7 @@ def form(text: str, region: str | None) -> str:
     region's plan has no place for them, and where they begin with its own calling code and not as its national
     numbers do.
 
-    >>> form("(020) 7946-0018", "GB"), form("2001", "GB"), form("Anonymous", "GB")
+    >>> normalize_number("(020) 7946-0018", "GB"), normalize_number("2001", "GB"), normalize_number("Anonymous", "GB")
     ('+442079460018', '2001', 'anonymous')
 
     Args:
@@ -92,13 +92,13 @@ def form(text: str, region: str | None) -> str:
         region: The region whose national forms are meant, as `check_region` returns it; None: none.
     """
     stored = text.strip()
-    digits = dialled(stored)
+    digits = dialled_digits(stored)
     if digits is None:
-        return folded(stored)
+        return fold_text(stored)
     return _telephone(digits, region) or digits
 
 
-def typed_form(text: str, region: str | None) -> str:
+def normalize_typed(text: str, region: str | None) -> str:
     """Return the form of what a person typed: like `form`, and with ``tel:``, extensions, letters for digits.
 
     Args:
@@ -107,11 +107,11 @@ def typed_form(text: str, region: str | None) -> str:
     """
     shown = "".join(sign for sign in text if unicodedata.category(sign) != "Cf").strip()
     if len(shown) > _LONGEST:
-        return form(text, region)
+        return normalize_number(text, region)
     shown = "".join(_ascii_digit(sign) for sign in shown)
-    if shown[:4].casefold() == "tel:" and dialled(shown[4:]) is not None:
+    if shown[:4].casefold() == "tel:" and dialled_digits(shown[4:]) is not None:
         shown = shown[4:]
-    found = form(shown, region)
+    found = normalize_number(shown, region)
     if _CODE.fullmatch(shown) and "#" not in shown:
         return found
     if shown[:4].casefold() == "tel:" or shown[:1] in ("+", "\uff0b", "(") or shown[:1].isdigit():
@@ -127,7 +127,7 @@ def _ascii_digit(sign: str) -> str:
     return str(unicodedata.decimal(sign, sign))
 
 
-def dialled(text: str) -> str | None:
+def dialled_digits(text: str) -> str | None:
     """Return the digits of *text*, after a plus if there is one; None when it has anything but those."""
     if len(text) > _LONGEST or not _NUMBER.fullmatch(text):
         return None
@@ -135,7 +135,7 @@ def dialled(text: str) -> str | None:
     return None if digits in ("", "+") else digits
 
 
-def folded(text: str) -> str:
+def fold_text(text: str) -> str:
     if _CODE.fullmatch(text):
         digits = text.translate(_CLEAN)
         if digits not in ("", "+"):
@@ -323,7 +323,7 @@ def _ascii(pattern: str | None) -> str:
 # -- a column of texts ---------------------------------------------------------------------------------------
 
 
-def forms(column: pl.Series, region: str | None) -> pl.Series:
+def normalize_column(column: pl.Series, region: str | None) -> pl.Series:
     """Return the form of every text of *column*, a null for a null.
 
     The same as `form` of each. Most texts are settled for the whole column by regular expressions taken from
@@ -332,7 +332,7 @@ def forms(column: pl.Series, region: str | None) -> pl.Series:
     texts = column.cast(pl.String)
     distinct = texts.drop_nulls().unique()
     if len(distinct) <= _FEW:  # the regular expressions cost more than they settle
-        each = {text: form(text, region) for text in distinct.to_list()}
+        each = {text: normalize_number(text, region) for text in distinct.to_list()}
         return pl.Series(
             column.name, [None if text is None else each[text] for text in texts.to_list()], dtype=pl.String
         )
@@ -373,7 +373,9 @@ def _column_forms(texts: pl.Series, region: str | None) -> pl.Series:
     numbers = rows.take((text.str.len_bytes() <= _LONGEST) & text.str.contains(_COLUMN_NUMBER))
     # In printable ASCII with a letter, lower case is the casefold, and space the only white space.
     rows.settle(text.str.contains("^[ -~]*[A-Za-z][ -~]*$"), text.str.strip_chars(" ").str.to_lowercase())
-    rows.settle(pl.lit(True), text.map_elements(lambda item: form(item, region), return_dtype=pl.String))
+    rows.settle(
+        pl.lit(True), text.map_elements(lambda item: normalize_number(item, region), return_dtype=pl.String)
+    )
     separators = f"[{_SEPARATORS}]"
     digits = (
         text.str.replace_all(separators, "") if numbers.rest["text"].str.contains(separators).any() else text
@@ -506,12 +508,12 @@ def _code_patterns(codes: tuple[int, ...]) -> tuple[str, str, str]:
     )
 
 
-def visible_part(column: pl.Series, digits: int, region: str | None) -> pl.Series:
+def visible_prefixes(column: pl.Series, digits: int, region: str | None) -> pl.Series:
     """Return what may be seen of each number: its canonical form without its last *digits* digits.
 
     Nothing may be seen of what is no plain number, such as a SIP address: it could hold one anywhere.
     """
     form = pl.col("form")
     seen = pl.when(form.str.contains(_PLAIN_NUMBER)).then(form.str.head(-digits)).otherwise(pl.lit(""))
-    rows = forms(column, region).alias("form").to_frame()
+    rows = normalize_column(column, region).alias("form").to_frame()
     return rows.select(pl.when(form.is_not_null()).then(seen).alias(column.name)).to_series()

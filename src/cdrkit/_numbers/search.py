@@ -10,15 +10,21 @@ from typing import Final, Literal
 import attrs
 import polars as pl
 
-from cdrkit._numbers.normalization import dial_plan, dialled_digits, fold_text, normalize_number, normalize_typed
+from cdrkit._numbers.normalization import (
+    dial_plan,
+    dialled_digits,
+    fold_text,
+    normalize_number,
+    normalize_typed,
+)
 from cdrkit.errors import QueryError
 
 __all__ = [
     "KeySearch",
     "MatchKind",
     "NumberPattern",
-    "number_key",
     "key_search",
+    "number_key",
     "number_keys",
     "prefix_range",
     "search_pattern",

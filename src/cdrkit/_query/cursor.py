@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from cdrkit._model import INSTANT, format_instant, known_field, parse_instant, stored_value
+from cdrkit._model import INSTANT, convert_value, find_field, format_instant, parse_instant
 from cdrkit.errors import CdrError, QueryError
 
 __all__ = ["Cursor"]
@@ -63,7 +63,7 @@ class Cursor:
                 raise ValueError("made by another version")
             if left is not None and (type(left) is not int or left < 0):
                 raise ValueError("its limit is none")
-            names = tuple((known_field(name).name, bool(descending)) for name, descending in order)
+            names = tuple((find_field(name).name, bool(descending)) for name, descending in order)
             found = tuple(_from_cursor(name, v) for (name, _), v in zip(names, values, strict=True))
             return cls(names, found, left, seal if dot else None)
         except (ValueError, TypeError, CdrError, ArithmeticError, RecursionError) as exc:
@@ -81,14 +81,14 @@ def _cursor_value(value: Any) -> Any:
 
 
 def _from_cursor(name: str, value: Any) -> Any:
-    info = known_field(name)
+    info = find_field(name)
     if value is None:
         if info.required:
             raise ValueError(f"{name} is never absent")
         return None
     if info.type == INSTANT:
         return parse_instant(value)
-    stored = stored_value(info, value)
+    stored = convert_value(info, value)
     if stored is None:
         raise ValueError(f"{name} cannot be {value!r}")
     return str(stored) if info.choices else stored

@@ -23,33 +23,33 @@ from cdrkit._model import (
     INTEGER,
     MONEY,
     FieldInfo,
+    convert_value,
+    find_field,
     format_instant,
-    known_field,
     parse_instant,
-    stored_value,
 )
-from cdrkit._numbers import search_pattern, visible_part
+from cdrkit._numbers import search_pattern, visible_prefixes
 from cdrkit.errors import QueryError, SchemaError
 
 __all__ = [
     "DEEPEST",
     "OPERATORS",
     "WIDEST",
-    "All",
-    "AnyOf",
-    "Beginning",
+    "And",
     "Comparison",
     "Expr",
     "FieldRef",
-    "Membership",
-    "Missing",
+    "In",
+    "IsNull",
+    "MaskedPrefix",
     "Not",
     "NumberSearch",
+    "Or",
     "TextMatch",
     "check_size",
     "field",
-    "fields_of",
-    "form_column",
+    "field_names",
+    "number_column",
     "number_search",
     "number_searches",
     "polars_condition",
@@ -85,10 +85,10 @@ class Expr:
     __slots__ = ()
 
     def __and__(self, other: Expr) -> Expr:
-        return _joined(All, self, other, "&")
+        return _joined(And, self, other, "&")
 
     def __or__(self, other: Expr) -> Expr:
-        return _joined(AnyOf, self, other, "|")
+        return _joined(Or, self, other, "|")
 
     def __invert__(self) -> Expr:
         return self.inner if isinstance(self, Not) else Not(self)
@@ -105,7 +105,7 @@ class Expr:
         raise NotImplementedError
 
 
-def _joined(kind: type[All | AnyOf], left: Expr, right: object, sign: str) -> Expr:
+def _joined(kind: type[And | Or], left: Expr, right: object, sign: str) -> Expr:
     if not isinstance(right, Expr):
         raise QueryError(
             f"{right!r} is not a condition, so {left!r} {sign} {right!r} means nothing. "
@@ -144,7 +144,7 @@ class Comparison(Expr):
 
 
 @attrs.frozen(repr=False)
-class Membership(Expr):
+class In(Expr):
     """A field whose value is one of several."""
 
     field: str
@@ -158,7 +158,7 @@ class Membership(Expr):
 
 
 @attrs.frozen(repr=False)
-class Missing(Expr):
+class IsNull(Expr):
     """A field that is absent."""
 
     field: str
@@ -211,7 +211,7 @@ class NumberSearch(Expr):
 
 
 @attrs.frozen(repr=False)
-class Beginning(Expr):
+class MaskedPrefix(Expr):
     """A number that begins in some way, its masked end left out of account: what a scope makes of a number search."""
 
     field: str
@@ -237,7 +237,7 @@ class Not(Expr):
 
 
 @attrs.frozen(repr=False)
-class All(Expr):
+class And(Expr):
     """Every one of several conditions."""
 
     parts: tuple[Expr, ...]
@@ -251,7 +251,7 @@ class All(Expr):
 
 
 @attrs.frozen(repr=False)
-class AnyOf(Expr):
+class Or(Expr):
     """At least one of several conditions."""
 
     parts: tuple[Expr, ...]
@@ -280,7 +280,7 @@ def field(name: str) -> FieldRef:
     Raises:
         UnknownFieldError: When there is no such field; it names the nearest ones.
     """
-    return FieldRef(known_field(name))
+    return FieldRef(find_field(name))
 
 
 class FieldRef:
@@ -330,11 +330,11 @@ class FieldRef:
         if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
             raise QueryError(f"{self!r}.is_in takes a list of values, not {values!r}.")
         found = {_value(self._info, value): None for value in values}
-        return Membership(self._info.name, tuple(sorted(found)))
+        return In(self._info.name, tuple(sorted(found)))
 
     def is_null(self) -> Expr:
         """Match calls that lack the field."""
-        return Missing(self._info.name)
+        return IsNull(self._info.name)
 
     def contains(self, text: str) -> Expr:
         """Match a text with *text* anywhere in it; upper and lower case differ."""
@@ -375,7 +375,7 @@ def _value(info: FieldInfo, value: object) -> Any:
             raise QueryError(f"{info.name} cannot be compared with a number as large as that.")
         return value
     try:
-        stored = stored_value(info, value)
+        stored = convert_value(info, value)
     except SchemaError as exc:
         raise QueryError(
             f"{exc} It is what field({info.name!r}) was compared with.", parameter=info.name
@@ -424,7 +424,7 @@ def check_size(expr: Expr, depth: int = 0) -> int:
     Raises:
         QueryError: When it is too deep or too wide to be sent and run.
     """
-    parts = expr.parts if isinstance(expr, (All, AnyOf)) else (expr.inner,) if isinstance(expr, Not) else ()
+    parts = expr.parts if isinstance(expr, (And, Or)) else (expr.inner,) if isinstance(expr, Not) else ()
     if depth > DEEPEST:
         raise QueryError(f"The condition is nested more than {DEEPEST} deep; flatten it.", parameter="where")
     found = 1 + sum(check_size(part, depth + 1) for part in parts)
@@ -433,28 +433,28 @@ def check_size(expr: Expr, depth: int = 0) -> int:
     return found
 
 
-def fields_of(expr: Expr) -> set[str]:
+def field_names(expr: Expr) -> set[str]:
     """Return the names of the fields *expr* looks at."""
-    if isinstance(expr, (All, AnyOf)):
-        return {name for part in expr.parts for name in fields_of(part)}
+    if isinstance(expr, (And, Or)):
+        return {name for part in expr.parts for name in field_names(part)}
     if isinstance(expr, Not):
-        return fields_of(expr.inner)
+        return field_names(expr.inner)
     if isinstance(expr, NumberSearch):
         return set(expr.fields)
-    assert isinstance(expr, (Beginning, Comparison, Membership, Missing, TextMatch))
+    assert isinstance(expr, (MaskedPrefix, Comparison, In, IsNull, TextMatch))
     return {expr.field}
 
 
-def choice_of(expr: Expr) -> tuple[str, tuple[Any, ...]] | None:
+def equality_values(expr: Expr) -> tuple[str, tuple[Any, ...]] | None:
     """Return the field that *expr* is about and the values it asks for, one of which is to be there; None otherwise."""
     if isinstance(expr, Comparison) and expr.op == "==":
         return expr.field, (expr.value,)
-    return (expr.field, expr.values) if isinstance(expr, Membership) else None
+    return (expr.field, expr.values) if isinstance(expr, In) else None
 
 
 def number_searches(expr: Expr) -> Iterator[NumberSearch]:
     """Yield the number searches anywhere in *expr*."""
-    if isinstance(expr, (All, AnyOf)):
+    if isinstance(expr, (And, Or)):
         for part in expr.parts:
             yield from number_searches(part)
     elif isinstance(expr, Not):
@@ -463,30 +463,30 @@ def number_searches(expr: Expr) -> Iterator[NumberSearch]:
         yield expr
 
 
-def form_column(name: str) -> str:
+def number_column(name: str) -> str:
     """Return the name under which a frame carries the canonical form of the number field *name*."""
     return f"_form:{name}"
 
 
 def polars_condition(expr: Expr, region: str | None) -> pl.Expr:
-    """Return *expr* for a frame that has its fields and, for number searches, their `form_column`."""
-    if isinstance(expr, All):
+    """Return *expr* for a frame that has its fields and, for number searches, their `number_column`."""
+    if isinstance(expr, And):
         return pl.all_horizontal([polars_condition(part, region) for part in expr.parts])
-    if isinstance(expr, AnyOf):
+    if isinstance(expr, Or):
         return pl.any_horizontal([polars_condition(part, region) for part in expr.parts])
     if isinstance(expr, Not):
         return ~polars_condition(expr.inner, region)
     if isinstance(expr, NumberSearch):
         patterns = [search_pattern(text, region, expr.match) for text in expr.texts]
-        masks = [pattern.mask(pl.col(form_column(name))) for name in expr.fields for pattern in patterns]
+        masks = [pattern.mask(pl.col(number_column(name))) for name in expr.fields for pattern in patterns]
         return pl.any_horizontal(masks)
-    if isinstance(expr, Beginning):
+    if isinstance(expr, MaskedPrefix):
         return _polars_beginning(expr, region)
     if isinstance(expr, Comparison):
         return _polars_comparison(expr)
-    if isinstance(expr, Membership):
+    if isinstance(expr, In):
         return _texts(expr.field).is_in(pl.Series(expr.values, dtype=_literal_type(expr.field)).implode())
-    if isinstance(expr, Missing):
+    if isinstance(expr, IsNull):
         return pl.col(expr.field).is_null()
     assert isinstance(expr, TextMatch)
     column = _texts(expr.field)
@@ -495,11 +495,11 @@ def polars_condition(expr: Expr, region: str | None) -> pl.Expr:
     return column.str.starts_with(expr.text) if expr.how == "starts_with" else column.str.ends_with(expr.text)
 
 
-def _polars_beginning(expr: Beginning, region: str | None) -> pl.Expr:
+def _polars_beginning(expr: MaskedPrefix, region: str | None) -> pl.Expr:
     """Return it for the text itself: no index may answer it, for an index knows the whole number."""
     patterns = [search_pattern(text, region, expr.match) for text in expr.texts]
     seen = pl.col(expr.field).map_batches(
-        lambda column: visible_part(column, expr.masked_digits, region), return_dtype=pl.String
+        lambda column: visible_prefixes(column, expr.masked_digits, region), return_dtype=pl.String
     )
     return pl.any_horizontal([pattern.mask(seen) for pattern in patterns])
 
@@ -518,7 +518,7 @@ def _texts(name: str) -> pl.Expr:
 
 
 def _literal_type(name: str) -> pl.DataType:
-    info = known_field(name)
+    info = find_field(name)
     if info.type in INTEGER:
         return pl.Int64()
     if info.type in FRACTION or info.type in (MONEY, INSTANT):

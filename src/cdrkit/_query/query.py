@@ -16,25 +16,25 @@ from cdrkit._model import (
     TimeRange,
     check_preset,
     check_zone,
+    find_field,
     format_instant,
-    known_field,
     parse_instant,
     resolve_preset,
 )
 from cdrkit._numbers import MatchKind as Match
 from cdrkit._query.cursor import Cursor
 from cdrkit._query.expressions import (
-    All,
+    And,
     Comparison,
     Expr,
-    Membership,
+    In,
     NumberSearch,
     check_size,
     field,
     number_search,
 )
 from cdrkit._query.serialization import condition_from_dict
-from cdrkit._query.url_params import Given, check_keys, flag, grouped, names, whole
+from cdrkit._query.url_params import Given, check_keys, flag, group_params, names, whole
 from cdrkit.errors import CdrError, QueryError
 
 __all__ = ["Preset", "Query"]
@@ -92,7 +92,7 @@ class Query:
                     parameter="where",
                 )
             check_size(condition)
-            found.update(dict.fromkeys(condition.parts if isinstance(condition, All) else (condition,)))
+            found.update(dict.fromkeys(condition.parts if isinstance(condition, And) else (condition,)))
         # "and" has no order: queries that ask the same are equal, whatever order they were built in.
         return attrs.evolve(self, conditions=tuple(sorted(found, key=repr)))
 
@@ -223,7 +223,7 @@ class Query:
             raise QueryError(
                 f"Choose each column once, and at least one; {list(names)} was given.", parameter="columns"
             )
-        return attrs.evolve(self, selected=tuple(known_field(name).name for name in names))
+        return attrs.evolve(self, selected=tuple(find_field(name).name for name in names))
 
     def newest_first(self) -> Query:
         """Order by (``start``, ``call_id``), latest first."""
@@ -249,7 +249,7 @@ class Query:
         for name in names:
             if not isinstance(name, str):
                 raise QueryError(f"A field to order by is a name, not {name!r}.", parameter="order")
-            found.setdefault(known_field(name.removeprefix("-")).name, name.startswith("-") != descending)
+            found.setdefault(find_field(name.removeprefix("-")).name, name.startswith("-") != descending)
         order = tuple(found.items())
         if order[:1] == (("start", order[0][1]),) and order[1:2] in ((), (("call_id", order[0][1]),)):
             order = order[:1]  # what is said behind the last tie says nothing
@@ -406,7 +406,7 @@ class Query:
             QueryError: When a parameter is unknown, given twice where one is meant, or its value is not allowed; it
                 names the parameter and the value.
         """
-        given = grouped(params, known=tuple(_READERS), repeatable=_REPEATABLE, ignore=frozenset(ignore))
+        given = group_params(params, known=tuple(_READERS), repeatable=_REPEATABLE, ignore=frozenset(ignore))
         query = cls()
         for name, read in _READERS.items():
             if name in given:
@@ -449,7 +449,7 @@ def _condition_params(conditions: tuple[Expr, ...]) -> Iterator[tuple[str, str]]
         elif condition == _RECORDED:
             yield "recording", "1"
         elif (
-            isinstance(condition, Membership)
+            isinstance(condition, In)
             and condition.field in lists
             and all(condition.values)
             and (condition.values and free(lists[condition.field]))

@@ -11,10 +11,10 @@ from cdrkit._query.expressions import (
     DEEPEST,
     OPERATORS,
     WIDEST,
-    All,
-    AnyOf,
+    And,
     Expr,
     FieldRef,
+    Or,
     field,
     number_search,
 )
@@ -40,13 +40,13 @@ def condition_from_dict(data: object, depth: int = 0) -> Expr:
     keys = set(data)
     if keys == {"not"}:
         return ~condition_from_dict(data["not"], depth + 1)
-    for key, kind in (("all", All), ("any", AnyOf)):
+    for key, kind in (("all", And), ("any", Or)):
         if keys == {key}:
             parts = data[key]
             if not isinstance(parts, list) or not 2 <= len(parts) <= WIDEST:
                 raise QueryError(f"{key!r} needs a list of 2 to {WIDEST} conditions.", parameter="where")
             return functools.reduce(
-                operator.and_ if kind is All else operator.or_,
+                operator.and_ if kind is And else operator.or_,
                 (condition_from_dict(part, depth + 1) for part in parts),
             )
     if "number" in keys and keys <= {"number", "role", "match"}:

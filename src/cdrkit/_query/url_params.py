@@ -7,13 +7,13 @@ from typing import Any, TypeAlias
 
 from cdrkit.errors import QueryError, suggestion
 
-__all__ = ["Given", "check_keys", "flag", "grouped", "names", "whole"]
+__all__ = ["Given", "check_keys", "flag", "group_params", "names", "whole"]
 
 #: The values of each parameter that has one.
 Given: TypeAlias = Mapping[str, list[str]]
 
 
-def grouped(
+def group_params(
     params: object, *, known: Collection[str], repeatable: Collection[str], ignore: Collection[str]
 ) -> dict[str, list[str]]:
     """Return the values of each parameter, whatever object the framework hands out; empty ones count as not given.

@@ -1,7 +1,8 @@
-"""Text made safe for terminals and HTML, and HTML tables."""
+"""Sanitise untrusted text and render HTML tables."""
 
 from __future__ import annotations
 
-from cdrkit._text.html import html_facts, html_report, html_table, visible
+from cdrkit._text.html import html_facts, html_report, html_table
+from cdrkit._text.sanitize import escape_html, sanitize_text
 
-__all__ = ["html_facts", "html_report", "html_table", "visible"]
+__all__ = ["escape_html", "html_facts", "html_report", "html_table", "sanitize_text"]

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from cdrkit.samples.asterisk_lines import asterisk_lines
 from cdrkit.samples.office import Office, write_office
-from cdrkit.samples.synthesis import synthesize_calls, synthesize_tables
+from cdrkit.samples.calls import synthesize_calls, synthesize_tables
 
 __all__ = ["Office", "asterisk_lines", "synthesize_calls", "synthesize_tables", "write_office"]

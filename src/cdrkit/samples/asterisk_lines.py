@@ -9,7 +9,7 @@ from typing import Final
 import polars as pl
 
 from cdrkit._model import Disposition, check_zone
-from cdrkit.samples.synthesis import made_up_frames
+from cdrkit.samples.calls import made_up_frames
 
 __all__ = ["asterisk_lines"]
 

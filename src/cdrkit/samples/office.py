@@ -16,8 +16,8 @@ import attrs
 
 from cdrkit._model import UTC, check_zone, zone
 from cdrkit.errors import AccessDeniedError, ConfigError, StorageError
-from cdrkit.samples.synthesis import check_count, check_instant
-from cdrkit.samples.tones import write_tones
+from cdrkit.samples.calls import check_count, check_instant
+from cdrkit.samples.recordings import write_tones
 
 __all__ = ["Office", "write_office"]
 

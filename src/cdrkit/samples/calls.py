@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from cdrkit._model import FIELDS, MONEY, SCHEMA, UTC, Direction, Disposition, HangupParty, zone
 from cdrkit.errors import ConfigError
-from cdrkit.samples.draws import (
+from cdrkit.samples.random_numbers import (
     GAMMA,
     SLICE,
     call_lengths,
@@ -28,7 +28,7 @@ from cdrkit.samples.draws import (
     thousandths,
     u64,
 )
-from cdrkit.samples.scenery import (
+from cdrkit.samples.catalogue import (
     ANSWERED,
     CARDS,
     CODECS,

@@ -13,7 +13,7 @@ import pytest
 
 from cdrkit import open_store
 from cdrkit.errors import ConfigError, SchemaError, UnknownFormatError
-from cdrkit.samples.synthesis import synthesize_calls
+from cdrkit.samples import synthesize_calls
 from cdrkit.sources import detect
 from tests.sources.test_asterisk import LAYOUTS, line
 from tests.sources.test_asterisk_tables import SAMPLE

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import FIELDS, CallRecord, IngestReport, open_store
-from cdrkit._model.frames import conformed, records_of
+from cdrkit._model.frames import conform_frame, records_of
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources import SourceBatch, make_source
 
@@ -35,7 +35,7 @@ def calls(data: bytes | str, format: str, **options: Any) -> list[CallRecord]:
     """Return the calls of *data*; there must be nothing else."""
     batch = read(data, format, **options)
     assert batch.rejects == ()
-    return list(records_of(conformed(batch.frame)))
+    return list(records_of(conform_frame(batch.frame)))
 
 
 def ingested(given: Any, format: str, **options: Any) -> tuple[IngestReport, dict[str, CallRecord]]:

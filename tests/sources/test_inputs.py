@@ -21,7 +21,7 @@ import pytest
 
 from cdrkit import Store, open_store
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError, NotFoundError, SchemaError
-from cdrkit.samples.asterisk_lines import asterisk_lines
+from cdrkit.samples import asterisk_lines
 from cdrkit.sources import detect
 
 _numbers = itertools.count()

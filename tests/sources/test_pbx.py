@@ -154,7 +154,7 @@ def test_cucm_quality(tmp_path: Path) -> None:
     assert calls_of(cucm(cdr, cmr)) == [first, second, third]
     assert sum(batch.read for batch in batches) == 7
     assert sum(batch.merged for batch in batches) == 3
-    assert [(held.call, held.row, held.input) for batch in batches for held in batch.held_back] == [
+    assert [(held.call, held.row, held.input) for batch in batches for held in batch.pending] == [
         ("Cluster1-1-99", 6, "f0")
     ]
     for name, data in (("cdr_1", cdr), ("cmr_1", cmr)):

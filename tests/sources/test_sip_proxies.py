@@ -134,7 +134,7 @@ def test_pairing(events: list[Event], data: st.DataObject) -> None:
         for call in found
     } == calls
     assert len(found) == len(calls) == len({(call["start"], call["call_id"]) for call in found})
-    waiting = [one for batch in batches for one in batch.held_back]
+    waiting = [one for batch in batches for one in batch.pending]
     assert sorted(one.call for one in waiting) == sorted(held)
     # Neither order nor files nor repeated rows change what is stored.
     assert (
@@ -297,7 +297,7 @@ def test_opensips() -> None:
     assert (third["disposition"], third["start"], third["end"]) == (
         "no_answer", datetime(2026, 11, 22, 9, tzinfo=UTC), datetime(2026, 11, 22, 9, 0, 20, tzinfo=UTC)
     )  # fmt: skip
-    assert all(not batch.held_back for batch in batches)
+    assert all(not batch.pending for batch in batches)
     assert {call["origin"] for call in (first, second, third)} == {"opensips-acc"}
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from cdrkit.sources.contract import (
     CONTRADICTIONS,
     DatabaseSource,
-    HeldBack,
     JoiningSource,
+    PendingCall,
     Reject,
     Sniff,
     Source,
@@ -14,17 +14,17 @@ from cdrkit.sources.contract import (
     SourceInput,
 )
 from cdrkit.sources.detection import Detected, detect
-from cdrkit.sources.inputs import Input, Inputs, decompressed
+from cdrkit.sources.inputs import Input, Inputs, decompress
 from cdrkit.sources.registry import SourceFactory, available, find_factory, make_source
 
 __all__ = [
     "CONTRADICTIONS",
     "DatabaseSource",
     "Detected",
-    "HeldBack",
     "Input",
     "Inputs",
     "JoiningSource",
+    "PendingCall",
     "Reject",
     "Sniff",
     "Source",
@@ -32,7 +32,7 @@ __all__ = [
     "SourceFactory",
     "SourceInput",
     "available",
-    "decompressed",
+    "decompress",
     "detect",
     "find_factory",
     "make_source",

@@ -12,7 +12,7 @@ import polars as pl
 from cdrkit._model import CHOICE, FIELDS, FRACTION, FRAME_TYPES, INSTANT, INTEGER, MONEY, FieldInfo
 from cdrkit.errors import SchemaError, suggestion
 from cdrkit.sources.contract import Reject, SourceBatch
-from cdrkit.sources.readers.csv_blocks import Delimited, Flaw, Rows, first_line, first_rows
+from cdrkit.sources.readers.csv_blocks import CsvBlock, Delimited, Flaw, first_line, first_rows
 
 __all__ = ["CdrkitCsv"]
 
@@ -47,7 +47,7 @@ class CdrkitCsv:
             front of a text is taken away again.
     """
 
-    guarded: bool = True
+    guard_formulas: bool = True
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # an export has whatever name
@@ -84,7 +84,7 @@ class CdrkitCsv:
             if batch.read:
                 yield batch
 
-    def _batch(self, rows: Rows, names: Sequence[str], header: str) -> SourceBatch:
+    def _batch(self, rows: CsvBlock, names: Sequence[str], header: str) -> SourceBatch:
         rejects: list[Reject] = list(rows.rejects)
         schema = {"row": pl.Int64(), **dict.fromkeys(names, pl.String())}
         texts = pl.DataFrame(schema=schema)
@@ -95,7 +95,7 @@ class CdrkitCsv:
         for name in names:
             info = FIELDS[name]
             column = texts[name]
-            if self.guarded and info.is_text:
+            if self.guard_formulas and info.is_text:
                 column = texts.select(_unguarded(pl.col(name))).to_series()
             value = _value(column, info)
             bad = value.is_null() & column.is_not_null()

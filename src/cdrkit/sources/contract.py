@@ -20,15 +20,15 @@ from cdrkit.errors import CdrError
 __all__ = [
     "CONTRADICTIONS",
     "DatabaseSource",
-    "HeldBack",
     "JoiningSource",
     "OwnStream",
+    "PendingCall",
     "Reject",
     "Sniff",
     "Source",
     "SourceBatch",
     "SourceInput",
-    "is_alone",
+    "is_only_input",
 ]
 
 #: What can contradict itself in a row, and what is done then.
@@ -65,7 +65,7 @@ class Reject:
 
 
 @attrs.frozen
-class HeldBack:
+class PendingCall:
     """A call that is not complete yet, and therefore not stored.
 
     Attributes:
@@ -100,7 +100,7 @@ class SourceBatch:
     Attributes:
         frame: The good rows; its columns are fields of the catalogue.
         rejects: The rows that cannot be taken.
-        held_back: Calls whose other rows are not there yet; a source gives them in its last batch.
+        pending: Calls whose other rows are not there yet; a source gives them in its last batch.
         merged: How many rows are in *frame* only as a part of another one's call.
         contradictions: How many of the rejected rows contradict themselves, by kind; those of *frame* are
             counted by whoever called the source.
@@ -115,7 +115,7 @@ class SourceBatch:
 
     frame: pl.DataFrame
     rejects: tuple[Reject, ...] = ()
-    held_back: tuple[HeldBack, ...] = ()
+    pending: tuple[PendingCall, ...] = ()
     merged: int = 0
     contradictions: Mapping[str, int] = attrs.field(factory=dict, hash=False)
     repeated_hour: int = 0
@@ -126,7 +126,7 @@ class SourceBatch:
     @property
     def read(self) -> int:
         """How many rows were read for this batch: good, joined to another, rejected and held back."""
-        held = sum(call.rows for call in self.held_back)
+        held = sum(call.rows for call in self.pending)
         return self.frame.height + self.merged + len(self.rejects) + held
 
 
@@ -143,7 +143,7 @@ class SourceInput:
     stream: IO[bytes]
 
 
-def is_alone(opened: int, rest: Iterator[object]) -> bool:
+def is_only_input(opened: int, rest: Iterator[object]) -> bool:
     """Return whether an input is the only one: then whoever handed it in names it, and an error here need not.
 
     Args:
@@ -165,7 +165,7 @@ class Source(Protocol):
 
     It reads and nothing else: no number is normalised, no price computed, nothing stored. A row is in a
     batch's ``frame`` or in its ``rejects``, joined to one in ``frame`` and counted in ``merged``, or among those of
-    ``held_back``; never in none of them. The same row gets the same ``call_id`` at each reading, and every native
+    ``pending``; never in none of them. The same row gets the same ``call_id`` at each reading, and every native
     column without a field goes into ``extra``.
     """
 

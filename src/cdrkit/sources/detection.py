@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from cdrkit.errors import ConfigError, SchemaError, UnknownFormatError
-from cdrkit.sources.inputs import Input, Inputs, head_of
+from cdrkit.sources.inputs import Input, Inputs, read_head
 from cdrkit.sources.registry import available, find_factory
 
 __all__ = ["Detected", "detect"]
@@ -58,7 +58,7 @@ def detect(file: Input, *, storage_options: Mapping[str, object] | None = None) 
             raise ConfigError("A database's format cannot be told; give format='asterisk-sql' or 'freepbx'.")
         name, head = inputs.name, b""
         for first in inputs:
-            name, head = first.name, head_of(first.stream)
+            name, head = first.name, read_head(first.stream)
             break
     if not head:
         raise SchemaError(f"{inputs.name} is empty: nothing tells what it is.")

@@ -11,7 +11,8 @@ import attrs
 from cdrkit._model import check_zone
 from cdrkit.errors import ConfigError
 from cdrkit.sources.contract import SourceBatch
-from cdrkit.sources.readers.mapping import FieldRule, SourceMapping, checked_encoding
+from cdrkit.sources.readers.encoding import check_encoding
+from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
 from cdrkit.sources.readers.table import read_table
 
 __all__ = ["FieldRule", "Generic", "SourceMapping"]
@@ -52,7 +53,7 @@ class Generic:
 
     mapping: SourceMapping = attrs.field(converter=_mapping)
     timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
-    encoding: str | None = attrs.field(default=None, converter=attrs.converters.optional(checked_encoding))
+    encoding: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_encoding))
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of *stream*, in its order, some thousands at a time.

@@ -27,7 +27,7 @@ from cdrkit._files import Files, open_files, split_url
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError, NotFoundError, SchemaError, StorageError
 from cdrkit.sources.contract import OwnStream, SourceInput
 
-__all__ = ["HEAD_BYTES", "Input", "Inputs", "decompressed", "head_of"]
+__all__ = ["HEAD_BYTES", "Input", "Inputs", "decompress", "read_head"]
 
 
 class Connection(Protocol):
@@ -315,14 +315,14 @@ def _unpacked(stream: io.BufferedReader[Any], head: bytes) -> IO[bytes] | None:
     return None
 
 
-def decompressed(stream: IO[bytes], name: str) -> IO[bytes]:
+def decompress(stream: IO[bytes], name: str) -> IO[bytes]:
     """Return *stream* decompressed, where it is compressed; it holds one file, no archive."""
     reader = io.BufferedReader(_Counted(stream, name), _BUFFER_BYTES)
     unpacked = _unpacked(reader, _peeked(reader, _TAR_BLOCK))
     return reader if unpacked is None else io.BufferedReader(_Counted(unpacked, name), _BUFFER_BYTES)
 
 
-def head_of(stream: IO[bytes]) -> bytes:
+def read_head(stream: IO[bytes]) -> bytes:
     """Return the first 64 KiB of *stream*, or all of it."""
     head = b""
     while len(head) < HEAD_BYTES and (part := stream.read(HEAD_BYTES - len(head))):

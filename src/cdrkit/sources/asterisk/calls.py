@@ -15,7 +15,7 @@ import polars as pl
 from cdrkit._model import FIELDS, FRAME_TYPES, check_zone
 from cdrkit.errors import ConfigError, SchemaError, suggestion
 from cdrkit.sources.contract import Reject, SourceBatch
-from cdrkit.sources.readers.local_time import Instants, instants
+from cdrkit.sources.readers.local_time import Instants, resolve_instants
 
 __all__ = [
     "ADDED",
@@ -221,7 +221,7 @@ class Meaning:
         )
 
     def _calls(self, native: pl.DataFrame) -> tuple[pl.DataFrame, int, int]:
-        stamp = partial(instants, timezone=self.timezone)
+        stamp = partial(resolve_instants, timezone=self.timezone)
         start = stamp(native["start_at"])
         if self.derives:  # by Asterisk's definitions: duration is end - start, billsec is end - answer
             answer, end = self._derived(native, start)

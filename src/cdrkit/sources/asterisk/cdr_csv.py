@@ -19,7 +19,8 @@ from cdrkit._runtime import prefetch_items
 from cdrkit.errors import ConfigError
 from cdrkit.sources.asterisk.calls import BASE, NATIVE, NEW, Meaning, is_row, read_all, told, why, zone_given
 from cdrkit.sources.contract import OwnStream, Reject, SourceBatch
-from cdrkit.sources.readers.csv_blocks import Delimited, Rows, encoding_name, first_rows
+from cdrkit.sources.readers.csv_blocks import CsvBlock, Delimited, first_rows
+from cdrkit.sources.readers.encoding import check_encoding
 
 __all__ = ["AsteriskCsv"]
 
@@ -94,7 +95,7 @@ class AsteriskCsv:
     newcdrcolumns: bool | None = attrs.field(default=None, converter=_newcdrcolumns)
     recording_column: str | None = None
     customer_column: str | None = None
-    encoding: str = attrs.field(default="utf-8", converter=encoding_name)
+    encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __attrs_post_init__(self) -> None:
         """Check that the columns named are Asterisk's, and that the settings have them written."""
@@ -151,7 +152,7 @@ class AsteriskCsv:
         with contextlib.closing(prefetch_items(blocks) if isinstance(stream, OwnStream) else blocks) as read:
             yield from read_all(((self._batch(rows), bool(rows.groups)) for rows in read), _SHAPE)
 
-    def _batch(self, rows: Rows) -> SourceBatch:
+    def _batch(self, rows: CsvBlock) -> SourceBatch:
         layouts = self._layouts()
         rejects: list[Reject] = []
         groups: list[pl.DataFrame] = []

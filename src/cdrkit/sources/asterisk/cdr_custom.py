@@ -11,7 +11,8 @@ import attrs
 from cdrkit.errors import ConfigError
 from cdrkit.sources.asterisk.calls import NATIVE, Meaning, is_row, read_all, told, why, zone_given
 from cdrkit.sources.contract import SourceBatch
-from cdrkit.sources.readers.csv_blocks import Delimited, encoding_name, first_rows
+from cdrkit.sources.readers.csv_blocks import Delimited, first_rows
+from cdrkit.sources.readers.encoding import check_encoding
 
 __all__ = ["AsteriskCustom"]
 
@@ -81,7 +82,7 @@ class AsteriskCustom:
     columns: tuple[str, ...] = attrs.field(default=_SAMPLE, converter=_columns)
     recording_column: str | None = None
     customer_column: str | None = None
-    encoding: str = attrs.field(default="utf-8", converter=encoding_name)
+    encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __attrs_post_init__(self) -> None:
         """Check that the columns named are among those that there are."""

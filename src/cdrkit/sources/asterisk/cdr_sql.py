@@ -16,7 +16,8 @@ from cdrkit._model import zone
 from cdrkit.errors import CdrError, ConfigError, SchemaError, StorageError
 from cdrkit.sources.asterisk.calls import ADDED, NATIVE, Meaning, is_row, read_all, zone_given
 from cdrkit.sources.contract import Reject, SourceBatch
-from cdrkit.sources.readers.csv_blocks import Delimited, Flaw, Rows, encoding_name, first_line, first_rows
+from cdrkit.sources.readers.csv_blocks import CsvBlock, Delimited, Flaw, first_line, first_rows
+from cdrkit.sources.readers.encoding import check_encoding
 
 __all__ = ["AsteriskSql", "FreePbx"]
 
@@ -93,7 +94,7 @@ class AsteriskSql:
     query: str = "SELECT * FROM cdr"
     recording_column: str | None = None
     customer_column: str | None = None
-    encoding: str = attrs.field(default="utf-8", converter=encoding_name)
+    encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # a dump has whatever name
@@ -202,7 +203,7 @@ class AsteriskSql:
 
     @staticmethod
     def _batch(
-        meaning: Meaning, values: Sequence[pl.DataFrame], rows: Rows | _Fetched, header: str
+        meaning: Meaning, values: Sequence[pl.DataFrame], rows: CsvBlock | _Fetched, header: str
     ) -> SourceBatch:
         plain = [
             each.with_columns(

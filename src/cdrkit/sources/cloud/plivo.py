@@ -10,12 +10,12 @@ import polars as pl
 
 from cdrkit._model import check_zone
 from cdrkit.sources.contract import SourceBatch
-from cdrkit.sources.readers.json_documents import Pages, keys_in, read_pages
+from cdrkit.sources.readers.json_documents import PageLayout, json_keys, read_pages
 from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
 
 __all__ = ["Plivo"]
 
-_PAGES: Final = Pages(
+_PAGES: Final = PageLayout(
     provider="Plivo's",
     lists=[("objects",)],
     marks=frozenset({"call_uuid"}),
@@ -141,12 +141,12 @@ class Plivo:
         """
         constants = {} if self.currency is None else {"currency": self.currency}
         mapping = attrs.evolve(_MAPPING, constants=constants, timezone=self.timezone)
-        yield from read_pages(stream, _PAGES, mapping, computed=_computed)
+        yield from read_pages(stream, _PAGES, mapping, compute=_computed)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
         """Return why a file may be Plivo's calls, or None."""
-        keys = keys_in(head)
+        keys = json_keys(head)
         if "call_uuid" in keys and keys & {"initiation_time", "call_direction", "call_status"}:
             return "JSON with the keys call_uuid and initiation_time or call_status"
         return None

@@ -11,13 +11,13 @@ import polars as pl
 from cdrkit._model import check_zone
 from cdrkit.sources.contract import SourceBatch
 from cdrkit.sources.readers.hangup_causes import CAUSES
-from cdrkit.sources.readers.json_documents import Pages, keys_in, read_pages_or_table
+from cdrkit.sources.readers.json_documents import PageLayout, json_keys, read_pages_or_table
 from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
-from cdrkit.sources.readers.table import names_in
+from cdrkit.sources.readers.table import column_names
 
 __all__ = ["Telnyx"]
 
-_PAGES: Final = Pages(
+_PAGES: Final = PageLayout(
     provider="Telnyx's",
     lists=[("data",)],
     marks=frozenset({"sip_call_id", "call_leg_id", "call_sec"}),
@@ -118,18 +118,18 @@ class Telnyx:
         if self.currency is not None:
             rules = {name: rule for name, rule in mapping.fields.items() if name != "currency"}
             mapping = attrs.evolve(mapping, fields=rules, constants={"currency": self.currency})
-        yield from read_pages_or_table(stream, _PAGES, mapping, computed=_computed)
+        yield from read_pages_or_table(stream, _PAGES, mapping, compute=_computed)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
         """Return why a file may be Telnyx's calls, or None."""
         names = {"start_timestamp_utc", "sip_call_id"}
-        keys = keys_in(head)
+        keys = json_keys(head)
         if names <= keys:
             return "JSON with the keys start_timestamp_utc, sip_call_id"
         if {"record_type", "started_at", "cld", "call_sec"} <= keys:
             return "JSON with the keys record_type, started_at, cld, call_sec"
-        columns = names_in(head)
+        columns = column_names(head)
         if names <= columns:
             return "columns named start_timestamp_utc, sip_call_id"
         if {"start timestamp(utc)", "unique cdr id"} <= columns:

@@ -8,12 +8,12 @@ from typing import IO, Final
 import attrs
 
 from cdrkit.sources.contract import SourceBatch
-from cdrkit.sources.readers.json_documents import Pages, keys_in, read_pages
+from cdrkit.sources.readers.json_documents import PageLayout, json_keys, read_pages
 from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
 
 __all__ = ["Twilio"]
 
-_PAGES: Final = Pages(
+_PAGES: Final = PageLayout(
     provider="Twilio's",
     lists=[("calls",)],
     marks=frozenset({"sid"}),
@@ -94,7 +94,7 @@ class Twilio:
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
         """Return why a file may be Twilio's calls, or None."""
-        keys = keys_in(head)
+        keys = json_keys(head)
         if {"sid", "from_formatted", "to_formatted"} <= keys or {"sid", "parent_call_sid"} <= keys:
             return "JSON with the keys sid, parent_call_sid, from_formatted"
         if {"calls", "first_page_uri"} <= keys:

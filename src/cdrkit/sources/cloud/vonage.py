@@ -9,9 +9,9 @@ import attrs
 
 from cdrkit._model import check_zone
 from cdrkit.sources.contract import SourceBatch
-from cdrkit.sources.readers.json_documents import Pages, keys_in, read_pages_or_table
+from cdrkit.sources.readers.json_documents import PageLayout, json_keys, read_pages_or_table
 from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
-from cdrkit.sources.readers.table import Peeked, names_in
+from cdrkit.sources.readers.table import PeekedStream, column_names
 
 __all__ = ["Vonage"]
 
@@ -39,7 +39,7 @@ _FOREIGN: Final = {
     "error": "it is an error answer",
     "recording_url": "it is a recording",
 }
-_VOICE_PAGES: Final = Pages(
+_VOICE_PAGES: Final = PageLayout(
     provider="Vonage's",
     lists=[("_embedded", "calls")],
     marks=frozenset({"uuid"}),
@@ -64,7 +64,7 @@ _VOICE: Final = SourceMapping(
     },
 )
 #: Products besides calls have a ``call_id``, too: it is that of the call they belong to.
-_REPORT_PAGES: Final = Pages(
+_REPORT_PAGES: Final = PageLayout(
     provider="Vonage's",
     lists=[("records",)],
     marks=frozenset({"call_id"}),
@@ -131,8 +131,8 @@ class Vonage:
             SchemaError: When it is empty, or holds something else than calls of Vonage's.
             ConfigError: When times have no offset and no zone is given.
         """
-        peeked = Peeked(stream)
-        keys = keys_in(peeked.head)
+        peeked = PeekedStream(stream)
+        keys = json_keys(peeked.head)
         report = "uuid" not in keys and (not keys or bool(keys & {"call_id", "records"}))
         pages, mapping = (_REPORT_PAGES, _REPORT) if report else (_VOICE_PAGES, _VOICE)
         if self.currency is not None:
@@ -144,13 +144,13 @@ class Vonage:
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
         """Return why a file may be Vonage's calls, or None."""
-        keys = keys_in(head)
+        keys = json_keys(head)
         if {"uuid", "conversation_uuid"} <= keys:
             return "JSON with the keys uuid, conversation_uuid"
         names = {"call_id", "date_start", "date_end"}
         if names <= keys and not _REPORT_PAGES.foreign.keys() & keys:
             return "JSON with the keys call_id, date_start, date_end"
-        columns = names_in(head)
+        columns = column_names(head)
         if names <= columns and "call_date_start" not in columns:
             return "columns named call_id, date_start, date_end"
         return None

@@ -12,15 +12,15 @@ from urllib.parse import unquote_to_bytes
 
 from cdrkit._model import FIELDS
 from cdrkit.errors import ConfigError, SchemaError
-from cdrkit.sources.contract import Reject, SourceBatch, SourceInput, is_alone
-from cdrkit.sources.readers.batch_builder import CALLS_AT_ONCE, Gathered, Unfit
+from cdrkit.sources.contract import Reject, SourceBatch, SourceInput, is_only_input
+from cdrkit.sources.readers.batch_builder import BATCH_CALLS, BatchBuilder, RowError
 from cdrkit.sources.readers.hangup_causes import CAUSES
 
 __all__ = ["Document", "Documents", "call_of", "decoded", "patterns", "read_documents", "shown"]
 
 #: A document of a channel: ``variables``, ``callflow`` and the rest, values decoded.
 Document: TypeAlias = Mapping[str, Any]
-#: Yields the documents of a stream as they are written there, each decoded when called; `Unfit` says why not.
+#: Yields the documents of a stream as they are written there, each decoded when called; `RowError` says why not.
 Documents: TypeAlias = Callable[[IO[bytes]], Iterable[tuple[str, Callable[[], Document]]]]
 
 _1970: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -75,7 +75,7 @@ def read_documents(
     Raises:
         SchemaError: When nothing is there, or nothing that can be taken; *shape* says what was looked for.
     """
-    gathered = Gathered(origin)
+    builder = BatchBuilder(origin)
     good = read = position = opened = 0
     first: Reject | None = None
     rest = iter(inputs)
@@ -84,29 +84,29 @@ def read_documents(
         for row, (text, parsed) in enumerate(documents(each.stream), 1):
             position += len(text)
             try:
-                gathered.calls.append(call_of(parsed(), leave_out=leave_out))
+                builder.calls.append(call_of(parsed(), leave_out=leave_out))
                 good += 1
-            except Unfit as exc:
-                gathered.refuse(row, exc, text, each.name)
+            except RowError as exc:
+                builder.add_reject(row, exc, text, each.name)
             read += 1
-            if len(gathered) >= CALLS_AT_ONCE:
-                first = first or next(iter(gathered.rejects), None)
-                yield gathered.batch(position)
-        first = first or next(iter(gathered.rejects), None)
-        if first is not None and not good and read >= CALLS_AT_ONCE:  # a film need not be read to its end
+            if len(builder) >= BATCH_CALLS:
+                first = first or next(iter(builder.rejects), None)
+                yield builder.batch(position)
+        first = first or next(iter(builder.rejects), None)
+        if first is not None and not good and read >= BATCH_CALLS:  # a film need not be read to its end
             break
     if not read:
         raise SchemaError("The file is empty: there is no document in it. Check that it is the right one.")
     if not good and first is not None:
-        several = not is_alone(opened, rest)
+        several = not is_only_input(opened, rest)
         where = f"{first.input}, document {first.row}" if several else f"Document {first.row}"
         raise SchemaError(
             f"None of the {read:,} documents read can be taken as {shape}. {where}: {first.reason} "
             "Check the file, or give the format that it is in.",
             row=first.row,
         )
-    if len(gathered):
-        yield gathered.batch(position)
+    if len(builder):
+        yield builder.batch(position)
 
 
 def call_of(document: Document, *, leave_out: tuple[str, ...] = (), local: bool = False) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def call_of(document: Document, *, leave_out: tuple[str, ...] = (), local: bool 
 def _call(document: Document, *, leave_out: tuple[str, ...], local: bool) -> dict[str, Any]:
     texts = document.get("variables")
     if not isinstance(texts, dict):
-        raise Unfit("It has no variables: it is no document of a FreeSWITCH channel.")
+        raise RowError("It has no variables: it is no document of a FreeSWITCH channel.")
     given: dict[str, str] = {
         name: text
         for name, value in texts.items()
@@ -139,12 +139,12 @@ def _call(document: Document, *, leave_out: tuple[str, ...], local: bool) -> dic
     originator = _originator(newest) or _originator(oldest)
     uuid = given.get("uuid") or _worded(newest.get("uuid"))
     if not uuid:
-        raise Unfit("It has no uuid.")
+        raise RowError("It has no uuid.")
     start, answer, end = (_time(given, document, name, local=local) for name in ("start", "answer", "end"))
     if start is None and local and "start_stamp" not in texts:  # the template opencdrrate has none
         start = answer or end
     if start is None:
-        raise Unfit("It has no start time.")
+        raise RowError("It has no start time.")
     outbound = given.get("direction") == "outbound"
     talked = _seconds(given, "billsec")
     answered = answer is not None or bool(talked)
@@ -301,7 +301,7 @@ def _time(given: Mapping[str, str], document: Document, name: str, *, local: boo
                 raise ValueError
             return stamp
         except ValueError:
-            raise Unfit(
+            raise RowError(
                 f"Its {name}_stamp, {shown(text)}, is not a time such as '2026-11-22 09:30:00'."
             ) from None
     for variable, unit in ((f"{name}_uepoch", 1), (f"{name}_epoch", 1_000_000)):
@@ -321,13 +321,13 @@ def _time(given: Mapping[str, str], document: Document, name: str, *, local: boo
 
 def _instant(variable: str, text: str, unit: int) -> datetime:
     if not re.fullmatch(r"[0-9]{1,17}", text):
-        raise Unfit(f"Its {variable}, {shown(text)}, is not a time since 1970.")
+        raise RowError(f"Its {variable}, {shown(text)}, is not a time since 1970.")
     try:
         found = _1970 + timedelta(microseconds=int(text) * unit)
     except OverflowError:
         found = None
     if found is None or found.year > 2099:
-        raise Unfit(f"Its {variable}, {shown(text)}, is not in the years 1970 to 2099.")
+        raise RowError(f"Its {variable}, {shown(text)}, is not in the years 1970 to 2099.")
     return found
 
 
@@ -340,9 +340,9 @@ def _seconds(given: Mapping[str, str], name: str) -> int | None:
     if not text:
         return None
     if re.fullmatch(r"-[0-9]+", text):
-        raise Unfit(f"Its {name}, {shown(text)}, is negative.", "negative_length")
+        raise RowError(f"Its {name}, {shown(text)}, is negative.", "negative_length")
     if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > _MOST_SECONDS:
-        raise Unfit(f"Its {name}, {shown(text)}, is not a whole number of seconds.")
+        raise RowError(f"Its {name}, {shown(text)}, is not a whole number of seconds.")
     return int(text)
 
 

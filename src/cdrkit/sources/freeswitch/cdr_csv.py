@@ -12,8 +12,8 @@ from cdrkit._model import check_zone
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources.contract import Reject, SourceBatch
 from cdrkit.sources.freeswitch.calls import call_of, patterns, shown
-from cdrkit.sources.readers.batch_builder import CALLS_AT_ONCE, Gathered, Unfit
-from cdrkit.sources.readers.csv_blocks import encoding_name
+from cdrkit.sources.readers.batch_builder import BATCH_CALLS, BatchBuilder, RowError
+from cdrkit.sources.readers.encoding import check_encoding
 
 __all__ = ["FreeSwitchCsv"]
 
@@ -119,7 +119,7 @@ class FreeSwitchCsv:
     template: str | None = attrs.field(default=None, converter=_template)
     columns: tuple[str, ...] | None = attrs.field(default=None, converter=_columns)
     leave_out: tuple[str, ...] = attrs.field(default=(), converter=patterns)
-    encoding: str = attrs.field(default="utf-8", converter=encoding_name)
+    encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __attrs_post_init__(self) -> None:
         """Check that not both say what the columns are."""
@@ -143,7 +143,7 @@ class FreeSwitchCsv:
         Raises:
             SchemaError: When the stream is empty, or none of its rows can be taken.
         """
-        gathered = Gathered(_ORIGIN, self.timezone)
+        builder = BatchBuilder(_ORIGIN, self.timezone)
         good = read = 0
         first: Reject | None = None
         position = 0
@@ -152,15 +152,15 @@ class FreeSwitchCsv:
                 continue
             read += 1
             try:
-                gathered.calls.append(self._call(raw))
+                builder.calls.append(self._call(raw))
                 good += 1
-            except Unfit as exc:
-                gathered.refuse(row, exc, raw.decode("utf-8", "surrogateescape"))
-                first = first or gathered.rejects[-1]
-            if len(gathered) >= CALLS_AT_ONCE:
+            except RowError as exc:
+                builder.add_reject(row, exc, raw.decode("utf-8", "surrogateescape"))
+                first = first or builder.rejects[-1]
+            if len(builder) >= BATCH_CALLS:
                 if not good:
                     break
-                yield gathered.batch(position)
+                yield builder.batch(position)
         if not read:
             raise SchemaError("The file is empty: there is no row in it. Check that it is the right one.")
         if not good and first is not None:
@@ -169,16 +169,16 @@ class FreeSwitchCsv:
                 f"{shown(first.text)}. {first.reason} Check the file, or give the format that it is in.",
                 row=first.row,
             )
-        if len(gathered):
-            yield gathered.batch(position)
+        if len(builder):
+            yield builder.batch(position)
 
     def _call(self, raw: bytes) -> dict[str, object]:
         if b"\0" in raw:
-            raise Unfit("It holds NUL bytes: the file is damaged there.")
+            raise RowError("It holds NUL bytes: the file is damaged there.")
         try:
             text = raw.decode(self.encoding)
         except UnicodeDecodeError as exc:
-            raise Unfit(
+            raise RowError(
                 f"Its byte {exc.start + 1} is not {self.encoding}; give the encoding the file is in, "
                 "for example encoding='latin-1'."
             ) from None
@@ -195,13 +195,13 @@ class FreeSwitchCsv:
         if self.columns is not None or self.template is not None:
             names = self.columns or _TEMPLATES[self.template or ""]
             if len(names) != count:
-                raise Unfit(f"It has {count} columns; the template writes {len(names)}.")
+                raise RowError(f"It has {count} columns; the template writes {len(names)}.")
             return names
         for template, names in _TEMPLATES.items():
             if len(names) == count and (template == "sql") == is_insert:
                 return names
         counts = ", ".join(f"{template} {len(names)}" for template, names in _TEMPLATES.items())
-        raise Unfit(
+        raise RowError(
             f"It has {count} columns, as no template has ({counts}); give columns= for a template of your own."
         )
 
@@ -210,7 +210,7 @@ def _looks_like(line: str) -> str | None:
     """Return the template that wrote a line, or None."""
     try:
         values, is_insert = _values(line)
-    except Unfit:
+    except RowError:
         return None
     for template, names in _TEMPLATES.items():
         if len(names) == len(values) and (template == "sql") == is_insert:
@@ -234,7 +234,7 @@ def _values(line: str) -> tuple[list[str], bool]:
     inserted = _INSERT.match(line)
     text = (inserted[1] if inserted else line).strip().removesuffix(";").rstrip()
     if len(text) < 2 or not (text.startswith('"') and text.endswith('"')):
-        raise Unfit(
+        raise RowError(
             "It does not begin and end with a quote, as every row of cdr_csv does: it may be cut off."
         )
     return _BETWEEN.split(text[1:-1]), inserted is not None

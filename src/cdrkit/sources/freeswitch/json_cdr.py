@@ -13,7 +13,7 @@ import attrs
 from cdrkit.errors import SchemaError
 from cdrkit.sources.contract import SourceBatch, SourceInput
 from cdrkit.sources.freeswitch.calls import Document, decoded, patterns, read_documents
-from cdrkit.sources.readers.batch_builder import Unfit
+from cdrkit.sources.readers.batch_builder import RowError
 
 __all__ = ["FreeSwitchJson"]
 
@@ -91,10 +91,10 @@ class FreeSwitchJson:
                 yield alone, lambda item=item: self._document(item)  # type: ignore[misc]
 
     def _document(self, value: Any) -> Document:
-        if isinstance(value, Unfit):
+        if isinstance(value, RowError):
             raise value
         if not isinstance(value, Mapping):
-            raise Unfit(f"It is {type(value).__name__} in JSON, not an object.")
+            raise RowError(f"It is {type(value).__name__} in JSON, not an object.")
         variables = value.get("variables")
         if self.percent_encoded and isinstance(variables, Mapping):
             return {**value, "variables": {name: decoded(text) for name, text in variables.items()}}
@@ -135,18 +135,18 @@ def _begin(text: str, at: int) -> int:
 
 
 def _mended(text: str) -> Iterator[tuple[str, Any]]:
-    """Yield the values of a text that is not all JSON; what is none is yielded as `Unfit`, and costs itself only."""
+    """Yield the values of a text that is not all JSON; what is none is yielded as `RowError`, and costs itself only."""
     while (begin := _begin(text, 0)) < len(text):
         text = text[begin:]
         mended = _NO_NUMBER.sub(lambda match: match[0] if match[0].startswith('"') else "null", text)
         try:
             value, end = _DECODER.raw_decode(mended)
         except RecursionError:
-            yield text, Unfit("It is nested too deeply for a document of a channel.")
+            yield text, RowError("It is nested too deeply for a document of a channel.")
             return
         except ValueError as exc:
             cut = _next_document(text, 0)
-            yield text[:cut].rstrip(), Unfit(f"It is no JSON: {exc}.")
+            yield text[:cut].rstrip(), RowError(f"It is no JSON: {exc}.")
             text = text[cut:]
             continue
         yield mended[:end], value

@@ -17,7 +17,7 @@ import attrs
 from cdrkit.errors import SchemaError
 from cdrkit.sources.contract import SourceBatch, SourceInput
 from cdrkit.sources.freeswitch.calls import Document, decoded, patterns, read_documents
-from cdrkit.sources.readers.batch_builder import Unfit
+from cdrkit.sources.readers.batch_builder import RowError
 
 __all__ = ["FreeSwitchXml"]
 
@@ -149,7 +149,7 @@ def _document(raw: bytes) -> Document:
     """
     root = _parsed(raw)
     if root.name != "cdr":
-        raise Unfit(f"Its element is {root.name!r}, not cdr.")
+        raise RowError(f"Its element is {root.name!r}, not cdr.")
     document: dict[str, Any] = {name.replace("_", "-"): text for name, text in root.attributes.items()}
     flows: list[Any] = []
     for part in root.children:
@@ -199,7 +199,7 @@ def _parsed(raw: bytes, encoding: str | None = None) -> _Element:
 
     def begin(name: str, attributes: dict[str, str]) -> None:
         if len(stack) > _DEPTH:
-            raise Unfit("It is nested too deeply for a document of a channel.")
+            raise RowError("It is nested too deeply for a document of a channel.")
         element = _Element(name, attributes)
         stack[-1].children.append(element)
         stack.append(element)
@@ -207,17 +207,17 @@ def _parsed(raw: bytes, encoding: str | None = None) -> _Element:
     def add(text: str) -> None:
         stack[-1].text.append(text)
 
-    def refuse(*_: object) -> NoReturn:
-        raise Unfit("It declares a document type or entities, which no switch does: it is not read.")
+    def add_reject(*_: object) -> NoReturn:
+        raise RowError("It declares a document type or entities, which no switch does: it is not read.")
 
     parser = expat.ParserCreate(encoding)
     parser.buffer_text = True
     parser.StartElementHandler = begin
     parser.EndElementHandler = lambda _: stack.pop()
     parser.CharacterDataHandler = add
-    parser.StartDoctypeDeclHandler = refuse
-    parser.EntityDeclHandler = refuse
-    parser.ExternalEntityRefHandler = refuse
+    parser.StartDoctypeDeclHandler = add_reject
+    parser.EntityDeclHandler = add_reject
+    parser.ExternalEntityRefHandler = add_reject
     try:
         parser.Parse(raw, True)
     except expat.ExpatError as exc:
@@ -227,11 +227,11 @@ def _parsed(raw: bytes, encoding: str | None = None) -> _Element:
             and not _is_utf8(raw)
         ):
             return _parsed(raw, "iso-8859-1")
-        raise Unfit(f"It is no XML: {exc}.") from exc
+        raise RowError(f"It is no XML: {exc}.") from exc
     except (ValueError, LookupError) as exc:  # an encoding that there is not
-        raise Unfit(f"It is no XML: {exc}.") from exc
+        raise RowError(f"It is no XML: {exc}.") from exc
     if not top.children:
-        raise Unfit("It has no element.")
+        raise RowError("It has no element.")
     return top.children[0]
 
 

@@ -10,9 +10,10 @@ import attrs
 import polars as pl
 
 from cdrkit.sources.contract import SourceBatch
-from cdrkit.sources.readers.mapping import FieldRule, SourceMapping, checked_encoding
+from cdrkit.sources.readers.encoding import check_encoding
+from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
 from cdrkit.sources.readers.sip_status import dispositions
-from cdrkit.sources.readers.table import names_in, read_table
+from cdrkit.sources.readers.table import column_names, read_table
 
 __all__ = ["ConnexCsCsv"]
 
@@ -102,7 +103,7 @@ class ConnexCsCsv:
     """
 
     length_unit: str = "s"
-    encoding: str = attrs.field(default="utf-8", converter=checked_encoding)
+    encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def _mapping(self) -> SourceMapping:
         fields = dict(_MAPPING.fields)
@@ -120,12 +121,12 @@ class ConnexCsCsv:
         Raises:
             SchemaError: When it is empty, or has no Call ID or Call Time.
         """
-        yield from read_table(stream, self._mapping(), computed=_computed)
+        yield from read_table(stream, self._mapping(), compute=_computed)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
         """Return why a file may be of ConnexCS, or None."""
-        names = names_in(head)
+        names = column_names(head)
         # cdrkit's own export has the same labels, and instants such as 2026-11-22T09:30:00Z.
         if (
             not _OWN_INSTANT.search(head)

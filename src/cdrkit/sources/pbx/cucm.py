@@ -12,10 +12,10 @@ import polars as pl
 
 from cdrkit._model import FRAME_TYPES, empty_frame
 from cdrkit.errors import SchemaError
-from cdrkit.sources.contract import HeldBack, SourceBatch, SourceInput, is_alone
-from cdrkit.sources.readers.apply_mapping import json_objects, mapped
+from cdrkit.sources.contract import PendingCall, SourceBatch, SourceInput, is_only_input
+from cdrkit.sources.readers.apply_mapping import apply_mapping, json_objects
 from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
-from cdrkit.sources.readers.table import Peeked, Readable, Rows, Table, names_in, open_table
+from cdrkit.sources.readers.table import PeekedStream, Readable, Table, TableChunk, column_names, open_table
 
 __all__ = ["Cucm"]
 
@@ -100,15 +100,15 @@ class Cucm:
         cmrs: list[tuple[str, pl.DataFrame]] = []
         read = 0
         for opened, one in (each := enumerate(inputs, 1)):
-            peeked = Peeked(one.stream)
+            peeked = PeekedStream(one.stream)
             try:
-                quality = "datetimestamp" in names_in(peeked.head)
-                table = open_table(peeked, _QUALITY, no_row=_types) if quality else _cdrs(peeked)
+                quality = "datetimestamp" in column_names(peeked.head)
+                table = open_table(peeked, _QUALITY, skip_row=_types) if quality else _cdrs(peeked)
                 position = 0
                 for rows in table.chunks:
                     position = rows.position
                     if quality:
-                        done = mapped(rows.native, table.mapping)
+                        done = apply_mapping(rows.native, table.mapping)
                         batch = attrs.evolve(rows.batch(done), frame=empty_frame())
                         cmrs.append((one.name, done.native.with_columns(call=done.frame["call_id"])))
                     else:
@@ -118,7 +118,7 @@ class Cucm:
             except SchemaError as exc:
                 raise (
                     exc
-                    if not one.name or is_alone(opened, each)
+                    if not one.name or is_only_input(opened, each)
                     else SchemaError(f"{one.name}: {exc}", row=exc.row)
                 ) from exc
             read += position
@@ -127,7 +127,7 @@ class Cucm:
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
         """Return why a file may be of CUCM, or None."""
-        names = names_in(head)
+        names = column_names(head)
         if {"cdrrecordtype", "globalcallid_callid"} <= names:
             kind = "CMR" if "datetimestamp" in names else "CDR"
             return f"columns named cdrRecordType, globalCallID_callId: a {kind} file"
@@ -135,7 +135,7 @@ class Cucm:
 
 
 def _cdrs(stream: Readable) -> Table:
-    table = open_table(stream, _MAPPING, no_row=_types)
+    table = open_table(stream, _MAPPING, skip_row=_types)
     for field in ("linked_id", "answer", "duration"):
         if field not in table.mapping.fields:
             column = _MAPPING.fields[field].columns[-1]
@@ -146,8 +146,8 @@ def _cdrs(stream: Readable) -> Table:
     return table
 
 
-def _batch(rows: Rows, table: Table) -> SourceBatch:
-    return rows.batch(mapped(rows.native, table.mapping, computed=_computed))
+def _batch(rows: TableChunk, table: Table) -> SourceBatch:
+    return rows.batch(apply_mapping(rows.native, table.mapping, compute=_computed))
 
 
 def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
@@ -238,13 +238,13 @@ def _joined(
         yield attrs.evolve(batch, frame=_with_quality(batch.frame, found), merged=merged)
     alone = quality.filter(~pl.col("call").is_in(list(used))).group_by("call", maintain_order=True)
     held = tuple(
-        HeldBack(call, "Its CDR is not there yet.", row, rows, name)
+        PendingCall(call, "Its CDR is not there yet.", row, rows, name)
         for call, row, rows, name in alone.agg(
             pl.col("row").first(), rows=pl.len(), input=pl.col("input").first()
         ).rows()
     )
     if held:
-        yield SourceBatch(frame=empty_frame(), held_back=held, bytes_read=read)
+        yield SourceBatch(frame=empty_frame(), pending=held, bytes_read=read)
 
 
 def _first_mos(native: pl.DataFrame) -> pl.Expr:

@@ -12,7 +12,8 @@ import polars as pl
 from cdrkit._model import check_zone
 from cdrkit.errors import ConfigError, suggestion
 from cdrkit.sources.contract import SourceBatch
-from cdrkit.sources.readers.mapping import FieldRule, SourceMapping, checked_encoding
+from cdrkit.sources.readers.encoding import check_encoding
+from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
 from cdrkit.sources.readers.table import read_table
 
 __all__ = ["ThreeCx"]
@@ -167,7 +168,7 @@ class ThreeCx:
     timezone: str = attrs.field(default=None, converter=_zone)
     columns: tuple[str, ...] = attrs.field(default=_COLUMNS, converter=_columns)
     currency: str | None = None
-    encoding: str = attrs.field(default="utf-8", converter=checked_encoding)
+    encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of *stream*, in its order.
@@ -185,7 +186,7 @@ class ThreeCx:
             timezone=self.timezone,
             optional=True,
         )
-        yield from read_table(stream, mapping, computed=_computed)
+        yield from read_table(stream, mapping, compute=_computed)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:

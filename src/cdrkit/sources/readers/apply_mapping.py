@@ -13,20 +13,29 @@ import polars as pl
 
 from cdrkit._model import FIELDS, FRAME_TYPES, INSTANT
 from cdrkit.errors import ConfigError, SchemaError, suggestion
-from cdrkit.sources.readers.local_time import instants
+from cdrkit.sources.readers.local_time import resolve_instants
 from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
-from cdrkit.sources.readers.parsers import NEGATIVE, reader, shortened
+from cdrkit.sources.readers.parsers import NEGATIVE, make_parser
+from cdrkit.sources.readers.reject_reasons import shorten
 
-__all__ = ["Computed", "Mapped", "Wrong", "digests", "json_objects", "mapped", "resolved"]
+__all__ = [
+    "ComputeFields",
+    "MappingResult",
+    "RowProblem",
+    "apply_mapping",
+    "digest_rows",
+    "json_objects",
+    "resolve_columns",
+]
 
 #: Makes fields that no rule can, from rows that can be taken: from their native columns, and the fields made by rule.
-Computed: TypeAlias = Callable[[pl.DataFrame, Mapping[str, pl.Series]], Mapping[str, pl.Series]]
+ComputeFields: TypeAlias = Callable[[pl.DataFrame, Mapping[str, pl.Series]], Mapping[str, pl.Series]]
 
 _ESCAPES: Final = {"\\": "\\\\", '"': '\\"'} | {chr(code): f"\\u{code:04x}" for code in range(32)}
 
 
 @attrs.frozen
-class Wrong:
+class RowProblem:
     """Why a row cannot be taken: its number, the reason, and whether a length of it is negative."""
 
     row: int
@@ -35,7 +44,7 @@ class Wrong:
 
 
 @attrs.frozen(kw_only=True)
-class Mapped:
+class MappingResult:
     """What became of some rows.
 
     Attributes:
@@ -48,7 +57,7 @@ class Mapped:
 
     frame: pl.DataFrame
     native: pl.DataFrame
-    wrong: list[Wrong]
+    wrong: list[RowProblem]
     repeated: int = 0
     missing: int = 0
 
@@ -80,7 +89,7 @@ class _Field:
     known: dict[str, tuple[Any, bool]] | None
 
 
-def resolved(mapping: SourceMapping, names: Sequence[str], *, shown: str) -> SourceMapping:
+def resolve_columns(mapping: SourceMapping, names: Sequence[str], *, shown: str) -> SourceMapping:
     """Return *mapping* with its columns named as the table has them; *shown* is what the table is called.
 
     Names are the same whatever their capitals and the blanks around them, when none is the same exactly.
@@ -123,7 +132,9 @@ def resolved(mapping: SourceMapping, names: Sequence[str], *, shown: str) -> Sou
     return attrs.evolve(mapping, fields=fields, only=only, identity=kept, columns=(), positions={})
 
 
-def mapped(native: pl.DataFrame, mapping: SourceMapping, *, computed: Computed | None = None) -> Mapped:
+def apply_mapping(
+    native: pl.DataFrame, mapping: SourceMapping, *, compute: ComputeFields | None = None
+) -> MappingResult:
     """Return the calls of *native*, whose columns are ``row`` and those of the table, as texts.
 
     Args:
@@ -134,17 +145,17 @@ def mapped(native: pl.DataFrame, mapping: SourceMapping, *, computed: Computed |
     Raises:
         ConfigError: When a time has no offset, and the mapping no zone.
     """
-    wrong: dict[int, Wrong] = {}
+    wrong: dict[int, RowProblem] = {}
     for column, words in mapping.only.items():
         for row, text in (
             native.filter(~pl.col(column).fill_null("").is_in(list(words))).select("row", column).rows()
         ):
             reason = (
-                f"Its {column} is {shortened(text or '')}, which is no call."
+                f"Its {column} is {shorten(text or '')}, which is no call."
                 if text
                 else f"It has no {column}."
             )
-            wrong.setdefault(row, Wrong(row, reason))
+            wrong.setdefault(row, RowProblem(row, reason))
     if wrong:
         native = native.filter(~pl.col("row").is_in(list(wrong)))
     fields = [_field(native, name, rule, mapping) for name, rule in mapping.fields.items()]
@@ -160,7 +171,7 @@ def mapped(native: pl.DataFrame, mapping: SourceMapping, *, computed: Computed |
             field.texts = field.texts.filter(good)
             field.chosen = {column: mask.filter(good) for column, mask in field.chosen.items()}
             field.said = {column: mask.filter(good) for column, mask in field.said.items()}
-    return _calls(native, fields, mapping, computed, list(wrong.values()))
+    return _calls(native, fields, mapping, compute, list(wrong.values()))
 
 
 def _field(native: pl.DataFrame, name: str, rule: FieldRule, mapping: SourceMapping) -> _Field:
@@ -186,7 +197,7 @@ def _field(native: pl.DataFrame, name: str, rule: FieldRule, mapping: SourceMapp
     texts = texts.alias(name)
     if rule.missing is not None:
         texts = texts.fill_null(rule.missing or None)
-    read = reader(FIELDS[name], rule)
+    read = make_parser(FIELDS[name], rule)
     if read is None:
         return _Field(name, rule, texts, chosen, said, None)
     known: dict[str, tuple[Any, bool]] = {}
@@ -198,9 +209,9 @@ def _field(native: pl.DataFrame, name: str, rule: FieldRule, mapping: SourceMapp
     return _Field(name, rule, texts, chosen, said, known)
 
 
-def _wrong(native: pl.DataFrame, field: _Field) -> list[tuple[int, Wrong]]:
+def _wrong(native: pl.DataFrame, field: _Field) -> list[tuple[int, RowProblem]]:
     called = " and ".join(field.rule.columns) if field.rule.join is not None else field.rule.columns[0]
-    found: list[tuple[int, Wrong]] = []
+    found: list[tuple[int, RowProblem]] = []
     rows = native["row"]
     if field.known is not None:
         failed = {text: exc for text, (exc, _) in field.known.items() if isinstance(exc, ValueError)}
@@ -209,10 +220,12 @@ def _wrong(native: pl.DataFrame, field: _Field) -> list[tuple[int, Wrong]]:
             source = next((name for name, mask in field.chosen.items() if mask[at]), called)
             source = called if field.rule.join is not None else source
             what = str(failed[text])
-            reason = f"Its {source}, {shortened(text)}, {what}."
-            found.append((at, Wrong(rows[at], reason, what == NEGATIVE)))
+            reason = f"Its {source}, {shorten(text)}, {what}."
+            found.append((at, RowProblem(rows[at], reason, what == NEGATIVE)))
     if field.rule.required or field.name in ("start", "call_id"):
-        found += [(at, Wrong(rows[at], f"It has no {called}.")) for at in field.texts.is_null().arg_true()]
+        found += [
+            (at, RowProblem(rows[at], f"It has no {called}.")) for at in field.texts.is_null().arg_true()
+        ]
     return found
 
 
@@ -220,9 +233,9 @@ def _calls(
     native: pl.DataFrame,
     fields: Sequence[_Field],
     mapping: SourceMapping,
-    computed: Computed | None,
-    wrong: list[Wrong],
-) -> Mapped:
+    compute: ComputeFields | None,
+    wrong: list[RowProblem],
+) -> MappingResult:
     values: dict[str, pl.Series] = {}
     held: dict[str, pl.Series] = {}
     repeated = missing = 0
@@ -248,19 +261,19 @@ def _calls(
             held[column] = held[column] | kept if column in held else kept
     for name, text in mapping.constants.items():
         values[name] = _constant(name, text, native.height)
-    if computed is not None:
-        values |= computed(native, values)
+    if compute is not None:
+        values |= compute(native, values)
     values["origin"] = pl.Series([mapping.name]).new_from_index(0, native.height)
     if "call_id" not in values:
         names = mapping.identity or [name for name in native.columns if name != "row"]
-        ids = digests(native.select(names))
+        ids = digest_rows(native.select(names))
         values["call_id"] = pl.select(pl.concat_str(pl.lit(f"{mapping.name}-"), ids)).to_series()
     extra = json_objects(native.drop("row"), skip=held, absent=mapping.absent)
     values["extra"] = extra
     frame = pl.DataFrame(
         [values[name].alias(name).cast(FRAME_TYPES[name]) for name in FIELDS if name in values]
     )
-    return Mapped(frame=frame, native=native, wrong=wrong, repeated=repeated, missing=missing)
+    return MappingResult(frame=frame, native=native, wrong=wrong, repeated=repeated, missing=missing)
 
 
 def _dtype(name: str) -> Any:
@@ -285,15 +298,15 @@ def _instants(
     if timezone is None:
         at = stamps.is_not_null().arg_true()[0]
         raise ConfigError(
-            f"Row {native['row'][at]} has the {field.name} {shortened(field.texts[at])}, a local time without an "
+            f"Row {native['row'][at]} has the {field.name} {shorten(field.texts[at])}, a local time without an "
             "offset: say whose, for example timezone='Europe/London' or timezone='UTC'."
         )
-    made = instants(stamps, timezone, not_before=start)
+    made = resolve_instants(stamps, timezone, not_before=start)
     return utc.fill_null(made.utc) if utc.null_count() else utc, made.repeated, made.missing
 
 
 def _constant(name: str, text: str, height: int) -> pl.Series:
-    read = reader(FIELDS[name], FieldRule(columns="constants"))
+    read = make_parser(FIELDS[name], FieldRule(columns="constants"))
     value: Any = text
     if read is not None:
         try:
@@ -305,7 +318,7 @@ def _constant(name: str, text: str, height: int) -> pl.Series:
     return pl.Series([value], dtype=_dtype(name)).new_from_index(0, height)
 
 
-def digests(native: pl.DataFrame) -> pl.Series:
+def digest_rows(native: pl.DataFrame) -> pl.Series:
     """Return a digest of each row's texts, the same at every reading."""
     parts = [pl.concat_str(pl.lit(f"{name}\0"), pl.col(name)) for name in sorted(native.columns)]
     joined = (

@@ -11,15 +11,15 @@ import polars as pl
 
 from cdrkit._model import FIELDS, FRAME_TYPES
 from cdrkit.sources.contract import Reject, SourceBatch
-from cdrkit.sources.readers.local_time import Instants, instants
+from cdrkit.sources.readers.local_time import Instants, resolve_instants
 
-__all__ = ["CALLS_AT_ONCE", "Gathered", "Unfit"]
+__all__ = ["BATCH_CALLS", "BatchBuilder", "RowError"]
 
-CALLS_AT_ONCE: Final = 5_000
+BATCH_CALLS: Final = 5_000
 _TIMES: Final = ("start", "answer", "end")
 
 
-class Unfit(Exception):  # noqa: N818  # it ends a row, not a program
+class RowError(Exception):  # noqa: N818  # it ends a row, not a program
     """Why a row cannot be taken; *contradiction* is its kind, where it contradicts itself."""
 
     def __init__(self, reason: str, contradiction: str | None = None) -> None:
@@ -28,7 +28,7 @@ class Unfit(Exception):  # noqa: N818  # it ends a row, not a program
 
 
 @attrs.define
-class Gathered:
+class BatchBuilder:
     """Calls and rejects on their way to a batch. Times may be aware, or local: then *timezone* is theirs."""
 
     origin: str
@@ -40,7 +40,7 @@ class Gathered:
     def __len__(self) -> int:
         return len(self.calls) + len(self.rejects)
 
-    def refuse(self, row: int, why: Unfit, text: str, input: str = "") -> None:
+    def add_reject(self, row: int, why: RowError, text: str, input: str = "") -> None:
         """Take in a row that is no call."""
         if why.contradiction is not None:
             self.contradictions[why.contradiction] = self.contradictions.get(why.contradiction, 0) + 1
@@ -88,7 +88,7 @@ class Gathered:
         local = pl.Series(
             [at if at is not None and at.tzinfo is None else None for at in values], dtype=pl.Datetime("us")
         )
-        found = instants(local, self.timezone, not_before=start)
+        found = resolve_instants(local, self.timezone, not_before=start)
         return Instants(
             utc=pl.select(pl.coalesce(utc, found.utc)).to_series(),
             repeated=found.repeated,

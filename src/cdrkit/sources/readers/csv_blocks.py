@@ -6,7 +6,6 @@ its own line only: a quote that is never closed does not swallow the rows after 
 
 from __future__ import annotations
 
-import codecs
 import functools
 import io
 import re
@@ -19,7 +18,7 @@ import polars as pl
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources.contract import Reject
 
-__all__ = ["Delimited", "Flaw", "Rows", "encoding_name", "first_line", "first_rows", "split_row"]
+__all__ = ["CsvBlock", "Delimited", "Flaw", "first_line", "first_rows", "split_row"]
 
 # Larger blocks are not faster: their memory is new to the process each time.
 _BLOCK_BYTES: Final = 4 << 20
@@ -50,24 +49,6 @@ class Flaw:
 
     column: int
     unclosed: bool
-
-
-def encoding_name(value: str) -> str:
-    """Return the name of an encoding that writes ASCII as ASCII.
-
-    Raises:
-        ConfigError: When it does not, or there is none of that name.
-    """
-    plain = bytes(range(32, 127)) + b"\t\r\n"
-    try:
-        name = codecs.lookup(value).name
-        if plain.decode(name) != plain.decode("ascii"):
-            raise ValueError("it does not write ASCII as ASCII")
-    except (LookupError, TypeError, ValueError) as exc:
-        raise ConfigError(
-            f"The encoding {value!r} cannot be read: {exc}. Give 'utf-8' or 'latin-1'."
-        ) from exc
-    return "utf-8" if name == "utf-8-sig" else name
 
 
 @functools.cache
@@ -107,7 +88,7 @@ def _matches(text: str, separator: str) -> Iterator[re.Match[str]]:
 
 
 @attrs.frozen(kw_only=True)
-class Rows:
+class CsvBlock:
     """The rows of one block.
 
     Attributes:
@@ -157,7 +138,7 @@ class Delimited:
         """Return the values of one row, as `split_row` does."""
         return split_row(text, separator=self.separator, strict=strict)
 
-    def read(self, stream: IO[bytes], *, number: int = 1) -> Generator[Rows]:
+    def read(self, stream: IO[bytes], *, number: int = 1) -> Generator[CsvBlock]:
         """Yield the rows of *stream*, in its order, block by block. Blank lines are no rows.
 
         Lines end with LF or CRLF; with CR where the first block has no LF.
@@ -194,7 +175,7 @@ class Delimited:
             width = block.parse(order, width)
             pending = block.left + pending[end:]
             number += block.lines_used
-            yield Rows(
+            yield CsvBlock(
                 groups=block.frames(),
                 rejects=sorted(block.rejects, key=lambda reject: reject.row),
                 position=position - len(pending),

@@ -15,13 +15,13 @@ import attrs
 import polars as pl
 
 from cdrkit.errors import SchemaError
-from cdrkit.sources.contract import HeldBack, Reject, SourceBatch
-from cdrkit.sources.readers.apply_mapping import Computed, mapped
+from cdrkit.sources.contract import PendingCall, Reject, SourceBatch
+from cdrkit.sources.readers.apply_mapping import ComputeFields, apply_mapping
 from cdrkit.sources.readers.mapping import SourceMapping
-from cdrkit.sources.readers.parsers import shortened
-from cdrkit.sources.readers.table import Line, Peeked, Readable, lines_of, read_table
+from cdrkit.sources.readers.reject_reasons import shorten
+from cdrkit.sources.readers.table import Line, PeekedStream, Readable, read_lines, read_table
 
-__all__ = ["Pages", "keys_in", "read_pages", "read_pages_or_table"]
+__all__ = ["PageLayout", "json_keys", "read_pages", "read_pages_or_table"]
 
 _DOCUMENT_BYTES: Final = 256 << 20
 _CALLS_AT_ONCE: Final = 5_000
@@ -29,7 +29,7 @@ _KEY: Final = re.compile(rb'"((?:[^"\\]|\\.){1,64})"\s*:')
 
 
 @attrs.frozen(kw_only=True)
-class Pages:
+class PageLayout:
     """How a provider's documents hold calls.
 
     Attributes:
@@ -47,7 +47,7 @@ class Pages:
     going_on: Mapping[str, frozenset[str]]
 
 
-def keys_in(head: bytes) -> set[str]:
+def json_keys(head: bytes) -> set[str]:
     """Return the keys in the beginning of a JSON document, at whatever depth; none, where it is no JSON."""
     if not head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"[")):
         return set()
@@ -55,7 +55,7 @@ def keys_in(head: bytes) -> set[str]:
 
 
 def read_pages(
-    stream: Readable, pages: Pages, mapping: SourceMapping, *, computed: Computed | None = None
+    stream: Readable, pages: PageLayout, mapping: SourceMapping, *, compute: ComputeFields | None = None
 ) -> Iterator[SourceBatch]:
     """Yield the calls in the documents of *stream*; the last batch has those that have not ended.
 
@@ -68,8 +68,8 @@ def read_pages(
     Raises:
         SchemaError: When the stream is empty, is no JSON, or holds something else than calls.
     """
-    part = _Part(pages, mapping, computed)
-    held: list[HeldBack] = []
+    part = _Part(pages, mapping, compute)
+    held: list[PendingCall] = []
     known = False  # whether anything was of this kind
     number = position = 0
     for document, place in _documents(stream):
@@ -88,29 +88,29 @@ def read_pages(
                 held.append(waiting)
             if len(part) >= _CALLS_AT_ONCE:
                 yield part.batch(position)
-                part = _Part(pages, mapping, computed)
+                part = _Part(pages, mapping, compute)
     if len(part) or held:
-        yield attrs.evolve(part.batch(position), held_back=tuple(held))
+        yield attrs.evolve(part.batch(position), pending=tuple(held))
 
 
 def read_pages_or_table(
-    stream: Readable, pages: Pages, mapping: SourceMapping, *, computed: Computed | None = None
+    stream: Readable, pages: PageLayout, mapping: SourceMapping, *, compute: ComputeFields | None = None
 ) -> Iterator[SourceBatch]:
     """Yield the calls of documents as `read_pages` does, or those of a table, whichever the stream begins with.
 
     Raises:
         SchemaError: When it is empty, or neither of them.
     """
-    peeked = stream if isinstance(stream, Peeked) else Peeked(stream)
+    peeked = stream if isinstance(stream, PeekedStream) else PeekedStream(stream)
     if peeked.head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"[")):
-        yield from read_pages(peeked, pages, mapping, computed=computed)
+        yield from read_pages(peeked, pages, mapping, compute=compute)
     else:
-        yield from read_table(peeked, mapping, computed=computed)
+        yield from read_table(peeked, mapping, compute=compute)
 
 
 def _documents(stream: Readable) -> Iterator[tuple[Any, int]]:
     """Yield the documents and how far into the stream each reaches; a line that is none is a reject."""
-    lines = (line for line in lines_of(stream) if line.raw.strip())
+    lines = (line for line in read_lines(stream) if line.raw.strip())
     first = next(lines, None)
     if first is None:
         raise SchemaError("The file is empty: there is no document in it. Check that it is the right one.")
@@ -151,7 +151,7 @@ def _whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]:
                 at += 1
     except (ValueError, RecursionError) as exc:
         raise SchemaError(
-            f"It cannot be parsed as JSON: {exc}. It begins with {shortened(first.text)}. Check that it is the "
+            f"It cannot be parsed as JSON: {exc}. It begins with {shorten(first.text)}. Check that it is the "
             "right file, and whole."
         ) from exc
     for document in found:
@@ -173,7 +173,7 @@ def _parsed(raw: bytes) -> Any:
         raise ValueError("it is nested too deep") from exc
 
 
-def _calls(document: Any, pages: Pages) -> list[Any]:
+def _calls(document: Any, pages: PageLayout) -> list[Any]:
     """Return the calls of a document.
 
     Raises:
@@ -198,14 +198,14 @@ def _at(document: Any, path: tuple[str, ...]) -> list[Any] | None:
     return document if isinstance(document, list) else None
 
 
-def _is_call(call: object, pages: Pages) -> bool:
+def _is_call(call: object, pages: PageLayout) -> bool:
     return (
         isinstance(call, dict) and not pages.marks.isdisjoint(call) and not pages.foreign.keys() & call.keys()
     )
 
 
-def _not_calls(document: Any, pages: Pages) -> SchemaError:
-    what = f"it is {shortened(_text(document))}"
+def _not_calls(document: Any, pages: PageLayout) -> SchemaError:
+    what = f"it is {shorten(_text(document))}"
     if isinstance(document, dict):
         keys = list(document)
         foreign = next((pages.foreign[key] for key in keys if key in pages.foreign), None)
@@ -238,10 +238,10 @@ def _flat(call: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
 class _Part:
     """Calls that wait to become a frame."""
 
-    def __init__(self, pages: Pages, mapping: SourceMapping, computed: Computed | None) -> None:
+    def __init__(self, pages: PageLayout, mapping: SourceMapping, compute: ComputeFields | None) -> None:
         self._pages = pages
         self._mapping = mapping
-        self._computed = computed
+        self._computed = compute
         self._calls: dict[int, dict[str, str]] = {}
         self._given: dict[int, Any] = {}
         self._rejects: list[Reject] = []
@@ -249,7 +249,7 @@ class _Part:
     def __len__(self) -> int:
         return len(self._calls) + len(self._rejects)
 
-    def add(self, number: int, call: Any) -> HeldBack | None:
+    def add(self, number: int, call: Any) -> PendingCall | None:
         """Take the call with that number, unless it has not ended."""
         if isinstance(call, Reject):
             self._rejects.append(attrs.evolve(call, row=number))
@@ -269,7 +269,9 @@ class _Part:
         for key, states in self._pages.going_on.items():
             if (state := flat.get(key, "").casefold()) in states:
                 rule = self._mapping.fields["call_id"]
-                return HeldBack(flat.get(rule.columns[0], "?"), f"It is {state}: it has not ended.", number)
+                return PendingCall(
+                    flat.get(rule.columns[0], "?"), f"It is {state}: it has not ended.", number
+                )
         self._calls[number] = flat
         self._given[number] = call
         return None
@@ -284,7 +286,7 @@ class _Part:
         for name in names:
             texts = [call.get(name) for call in self._calls.values()]
             columns.append(pl.Series(name, texts, dtype=pl.String))
-        done = mapped(pl.DataFrame(columns), self._mapping, computed=self._computed)
+        done = apply_mapping(pl.DataFrame(columns), self._mapping, compute=self._computed)
         rejects = [
             *self._rejects,
             *(Reject(one.row, one.reason, _text(self._given[one.row])) for one in done.wrong),

@@ -10,7 +10,7 @@ import polars as pl
 
 from cdrkit._model import UTC, zone
 
-__all__ = ["Instants", "instants"]
+__all__ = ["Instants", "resolve_instants"]
 
 _LONGEST: Final = timedelta(days=10)
 _MARGIN: Final = timedelta(days=1)
@@ -33,7 +33,7 @@ class Instants:
     missing: int
 
 
-def instants(stamps: pl.Series, timezone: str, *, not_before: pl.Series | None = None) -> Instants:
+def resolve_instants(stamps: pl.Series, timezone: str, *, not_before: pl.Series | None = None) -> Instants:
     """Return naive *stamps*, read on the clocks of *timezone*, as instants.
 
     A stamp in a repeated hour is read as the earlier of its two instants, or as the later one where the

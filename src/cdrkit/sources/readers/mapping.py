@@ -5,7 +5,6 @@ A `SourceMapping` is a value. It can be kept as JSON or TOML, so that one more s
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 import tomllib
@@ -17,8 +16,9 @@ import attrs
 
 from cdrkit._model import FIELDS, check_zone, parse_instant
 from cdrkit.errors import CdrError, ConfigError, NotFoundError, QueryError, StorageError, suggestion
+from cdrkit.sources.readers.encoding import check_encoding
 
-__all__ = ["FieldRule", "SourceMapping", "TimeFormat", "Unit", "checked_encoding"]
+__all__ = ["FieldRule", "SourceMapping", "TimeFormat", "Unit"]
 
 #: The words for usual times; anything else with a ``%`` is a pattern of `datetime.strptime`.
 TimeFormat: TypeAlias = Literal["iso", "rfc2822", "epoch", "epoch_ms", "epoch_us"]
@@ -29,24 +29,6 @@ Unit: TypeAlias = Literal["s", "ms", "us", "min", "h:mm:ss", "mm:ss"]
 _OURS: Final = ("origin", "extra")
 _TIMES: Final = ("start", "answer", "end")
 _LENGTHS: Final = ("duration", "billed_duration", "ring_duration", "pdd", "pdd_in")
-
-
-def checked_encoding(value: str) -> str:
-    """Return the usual name of an encoding that writes line ends, separators and digits as ASCII does.
-
-    Raises:
-        ConfigError: When there is no such encoding, or it writes them otherwise.
-    """
-    plain = bytes(range(32, 127)) + b"\t\r\n"
-    try:
-        name = codecs.lookup(value).name
-        if plain.decode(name) != plain.decode("ascii"):
-            raise ValueError("it does not write ASCII as ASCII")
-    except (LookupError, TypeError, ValueError) as exc:
-        raise ConfigError(
-            f"The encoding {value!r} cannot be read: {exc}. Give 'utf-8' or 'latin-1'."
-        ) from exc
-    return "utf-8" if name == "utf-8-sig" else name
 
 
 def _texts(value: str | Iterable[str]) -> tuple[str, ...]:
@@ -303,7 +285,7 @@ class SourceMapping:
     separator: str | None = attrs.field(default=",", converter=_separator)
     quote: str | None = attrs.field(default='"', converter=_quote)
     escape: str | None = attrs.field(default=None, converter=_escape)
-    encoding: str = attrs.field(default="utf-8", converter=checked_encoding)
+    encoding: str = attrs.field(default="utf-8", converter=check_encoding)
     timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
     absent: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     skip: int = 0

@@ -12,15 +12,14 @@ from typing import Any, Final, TypeAlias
 from cdrkit._model import FRACTION, INSTANT, INTEGER, MONEY, FieldInfo, parse_instant
 from cdrkit.sources.readers.mapping import FieldRule
 
-__all__ = ["NEGATIVE", "Read", "reader", "shortened"]
+__all__ = ["NEGATIVE", "Parser", "make_parser"]
 
 #: Reads one text: its value, and whether the value says all that the text does; ValueError says what is wrong.
-Read: TypeAlias = Callable[[str], "tuple[Any, bool]"]
+Parser: TypeAlias = Callable[[str], "tuple[Any, bool]"]
 
 #: How the reason begins when a length is below zero.
 NEGATIVE: Final = "is negative"
 
-_SHOWN: Final = 80
 _ISO: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?(?: ?(Z|z|UTC|GMT)| ?([+-]\d\d):?(\d\d)?)?",
     re.ASCII,
@@ -37,12 +36,7 @@ _YEARS: Final = (1970, 2099)
 _LENGTHS: Final = ("duration", "billed_duration", "ring_duration", "pdd", "pdd_in")
 
 
-def shortened(text: str) -> str:
-    """Return *text* as a message shows it: quoted, and not at any length."""
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
-
-
-def reader(info: FieldInfo, rule: FieldRule) -> Read | None:
+def make_parser(info: FieldInfo, rule: FieldRule) -> Parser | None:
     """Return what reads the texts of a field by its rule; None: every text is its value."""
     final = _plain_reader(info, rule)
     if not (rule.values or rule.pattern or rule.otherwise is not None):
@@ -69,7 +63,7 @@ def reader(info: FieldInfo, rule: FieldRule) -> Read | None:
     return read
 
 
-def _plain_reader(info: FieldInfo, rule: FieldRule) -> Read | None:
+def _plain_reader(info: FieldInfo, rule: FieldRule) -> Parser | None:
     if info.type == INSTANT:
         return _times(rule)
     if info.type == MONEY:
@@ -83,7 +77,7 @@ def _plain_reader(info: FieldInfo, rule: FieldRule) -> Read | None:
     return _words(info) if info.choices else None
 
 
-def _words(info: FieldInfo) -> Read:
+def _words(info: FieldInfo) -> Parser:
     def read(text: str) -> tuple[str, bool]:
         word = text.strip().casefold()
         if word not in info.choices:
@@ -109,7 +103,7 @@ def _whole_numbers(text: str) -> tuple[int, bool]:
     return int(plain), plain == text
 
 
-def _amounts(rule: FieldRule) -> Read:
+def _amounts(rule: FieldRule) -> Parser:
     def read(text: str) -> tuple[Decimal, bool]:
         amount = _number(text, rule)
         if abs(amount) >= _MOST_MONEY:
@@ -120,7 +114,7 @@ def _amounts(rule: FieldRule) -> Read:
     return read
 
 
-def _lengths(rule: FieldRule, *, whole: bool) -> Read:
+def _lengths(rule: FieldRule, *, whole: bool) -> Parser:
     def read(text: str) -> tuple[Any, bool]:
         if rule.unit in _UNITS:
             seconds = _number(text, rule) * _UNITS[rule.unit]
@@ -149,7 +143,7 @@ def _clock(text: str, unit: str) -> Decimal:
     )
 
 
-def _times(rule: FieldRule) -> Read:
+def _times(rule: FieldRule) -> Parser:
     since = _1970 if rule.since is None else parse_instant(rule.since)
     readers = [_time_reader(form, since) for form in rule.formats]
 

@@ -14,25 +14,31 @@ import polars as pl
 
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources.contract import Reject, SourceBatch
-from cdrkit.sources.readers.apply_mapping import Computed, Mapped, Wrong, mapped, resolved
+from cdrkit.sources.readers.apply_mapping import (
+    ComputeFields,
+    MappingResult,
+    RowProblem,
+    apply_mapping,
+    resolve_columns,
+)
 from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
-from cdrkit.sources.readers.parsers import shortened
+from cdrkit.sources.readers.reject_reasons import shorten
 
 __all__ = [
     "Line",
-    "NoRow",
-    "Peeked",
+    "PeekedStream",
     "Readable",
-    "Rows",
+    "SkipRow",
     "Table",
-    "lines_of",
-    "names_in",
+    "TableChunk",
+    "column_names",
     "open_table",
+    "read_lines",
     "read_table",
 ]
 
 #: Tells a line that is no row by its texts, such as a line of types.
-NoRow: TypeAlias = Callable[[list[str]], bool]
+SkipRow: TypeAlias = Callable[[list[str]], bool]
 
 _BLOCK_BYTES: Final = 1 << 20
 _HEAD_BYTES: Final = 64 << 10
@@ -50,7 +56,7 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-class Peeked:
+class PeekedStream:
     """A file whose beginning was looked at: it is there again for the reading."""
 
     def __init__(self, file: Readable) -> None:
@@ -88,7 +94,7 @@ def _bytes(block: object) -> bytes:
     return block
 
 
-def lines_of(stream: Readable) -> Iterator[Line]:
+def read_lines(stream: Readable) -> Iterator[Line]:
     """Yield the lines of *stream*; they end in LF, CRLF, or in CR where the first block has no LF.
 
     Raises:
@@ -124,7 +130,7 @@ def lines_of(stream: Readable) -> Iterator[Line]:
             return
 
 
-def names_in(head: bytes) -> set[str]:
+def column_names(head: bytes) -> set[str]:
     """Return the names in the first line of a table, in small letters, whatever stands between them."""
     first = head.removeprefix(_BOM).lstrip(b"\r\n").replace(b"\r", b"\n").partition(b"\n")[0]
     text = first.decode("utf-8", "replace").casefold()
@@ -132,7 +138,7 @@ def names_in(head: bytes) -> set[str]:
 
 
 @attrs.frozen(kw_only=True)
-class Rows:
+class TableChunk:
     """Some rows of a table.
 
     Attributes:
@@ -149,7 +155,7 @@ class Rows:
     position: int
     header: str
 
-    def batch(self, done: Mapped) -> SourceBatch:
+    def batch(self, done: MappingResult) -> SourceBatch:
         """Return the batch of these rows, *done* being what became of the native ones."""
         rejects = [*self.rejects, *self.rejected(done.wrong)]
         return SourceBatch(
@@ -162,7 +168,7 @@ class Rows:
             header=self.header,
         )
 
-    def rejected(self, wrong: Sequence[Wrong]) -> list[Reject]:
+    def rejected(self, wrong: Sequence[RowProblem]) -> list[Reject]:
         """Return the rows that are *wrong* as rejects."""
         return [
             Reject(one.row, one.reason, self.texts[one.row].decode("utf-8", "surrogateescape"))
@@ -184,15 +190,15 @@ class Table:
     mapping: SourceMapping
     names: tuple[str, ...]
     named: bool
-    chunks: Iterator[Rows]
+    chunks: Iterator[TableChunk]
 
 
 def read_table(
     stream: Readable,
     mapping: SourceMapping,
     *,
-    computed: Computed | None = None,
-    no_row: NoRow | None = None,
+    compute: ComputeFields | None = None,
+    skip_row: SkipRow | None = None,
 ) -> Iterator[SourceBatch]:
     """Yield the calls of a table.
 
@@ -206,23 +212,23 @@ def read_table(
         SchemaError: When the stream is empty, is not such a table, or not the whole of it.
         ConfigError: When times have no offset and the mapping no zone.
     """
-    table = open_table(stream, mapping, no_row=no_row)
+    table = open_table(stream, mapping, skip_row=skip_row)
     good = read = 0
     first: Reject | None = None
     for rows in table.chunks:
-        batch = rows.batch(mapped(rows.native, table.mapping, computed=computed))
+        batch = rows.batch(apply_mapping(rows.native, table.mapping, compute=compute))
         good, read = good + batch.frame.height, read + batch.read
         first = first or next(iter(batch.rejects), None)
         if not (good or table.named) and first is not None:  # nothing tells yet that it is such a table
             raise SchemaError(
                 f"None of the {read:,} rows read can be taken as {mapping.name}. Row {first.row} is "
-                f"{shortened(first.text)}. {first.reason} Check the file, or give the format that it is in.",
+                f"{shorten(first.text)}. {first.reason} Check the file, or give the format that it is in.",
                 row=first.row,
             )
         yield batch
 
 
-def open_table(stream: Readable, mapping: SourceMapping, *, no_row: NoRow | None = None) -> Table:
+def open_table(stream: Readable, mapping: SourceMapping, *, skip_row: SkipRow | None = None) -> Table:
     """Return the table in *stream*, with its names read and found fit.
 
     Raises:
@@ -238,7 +244,7 @@ def open_table(stream: Readable, mapping: SourceMapping, *, no_row: NoRow | None
     names = tuple(mapping.positions) or mapping.columns
     if names:
         fit = attrs.evolve(mapping, fields=_known(mapping, names), columns=(), positions={}, optional=True)
-        chunks = _chunks(lines, mapping, names, above=above, promised=promised, no_row=no_row)
+        chunks = _chunks(lines, mapping, names, above=above, promised=promised, skip_row=skip_row)
         return Table(mapping=fit, names=names, named=False, chunks=chunks)
     lines.drop(1)
     try:
@@ -247,7 +253,7 @@ def open_table(stream: Readable, mapping: SourceMapping, *, no_row: NoRow | None
         raise SchemaError(str(exc), field=exc.field, row=first.number) from exc
     layout = attrs.evolve(mapping, separator=separator)
     chunks = _chunks(
-        lines, layout, names, above=[*above, first.raw], named=first.raw, promised=promised, no_row=no_row
+        lines, layout, names, above=[*above, first.raw], named=first.raw, promised=promised, skip_row=skip_row
     )
     return Table(mapping=fit, names=names, named=True, chunks=chunks)
 
@@ -295,9 +301,9 @@ def _named(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tuple[str
             if found is None or twice:
                 what = f"names the column {twice[0]!r} twice" if twice else "has a quote that is not closed"
                 raise SchemaError(
-                    f"The line of names {what}: {shortened(text)}. Check that it is the right file."
+                    f"The line of names {what}: {shorten(text)}. Check that it is the right file."
                 )
-            return resolved(mapping, names, shown="The table"), names, separator
+            return resolve_columns(mapping, names, shown="The table"), names, separator
         except SchemaError as exc:
             wrong.append((len(names), exc))
     raise max(wrong, key=lambda one: one[0])[1]
@@ -311,8 +317,8 @@ def _chunks(
     above: Sequence[bytes],
     named: bytes | None = None,
     promised: int | None,
-    no_row: NoRow | None,
-) -> Iterator[Rows]:
+    skip_row: SkipRow | None,
+) -> Iterator[TableChunk]:
     header = b"\n".join(above).decode("utf-8", "surrogateescape")
     trailer = None if layout.trailer is None else re.compile(layout.trailer)
     part = _Part(names, header)
@@ -326,7 +332,7 @@ def _chunks(
             since, promised = 0, None
             continue
         found, raw = _row(line, lines, layout, len(names))
-        if no_row is not None and not isinstance(found, str) and no_row(found):
+        if skip_row is not None and not isinstance(found, str) and skip_row(found):
             continue
         part.add(line.number, found, raw)
         since, closed = since + 1, False
@@ -362,7 +368,7 @@ class _Part:
             self._numbers.append(number)
             self._values.append(found)
 
-    def rows(self, position: int) -> Rows:
+    def rows(self, position: int) -> TableChunk:
         columns = zip(*self._values, strict=True) if self._values else ([] for _ in self._names)
         native = pl.DataFrame(
             [
@@ -373,7 +379,7 @@ class _Part:
                 ),
             ]
         )
-        return Rows(
+        return TableChunk(
             native=native, rejects=self._rejects, texts=self._texts, position=position, header=self._header
         )
 
@@ -382,7 +388,7 @@ class _Lines:
     """The lines of a stream, which can be looked at ahead."""
 
     def __init__(self, stream: Readable) -> None:
-        self._lines = lines_of(stream)
+        self._lines = read_lines(stream)
         self._ahead: deque[Line] = deque()
         self.position = 0
 
@@ -484,7 +490,7 @@ def _count(match: re.Match[str], line: Line, before: int | None) -> int | None:
         return before
     if not re.fullmatch(r"\s*[0-9]{1,15}\s*", text):
         raise SchemaError(
-            f"Line {line.number} says there are {shortened(text)} rows, which is no count.", row=line.number
+            f"Line {line.number} says there are {shorten(text)} rows, which is no count.", row=line.number
         )
     if before is not None and before != int(text):
         raise SchemaError(

@@ -15,8 +15,8 @@ import attrs
 import polars as pl
 
 from cdrkit._model import FIELDS, FRAME_TYPES, empty_frame
-from cdrkit.sources.contract import HeldBack, SourceBatch
-from cdrkit.sources.readers.local_time import instants
+from cdrkit.sources.contract import PendingCall, SourceBatch
+from cdrkit.sources.readers.local_time import resolve_instants
 from cdrkit.sources.readers.sip_status import dispositions
 
 __all__ = ["EVENT", "paired"]
@@ -103,7 +103,7 @@ def paired(
             frame=frame.slice(at, _CALLS_AT_ONCE), merged=0 if at else merged, bytes_read=position
         )
     if held:
-        yield SourceBatch(frame=empty_frame(), held_back=tuple(held), bytes_read=position)
+        yield SourceBatch(frame=empty_frame(), pending=tuple(held), bytes_read=position)
 
 
 def _dialogs(answered: pl.DataFrame, byes: pl.DataFrame, failed: pl.DataFrame) -> _Dialogs:
@@ -134,7 +134,7 @@ def _dialogs(answered: pl.DataFrame, byes: pl.DataFrame, failed: pl.DataFrame) -
 
 def _calls(whole: pl.DataFrame, *, timezone: str, swapped: bool) -> pl.DataFrame:
     local = whole["ended"].dt.convert_time_zone(timezone).dt.replace_time_zone(None)
-    later = instants(local, timezone, not_before=whole["at"]).utc
+    later = resolve_instants(local, timezone, not_before=whole["at"]).utc
     ended = whole.select(pl.when(pl.col("ended") < pl.col("at")).then(later).otherwise("ended")).to_series()
     stated = pl.coalesce(
         pl.when(pl.col("talked_ms") > 0).then(pl.col("talked_ms") * 1_000_000),
@@ -204,10 +204,12 @@ def _with_bye() -> pl.Expr:
     return pl.when(pl.col("bye").is_not_null()).then(both).otherwise("extra")
 
 
-def _held(calls: pl.DataFrame, events: pl.DataFrame, method: str, reason: str) -> Iterator[HeldBack]:
+def _held(calls: pl.DataFrame, events: pl.DataFrame, method: str, reason: str) -> Iterator[PendingCall]:
     """Yield *calls* that wait, each with all its transactions of *method*."""
     theirs = events.filter(pl.col("method") == method).join(calls, on=_DIALOG, how="semi")
     texts = theirs.group_by(_DIALOG, maintain_order=True).agg(texts="text")
     whole = calls.join(texts, on=_DIALOG, how="left", maintain_order="left")
     for callid, row, rows, name, parts in whole.select("callid", "row", "rows", "input", "texts").rows():
-        yield HeldBack(callid, reason, row, rows, name, b"\n".join(parts).decode("utf-8", "surrogateescape"))
+        yield PendingCall(
+            callid, reason, row, rows, name, b"\n".join(parts).decode("utf-8", "surrogateescape")
+        )

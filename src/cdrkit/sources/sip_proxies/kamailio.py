@@ -10,10 +10,11 @@ import polars as pl
 
 from cdrkit._model import check_zone, empty_frame
 from cdrkit.errors import ConfigError, SchemaError
-from cdrkit.sources.contract import SourceBatch, SourceInput, is_alone
-from cdrkit.sources.readers.apply_mapping import Mapped, Wrong, json_objects, mapped
-from cdrkit.sources.readers.mapping import FieldRule, SourceMapping, checked_encoding
-from cdrkit.sources.readers.table import Peeked, Rows, names_in, open_table, read_table
+from cdrkit.sources.contract import SourceBatch, SourceInput, is_only_input
+from cdrkit.sources.readers.apply_mapping import MappingResult, RowProblem, apply_mapping, json_objects
+from cdrkit.sources.readers.encoding import check_encoding
+from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
+from cdrkit.sources.readers.table import PeekedStream, TableChunk, column_names, open_table, read_table
 from cdrkit.sources.sip_proxies.dialogs import EVENT, paired
 
 __all__ = ["KamailioAcc", "KamailioCdrs", "OpenSipsAcc"]
@@ -47,7 +48,7 @@ class _Acc:
     source_column: str | None = None
     destination_column: str | None = None
     detect_direction: bool = False
-    encoding: str = attrs.field(default="utf-8", converter=checked_encoding)
+    encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     origin: ClassVar[str]
 
@@ -72,12 +73,12 @@ class _Acc:
         position = 0
         for opened, one in (each := enumerate(inputs, 1)):
             try:
-                peeked = Peeked(one.stream)
+                peeked = PeekedStream(one.stream)
                 table = open_table(peeked, mapping)
                 _check_columns(peeked.head, self.source_column, self.destination_column)
                 reached = 0
                 for rows in table.chunks:
-                    done = mapped(rows.native, table.mapping)
+                    done = apply_mapping(rows.native, table.mapping)
                     found, wrong = _events(done, rows, one.name)
                     reached = rows.position
                     events.append(found)
@@ -85,7 +86,7 @@ class _Acc:
             except SchemaError as exc:
                 raise (
                     exc
-                    if not one.name or is_alone(opened, each)
+                    if not one.name or is_only_input(opened, each)
                     else SchemaError(f"{one.name}: {exc}", row=exc.row)
                 ) from exc
             position += reached
@@ -130,7 +131,7 @@ def _numbers(source: str | None, destination: str | None) -> dict[str, FieldRule
 
 def _check_columns(head: bytes, *columns: str | None) -> None:
     """Refuse a table without a column that was named on purpose."""
-    names = names_in(head)
+    names = column_names(head)
     for column in columns:
         if column is not None and column.strip().casefold() not in names:
             raise SchemaError(
@@ -139,7 +140,7 @@ def _check_columns(head: bytes, *columns: str | None) -> None:
             )
 
 
-def _events(done: Mapped, rows: Rows, name: str) -> tuple[pl.DataFrame, list[Wrong]]:
+def _events(done: MappingResult, rows: TableChunk, name: str) -> tuple[pl.DataFrame, list[RowProblem]]:
     """Return the transactions of *done*, which *rows* were, and those of them that are none."""
     native = done.native
     folded = {column.strip().casefold(): column for column in native.columns}
@@ -178,13 +179,15 @@ def _events(done: Mapped, rows: Rows, name: str) -> tuple[pl.DataFrame, list[Wro
     events = events.with_columns(missing).select(pl.col(column).cast(kind) for column, kind in EVENT.items())
     early = events["sip_code"] < 200
     wrong = [
-        Wrong(row, f"Its sip_code, {code}, is no end of a transaction: a final one comes.")
+        RowProblem(row, f"Its sip_code, {code}, is no end of a transaction: a final one comes.")
         for row, code in events.filter(early).select("row", "sip_code").rows()
     ]
     return events.filter(~early), wrong
 
 
-def _rejected(rows: Rows, done: Mapped, wrong: list[Wrong], name: str, position: int) -> SourceBatch:
+def _rejected(
+    rows: TableChunk, done: MappingResult, wrong: list[RowProblem], name: str, position: int
+) -> SourceBatch:
     """Return what cannot be taken of some rows; their calls come when all is read."""
     batch = rows.batch(attrs.evolve(done, frame=empty_frame(), wrong=[*done.wrong, *wrong]))
     rejects = tuple(attrs.evolve(reject, input=name) for reject in batch.rejects)
@@ -225,7 +228,7 @@ class KamailioAcc(_Acc):
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
         """Return why a file may be a dump of ``acc``, or None."""
-        names = names_in(head)
+        names = column_names(head)
         if {*_DIALOG, "sip_code", "time"} <= names and not names & {"setuptime", "created"}:
             return "columns named method, from_tag, to_tag, callid, and no setuptime"
         return None
@@ -254,7 +257,7 @@ class OpenSipsAcc(_Acc):
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
         """Return why a file may be a dump of ``acc``, or None."""
-        names = names_in(head)
+        names = column_names(head)
         if {*_DIALOG, "sip_code", "time"} <= names and names & {"setuptime", "created"}:
             return "columns named method, from_tag, to_tag, callid, and setuptime or created"
         return None
@@ -310,7 +313,7 @@ class KamailioCdrs:
     call_id_column: str | None = None
     source_column: str | None = None
     destination_column: str | None = None
-    encoding: str = attrs.field(default="utf-8", converter=checked_encoding)
+    encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of *stream*, in its order.
@@ -318,14 +321,14 @@ class KamailioCdrs:
         Raises:
             SchemaError: When it is empty, or no such table.
         """
-        peeked = Peeked(stream)
+        peeked = PeekedStream(stream)
         _check_columns(peeked.head, self.call_id_column, self.source_column, self.destination_column)
         fields: dict[str, FieldRule] = {
             "start": FieldRule(columns="start_time"),
             "end": FieldRule(columns="end_time"),
             **_numbers(self.source_column, self.destination_column),
         }
-        call_id = self.call_id_column or ("callid" if "callid" in names_in(peeked.head) else None)
+        call_id = self.call_id_column or ("callid" if "callid" in column_names(peeked.head) else None)
         if call_id is not None:
             fields["call_id"] = fields["linked_id"] = FieldRule(columns=call_id)
         if self.start_on_confirmed:
@@ -340,11 +343,11 @@ class KamailioCdrs:
             absent=_NULLS,
             fields=fields,
         )
-        yield from read_table(peeked, mapping, computed=_talked)
+        yield from read_table(peeked, mapping, compute=_talked)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
         """Return why a file may be a dump of ``acc_cdrs``, or None."""
-        if {"start_time", "end_time", "duration"} <= (names := names_in(head)) and "uuid" not in names:
+        if {"start_time", "end_time", "duration"} <= (names := column_names(head)) and "uuid" not in names:
             return "columns named start_time, end_time, duration"
         return None

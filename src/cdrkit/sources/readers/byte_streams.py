@@ -1,0 +1,101 @@
+"""Streams of bytes: check that a file gives bytes, read blocks, and look at the first bytes without losing them."""
+
+from __future__ import annotations
+
+import io
+from typing import IO, Final, Protocol, cast
+
+from cdrkit.errors import ConfigError
+
+__all__ = ["PeekedStream", "Readable", "check_bytes", "prepend", "read_block"]
+
+_HEAD_BYTES: Final = 64 << 10
+
+
+class Readable(Protocol):
+    """A file opened for reading bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to *size* bytes, and none at the end."""
+        ...
+
+
+def check_bytes(block: object) -> bytes:
+    """Return a block of a stream if it is bytes.
+
+    Raises:
+        ConfigError: When it is something else: the file was opened for reading text.
+    """
+    if not isinstance(block, bytes):
+        raise ConfigError(f"The file gives {type(block).__name__}, not bytes; open it with mode 'rb'.")
+    return block
+
+
+def read_block(stream: Readable, size: int) -> tuple[bytes, bool]:
+    """Read exactly *size* bytes of a stream, or the rest of it.
+
+    A socket may return fewer bytes than requested, so the stream is read until the block is full.
+
+    Args:
+        stream: The stream.
+        size: The number of bytes to read.
+
+    Returns:
+        The bytes, and whether the stream ends after them.
+
+    Raises:
+        ConfigError: When the stream gives text.
+    """
+    parts: list[bytes] = []
+    missing = size
+    while missing > 0:
+        part = check_bytes(stream.read(missing))
+        if not part:
+            return b"".join(parts), True
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts), False
+
+
+def prepend(head: bytes, stream: IO[bytes]) -> IO[bytes]:
+    """Return a stream that gives *head*, and then the bytes that *stream* has left."""
+    return cast(IO[bytes], _PrependedStream(head, stream))
+
+
+class _PrependedStream(io.RawIOBase):
+    """A stream of some bytes in memory, followed by the rest of another stream."""
+
+    def __init__(self, head: bytes, stream: IO[bytes]) -> None:
+        super().__init__()
+        self._head = head
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not self._head:
+            return self._stream.read(size)
+        cut = len(self._head) if size < 0 else size
+        data, self._head = self._head[:cut], self._head[cut:]
+        return data
+
+
+class PeekedStream:
+    """A file whose first bytes can be inspected before it is read from its beginning.
+
+    Attributes:
+        head: The first bytes of the file, 64 KiB at most.
+    """
+
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+        self.head: bytes = check_bytes(file.read(_HEAD_BYTES))
+        self._unread = self.head
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes of the file, and none at the end."""
+        if self._unread:
+            data, self._unread = self._unread, b""
+            return data
+        return self._file.read(size)

@@ -1,0 +1,47 @@
+"""Reasons of rejects: the sentences that say why a row of text cannot be read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["NUL_BYTES", "TORN_LINE", "describe_undecodable", "describe_width", "shorten"]
+
+#: The reason of a last line without a line end.
+TORN_LINE: Final = "It has no line end: the file is still being written; ingest it again later."
+#: The reason of a line that holds NUL bytes.
+NUL_BYTES: Final = "It holds NUL bytes: the file is damaged there."
+
+_SHOWN_CHARACTERS: Final = 80
+
+
+def describe_undecodable(error: UnicodeDecodeError, encoding: str) -> str:
+    """Return the reason of a row whose bytes are not text in the file's encoding.
+
+    Args:
+        error: The error that decoding the row raised.
+        encoding: The encoding that the file was read with.
+    """
+    return (
+        f"Its byte {error.start + 1} is not {encoding}; give the encoding the file is in, "
+        "for example encoding='latin-1'."
+    )
+
+
+def describe_width(columns: int, expected: str) -> str:
+    """Return the reason of a row with a wrong number of columns.
+
+    Args:
+        columns: How many columns the row has.
+        expected: A clause that says how many it should have, such as ``the table has 18``.
+    """
+    return f"It has {columns} column{'s' * (columns != 1)}; {expected}."
+
+
+def shorten(text: str) -> str:
+    """Return a text in quotes, as messages show it: its first 80 characters at most.
+
+    Example:
+        >>> shorten("2041"), len(shorten("x" * 500))
+        ("'2041'", 83)
+    """
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")

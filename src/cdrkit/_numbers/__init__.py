@@ -1,17 +1,22 @@
-"""Telephone numbers: normalization, dial plans and number searches."""
+"""Normalise telephone numbers and match number searches against them."""
 
 from __future__ import annotations
 
-from cdrkit._numbers.normalization import check_region, normalize_column, normalize_number, visible_prefixes
-from cdrkit._numbers.search import KeySearch, MatchKind, key_search, number_keys, search_pattern
+from cdrkit._numbers.columns import normalize_column, visible_prefixes
+from cdrkit._numbers.dial_plan import check_region
+from cdrkit._numbers.keys import KeySearch, key_search, number_key, number_keys
+from cdrkit._numbers.normalization import normalize_number
+from cdrkit._numbers.search import MatchKind, NumberPattern, search_pattern
 
 __all__ = [
     "KeySearch",
     "MatchKind",
+    "NumberPattern",
     "check_region",
     "key_search",
     "normalize_column",
     "normalize_number",
+    "number_key",
     "number_keys",
     "search_pattern",
     "visible_prefixes",

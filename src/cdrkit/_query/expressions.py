@@ -478,7 +478,7 @@ def polars_condition(expr: Expr, region: str | None) -> pl.Expr:
         return ~polars_condition(expr.inner, region)
     if isinstance(expr, NumberSearch):
         patterns = [search_pattern(text, region, expr.match) for text in expr.texts]
-        masks = [pattern.mask(pl.col(number_column(name))) for name in expr.fields for pattern in patterns]
+        masks = [pattern.condition(pl.col(number_column(name))) for name in expr.fields for pattern in patterns]
         return pl.any_horizontal(masks)
     if isinstance(expr, MaskedPrefix):
         return _polars_beginning(expr, region)
@@ -501,7 +501,7 @@ def _polars_beginning(expr: MaskedPrefix, region: str | None) -> pl.Expr:
     seen = pl.col(expr.field).map_batches(
         lambda column: visible_prefixes(column, expr.masked_digits, region), return_dtype=pl.String
     )
-    return pl.any_horizontal([pattern.mask(seen) for pattern in patterns])
+    return pl.any_horizontal([pattern.condition(seen) for pattern in patterns])
 
 
 def _polars_comparison(expr: Comparison) -> pl.Expr:

@@ -1,0 +1,128 @@
+"""Encode normalised numbers as integer keys that sort by digits, and search among such keys."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import attrs
+import polars as pl
+
+from cdrkit._numbers.search import NumberPattern
+
+__all__ = ["KeySearch", "key_search", "number_key", "number_keys", "prefix_range"]
+
+_KEY_DIGITS: Final = 15
+_KEYED: Final = re.compile(f"\\+[0-9]{{1,{_KEY_DIGITS}}}")
+_PREFIX: Final = re.compile(r"\+[0-9]+", re.ASCII)
+_HASHED: Final = (-(2**63), 0)
+
+
+def number_key(number: str) -> int:
+    """Return the sortable key of a normalised number, a signed integer of 64 bits that never changes.
+
+    A plus and at most fifteen digits: the key holds the digits, padded on the right to fifteen places, and in its
+    last four bits the count of digits. Such keys sort as their digits do, are equal for equal numbers only, and
+    the numbers of one prefix are one range of keys.
+
+    Any other text has a hash below zero. Two texts may share a hash: compare the rows themselves.
+    """
+    if _KEYED.fullmatch(number):
+        return int(number[1:].ljust(_KEY_DIGITS, "0")) * 16 + len(number) - 1
+    digest = hashlib.blake2b(number.encode(), digest_size=8).digest()
+    return -(int.from_bytes(digest, "big") >> 1) - 1
+
+
+def number_keys(numbers: pl.Series) -> pl.Series:
+    """Return the key of every normalised number of a column, as Int64; null where the column is null."""
+    number = pl.col("number")
+    rows = numbers.cast(pl.String).alias("number").to_frame()
+    digits = number.str.slice(1)
+    packed = digits.str.pad_end(_KEY_DIGITS, "0").cast(pl.Int64, strict=False) * 16 + digits.str.len_bytes()
+    keyed = number.str.contains(f"^{_KEYED.pattern}$")
+    rows = rows.select(pl.when(keyed).then(packed).alias("key"), number)
+    others = rows.filter(pl.col("key").is_null() & number.is_not_null())["number"].unique()
+    if others.is_empty():
+        return rows["key"].alias(numbers.name)
+    hashes = pl.DataFrame(
+        {"number": others, "hash": pl.Series([number_key(text) for text in others], dtype=pl.Int64)}
+    )
+    rows = rows.join(hashes, on="number", how="left", maintain_order="left")
+    return rows.select(pl.coalesce("key", "hash").alias(numbers.name)).to_series()
+
+
+def prefix_range(digits: str) -> tuple[int, int]:
+    """Return the range of keys of all numbers that begin with a plus and *digits*.
+
+    Numbers of more than fifteen digits have hashed keys and are in no range.
+
+    Args:
+        digits: Up to fifteen digits, without the plus; none for all numbers.
+
+    Returns:
+        The lowest key, inclusive, and the end of the range, exclusive.
+    """
+    if len(digits) > _KEY_DIGITS:
+        return 0, 0
+    factor = 10 ** (_KEY_DIGITS - len(digits))
+    first = int(digits or "0")
+    return first * factor * 16 + len(digits), (first + 1) * factor * 16
+
+
+@attrs.frozen
+class KeySearch:
+    """The ranges of sorted keys that may hold the numbers of a search.
+
+    Attributes:
+        ranges: Ranges of keys, ascending and disjoint; the end of each is exclusive.
+        exact: Whether every number in the ranges matches. If not, recheck the rows.
+        longer: Whether numbers of more than fifteen digits, which have hashed keys, may match too.
+    """
+
+    ranges: tuple[tuple[int, int], ...]
+    exact: bool
+    longer: bool
+
+    def with_longer(self) -> KeySearch:
+        """Return the search for data with numbers of more than fifteen digits."""
+        if not self.longer:
+            return self
+        return KeySearch(_merge_ranges([*self.ranges, _HASHED]), exact=False, longer=True)
+
+
+def key_search(patterns: Iterable[NumberPattern]) -> KeySearch | None:
+    """Return the ranges of keys in which numbers match one of *patterns*; None when they may be anywhere.
+
+    >>> from cdrkit._numbers.search import search_pattern
+    >>> key_search([search_pattern("020 7946 0018", "GB")])
+    KeySearch(ranges=((7073271360288012, 7073271360288013),), exact=True, longer=False)
+    """
+    ranges: list[tuple[int, int]] = []
+    exact, longer = True, False
+    for pattern in patterns:
+        if pattern.kind not in ("exact", "prefix"):
+            return None
+        for wanted in pattern.numbers:
+            if pattern.kind == "exact":
+                key = number_key(wanted)
+                ranges.append((key, key + 1))
+                exact = exact and key >= 0
+            elif _PREFIX.fullmatch(wanted):
+                ranges.append(prefix_range(wanted[1:]))
+                longer = True
+            else:  # a name or a short number; a plus alone also begins every international number
+                ranges += [_HASHED, prefix_range("")] if wanted == "+" else [_HASHED]
+                exact = False
+    return KeySearch(_merge_ranges(ranges), exact, longer)
+
+
+def _merge_ranges(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    disjoint: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if disjoint and low <= disjoint[-1][1]:
+            disjoint[-1] = (disjoint[-1][0], max(disjoint[-1][1], high))
+        elif low < high:
+            disjoint.append((low, high))
+    return tuple(disjoint)

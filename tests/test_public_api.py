@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import re
 import runpy
 import subprocess
 import sys
 import types
+import typing
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 import cdrkit
 from cdrkit import errors
 
-DOCS = Path(__file__).parents[1] / "docs"
-NAMES = [name for name in vars(cdrkit) if not name.startswith("_") and name != "annotations"]
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+MODULES = ("errors", "reports", "samples", "sources", "storage", "testing", "viewer")
 ERRORS = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, Exception)]
 
 
@@ -23,27 +30,130 @@ def headings(page: str) -> list[str]:
     return re.findall(r"^## `?(\w+)`?$", (DOCS / page).read_text(), re.MULTILINE)
 
 
+def run_python(code: str, *words: str) -> str:
+    """Run *code* in a new process, and return what it printed."""
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 class TestNames:
     """The names of ``cdrkit``."""
 
     def test_all_is_what_is_public(self) -> None:
-        """``__all__`` holds every name without an underscore that is no module: nothing leaks, none is forgotten."""
-        public = {name for name in NAMES if not isinstance(getattr(cdrkit, name), types.ModuleType)}
-        assert sorted(cdrkit.__all__) == sorted(public)
+        """``dir(cdrkit)`` shows ``__all__`` and the public modules, and nothing else without an underscore."""
+        shown = [name for name in run_python("import cdrkit; print(*dir(cdrkit))").split() if name[0] != "_"]
+        tools = {"annotations", "importlib", "TYPE_CHECKING", "Final"}
+        assert set(shown) - tools == {*cdrkit.__all__, *MODULES}
+
+    def test_table_and_checkers_agree(self) -> None:
+        """The imports for type checkers repeat the table of lazy names."""
+        tree = ast.parse(Path(str(cdrkit.__file__)).read_text())
+        block = next(node for node in tree.body if isinstance(node, ast.If))
+        imports = {
+            alias.name: node.module
+            for node in ast.walk(block)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        assert imports == {**cdrkit._MODULES, **dict.fromkeys(MODULES, "cdrkit")}
+        assert sorted(cdrkit._MODULES) == sorted(cdrkit.__all__)
+
+    def test_each_resolves(self) -> None:
+        """Every public name and module resolves at its first use, and is the one of its module."""
+        for name, module in cdrkit._MODULES.items():
+            assert getattr(cdrkit, name) is getattr(importlib.import_module(module), name)
+        for name in MODULES:
+            code = f"import cdrkit; print(cdrkit.{name}.__name__)"
+            assert run_python(code) == f"cdrkit.{name}"
+
+    def test_unknown_names(self) -> None:
+        """An unknown name is an AttributeError, and an ImportError on import."""
+        with pytest.raises(AttributeError, match="has no attribute 'open_stor'"):
+            cdrkit.open_stor  # type: ignore[attr-defined]  # noqa: B018
+        with pytest.raises(ImportError, match="open_stor"):
+            from cdrkit import open_stor  # type: ignore[attr-defined]  # noqa: F401
 
     def test_public_modules(self) -> None:
-        """Few modules are public; one name has one import path."""
-        modules = {name for name in NAMES if isinstance(getattr(cdrkit, name), types.ModuleType)}
-        assert modules <= {"cli", "errors", "reports", "samples", "sources", "storage", "testing", "viewer"}
+        """Few modules are public: every other one begins with an underscore, or is the command line."""
+        folder = Path(str(cdrkit.__file__)).parent
+        paths = [path for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+        assert {path.stem for path in paths if path.stem[0] != "_"} == {*MODULES, "cli"}
 
     def test_they_are_few(self) -> None:
-        """Thirty names can be remembered."""
-        assert len(cdrkit.__all__) <= 30
+        """Fifty names at most."""
+        assert len(cdrkit.__all__) <= 50
 
     def test_each_has_a_docstring(self) -> None:
         """Every class and function says what it is for."""
         described = [name for name in cdrkit.__all__ if name.isupper() or getattr(cdrkit, name).__doc__]
         assert described == list(cdrkit.__all__)
+
+
+def public_objects() -> dict[int, str]:
+    """Return the path of each object that has a public path, by its identity."""
+    paths: dict[int, str] = {}
+    for module in ("cdrkit", *(f"cdrkit.{name}" for name in MODULES)):
+        for name in importlib.import_module(module).__all__:
+            paths.setdefault(id(getattr(importlib.import_module(module), name)), f"{module}.{name}")
+    return paths
+
+
+def named_types(annotation: object) -> Iterator[type]:
+    """Yield the classes of cdrkit that an annotation names."""
+    if isinstance(annotation, type) and not typing.get_args(annotation):
+        if annotation.__module__.partition(".")[0] == "cdrkit":
+            yield annotation
+        return
+    if isinstance(annotation, list):  # the parameters of a Callable
+        parts: tuple[object, ...] = tuple(annotation)
+    elif isinstance(annotation, typing.TypeVar):
+        parts = (annotation.__bound__,)
+    else:
+        parts = (typing.get_origin(annotation), *typing.get_args(annotation))
+    for part in parts:
+        if part is not None and part is not annotation:
+            yield from named_types(part)
+
+
+def public_functions(path: str, value: object) -> Iterator[tuple[str, object]]:
+    """Yield the public functions of a public object, under their names; a class stands for its attributes."""
+    if inspect.isclass(value):
+        yield path, value
+        for name, member in vars(value).items():
+            function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+            if inspect.isfunction(function) and (name[0] != "_" or name == "__init__"):
+                yield f"{path}.{name}", function
+    elif inspect.isfunction(value):
+        yield path, value
+
+
+def test_every_documented_type_has_a_public_path() -> None:
+    """A class that the signature or an attribute of a public name mentions can be imported from a public module."""
+    paths = public_objects()
+    hidden = []
+    names = {"pd": types.SimpleNamespace(DataFrame=object), "Result": cdrkit.Result}
+    for module in ("cdrkit", *(f"cdrkit.{name}" for name in MODULES if name != "viewer")):
+        for name in importlib.import_module(module).__all__:
+            value = getattr(importlib.import_module(module), name)
+            for path, function in public_functions(f"{module}.{name}", value):
+                if path.endswith("__init__") and path.partition(".__init__")[0] not in CONSTRUCTIBLE:
+                    continue
+                hints = typing.get_type_hints(function, localns=names)
+                for parameter, hint in hints.items():
+                    if parameter[0] != "_":
+                        hidden += [
+                            f"{path}({parameter}): {kind.__module__}.{kind.__qualname__}"
+                            for kind in named_types(hint)
+                            if id(kind) not in paths
+                        ]
+    assert sorted(set(hidden)) == []
+
+
+#: Classes that users make themselves; the others are returned by methods, and their constructors are not public.
+CONSTRUCTIBLE = {
+    "cdrkit.CacheOptions", "cdrkit.CallRecord", "cdrkit.DisplaySettings", "cdrkit.DisplaySettingsStore",
+    "cdrkit.Query", "cdrkit.Recordings", "cdrkit.TierOptions", "cdrkit.TimeRange",
+}  # fmt: skip
 
 
 class TestPages:
@@ -79,9 +189,42 @@ class TestErrors:
         assert ".. automodule:: cdrkit.errors" in (DOCS / "reference" / "errors.md").read_text()
 
 
-def test_importing_loads_no_network_stack() -> None:
-    """``import cdrkit`` leaves out what only some calls need."""
-    heavy = ("s3fs", "aiohttp", "botocore", "pandas", "pyarrow.dataset", "IPython", "click", "rich")
-    code = f"import cdrkit, sys; print([name for name in {heavy!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+class TestImports:
+    """The modules that an import and the command line load."""
+
+    def test_import_loads_no_dependency(self) -> None:
+        """``import cdrkit`` loads the standard library only."""
+        code = """
+import sys
+before = set(sys.modules)
+import cdrkit
+names = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(*(name for name in sorted(names) if name not in sys.stdlib_module_names))
+print(*(name for name in sorted(sys.modules) if name.startswith("cdrkit.")))
+"""
+        assert run_python(code) == "cdrkit"
+
+    def test_opening_a_store_loads_no_network_stack(self) -> None:
+        """A local store leaves out the modules that only some calls need."""
+        heavy = ("s3fs", "aiohttp", "botocore", "pandas", "pyarrow.dataset", "IPython", "click", "rich")
+        code = "import cdrkit, sys; cdrkit.open_store('memory://x').count(); print(*sys.modules)"
+        assert set(heavy) & set(run_python(code).split()) == set()
+
+    @pytest.mark.parametrize("words", [["--version"], ["--help"], ["query", "--help"], ["demo", "--help"]])
+    def test_help_is_light(self, words: list[str]) -> None:
+        """The version and the help of the command line load neither Polars nor made-up data."""
+        pytest.importorskip("click")
+        code = """
+import sys
+from cdrkit.cli import main
+try:
+    main()
+except SystemExit as exc:
+    assert not exc.code
+print()
+print(*sys.modules)
+"""
+        loaded = run_python(code, *words).splitlines()[-1].split()
+        assert {"cdrkit", "click"} <= set(loaded)
+        heavy = {"polars", "pyarrow", "cdrkit.samples", "cdrkit.storage", "pendulum", "fsspec"}
+        assert heavy & set(loaded) == set()

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdrkit import Query, Store, open_store
+from cdrkit import Query, Store, TierOptions, open_store
 from cdrkit._files.files import Files, open_files
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
 from cdrkit.storage.tiers.tier import Tier
@@ -75,7 +75,7 @@ def make_store(
     def make() -> Store:
         hot = tmp_path_factory.mktemp("swift") / "hot"
         warm = f"s3://{bucket}/{next(_numbers)}/warm"
-        return open_store(hot=hot, warm=warm, warm_options=options, region="GB")
+        return open_store(hot=hot, warm=TierOptions(warm, storage_options=options), region="GB")
 
     return make
 
@@ -166,18 +166,20 @@ def test_damage_is_named(make_store: Callable[[], Store], bucket: str, options: 
     name = segment.path.rpartition("/")[2]
     for bad in (bytes(flipped), good[:-100], good[:10], b""):
         files.put(segment.path, bad)
-        again = open_store(hot=inside(store).files.url, warm=files.url, warm_options=options)
+        again = open_store(hot=inside(store).files.url, warm=TierOptions(files.url, storage_options=options))
         with pytest.raises(CorruptDataError, match=name):
             list(again.run())
         assert name in again.maintenance.verify().problems[0]
     files.remove(segment.path)
-    again = open_store(hot=inside(store).files.url, warm=files.url, warm_options=options)
+    again = open_store(hot=inside(store).files.url, warm=TierOptions(files.url, storage_options=options))
     with pytest.raises(NotFoundError, match=name):
         list(again.run())
     assert name in again.maintenance.verify().problems[0]
     files.put(segment.path, good)
     assert (
-        open_store(hot=inside(store).files.url, warm=files.url, warm_options=options).maintenance.verify().ok
+        open_store(hot=inside(store).files.url, warm=TierOptions(files.url, storage_options=options))
+        .maintenance.verify()
+        .ok
     )
 
 

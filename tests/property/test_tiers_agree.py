@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdrkit import CallRecord, Query, Store, open_store
+from cdrkit import CallRecord, Query, Store, TierOptions, open_store
 from tests import truth
 from tests.months import fewer, seldom
 from tests.strategies import EPOCH, instants, queries, records, rolled_up
@@ -250,8 +250,15 @@ def s3_store(s3_options: dict[str, object]) -> Callable[[bool], Store]:
         if both:
             hot = f"s3://agree/{number}/hot"
             return open_store(
-                hot=hot, warm=warm, storage_options=s3_options, warm_options=s3_options, region="GB"
+                hot=hot,
+                warm=TierOptions(warm, storage_options=s3_options),
+                storage_options=s3_options,
+                region="GB",
             )
-        return open_store(hot=f"memory://agree-{number}/hot", warm=warm, warm_options=s3_options, region="GB")
+        return open_store(
+            hot=f"memory://agree-{number}/hot",
+            warm=TierOptions(warm, storage_options=s3_options),
+            region="GB",
+        )
 
     return make

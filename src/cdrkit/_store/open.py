@@ -1,43 +1,44 @@
-"""Opening a store: from a URL, options and kinds of tiers to what applications use."""
+"""Opening a store: from a URL and options to a `Store`."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Final
 
 from cdrkit._access import checked_secret
 from cdrkit._files import Files, open_files
 from cdrkit._numbers import check_region
-from cdrkit._recordings import RecordingPlace, recording_locator
+from cdrkit._recordings import Locator, RecordingLocation, make_locator
+from cdrkit._store.backend import Backend
+from cdrkit._store.options import CacheOptions, Recordings, TierOptions
 from cdrkit._store.store import Store
-from cdrkit.errors import ConfigError
+from cdrkit.errors import ConfigError, NotFoundError
 from cdrkit.storage.log import Log
 from cdrkit.storage.tiers import HotTier, SegmentCache, Tier, WarmTier, default_cache_folder, make_tier
 
 __all__ = ["open_store"]
 
+_HOT: Final = "arrow"
+_WARM: Final = "parquet"
+
 
 def open_store(
     url: str | os.PathLike[str] | None = None,
     *,
-    hot: str | os.PathLike[str] | None = None,
-    warm: str | os.PathLike[str] | None = None,
+    hot: str | os.PathLike[str] | Tier | TierOptions | None = None,
+    warm: str | os.PathLike[str] | Tier | TierOptions | None = None,
     region: str | None = None,
-    recordings: RecordingPlace | None = None,
-    recordings_root: str | None = None,
-    cache: str | os.PathLike[str] | None = None,
-    cache_bytes: int = 8 << 30,
+    recordings: RecordingLocation | Recordings | None = None,
+    cache: str | os.PathLike[str] | CacheOptions | None = None,
     storage_options: Mapping[str, object] | None = None,
-    warm_options: Mapping[str, object] | None = None,
-    recordings_options: Mapping[str, object] | None = None,
-    recordings_timezone: str = "UTC",
-    recordings_suffixes: Iterable[str] = (),
     secret: str | bytes | None = None,
-    hot_tier: str | Tier = "arrow",
-    warm_tier: str | Tier = "parquet",
+    must_exist: bool = False,
 ) -> Store:
-    """Open a store of calls: a folder, or a bucket by any fsspec URL. It is made at the first write.
+    """Open a store of calls: a folder, or a bucket by any fsspec URL.
+
+    The first write makes a store that does not exist yet.
 
     Example:
         >>> import cdrkit
@@ -46,85 +47,164 @@ def open_store(
         0
 
     Args:
-        url: The one folder that holds everything: the tiers lie in ``hot`` and ``warm`` below it.
-        hot: The hot tier's own folder or URL, instead of *url*. Its filesystem must be able to create exclusively.
-        warm: The warm tier's own folder or URL; by default ``warm`` below *url* or *hot*.
-        region: ISO 3166 code of the region whose numbers are written in national form (``GB``: ``020 7946 0018``).
-            It is fixed when the store is made; later it need not be given.
-        recordings: Where a call's recording lies: a template over its fields, such as
-            ``/var/spool/asterisk/monitor/{recording}`` or ``s3://acme/{start:%Y-%m-%d}/{call_id}.wav``, or a callable
-            that takes a `CallRecord` and returns its path.
-        recordings_root: The folder that no recording may lie outside of; needed with a callable.
-        cache: A local folder for copies of hot segments, where the hot tier is not on the local disk; by default
-            ``cdrkit/segments`` in the user's cache folder. Processes share it. It holds call records as they are.
-        cache_bytes: How much room that may take; 0: no copies are kept.
-        storage_options: Options for the filesystem of *url* or *hot* (credentials, endpoint).
-        warm_options: The same for *warm*; without a *warm* of its own, *storage_options* are the warm tier's too.
-        recordings_options: The same for the recordings.
-        recordings_timezone: The zone in which the template's instants are written: folders by date are, as a rule, by
-            the switch's local date.
-        recordings_suffixes: What a recording may end in besides, such as ``["mp3"]`` where files were compressed
-            since; the first that is there is taken.
-        secret: What signs the cursors and tokens of scopes, 16 bytes or more: the same in every process that serves
-            them. Without one, they are good in this process, with this store.
-        hot_tier: How hot calls are kept: the name of a kind of tier, or a tier, which keeps them in a place of its
-            own. Kinds besides ``arrow`` come from other packages. The log lies in the hot tier's folder in any case.
-        warm_tier: How warm calls are kept: likewise; the kind of this package is ``parquet``.
+        url: The folder or URL of the whole store. Its tiers are the folders ``hot`` and ``warm`` below *url*.
+        hot: The folder or URL of the hot tier, instead of *url*; or `TierOptions`. Its filesystem must support
+            exclusive creation of files. Or a `cdrkit.storage.Tier`, with *url* for the log.
+        warm: The folder or URL of the warm tier, or `TierOptions`, or a `cdrkit.storage.Tier`. The default is ``warm``
+            below *url* or *hot*.
+        region: ISO 3166 code of the region of numbers in national form (``GB``: ``020 7946 0018``). The first write
+            fixes the region of the store; later calls may omit it.
+        recordings: The location of recordings: a template over the fields of a call, such as
+            ``/var/spool/asterisk/monitor/{recording}``, or `Recordings`. A callable needs
+            ``Recordings(callable, root=...)``.
+        cache: A local folder for copies of hot segments from a remote hot tier, or `CacheOptions`. The default is
+            ``cdrkit/segments`` in the user's cache folder, with up to 8 GiB. The copies hold call records in clear.
+        storage_options: Options of the filesystem of *url* or *hot* (credentials, endpoint). They hold for the warm
+            tier too, unless *warm* has a location of its own.
+        secret: The key that signs the cursors and tokens of scopes, at least 16 bytes. Use one secret in all processes
+            that serve them. The default is a random key: cursors and tokens then work with this `Store` object only.
+        must_exist: Raise an error where no store exists.
 
     Returns:
-        The store. Nothing is read or written yet.
+        The store. Without *must_exist*, opening reads and writes nothing.
 
     Raises:
         ConfigError: When a URL, an option, the region, the template or a tier cannot work.
+        NotFoundError: When no store exists there, with *must_exist*.
     """
-    for place in (url, hot, warm):
-        if place is not None and not isinstance(place, (str, os.PathLike)):
-            raise ConfigError(
-                f"{place!r} is not a folder or URL; give a path, or a URL such as s3://bucket/folder."
-            )
-    if (url is None) == (hot is None) or "" in (url, hot, warm):
-        raise ConfigError("Give the store's folder or URL, or hot= with the hot tier's own; one of them.")
-    if warm is None and warm_options is not None:
-        raise ConfigError("warm_options= are for a warm tier of its own; give warm= too.")
-    base = os.fspath(url if url is not None else hot or "")
-    hot_files = open_files(os.path.join(base, "hot") if hot is None else hot, storage_options)
-    warm_files = (
-        open_files(warm, warm_options) if warm else open_files(os.path.join(base, "warm"), storage_options)
+    hot_tier, hot_options = _split_tier("hot", hot)
+    warm_tier, warm_options = _split_tier("warm", warm)
+    name = _check_location(url, hot_options.url)
+    hot_files = open_files(
+        os.path.join(name, "hot") if hot_options.url is None else name,
+        storage_options if hot_options.storage_options is None else hot_options.storage_options,
     )
-    if cache is not None and hot_tier != "arrow":
-        raise ConfigError(f"cache= is for hot_tier='arrow'; {hot_tier!r} has its own ways. Leave it away.")
-    hot_made = make_tier(
-        hot_tier, hot_files, {"arrow": lambda files: HotTier(files, _cache_for(files, cache, cache_bytes))}
-    )
-    warm_made = make_tier(warm_tier, warm_files, {"parquet": WarmTier})
-    if hot_made.name == warm_made.name:
+    warm_files = _open_warm_files(name, warm_options, storage_options)
+    hot_kind, warm_kind = hot_options.kind or _HOT, warm_options.kind or _WARM
+    if hot_tier is None:
+        hot_tier = _make_hot(hot_kind, hot_files, cache)
+    else:
+        _refuse_cache(repr(hot_tier), cache)
+    hot_tier = make_tier(hot_tier, hot_files, {})
+    is_parquet = warm_tier is None and warm_kind == _WARM
+    warm_tier = make_tier(warm_kind if warm_tier is None else warm_tier, warm_files, {_WARM: WarmTier})
+    if hot_tier.name == warm_tier.name:
         raise ConfigError(
-            f"Both tiers are named {hot_made.name!r}; a call is told by its tier's name where it is."
+            f"Both tiers are named {hot_tier.name!r}. Tier names must differ: each segment records its tier by name."
         )
-    return Store(
-        name=os.fspath(url if url is not None else hot or ""),
-        hot=hot_made,
-        warm=warm_made,
-        log=Log(hot_files, on_removed=hot_made.close if isinstance(hot_made, HotTier) else None),
+    backend = Backend(
+        name=name,
+        log=Log(hot_files, on_removed=hot_tier.close if isinstance(hot_tier, HotTier) else None),
+        hot=hot_tier,
+        warm=warm_tier,
+        warm_files=warm_files if is_parquet else None,
         region=check_region(region),
-        locator=recording_locator(
-            recordings,
-            root=recordings_root,
-            options=recordings_options,
-            timezone=recordings_timezone,
-            suffixes=recordings_suffixes,
-        ),
-        archive_files=warm_files if warm_tier == "parquet" else None,
-        secret=secrets.token_bytes(32) if secret is None else checked_secret(secret),
+        locator=_make_locator(recordings),
+    )
+    store = Store(backend, secrets.token_bytes(32) if secret is None else checked_secret(secret))
+    if must_exist:
+        _check_exists(store, name)
+    return store
+
+
+def _split_tier(role: str, given: object) -> tuple[Tier | None, TierOptions]:
+    """Return the tier that `open_store` was given, or None, and the options to make one."""
+    if given is None:
+        return None, TierOptions()
+    if isinstance(given, TierOptions):
+        return None, given
+    if isinstance(given, (str, os.PathLike)):
+        if not os.fspath(given):
+            raise ConfigError(f"{role}={given!r} is not a folder or URL. Give a path, or a URL of a bucket.")
+        return None, TierOptions(given)
+    tier: Tier = given  # type: ignore[assignment]  # make_tier checks its members
+    return tier, TierOptions()
+
+
+def _check_location(url: object, hot_url: str | os.PathLike[str] | None) -> str:
+    """Return the folder or URL that names the store.
+
+    Raises:
+        ConfigError: When both or neither were given, or *url* is neither text nor a path.
+    """
+    if url is not None and (not isinstance(url, (str, os.PathLike)) or not os.fspath(url)):
+        raise ConfigError(
+            f"{url!r} is not a folder or URL; give a path, or a URL such as s3://bucket/folder."
+        )
+    if url is None and hot_url is None:
+        raise ConfigError(
+            "The store has no location. Give its folder or URL, or hot= with that of the hot tier."
+        )
+    if url is not None and hot_url is not None:
+        raise ConfigError(
+            f"The store has two locations, {os.fspath(url)!r} and hot={os.fspath(hot_url)!r}. Give one of them."
+        )
+    return os.fspath(url if url is not None else hot_url or "")
+
+
+def _open_warm_files(name: str, warm: TierOptions, storage_options: Mapping[str, object] | None) -> Files:
+    if warm.url is not None:
+        return open_files(warm.url, warm.storage_options)
+    if warm.storage_options is not None:
+        raise ConfigError(
+            "TierOptions(storage_options=...) of the warm tier need its location. Give warm=TierOptions(url, ...) too."
+        )
+    return open_files(os.path.join(name, "warm"), storage_options)
+
+
+def _make_hot(kind: str, files: Files, cache: object) -> Tier:
+    if kind != _HOT:
+        _refuse_cache(f"the kind {kind!r}", cache)
+    return make_tier(kind, files, {_HOT: lambda files: HotTier(files, _make_cache(files, cache))})
+
+
+def _refuse_cache(tier: str, cache: object) -> None:
+    if cache is not None:
+        raise ConfigError(f"cache= is for the kind 'arrow' of hot tier, not for {tier}. Omit cache=.")
+
+
+def _make_cache(files: Files, cache: object) -> SegmentCache | None:
+    if cache is None:
+        options = CacheOptions()
+    elif isinstance(cache, CacheOptions):
+        options = cache
+    elif isinstance(cache, (str, os.PathLike)):
+        options = CacheOptions(cache)
+    else:
+        raise ConfigError(f"cache={cache!r} is not a folder. Give a path or CacheOptions.")
+    is_near = files.local_path("_log") is not None or files.url.startswith("memory://")
+    if is_near and options.path is not None:
+        raise ConfigError(f"The hot tier {files.url!r} is on this machine and needs no cache. Omit cache=.")
+    if is_near or options.max_bytes == 0:
+        return None
+    folder = default_cache_folder() if options.path is None else os.fspath(options.path)
+    return SegmentCache(folder, options.max_bytes)
+
+
+def _make_locator(recordings: RecordingLocation | Recordings | None) -> Locator:
+    if not isinstance(recordings, Recordings):
+        return make_locator(recordings)
+    return make_locator(
+        recordings.template,
+        root=recordings.root,
+        options=recordings.storage_options,
+        timezone=recordings.timezone,
+        suffixes=recordings.suffixes,
     )
 
 
-def _cache_for(files: Files, folder: str | os.PathLike[str] | None, limit_bytes: int) -> SegmentCache | None:
-    is_near = files.local_path("_log") is not None or files.url.startswith("memory://")
-    if is_near and folder is not None:
-        raise ConfigError(
-            f"The hot tier {files.url!r} needs no cache: it is on this machine. Leave cache= away."
-        )
-    if is_near or limit_bytes == 0:
-        return None
-    return SegmentCache(os.fspath(folder) if folder is not None else default_cache_folder(), limit_bytes)
+def _check_exists(store: Store, name: str) -> None:
+    """Check that a store was made.
+
+    Raises:
+        NotFoundError: When it was not, or its log was lost.
+    """
+    if store.exists:
+        return
+    for problem in store.maintenance.verify().problems:
+        raise NotFoundError(problem, url=name)
+    raise NotFoundError(
+        f"There is no store at {name!r}. The first write makes one: cdrkit ingest {name} FILE, or "
+        f"open_store({name!r}) and append().",
+        url=name,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,14 +14,14 @@ from cdrkit._access import EVERYTHING, Scope
 from cdrkit._engine import Plan
 from cdrkit._model import FIELDS, FRAME_TYPES, CallRecord, check_zone, records_of
 from cdrkit._output import local_days
-from cdrkit._query import Query, fields_of
-from cdrkit._recordings import Locator, Recording, zipped
+from cdrkit._query import Query, field_names
+from cdrkit._recordings import Recording, stream_zip
+from cdrkit._store.backend import Backend
 from cdrkit._store.result import Result
 from cdrkit.errors import ConfigError, QueryError, SchemaError, StorageError
 from cdrkit.reports import OUTCOME, DailyTotals, daily_totals
-from cdrkit.storage.indexes import NO_TOTALS, TOTAL_FIELDS, Totals, summed, totals_of
-from cdrkit.storage.log import Log, Snapshot
-from cdrkit.storage.tiers import Tier
+from cdrkit.storage.indexes import NO_TOTALS, TOTAL_FIELDS, Totals, sum_totals, totals_of
+from cdrkit.storage.log import Snapshot
 
 __all__ = ["Reader", "checked_record", "present"]
 
@@ -31,21 +31,13 @@ _EVERY_CALL: Final = Query()
 class Reader:
     """A store as it is read, within a scope. Every answer begins with `_plan`, and every plan keeps to the scope."""
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        tiers: Mapping[str, Tier],
-        log: Log,
-        region: str | None,
-        locator: Locator,
-        scope: Scope = EVERYTHING,
-    ) -> None:
-        self._name = name
-        self._tiers = tiers
-        self._log = log
-        self._region = region
-        self._locator = locator
+    def __init__(self, backend: Backend, scope: Scope = EVERYTHING) -> None:
+        self._backend = backend
+        self._name = backend.name
+        self._tiers = backend.tiers
+        self._log = backend.log
+        self._region = backend.region
+        self._locator = backend.locator
         self._scope = scope
 
     @property
@@ -99,7 +91,7 @@ class Reader:
             return daily_totals(plan.totals("day", "currency"), by_outcome=_by_outcome(query))
         frames = plan.frames(TOTAL_FIELDS)
         days = [Totals(totals_of(_of_local_days(frame, zone))).brief for frame in frames]
-        sums = summed(pl.concat([NO_TOTALS, *days]), "day", "currency")
+        sums = sum_totals(pl.concat([NO_TOTALS, *days]), "day", "currency")
         return daily_totals(sums, by_outcome=_by_outcome(query), timezone=zone)
 
     def recording(self, record: CallRecord) -> Recording:
@@ -129,7 +121,7 @@ class Reader:
         # Where a recording lies may be masked; which calls they are was settled within the scope.
         whole = attrs.evolve(plan, scope=EVERYTHING)
         records = (record for frame in whole.frames(tuple(FIELDS)) for record in records_of(frame))
-        return zipped(records, self._found)
+        return stream_zip(records, self._found)
 
     def _found(self, record: CallRecord) -> Recording:
         return self._locator.find(record)
@@ -180,7 +172,7 @@ class Reader:
 
 
 def _by_outcome(query: Query) -> bool:
-    return any(fields_of(condition) & OUTCOME for condition in query.conditions)
+    return any(field_names(condition) & OUTCOME for condition in query.conditions)
 
 
 def _of_local_days(frame: pl.DataFrame, zone: str) -> pl.DataFrame:

@@ -10,22 +10,19 @@ from types import EllipsisType
 from typing import Any, Literal
 
 from cdrkit._access import AuditEvent, RecordingRight, scope_of
-from cdrkit._files import Files
-from cdrkit._ingest import IngestReport, Progress, Writer, follow, ingest
+from cdrkit._ingest import AppendReport, IngestReport, Progress, Writer, follow, ingest, report_append
 from cdrkit._maintenance import EraseReport, check_reason, erase_calls
 from cdrkit._model import CallData, frames_of
 from cdrkit._query import Query
-from cdrkit._recordings import Locator
 from cdrkit._store.archive import Archive
+from cdrkit._store.backend import Backend
 from cdrkit._store.maintenance import Maintenance, hold_lease
 from cdrkit._store.reader import Reader, present
 from cdrkit._store.scoped_store import ScopedStore
 from cdrkit._text import html_facts
 from cdrkit.errors import ConfigError, QueryError
 from cdrkit.sources import Input, Inputs, make_source
-from cdrkit.storage.append import Append, AppendReport
-from cdrkit.storage.log import Log
-from cdrkit.storage.tiers import Tier, Tiers
+from cdrkit.storage.append import Append
 
 __all__ = ["Store"]
 
@@ -38,26 +35,19 @@ class Store(Reader):
     Reading never waits for writing: every `run` sees the newest complete version and keeps to it.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        hot: Tier,
-        warm: Tier,
-        log: Log,
-        region: str | None,
-        locator: Locator,
-        archive_files: Files | None,
-        secret: bytes,
-    ) -> None:
-        tiers = Tiers({hot.name: hot, warm.name: warm})
-        super().__init__(name=name, tiers=tiers, log=log, region=region, locator=locator)
-        self._hot = hot
-        self._warm = warm
+    def __init__(self, backend: Backend, secret: bytes) -> None:
+        super().__init__(backend)
+        self._hot = backend.hot
+        self._warm = backend.warm
         self._secret = secret
-        self._archive = Archive(log, warm, archive_files)
+        self._archive = Archive(backend.log, backend.warm, backend.warm_files)
         self._maintenance = Maintenance(
-            log=log, tiers=tiers, hot=hot, warm=warm, region=region, snapshot=self._snapshot
+            log=backend.log,
+            tiers=self._tiers,
+            hot=backend.hot,
+            warm=backend.warm,
+            region=backend.region,
+            snapshot=self._snapshot,
         )
 
     def __repr__(self) -> str:
@@ -108,7 +98,7 @@ class Store(Reader):
         with self._append(on_conflict) as append:
             for frame in frames_of(data):
                 append.add(frame)
-            return append.commit()
+            return report_append(append.commit())
 
     def ingest(
         self,
@@ -297,14 +287,7 @@ class Store(Reader):
             secret=self._secret,
             seconds=expires,
         )
-        return ScopedStore(
-            name=self._name,
-            tiers=self._tiers,
-            log=self._log,
-            region=self._region,
-            locator=self._locator,
-            scope=scope,
-        )
+        return ScopedStore(self._backend, scope)
 
     # -- keeping ------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cdrkit import Query, Store, open_store
+from cdrkit import Query, Store, TierOptions, open_store
 from cdrkit._files.files import open_files
 from cdrkit.errors import ConfigError
 from cdrkit.storage.tiers.hot import HotTier
@@ -48,13 +48,13 @@ def live(store: Store) -> None:
 def test_a_warm_tier_that_is_given(tmp_path: Path) -> None:
     """A tier by public names alone keeps the warm calls, in a place of its own; the log can be made anew from both."""
     warm = ForeignTier(open_files(tmp_path / "elsewhere"))
-    store = open_store(tmp_path / "calls", region="GB", warm_tier=warm)
+    store = open_store(tmp_path / "calls", region="GB", warm=warm)
     live(store)
     assert months_in(store, "foreign")
     assert not (tmp_path / "calls" / "warm").exists()
     calls = list(store.run())
     (tmp_path / "calls" / "hot" / "_log").rename(tmp_path / "lost")
-    again = open_store(tmp_path / "calls", region="GB", warm_tier=warm)
+    again = open_store(tmp_path / "calls", region="GB", warm=warm)
     assert again.maintenance.rebuild_log() == len(calls)
     assert list(again.run()) == calls
 
@@ -62,12 +62,12 @@ def test_a_warm_tier_that_is_given(tmp_path: Path) -> None:
 def test_a_hot_tier_that_is_given(tmp_path: Path) -> None:
     """The same for the hot calls; the log stays in the store's folder."""
     hot = ForeignTier(open_files(tmp_path / "elsewhere"))
-    store = open_store(tmp_path / "calls", region="GB", hot_tier=hot)
+    store = open_store(tmp_path / "calls", region="GB", hot=hot)
     live(store)
     assert {path.name for path in (tmp_path / "calls" / "hot").iterdir()} == {"_log"}
     calls = list(store.run())
     (tmp_path / "calls" / "hot" / "_log").rename(tmp_path / "lost")
-    assert open_store(tmp_path / "calls", region="GB", hot_tier=hot).maintenance.rebuild_log() == len(calls)
+    assert open_store(tmp_path / "calls", region="GB", hot=hot).maintenance.rebuild_log() == len(calls)
 
 
 def test_a_tier_that_grows_out_of_ours(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_tier_that_grows_out_of_ours(tmp_path: Path) -> None:
         def totals(self, segment: object) -> None:  # type: ignore[override]
             return None
 
-    store = open_store(tmp_path, region="GB", hot_tier=Plain(open_files(tmp_path / "hot")))
+    store = open_store(tmp_path, region="GB", hot=Plain(open_files(tmp_path / "hot")))
     live(store)
     assert open_store(tmp_path).count() == store.count()  # the format is ours, and so is the name
 
@@ -89,18 +89,18 @@ def test_a_tier_by_name(tmp_path: Path, plug_in: Callable[..., str]) -> None:
     module = plug_in("other_vault", group="cdrkit.tiers", vault="other_vault:Vault")
     open_store(tmp_path)
     assert module not in sys.modules
-    store = open_store(tmp_path, region="GB", warm_tier="vault")
+    store = open_store(tmp_path, region="GB", warm=TierOptions(kind="vault"))
     assert module in sys.modules
     live(store)
     assert months_in(store, "vault")
     assert list((tmp_path / "warm").glob("month=*/*.parquet"))
     with pytest.raises(ConfigError, match="There is no tier 'vaul'. Did you mean 'vault'"):
-        open_store(tmp_path, warm_tier="vaul")
+        open_store(tmp_path, warm=TierOptions(kind="vaul"))
 
 
 def test_opened_without_it(tmp_path: Path) -> None:
     """Calls in a tier that is not there are an error that says what to do, never left out."""
-    store = open_store(tmp_path / "calls", warm_tier=ForeignTier(open_files(tmp_path / "elsewhere")))
+    store = open_store(tmp_path / "calls", warm=ForeignTier(open_files(tmp_path / "elsewhere")))
     store.append(calls_of("2026-05"))
     store.maintenance.move_to_warm(now=NOW)
     without = open_store(tmp_path / "calls")
@@ -111,7 +111,7 @@ def test_opened_without_it(tmp_path: Path) -> None:
         lambda: without.run().page(3),
     ):
         with pytest.raises(
-            ConfigError, match="the tier 'foreign', which this store was opened without.*warm_tier="
+            ConfigError, match="the tier 'foreign', which this store was opened without.*warm="
         ):
             ask()
     assert "opened without" in without.maintenance.verify().problems[0]
@@ -122,7 +122,7 @@ def test_opened_without_it(tmp_path: Path) -> None:
 
 def test_download(tmp_path: Path) -> None:
     """A month of another kind is downloaded as CSV; that it has no Parquet is said before anything is written."""
-    store = open_store(tmp_path / "calls", warm_tier=ForeignTier(open_files(tmp_path / "elsewhere")))
+    store = open_store(tmp_path / "calls", warm=ForeignTier(open_files(tmp_path / "elsewhere")))
     store.append(calls_of("2026-05"))
     store.maintenance.move_to_warm(now=NOW)
     with pytest.raises(ConfigError, match=r"'foreign' keeps no Parquet.*csv\.gz"):
@@ -135,12 +135,12 @@ def test_download(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "what"),
     [
-        ({"warm_tier": "parquett"}, "no tier 'parquett'. Did you mean 'parquet'"),
-        ({"hot_tier": "parquet"}, "no tier 'parquet'.*Tiers: arrow"),
-        ({"warm_tier": object()}, "is no tier: it has no name, write, read"),
-        ({"warm_tier": WarmTier}, "is a class; give an instance"),
-        ({"warm_tier": HotTier(open_files("memory://tier-kinds"))}, "Both tiers are named 'hot'"),
-        ({"hot_tier": ForeignTier(open_files("memory://tier-kinds")), "cache": "x"}, "cache= is for"),
+        ({"warm": TierOptions(kind="parquett")}, "no tier 'parquett'. Did you mean 'parquet'"),
+        ({"hot": TierOptions(kind="parquet")}, "no tier 'parquet'.*Tiers: arrow"),
+        ({"warm": object()}, "is no tier: it has no name, write, read"),
+        ({"warm": WarmTier}, "is a class; give an instance"),
+        ({"warm": HotTier(open_files("memory://tier-kinds"))}, "Both tiers are named 'hot'"),
+        ({"hot": ForeignTier(open_files("memory://tier-kinds")), "cache": "x"}, "cache= is for"),
     ],
 )
 def test_refused(tmp_path: Path, given: dict[str, object], what: str) -> None:
@@ -154,7 +154,7 @@ def test_broken_packages(tmp_path: Path, plug_in: Callable[..., str], point: str
     """A package that brings something else, or nothing, is named."""
     plug_in("other_poor", group="cdrkit.tiers", poor=point)
     with pytest.raises(ConfigError, match="poor"):
-        open_store(tmp_path, warm_tier="poor")
+        open_store(tmp_path, warm=TierOptions(kind="poor"))
 
 
 def test_a_name_is_a_text(tmp_path: Path) -> None:
@@ -162,5 +162,5 @@ def test_a_name_is_a_text(tmp_path: Path) -> None:
     tier = ForeignTier(open_files(tmp_path))
     tier.name = ""
     with pytest.raises(ConfigError, match="the name of a tier is a text"):
-        open_store(tmp_path, warm_tier=tier)
+        open_store(tmp_path, warm=tier)
     assert inside(open_store(tmp_path)).tiers.keys() == {"hot", "warm"}

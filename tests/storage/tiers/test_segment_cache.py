@@ -16,7 +16,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from cdrkit import CallRecord, Query, field, open_store
+from cdrkit import CacheOptions, CallRecord, Query, field, open_store
 from cdrkit.errors import ConfigError, CorruptDataError, StorageError
 from cdrkit.storage.tiers.segment_cache import SegmentCache
 
@@ -32,7 +32,7 @@ def remote(s3_options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     bucket = f"cached-{next(_buckets)}"
     fsspec.filesystem("s3", **s3_options).mkdir(bucket)
     url = f"s3://{bucket}/calls"
-    store = open_store(url, storage_options=s3_options, cache_bytes=0)
+    store = open_store(url, storage_options=s3_options, cache=CacheOptions(max_bytes=0))
     for day in range(3):
         at = START + timedelta(days=day)
         store.append(
@@ -82,7 +82,7 @@ def test_room_is_bounded(remote: tuple[str, dict[str, Any]], tmp_path: Path) -> 
     list(store.run())
     size = max((cache / name).stat().st_size for name in copies(cache))
     small = tmp_path / "small"
-    narrow = open_store(url, storage_options=options, cache=small, cache_bytes=size + size // 2)
+    narrow = open_store(url, storage_options=options, cache=CacheOptions(small, max_bytes=size + size // 2))
     assert list(narrow.run()) == list(store.run())
     assert len(copies(small)) == 1
 
@@ -165,7 +165,7 @@ def test_unusable_caches_are_named(remote: tuple[str, dict[str, Any]], tmp_path:
     """A cache that cannot be written says what to do; a local store takes none."""
     url, options = remote
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StorageError, match="cache_bytes=0"):
+    with pytest.raises(StorageError, match="max_bytes=0"):
         list(open_store(url, storage_options=options, cache=tmp_path / "file" / "cache").run())
     with pytest.raises(ConfigError, match="needs no cache"):
         open_store(tmp_path, cache=tmp_path / "cache")

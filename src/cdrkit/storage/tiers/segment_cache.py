@@ -116,6 +116,6 @@ class SegmentCache:
         kind = AccessDeniedError if isinstance(exc, PermissionError) else StorageError
         return kind(
             f"The cache of segments {self._folder!r} cannot be used: {exc.strerror or exc}. Give another folder with "
-            "cache=, or none with cache_bytes=0.",
+            "cache=, or none with CacheOptions(max_bytes=0).",
             url=self._folder,
         )

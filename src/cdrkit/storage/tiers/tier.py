@@ -181,7 +181,7 @@ class Tiers(dict[str, Tier]):
         """
         raise ConfigError(
             f"There are calls in the tier {name!r}, which this store was opened without: it has {', '.join(self)}. "
-            "Give hot_tier= or warm_tier= as it was opened with when they were written."
+            "Open the store with the hot= or warm= that wrote them."
         )
 
 

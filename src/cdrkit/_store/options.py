@@ -1,0 +1,108 @@
+"""The groups of options that `open_store` takes: recordings, cache and tiers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from cdrkit._recordings import RecordingLocation
+from cdrkit.errors import ConfigError
+
+__all__ = ["CacheOptions", "Recordings", "TierOptions"]
+
+_CACHE_BYTES: Final = 8 << 30
+
+
+def _check_location(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and (not isinstance(value, (str, os.PathLike)) or not os.fspath(value)):
+        raise ConfigError(
+            f"{type(instance).__name__}({attribute.name}={value!r}) is not a path or URL. Give a path, or a URL such "
+            "as s3://bucket/folder."
+        )
+
+
+def _check_kind(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(
+            f"TierOptions(kind={value!r}) is not the name of a kind. Give a Tier itself as hot= or warm= of open_store."
+        )
+
+
+def _check_bytes(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ConfigError(f"CacheOptions(max_bytes={value!r}) is not a number of bytes. Give 0 or more.")
+
+
+@attrs.frozen
+class Recordings:
+    """The location of the recordings of a store, for `open_store`.
+
+    Example:
+        >>> import cdrkit
+        >>> recordings = cdrkit.Recordings(
+        ...     "/var/spool/asterisk/monitor/{start:%Y/%m/%d}/{recording}", timezone="Europe/London", suffixes=["mp3"]
+        ... )
+        >>> store = cdrkit.open_store("memory://recordings-example", recordings=recordings)
+
+    Attributes:
+        template: A template over the fields of a call, such as ``/var/spool/asterisk/monitor/{recording}`` or
+            ``s3://acme/{start:%Y-%m-%d}/{call_id}.wav``. Or a callable that takes a `CallRecord` and returns the path
+            of its recording below *root*, or None for a call without a recording.
+        root: The folder or URL that contains every recording; a path outside it is refused. The default is the folder
+            before the template's first placeholder. A callable needs a root.
+        storage_options: Options of the filesystem of the recordings (credentials, endpoint).
+        timezone: IANA name of the zone of the instants in the template. Folders by date usually follow the local date
+            of the switch.
+        suffixes: Further suffixes to try, such as ``["mp3"]`` where files were compressed later. The first existing
+            file counts.
+    """
+
+    template: RecordingLocation = "{recording}"
+    root: str | os.PathLike[str] | None = attrs.field(default=None, validator=_check_location)
+    storage_options: Mapping[str, object] | None = attrs.field(default=None, repr=False)
+    timezone: str = "UTC"
+    suffixes: Iterable[str] = ()
+
+
+@attrs.frozen
+class CacheOptions:
+    """The local cache of remote hot segments, for `open_store`.
+
+    Processes may share the folder. The copies hold call records in clear.
+
+    Example:
+        >>> import cdrkit
+        >>> cdrkit.CacheOptions("/var/cache/calls", max_bytes=2 << 30).max_bytes
+        2147483648
+
+    Attributes:
+        path: A local folder; the default is ``cdrkit/segments`` in the user's cache folder.
+        max_bytes: The size of the cache in bytes, 8 GiB by default; 0 keeps no copies.
+    """
+
+    path: str | os.PathLike[str] | None = attrs.field(default=None, validator=_check_location)
+    max_bytes: int = attrs.field(default=_CACHE_BYTES, validator=_check_bytes)
+
+
+@attrs.frozen
+class TierOptions:
+    """The location and the kind of a tier, for `open_store`.
+
+    Example:
+        >>> import cdrkit
+        >>> warm = cdrkit.TierOptions("s3://acme-calls/warm", storage_options={"profile": "calls"})
+
+    Attributes:
+        url: The folder or URL of the tier; the default is ``hot`` or ``warm`` below the URL of the store.
+        kind: The name of a kind of tier. The defaults are ``arrow`` for the hot and ``parquet`` for the warm tier;
+            other packages add kinds.
+        storage_options: Options of the filesystem of *url* (credentials, endpoint). The default is the storage
+            options of the store.
+    """
+
+    url: str | os.PathLike[str] | None = attrs.field(default=None, validator=_check_location)
+    kind: str | None = attrs.field(default=None, validator=_check_kind)
+    storage_options: Mapping[str, object] | None = attrs.field(default=None, repr=False)

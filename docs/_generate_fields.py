@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from cdrkit import FIELDS
-from cdrkit._model.record import FieldInfo
+from cdrkit import FIELDS, FieldInfo
 
 __all__ = ["page"]
 

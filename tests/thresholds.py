@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 from hypothesis import strategies as st
 
-from cdrkit._engine import plan as _planner
+from cdrkit._engine import order, scan
 from cdrkit._maintenance import rewrite as _moving
 from cdrkit.storage.indexes import number_index as _numberindex
 from cdrkit.storage.tiers import hot as _hot
@@ -18,10 +18,10 @@ from cdrkit.storage.tiers import warm as _warm
 #: Where each size is read, its name, and how small it is made.
 SIZES = {
     "segments that get an index file": (_hot, "INDEXED_ROWS", 1),
-    "segments whose roll-ups are asked for customers": (_planner, "_WORTH_SKIPPING", 1),
-    "hits that are fetched together": (_planner, "_FEW_HITS", 2),
-    "rows that are looked at first": (_planner, "_FIRST_LOOK", 2),
-    "rows of a frame": (_planner, "_ROWS_AT_ONCE", 3),
+    "segments whose roll-ups are asked for customers": (scan, "_MIN_SKIPPABLE", 1),
+    "hits that are fetched together": (order, "_FEW_HITS", 2),
+    "rows that are looked at first": (scan, "_FIRST_STEP", 2),
+    "rows of a frame": (order, "_FRAME_ROWS", 3),
     "places that are taken one by one": (_numberindex, "_FEW", 1),
     "numbers of a block": (_numberindex, "_BLOCK", 2),
     "rows of a row group": (_parquet, "_GROUP_ROWS", 3),

@@ -14,14 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, field, open_store
-from cdrkit._engine import plan as _planner
+from cdrkit._engine import aggregate, scan
 from cdrkit._engine.plan import Plan
 from cdrkit._files.files import Files, open_files
-from cdrkit._model.frames import conformed, frames_of
+from cdrkit._model.frames import conform_frame, frames_of
 from cdrkit._model.record import FIELDS
-from cdrkit._numbers.normalization import form
-from cdrkit._numbers.search import search_pattern
-from cdrkit.samples.synthesis import synthesize_calls
+from cdrkit._numbers import normalize_number, search_pattern
+from cdrkit.samples import synthesize_calls
 from cdrkit.storage.indexes.index_file import index_path
 from cdrkit.storage.indexes.rollups import Totals, TotalsOfMany
 from cdrkit.storage.log.commit import Snapshot
@@ -30,6 +29,7 @@ from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers.tier import Tier
 from cdrkit.storage.tiers.warm import WarmTier
 from tests import truth
+from tests.counted_plan import CountedPlan
 from tests.months import fewer, inside
 from tests.strategies import EPOCH, queries, records
 from tests.thresholds import Small, all_small, made_small, small
@@ -72,12 +72,12 @@ class Plain(Watched):
         """Tell nothing."""
 
 
-def plan_of(store: Store, query: Query, kind: type[Watched] = Watched) -> tuple[Plan, list[Watched]]:
+def plan_of(store: Store, query: Query, kind: type[Watched] = Watched) -> tuple[CountedPlan, list[Watched]]:
     """Return the plan for *query*, and the tiers that watch what it reads."""
     parts = inside(store)
     watched = {name: kind(tier) for name, tier in parts.tiers.items()}
     plan = Plan.of(query, parts.log.snapshot(), watched, parts.log.snapshot().region, NOW)  # type: ignore[arg-type]
-    return plan, list(watched.values())
+    return CountedPlan(plan), list(watched.values())
 
 
 def touched(watched: Iterable[Watched]) -> set[str]:
@@ -85,7 +85,7 @@ def touched(watched: Iterable[Watched]) -> set[str]:
     return {segment for tier in watched for segment, _ in tier.read_columns}
 
 
-def ids(plan: Plan) -> list[str]:
+def ids(plan: CountedPlan) -> list[str]:
     """Return the ids of the calls that *plan* gives."""
     return [identity for frame in plan.frames(["call_id"]) for identity in frame["call_id"].to_list()]
 
@@ -153,9 +153,9 @@ class TestNumberSearch:
         assert not any(
             "start" in names and len(names) == 1 for tier in watched for _, names in tier.read_columns
         )
-        assert (plan.reading.in_period, plan.reading.indexed) == (16, 16)
-        assert (plan.reading.scanned, plan.reading.rows_scanned) == (0, 0)
-        assert (plan.reading.candidates, plan.reading.fetched) == (EACH, EACH)
+        assert (plan.counters.in_period, plan.counters.indexed) == (16, 16)
+        assert (plan.counters.scanned, plan.counters.rows_scanned) == (0, 0)
+        assert (plan.counters.candidates, plan.counters.fetched) == (EACH, EACH)
 
     def test_an_edge_that_cuts_through_its_calls(self, filled: Store) -> None:
         """Where the period cuts through the segment that has the number, its times are read, and no others."""
@@ -175,22 +175,22 @@ class TestNumberSearch:
         plan, watched = plan_of(filled, Query().number("020 7946 0007").where(field("duration") == 2))
         assert ids(plan) == [f"07-{at:02d}" for at in range(EACH) if at % 4 == 2]
         assert len(touched(watched)) == 1
-        assert plan.reading.rows_scanned == 0
-        assert plan.reading.fetched <= EACH
+        assert plan.counters.rows_scanned == 0
+        assert plan.counters.fetched <= EACH
 
     def test_the_narrowest_number_is_looked_up(self, filled: Store) -> None:
         """Of two numbers that both must occur, the one that says more is looked up."""
         query = Query().number("+1*", "destination").number("020 7946 0007", "source")
         plan, watched = plan_of(filled, query)
         assert len(ids(plan)) == EACH
-        assert plan.reading.candidates == EACH
+        assert plan.counters.candidates == EACH
         assert len(touched(watched)) == 1
 
     def test_parts_are_looked_for_in_all(self, filled: Store) -> None:
         """No index knows where a part of a number is: columns are looked at."""
         plan, _ = plan_of(filled, Query().number("*60007"))
         assert len(ids(plan)) == EACH
-        assert (plan.reading.indexed, plan.reading.scanned) == (0, DAYS)
+        assert (plan.counters.indexed, plan.counters.scanned) == (0, DAYS)
 
 
 class TestCustomers:
@@ -200,15 +200,15 @@ class TestCustomers:
         """A quarter of the segments have the customer's calls; the others are not read."""
         plan, watched = plan_of(filled, Query().customer("1002").where(field("duration") == 3))
         assert len(ids(plan)) == 5 * len([at for at in range(EACH) if at % 4 == 3])
-        assert (plan.reading.skipped, plan.reading.scanned) == (15, 5)
+        assert (plan.counters.skipped, plan.counters.scanned) == (15, 5)
         assert len(touched(watched)) == 5
 
     def test_small_segments_are_looked_at(self, filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where a look at the rows is as quick, it is taken."""
-        monkeypatch.setattr(_planner, "_WORTH_SKIPPING", EACH + 1)
+        monkeypatch.setattr(scan, "_MIN_SKIPPABLE", EACH + 1)
         plan, _ = plan_of(filled, Query().customer("1002"))
         assert len(ids(plan)) == 5 * EACH
-        assert (plan.reading.skipped, plan.reading.scanned) == (0, DAYS)
+        assert (plan.counters.skipped, plan.counters.scanned) == (0, DAYS)
 
 
 class TestTotals:
@@ -226,7 +226,7 @@ class TestTotals:
         )
         assert plan.totals("day").height == 7
         assert touched(watched) == set()
-        assert plan.reading.rolled_up == 3 * 11
+        assert plan.counters.rolled_up == 3 * 11
 
     def test_edges_are_looked_at(self, filled: Store) -> None:
         """Only the two segments that the period cuts through are read."""
@@ -241,7 +241,7 @@ class TestTotals:
         for query in (Query().where(field("duration") > 1), Query().limit(40), Query().cli("+4420794600*")):
             plan, watched = plan_of(filled, query)
             assert plan.totals()["attempts"].item() == len(ids(plan))
-            assert plan.reading.rolled_up == 0
+            assert plan.counters.rolled_up == 0
             assert touched(watched)
         assert first.totals()["attempts"].item() == DAYS * EACH
 
@@ -256,7 +256,7 @@ class TestTotals:
                 made.append(len(parts))
                 super().__init__(parts)
 
-        monkeypatch.setattr(_planner, "TotalsOfMany", Told)
+        monkeypatch.setattr(aggregate, "TotalsOfMany", Told)
         for customer in ("1001", "1002", "1003"):
             assert filled.count(Query().customer(customer)) == 5 * EACH
         assert made == [DAYS]
@@ -278,7 +278,7 @@ class TestEarlyStop:
         plan, watched = plan_of(filled, Query().connected().newest_first().limit(10))
         assert ids(plan) == [f"19-{at:02d}" for at in range(EACH - 1, 0, -1) if at % 4][:10]
         assert len(touched(watched)) == 1
-        assert 10 <= plan.reading.rows_scanned <= 2 * EACH
+        assert 10 <= plan.counters.rows_scanned <= 2 * EACH
 
     def test_after_a_cursor(self, filled: Store) -> None:
         """The next page begins where the last one ended; what lies before it is not opened."""
@@ -314,7 +314,7 @@ def test_a_warm_search_is_one_small_read_a_segment() -> None:
     frames = []
     for month in (7, 8, 9):
         table = synthesize_calls(6_000, days=10, seed=month, end=datetime(2026, month, 20, tzinfo=UTC))
-        frames += [conformed(pl.DataFrame(pl.from_arrow(table)))]
+        frames += [conform_frame(pl.DataFrame(pl.from_arrow(table)))]
     segments = [WarmTier(files).write(frame, "GB") for frame in frames]
     snapshot = committed(inside(open_store(f"memory://planner-{next(_names)}")).log, segments)
     counter = CountingFiles(files)
@@ -323,13 +323,13 @@ def test_a_warm_search_is_one_small_read_a_segment() -> None:
 
     def asked() -> list[tuple[str, int]]:
         counter.asked.clear()
-        plan = Plan.of(query, snapshot, tiers, "GB", NOW)
+        plan = CountedPlan(Plan.of(query, snapshot, tiers, "GB", NOW))
         assert plan.count() == sum(
-            search_pattern(query.conditions[0].texts[0], "GB").matches(form(text, "GB"))  # type: ignore[attr-defined]
+            search_pattern(query.conditions[0].texts[0], "GB").matches(normalize_number(text, "GB"))  # type: ignore[attr-defined]
             for frame in frames
             for text in frame["source"].drop_nulls()
         )
-        assert plan.reading.indexed == 3
+        assert plan.counters.indexed == 3
         return list(counter.asked)
 
     tails = {(index_path(segment), segment.facts["index_tail"]) for segment in segments}

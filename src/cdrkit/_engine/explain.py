@@ -1,4 +1,4 @@
-"""What was read for an answer, and why: counted while a plan runs, told in sentences afterwards."""
+"""Explanations: how many segments and rows a query read, and why it skipped the others."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Iterator
 
 import attrs
 
-__all__ = ["Explanation", "Reading"]
+__all__ = ["Explanation", "ReadCounters"]
 
 
 @attrs.define
-class Reading:
-    """What a plan has read so far; it counts while it runs.
+class ReadCounters:
+    """Counters of one run of a query; each read adds to them.
 
     Attributes:
         in_period: Segments that may hold calls of the period.
-        skipped: Those whose roll-ups tell that they hold no such customer.
-        indexed: Those in which the number index told the rows.
-        scanned: Those of which columns were looked at.
-        rolled_up: Those whose totals were taken from their roll-ups.
+        skipped: Segments that rollups excluded: they hold none of the requested customers.
+        indexed: Segments in which the number index named the rows.
+        scanned: Segments of which the columns of the conditions were read.
+        rolled_up: Segments whose totals came from their rollups.
         candidates: Rows that the number index named.
-        rows_scanned: Rows whose columns were looked at.
-        fetched: Rows of which columns of the answer were fetched.
+        rows_scanned: Rows of which the columns of the conditions were read.
+        fetched: Rows of which the columns of the answer were read.
     """
 
     in_period: int = 0
@@ -36,25 +36,35 @@ class Reading:
 
 @attrs.frozen(kw_only=True)
 class Explanation:
-    """What was read for an answer, and why; `Result.explain` gives it, and ``print`` shows it in sentences.
+    """How many segments and rows a query read. `Result.explain` returns it; ``print`` shows it in sentences.
 
-    A *segment* is one file of calls, of one UTC day in the hot tier or a part of a month in the warm one.
+    A *segment* is one file of calls: of one UTC day in the hot tier, or of a part of a month in the warm tier.
+
+    Example:
+        >>> from datetime import datetime, timezone
+        >>> import cdrkit
+        >>> store = cdrkit.open_store("memory://explanation-example")
+        >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+        >>> _ = store.append([cdrkit.CallRecord(call_id="1", start=at, duration=60)])
+        >>> explanation = store.run(cdrkit.Query().connected()).explain()
+        >>> explanation.rows, explanation.scanned, explanation.rows_scanned
+        (1, 1, 1)
 
     Attributes:
         segments: Segments of the store.
         calls: Calls of the store.
         in_period: Segments that may hold calls of the period.
-        skipped: Those that were not looked at because their roll-ups tell that they hold no such customer.
-        indexed: Those in which the number index told the rows.
-        scanned: Those of which the columns that the conditions need were looked at.
+        skipped: Segments that rollups excluded: they hold none of the requested customers.
+        indexed: Segments in which the number index named the rows.
+        scanned: Segments of which the columns of the conditions were read.
         candidates: Rows that the number index named.
-        rows_scanned: Rows whose columns were looked at.
-        fetched: Rows of which the columns of the answer were fetched.
-        columns: How many columns that is.
-        rows: Calls of the answer.
-        in_order: Whether the order is that of time, so that reading can stop early.
-        limit: How many calls were asked for at most, or None.
-        seconds: How long it took.
+        rows_scanned: Rows of which the columns of the conditions were read.
+        fetched: Rows of which the columns of the answer were read.
+        columns: Number of columns of the answer.
+        rows: Calls in the answer.
+        in_order: Whether the order is chronological, so that reading can stop early.
+        limit: The largest number of calls in the answer, or None.
+        seconds: Duration of the run, in seconds.
     """
 
     segments: int
@@ -77,19 +87,19 @@ class Explanation:
 
     def _sentences(self) -> Iterator[str]:
         yield f"{self.rows:,} of {self.calls:,} calls in {1000 * self.seconds:,.1f} ms."
-        yield f"Period: {self.in_period:,} of {self.segments:,} segments may hold calls of it, by their first and last."
+        yield f"Period: {self.in_period:,} of {self.segments:,} segments overlap it."
         if self.skipped:
-            yield f"Roll-ups: {self.skipped:,} of those hold no call of the customer, and were skipped."
+            yield f"Rollups: {self.skipped:,} segments hold no call of the customer and were skipped."
         if self.indexed:
-            yield f"Number index: asked in {self.indexed:,} segments, it named {self.candidates:,} rows."
+            yield f"Number index: of {self.indexed:,} segments, it named {self.candidates:,} rows."
         if self.scanned:
             yield (
-                f"Scan: the columns of the conditions were looked at for {self.rows_scanned:,} rows of "
+                f"Scan: the columns of the conditions were read for {self.rows_scanned:,} rows in "
                 f"{self.scanned:,} segments."
             )
         left = self.in_period - self.skipped - self.indexed - self.scanned
         if left > 0 and self.limit is not None and self.in_order:
-            yield f"Early stop: with {self.limit:,} calls found, {left:,} segments were not looked at for conditions."
+            yield f"Early stop: after {self.limit:,} calls, {left:,} segments were not scanned."
         elif not self.in_order:
-            yield "Order: not that of time, so every call found was compared."
+            yield "Order: not chronological, so every matching call was compared."
         yield f"Fetch: {self.columns:,} columns of {self.fetched:,} rows."

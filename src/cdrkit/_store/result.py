@@ -216,7 +216,7 @@ class Result:
         """
         if self._plan.scope != EVERYTHING:
             raise ScopeError("A scope does not tell what was read: that would tell of other people's calls.")
-        return self._plan.explained(self.columns)
+        return self._plan.explain(self.columns)
 
     def __iter__(self) -> Iterator[CallRecord]:
         """Iterate over the calls as whole records, in order, a bounded number in memory."""

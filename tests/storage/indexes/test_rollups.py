@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Direction, Query, Store, field, open_store
-from cdrkit._engine import plan as _planner
+from cdrkit._engine import scan
 from cdrkit._engine.plan import Plan
 from cdrkit._model.frames import frames_of
 from cdrkit.storage.indexes.rollups import (
@@ -28,6 +28,7 @@ from cdrkit.storage.indexes.rollups import (
     totals_of,
 )
 from tests import truth
+from tests.counted_plan import CountedPlan
 from tests.months import inside
 from tests.strategies import EPOCH, records, rolled_up
 from tests.thresholds import all_small
@@ -197,15 +198,15 @@ class TestOfAStore:
             CallRecord(call_id=f"{hour:04d}", start=first + timedelta(hours=hour), duration=hour % 3)
             for hour in range(24 * 6)
         ]
-        monkeypatch.setattr(_planner, "_WORTH_SKIPPING", 1)
+        monkeypatch.setattr(scan, "_MIN_SKIPPABLE", 1)
         store = open_store(f"memory://totals-{next(_names)}")
         store.append(calls)
         query = Query().between(first + timedelta(days=1) + offset, first + timedelta(days=5) + offset)
         parts = inside(store)
-        plan = Plan.of(query, parts.log.snapshot(), parts.tiers, None, NOW)
+        plan = CountedPlan(Plan.of(query, parts.log.snapshot(), parts.tiers, None, NOW))
         expected = truth.daily_totals(query, calls, region=None, now=NOW)
         assert plan.totals("day").sort("day")["attempts"].to_list() == [total.attempts for total in expected]
         assert plan.count() == 96
         whole = not offset
-        assert plan.reading.rolled_up == (2 * 4 if whole else 2 * 3)
-        assert plan.reading.rows_scanned == plan.reading.fetched == 0
+        assert plan.counters.rolled_up == (2 * 4 if whole else 2 * 3)
+        assert plan.counters.rows_scanned == plan.counters.fetched == 0

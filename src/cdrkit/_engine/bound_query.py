@@ -1,0 +1,184 @@
+"""Bound queries: a query with the store version, instant, region and scope that fix its answer."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
+
+import attrs
+
+from cdrkit._access import EVERYTHING, Scope
+from cdrkit._engine.sort_keys import SortOrder, is_chronological
+from cdrkit._model import TimeRange
+from cdrkit._numbers import KeySearch, key_search, search_pattern
+from cdrkit._query import And, Cursor, Expr, NumberSearch, Query, field_names
+from cdrkit._runtime import check_process
+from cdrkit.errors import QueryError
+from cdrkit.storage.indexes import is_answerable
+from cdrkit.storage.log import Segment, Snapshot
+from cdrkit.storage.tiers import Tier
+
+__all__ = ["BoundQuery", "NumberLookup", "all_field_names"]
+
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+@attrs.frozen
+class NumberLookup:
+    """A number search and its key ranges in a number index.
+
+    Attributes:
+        condition: The number search.
+        keys: The key ranges of its numbers.
+    """
+
+    condition: NumberSearch
+    keys: KeySearch
+
+    @property
+    def width(self) -> int:
+        """The number of keys in the ranges; a narrow search has few."""
+        return sum(high - low for low, high in self.keys.ranges)
+
+
+@attrs.frozen(kw_only=True)
+class BoundQuery:
+    """A query bound to a snapshot, an instant, a region and a scope.
+
+    Attributes:
+        snapshot: The version of the store that is read.
+        tiers: The tiers by name.
+        region: The region of numbers in national form, or None.
+        period: When the calls started.
+        conditions: What else the calls must match; all conditions apply.
+        order: The sort order.
+        maximum: The largest number of calls in the answer, or None.
+        position: The cursor after which the answer starts, or None.
+        scope: The part of the calls that the reader may see. `conditions` has its conditions already.
+    """
+
+    snapshot: Snapshot
+    tiers: Mapping[str, Tier]
+    region: str | None
+    period: TimeRange
+    conditions: tuple[Expr, ...]
+    order: SortOrder
+    maximum: int | None
+    position: Cursor | None
+    scope: Scope = EVERYTHING
+
+    @classmethod
+    def of(
+        cls,
+        query: Query,
+        snapshot: Snapshot,
+        tiers: Mapping[str, Tier],
+        region: str | None,
+        now: datetime,
+        scope: Scope = EVERYTHING,
+    ) -> Self:
+        """Bind *query*; presets such as ``last_7_days`` are resolved at *now*.
+
+        Raises:
+            QueryError: When the query's cursor belongs to another order.
+            ScopeError: When *scope* does not allow the query.
+        """
+        check_process()
+        query = scope.bound(query)
+        order = query.full_order()
+        if query.position is not None and query.position.order != order:
+            names = ", ".join(
+                f"{'-' if descending else ''}{name}" for name, descending in query.position.order
+            )
+            raise QueryError(
+                f"The cursor belongs to the order {names}, but the query has another order. Request the first page "
+                "instead.",
+                parameter="cursor",
+            )
+        return cls(
+            snapshot=snapshot,
+            tiers=tiers,
+            region=region,
+            period=query.time_range(now),
+            conditions=tuple(_flatten(query.conditions)),
+            order=order,
+            maximum=_smallest(query.maximum, None if query.position is None else query.position.left),
+            position=query.position,
+            scope=scope,
+        )
+
+    @property
+    def is_chronological(self) -> bool:
+        """Whether the order is the order within segments, or its reverse."""
+        return is_chronological(self.order)
+
+    @property
+    def newest_first(self) -> bool:
+        """Whether the first field of the order descends."""
+        return self.order[0][1]
+
+    def bounds(self) -> tuple[datetime | None, datetime | None]:
+        """Return the start and the end (exclusive) of the segments' time range that can hold answers.
+
+        In chronological order, a cursor narrows the period. The cursor's own instant stays inside: calls that started
+        at this instant may come after the cursor.
+        """
+        start, end = self.period.start, self.period.end
+        if self.position is not None and self.is_chronological:
+            at = self.position.values[0]
+            if not self.newest_first:
+                start = at if start is None else max(start, at)
+            elif at < _LATEST:  # a microsecond after the latest instant does not exist
+                end = at + _MICROSECOND if end is None else min(end, at + _MICROSECOND)
+        return start, end
+
+    def contains(self, segment: Segment) -> bool:
+        """Return whether all calls of *segment* lie within the period."""
+        start, end = self.period.start, self.period.end
+        return (start is None or start <= segment.first) and (end is None or segment.last < end)
+
+    @functools.cached_property
+    def number_lookup(self) -> NumberLookup | None:
+        """The narrowest number search that a number index can answer, or None."""
+        lookups: list[NumberLookup] = []
+        for condition in self.conditions:
+            if isinstance(condition, NumberSearch):
+                patterns = [search_pattern(text, self.region, condition.match) for text in condition.texts]
+                keys = key_search(patterns)
+                if keys is not None:
+                    lookups.append(NumberLookup(condition, keys))
+        return min(lookups, key=lambda lookup: lookup.width, default=None)
+
+    @functools.cached_property
+    def customer_conditions(self) -> tuple[Expr, ...]:
+        """The conditions on customers alone: rollups may exclude a whole segment by them."""
+        return tuple(c for c in self.conditions if field_names(c) == {"customer_id"})
+
+    @functools.cached_property
+    def filter_fields(self) -> Sequence[str]:
+        """The fields that the conditions and the cursor read, sorted."""
+        order = () if self.position is None else (name for name, _ in self.order)
+        return sorted({*all_field_names(self.conditions), *order})
+
+    @property
+    def is_rolled_up(self) -> bool:
+        """Whether rollups can answer every condition, and the query has neither limit nor cursor."""
+        return self.position is None and self.maximum is None and all(map(is_answerable, self.conditions))
+
+
+def all_field_names(conditions: Iterable[Expr]) -> set[str]:
+    """Return the fields that *conditions* read."""
+    return set[str]().union(*map(field_names, conditions))
+
+
+def _smallest(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _flatten(conditions: Iterable[Expr]) -> Iterator[Expr]:
+    """Yield *conditions*, with the parts of each conjunction in its place."""
+    for condition in conditions:
+        yield from _flatten(condition.parts) if isinstance(condition, And) else (condition,)

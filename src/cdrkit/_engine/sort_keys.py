@@ -1,0 +1,50 @@
+"""Sort keys: the order of a query's calls, and the condition that a cursor stands for."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+import polars as pl
+
+from cdrkit._model import FRAME_TYPES
+
+__all__ = ["SortOrder", "is_chronological", "next_page", "sort_frame"]
+
+#: Pairs of field and whether it descends; the last pairs make the order of any two calls definite.
+SortOrder: TypeAlias = tuple[tuple[str, bool], ...]
+
+_CHRONOLOGICAL: Final = tuple(
+    (("start", descending), ("call_id", descending)) for descending in (False, True)
+)
+
+
+def is_chronological(order: SortOrder) -> bool:
+    """Return whether *order* is the order within segments, or its reverse."""
+    return order in _CHRONOLOGICAL
+
+
+def sort_frame(frame: pl.DataFrame, order: SortOrder) -> pl.DataFrame:
+    """Sort *frame* by *order*; absent values come last, in either direction."""
+    keys = [_sort_key(name) for name, _ in order]
+    return frame.sort(keys, descending=[descending for _, descending in order], nulls_last=True)
+
+
+def next_page(order: SortOrder, values: tuple[Any, ...]) -> pl.Expr:
+    """Return the condition for rows that come after *values* in *order*; absent values come last."""
+    result = pl.lit(False)
+    for (name, descending), value in zip(reversed(order), reversed(values), strict=True):
+        column = _sort_key(name)
+        if value is None:
+            result = column.is_null() & result
+            continue
+        kind = pl.String() if isinstance(FRAME_TYPES[name], pl.Categorical) else FRAME_TYPES[name]
+        at = pl.lit(value, dtype=kind)
+        further: pl.Expr = (column < at) if descending else (column > at)
+        result = further.fill_null(True) | ((column == at).fill_null(False) & result)
+    return result
+
+
+def _sort_key(name: str) -> pl.Expr:
+    """Return the sort key of the field *name*: categories sort as text, not by their codes."""
+    column = pl.col(name)
+    return column.cast(pl.String) if isinstance(FRAME_TYPES[name], pl.Categorical) else column

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cdrkit import CallRecord, Recording
-from cdrkit._recordings.locator import recording_locator
+from cdrkit._recordings.locator import make_locator
 
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)
 #: How each file is made of the same tone: what to call, and the arguments between input and output.
@@ -51,7 +51,7 @@ CONTAINERS = {
 
 def recording_of(path: Path) -> Recording:
     """Return the recording in a file."""
-    found = recording_locator(None, root=path.parent)
+    found = make_locator(None, root=path.parent)
     return found.find(CallRecord(call_id="1", start=START, recording=path.name))
 
 

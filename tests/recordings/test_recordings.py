@@ -26,8 +26,8 @@ from hypothesis import strategies as st
 from cdrkit import Store, open_store
 from cdrkit._files.files import open_files
 from cdrkit._model.record import CallRecord
-from cdrkit._recordings.audio import format_of
-from cdrkit._recordings.locator import Locator, RecordingPlace, recording_locator
+from cdrkit._recordings.audio import detect_format
+from cdrkit._recordings.locator import Locator, RecordingLocation, make_locator
 from cdrkit._recordings.recording import Recording
 from cdrkit.errors import (
     ConfigError,
@@ -89,9 +89,9 @@ class Folder:
         self.options = place.options
         self.put = open_files(self.url, self.options).put
 
-    def locator(self, template: RecordingPlace | None = None) -> Locator:
+    def locator(self, template: RecordingLocation | None = None) -> Locator:
         """Return a locator of recordings below the folder."""
-        return recording_locator(template, root=self.url, options=self.options)
+        return make_locator(template, root=self.url, options=self.options)
 
     def find(self, recording: str) -> Recording:
         """Return the recording that a record names so."""
@@ -107,7 +107,7 @@ def rec(place: Place) -> Folder:
 def in_folder(folder: Path, data: bytes, name: str = "a.wav") -> Recording:
     """Return the recording of a file just written."""
     (folder / name).write_bytes(data)
-    return recording_locator(None, root=folder).find(call(recording=name))
+    return make_locator(None, root=folder).find(call(recording=name))
 
 
 class TestTemplates:
@@ -128,7 +128,7 @@ class TestTemplates:
         """Fields are put into the template; the folder before the first placeholder is the root."""
         record = call(recording="q/a.wav", customer_id="1003", direction="inbound", duration=34)
         rec.put(path, b"sound")
-        alone = recording_locator(f"{rec.url}/{template}", options=rec.options)
+        alone = make_locator(f"{rec.url}/{template}", options=rec.options)
         for locator in (alone, rec.locator(template), rec.locator(f"{rec.url}/{template}")):
             recording = locator.find(record)
             assert recording.location == f"{rec.url}/{path}"
@@ -144,19 +144,19 @@ class TestTemplates:
     def test_instants_are_utc(self) -> None:
         """A record's instants are UTC, so the day in a path is the UTC day."""
         late = call(start=datetime(2026, 10, 25, 1, 0, tzinfo=timezone(timedelta(hours=2))))
-        assert recording_locator("/rec/{start:%Y-%m-%d}.wav").find(late).location == "/rec/2026-10-24.wav"
+        assert make_locator("/rec/{start:%Y-%m-%d}.wav").find(late).location == "/rec/2026-10-24.wav"
 
     @pytest.mark.parametrize("fields", [{}, {"recording": ""}])
     def test_lacking_a_field(self, fields: dict[str, Any]) -> None:
         """A record without a field that the template needs has no recording."""
         with pytest.raises(RecordingNotFoundError, match=r"'1700\.1' has no recording") as caught:
-            recording_locator("/rec/{recording}").find(call(**fields))
+            make_locator("/rec/{recording}").find(call(**fields))
         assert caught.value.call_id == "1700.1"
 
     def test_no_place(self) -> None:
         """Where no place was given, no call has a recording, and the message says what to give."""
         with pytest.raises(RecordingNotFoundError, match="recordings="):
-            recording_locator(None).find(call(recording="a.wav"))
+            make_locator(None).find(call(recording="a.wav"))
 
     @pytest.mark.parametrize(
         "template",
@@ -185,25 +185,25 @@ class TestTemplates:
     def test_bad_template(self, template: str) -> None:
         """What is no plain field, cannot be formatted, or has no folder of its own is refused when it is built."""
         with pytest.raises(ConfigError, match=r"template of recordings"):
-            recording_locator(template)
+            make_locator(template)
 
     def test_unknown_field(self) -> None:
         """A field that there is not is named, with the nearest ones."""
         with pytest.raises(UnknownFieldError) as caught:
-            recording_locator("/rec/{callid}.wav")
+            make_locator("/rec/{callid}.wav")
         assert caught.value.close_matches[0] == "call_id"
 
     def test_neither_text_nor_callable(self) -> None:
         """Anything else is no place."""
         with pytest.raises(ConfigError, match="7"):
-            recording_locator(7)  # type: ignore[arg-type]
+            make_locator(7)  # type: ignore[arg-type]
 
     def test_unused_options(self) -> None:
         """Options without a place are a mistake, and so are options that the disk does not have."""
         with pytest.raises(ConfigError, match="'key'"):
-            recording_locator(None, options={"key": "x"})
+            make_locator(None, options={"key": "x"})
         with pytest.raises(ConfigError, match="'key'"):
-            recording_locator("/rec/{recording}", options={"key": "x"})
+            make_locator("/rec/{recording}", options={"key": "x"})
 
 
 class TestCallables:
@@ -219,17 +219,17 @@ class TestCallables:
     def test_none(self) -> None:
         """None says that there is no recording."""
         with pytest.raises(RecordingNotFoundError):
-            recording_locator(lambda record: None, root="/rec").find(call())
+            make_locator(lambda record: None, root="/rec").find(call())
 
     def test_needs_a_root(self) -> None:
         """Without a root nothing would bound it."""
         with pytest.raises(ConfigError, match="root"):
-            recording_locator(lambda record: "a.wav")
+            make_locator(lambda record: "a.wav")
 
     def test_wrong_answer(self) -> None:
         """An answer that is no text is refused."""
         with pytest.raises(ConfigError, match="5"):
-            recording_locator(lambda record: 5, root="/rec").find(call())  # type: ignore[arg-type]
+            make_locator(lambda record: 5, root="/rec").find(call())  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(
         "answer",
@@ -239,7 +239,7 @@ class TestCallables:
     def test_outside(self, root: str, answer: str) -> None:
         """Its answer is held to the root like any other."""
         with pytest.raises(ScopeError):
-            recording_locator(lambda record: answer, root=root).find(call())
+            make_locator(lambda record: answer, root=root).find(call())
 
 
 class TestRoot:
@@ -255,9 +255,7 @@ class TestRoot:
     def test_file_url(self, tmp_path: Path) -> None:
         """On the disk, a file URL is a full path too."""
         (tmp_path / "a.wav").write_bytes(b"sound")
-        found = recording_locator(None, root=f"file://{tmp_path}").find(
-            call(recording=f"file://{tmp_path}/a.wav")
-        )
+        found = make_locator(None, root=f"file://{tmp_path}").find(call(recording=f"file://{tmp_path}/a.wav"))
         assert found.read() == b"sound"
 
     @pytest.mark.parametrize(
@@ -285,34 +283,32 @@ class TestRoot:
     @pytest.mark.parametrize("root", ROOTS)
     @pytest.mark.parametrize("template", ["{recording}", "a/{recording}"])
     def test_attacks(self, root: str, template: str, attack: str) -> None:
-        """Each is refused; the message tells neither the root nor the path."""
-        locator = recording_locator(template, root=root)
+        """Each attack is refused; the message contains neither the root nor the path."""
+        locator = make_locator(template, root=root)
         with pytest.raises(ScopeError) as caught:
             locator.find(call(recording=attack))
         assert str(caught.value) == (
-            "The recording of call '1700.1' does not lie below the recordings' root; it is refused."
+            "The recording of call '1700.1' is refused: its path is outside the recordings' root."
         )
 
     @pytest.mark.parametrize("name", [".", "./", "././/"])
     def test_root_itself(self, name: str) -> None:
         """The root is no recording."""
         with pytest.raises(ScopeError):
-            recording_locator("/rec/{recording}").find(call(recording=name))
+            make_locator("/rec/{recording}").find(call(recording=name))
 
     def test_sibling_with_the_same_beginning(self, tmp_path: Path) -> None:
         """A folder whose name begins like the root's lies outside."""
         (tmp_path / "rec-private").mkdir()
         (tmp_path / "rec-private" / "a.wav").write_bytes(b"secret")
         with pytest.raises(ScopeError):
-            recording_locator(None, root=tmp_path / "rec").find(
-                call(recording=f"{tmp_path}/rec-private/a.wav")
-            )
+            make_locator(None, root=tmp_path / "rec").find(call(recording=f"{tmp_path}/rec-private/a.wav"))
 
     @pytest.mark.parametrize("value", ["1004/x", "../1004", "/etc", "a\\b"])
     def test_other_fields_choose_no_folder(self, value: str) -> None:
         """A slash in any field but the recording is refused: an id must not reach another customer's folder."""
         with pytest.raises(ScopeError):
-            recording_locator("/rec/{customer_id}/{call_id}.wav").find(call(customer_id=value))
+            make_locator("/rec/{customer_id}/{call_id}.wav").find(call(customer_id=value))
 
     @pytest.mark.parametrize(
         "name", ["%2e%2e/a.wav", "~root", "$HOME", "a:b.wav", "x::y", "…", "a b", "-rf", "*", "a?b#c"]
@@ -324,7 +320,7 @@ class TestRoot:
 
     def test_web_escapes(self) -> None:
         """On the web an encoded .. is one again, so it is refused there."""
-        locator = recording_locator(None, root="https://example.org/rec")
+        locator = make_locator(None, root="https://example.org/rec")
         for attack in ("%2e%2e/a.wav", "a/%2E./../a.wav", "%2Fetc", "a%5Cb"):
             with pytest.raises(ScopeError):
                 locator.find(call(recording=attack))
@@ -340,7 +336,7 @@ class TestRoot:
     def test_never_outside(self, recording: str) -> None:
         """Whatever text: it is refused, there is none, or it lies below the root."""
         try:
-            found = recording_locator("/srv/rec/{recording}").find(call(recording=recording))
+            found = make_locator("/srv/rec/{recording}").find(call(recording=recording))
         except (ScopeError, RecordingNotFoundError):
             return
         plain = os.path.normpath(found.location)
@@ -358,7 +354,7 @@ class TestRoot:
         (root / "out.wav").symlink_to(tmp_path / "secret")
         (root / "root").symlink_to(tmp_path / "folder")
         (root / "in.wav").symlink_to(root / "a.wav")
-        locator = recording_locator(None, root=root)
+        locator = make_locator(None, root=root)
         for name in ("out.wav", "root/a.wav", "root"):
             recording = locator.find(call(recording=name))
             attempts: list[Callable[[], object]] = [
@@ -382,14 +378,14 @@ class TestRoot:
         (tmp_path / "disk").mkdir()
         (tmp_path / "disk" / "a.wav").write_bytes(b"sound")
         (tmp_path / "rec").symlink_to(tmp_path / "disk")
-        assert recording_locator(None, root=tmp_path / "rec").find(call(recording="a.wav")).read() == b"sound"
+        assert make_locator(None, root=tmp_path / "rec").find(call(recording="a.wav")).read() == b"sound"
 
 
 class TestMissing:
     """A recording that is named and not there."""
 
     def test_every_access(self, rec: Folder, tmp_path: Path) -> None:
-        """What needs the file says that it is not there, and whose it is; its format is told by its name."""
+        """What needs the file says that it is not there, and whose it is; its format follows from its name."""
         recording = rec.find("gone.mp3")
         assert not recording.exists
         assert recording.format == "mp3"
@@ -420,14 +416,14 @@ class TestMissing:
         (tmp_path / "folder").mkdir()
         os.mkfifo(tmp_path / "pipe")
         for name in ("folder", "pipe"):
-            recording = recording_locator(None, root=tmp_path).find(call(recording=name))
+            recording = make_locator(None, root=tmp_path).find(call(recording=name))
             assert not recording.exists
             with pytest.raises(RecordingNotFoundError):
                 recording.open()
 
     def test_repr(self, tmp_path: Path) -> None:
         """Its repr names the call and no path."""
-        shown = repr(recording_locator(None, root=tmp_path).find(call(recording="a.wav")))
+        shown = repr(make_locator(None, root=tmp_path).find(call(recording="a.wav")))
         assert "1700.1" in shown
         assert str(tmp_path) not in shown
 
@@ -667,7 +663,7 @@ class TestDuration:
     )
     def test_marks(self, head: bytes, kind: str | None) -> None:
         """Each format is known by the mark that it begins with."""
-        assert format_of(head, "") == kind
+        assert detect_format(head, "") == kind
 
     @given(st.binary(max_size=120), st.booleans())
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -679,7 +675,7 @@ class TestDuration:
 
     def test_samples(self, samples: Path) -> None:
         """Real prompts: WAV as the standard library measures it; the same prompt as GSM within a frame of it."""
-        locator = recording_locator(None, root=samples / "audio")
+        locator = make_locator(None, root=samples / "audio")
         for path in sorted((samples / "audio").glob("*.wav")):
             with wave.open(str(path)) as reader:
                 expected = reader.getnframes() / reader.getframerate()
@@ -796,7 +792,7 @@ class TestResponses:
     def test_names(self, tmp_path: Path, call_id: str, name: str) -> None:
         """A call id cannot break out of a header or choose a folder."""
         (tmp_path / "a.WAV").write_bytes(pcm())
-        recording = recording_locator(None, root=tmp_path).find(call(call_id=call_id, recording="a.WAV"))
+        recording = make_locator(None, root=tmp_path).find(call(call_id=call_id, recording="a.WAV"))
         assert recording.file_name == name
         said = recording.respond(download=True).headers["Content-Disposition"]
         assert said == f'attachment; filename="{name}"'
@@ -810,13 +806,13 @@ class TestLayouts:
         rec.put("2026-10-26/0230-a.wav", b"sound")
         late = call(call_id="a", start=datetime(2026, 10, 25, 13, 30, tzinfo=UTC))
         template = "{start:%Y-%m-%d/%H%M}-{call_id}.wav"
-        there = recording_locator(template, root=rec.url, options=rec.options, timezone="Pacific/Auckland")
+        there = make_locator(template, root=rec.url, options=rec.options, timezone="Pacific/Auckland")
         assert there.find(late).read() == b"sound"
-        assert not recording_locator(template, root=rec.url, options=rec.options).find(late).exists
+        assert not make_locator(template, root=rec.url, options=rec.options).find(late).exists
 
     def test_changed_suffix(self, rec: Folder) -> None:
         """A recording that was compressed since is found by another suffix; the one it names comes first."""
-        locator = recording_locator(None, root=rec.url, options=rec.options, suffixes=[".mp3", "opus"])
+        locator = make_locator(None, root=rec.url, options=rec.options, suffixes=[".mp3", "opus"])
         recording = locator.find(call(recording="q/a.wav"))
         assert not recording.exists
         rec.put("q/a.opus", b"opus")
@@ -831,19 +827,19 @@ class TestLayouts:
     def test_wrong_suffixes(self, tmp_path: Path, suffixes: Any) -> None:
         """A suffix is one of a recording."""
         with pytest.raises(ConfigError, match="uffix"):
-            recording_locator(None, root=tmp_path, suffixes=suffixes)
+            make_locator(None, root=tmp_path, suffixes=suffixes)
 
     def test_wrong_zone(self, tmp_path: Path) -> None:
         """A zone is one that there is."""
         with pytest.raises(ConfigError, match="time zone"):
-            recording_locator(None, root=tmp_path, timezone="Mars/Base")
+            make_locator(None, root=tmp_path, timezone="Mars/Base")
 
     def test_a_link_by_another_suffix(self, tmp_path: Path) -> None:
         """The other suffixes lead out of the root no more than the first does."""
         (tmp_path / "rec").mkdir()
         (tmp_path / "secret.mp3").write_bytes(b"secret")
         (tmp_path / "rec" / "a.mp3").symlink_to(tmp_path / "secret.mp3")
-        found = recording_locator(None, root=tmp_path / "rec", suffixes=["mp3"]).find(call(recording="a.wav"))
+        found = make_locator(None, root=tmp_path / "rec", suffixes=["mp3"]).find(call(recording="a.wav"))
         with pytest.raises(ScopeError):
             found.read()
 
@@ -956,7 +952,7 @@ class TestPlaying:
     def test_unsigned(self, root: str) -> None:
         """The disk and the memory sign nothing; the message says what to do instead."""
         with pytest.raises(ConfigError, match="stream"):
-            recording_locator(None, root=root).find(call(recording="a.wav")).url(expires=60)
+            make_locator(None, root=root).find(call(recording="a.wav")).url(expires=60)
 
     @pytest.mark.parametrize("expires", [0, -1, 1.5, "60"])
     def test_bad_expiry(self, tmp_path: Path, expires: Any) -> None:

@@ -1,4 +1,4 @@
-"""The header ``Range`` of a request, and the answer to it (RFC 9110, section 14), for any web framework."""
+"""Parse the HTTP header ``Range`` and describe the response, for any web framework (RFC 9110, section 14)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import Final
 
 import attrs
 
-__all__ = ["RangeResponse", "wanted_range"]
+__all__ = ["RangeResponse", "parse_range"]
 
 _RANGE: Final = re.compile(r"bytes=[ \t]*(\d{0,20})-(\d{0,20})[ \t]*", re.ASCII | re.IGNORECASE)
 
 
 @attrs.frozen(kw_only=True)
 class RangeResponse:
-    """What to answer: hand the three parts to your framework.
+    """An HTTP response with a recording or a part of one, as `Recording.respond` returns it.
+
+    Pass the three parts to the response class of your web framework.
 
     Attributes:
-        status: 200: all of it; 206: the range asked for; 416: there is no such range.
-        headers: Those that describe the body, ``Content-Length`` among them.
-        body: The bytes, piece by piece; close it when the client is gone, as frameworks do.
+        status: 200 for the whole recording, 206 for the requested range, 416 for a range outside the file.
+        headers: HTTP headers of the body, among them ``Content-Length``.
+        body: The bytes in blocks. Close the iterator when the client disconnects, as web frameworks do.
     """
 
     status: int
@@ -28,25 +30,26 @@ class RangeResponse:
     body: Iterator[bytes]
 
 
-def wanted_range(header: str | None, size: int) -> range | None:
-    """Return which of *size* bytes a request wants, or None for all of them; an empty range cannot be satisfied.
+def parse_range(header: str | None, size: int) -> range | None:
+    """Return the requested byte range of a file of *size* bytes; None for the whole file.
 
-    A header that is malformed, has another unit, or asks for several ranges is ignored, as the RFC allows.
+    An empty range means that the request cannot be satisfied. A header that is malformed, has another unit or names
+    several ranges is ignored, as the RFC allows.
 
-    >>> wanted_range("bytes=0-499", 1000), wanted_range("bytes=-300", 1000), wanted_range("bytes=900-", 1000)
+    >>> parse_range("bytes=0-499", 1000), parse_range("bytes=-300", 1000), parse_range("bytes=900-", 1000)
     (range(0, 500), range(700, 1000), range(900, 1000))
-    >>> wanted_range("bytes=1000-", 1000), wanted_range("lines=0-1", 1000), wanted_range("bytes=5-2", 1000)
+    >>> parse_range("bytes=1000-", 1000), parse_range("lines=0-1", 1000), parse_range("bytes=5-2", 1000)
     (range(0, 0), None, None)
     """
-    found = _RANGE.fullmatch(header) if isinstance(header, str) else None
-    if found is None or not (found[1] or found[2]):
+    match = _RANGE.fullmatch(header) if isinstance(header, str) else None
+    if match is None or not (match[1] or match[2]):
         return None
-    if not found[1]:
-        last = min(int(found[2]), size)
+    if not match[1]:
+        last = min(int(match[2]), size)
         return range(size - last, size) if last else range(0)
-    first = int(found[1])
-    if found[2] and int(found[2]) < first:
+    first = int(match[1])
+    if match[2] and int(match[2]) < first:
         return None
     if first >= size:
         return range(0)
-    return range(first, min(int(found[2]) + 1, size) if found[2] else size)
+    return range(first, min(int(match[2]) + 1, size) if match[2] else size)

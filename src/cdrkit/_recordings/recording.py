@@ -1,4 +1,4 @@
-"""Recordings of calls: what each one holds, its bytes, and the answer to a browser that plays it."""
+"""The recording of one call: its properties, its bytes, and its HTTP response for a browser."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import IO, Any, Final, Literal, TypeAlias
 
 from cdrkit._files import Files, is_url, open_files, split_url
 from cdrkit._model import CallRecord
-from cdrkit._recordings.audio import content_type_of, format_of, sound_of
-from cdrkit._recordings.audio.sound import Sound
-from cdrkit._recordings.http_range import RangeResponse, wanted_range
+from cdrkit._recordings.audio import AudioProperties, detect_format, media_type, read_properties
+from cdrkit._recordings.http_range import RangeResponse, parse_range
 from cdrkit._text import html_facts
 from cdrkit.errors import (
     ConfigError,
@@ -26,9 +25,9 @@ from cdrkit.errors import (
     missing_extra,
 )
 
-__all__ = ["Recording", "RecordingState", "outside"]
+__all__ = ["Recording", "RecordingState", "outside_root"]
 
-#: How a recording is found: ``incomplete`` is cut off, damaged or still being written.
+#: The state of a recording's file. ``incomplete`` means truncated, damaged or still being written.
 RecordingState: TypeAlias = Literal["missing", "empty", "incomplete", "complete"]
 
 _HEAD_BYTES: Final = 4_096
@@ -37,17 +36,23 @@ _ODD: Final = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
 
 
 class Recording:
-    """The recording of one call: whether it is there, what it holds, and its bytes.
+    """The recording of one call: its existence, its properties and its bytes.
 
-    `Store.recording` makes it; nothing is read before it is asked for. What was learnt of the file's head is
-    kept, so ask the store anew for a recording that is still being written.
+    `Store.recording` returns it. The file is read on first use. The first bytes of the file are cached, so call
+    `Store.recording` again for a recording that is still being written.
 
-    .. code-block:: python
-
-        recording = store.recording(call)
-        if recording.exists:
-            recording.duration              # 12.48
-            recording.download("call.wav")
+    Example:
+        >>> import cdrkit
+        >>> from cdrkit.samples import write_office
+        >>> office = write_office("office-of-recordings", calls=200)
+        >>> store = cdrkit.open_store("memory://rec", recordings=f"{office.recordings}/{{recording}}")
+        >>> _ = store.ingest(
+        ...     office.master, format="asterisk-csv", timezone="Europe/London", recording_column="userfield"
+        ... )
+        >>> call = next(iter(store.run(cdrkit.Query().has_recording().connected())))
+        >>> recording = store.recording(call)
+        >>> recording.exists, recording.format, recording.channels
+        (True, 'wav', 1)
     """
 
     def __init__(
@@ -69,45 +74,45 @@ class Recording:
         return f"<Recording of call {self._call_id!r}>"
 
     def _repr_html_(self) -> str:
-        # Without the sound: whoever shares a notebook should have asked for a voice in it, by play().
+        # Without the audio: a shared notebook contains a voice only where its author called play().
         if not self.exists:
-            return html_facts("Recording", {"Call ID": self._call_id}, note="Its file is not there.")
-        facts = {"Call ID": self._call_id, "Format": self.format or "not known", "Bytes": self.size_bytes}
+            return html_facts("Recording", {"Call ID": self._call_id}, note="The file does not exist.")
+        facts = {"Call ID": self._call_id, "Format": self.format or "unknown", "Bytes": self.size_bytes}
         if self.duration is not None:
             facts["Duration"] = f"{self.duration:.1f} s"
-        return html_facts("Recording", facts, note="play() gives a player with the sound in it.")
+        return html_facts("Recording", facts, note="play() returns a player with the audio.")
 
     @property
     def _path(self) -> str:
-        """The first path that leads to a file; else the first."""
+        """The first path with a file; without any file, the first path."""
         if self._known_path is None:
-            found = next((path for path in self._paths if self._size_of(path) is not None), None)
-            if found is None:
+            existing = next((path for path in self._paths if self._size_of(path) is not None), None)
+            if existing is None:
                 return self._paths[0]
-            self._known_path = found
+            self._known_path = existing
         return self._known_path
 
     @property
     def call_id(self) -> str:
-        """The call it belongs to."""
+        """The id of its call."""
         return self._call_id
 
     @property
     def location(self) -> str:
-        """Where it lies, as a path or URL: for logs and administrators, not for customers.
+        """The path or URL of the file, for logs and administrators.
 
         Raises:
-            ScopeError: When it was found within a scope.
+            ScopeError: When the recording comes from a `ScopedStore`: paths are not for tenants.
         """
         if self._allow is not None:
             raise ScopeError(
-                f"Where the recording of call {self._call_id!r} lies is not told within a scope."
+                f"The location of the recording of call {self._call_id!r} is not available within a scope."
             )
         return self._location
 
     @property
     def exists(self) -> bool:
-        """Whether its file is there.
+        """Whether the file exists.
 
         Raises:
             ScopeError: When a symbolic link leads out of the recordings' root.
@@ -116,10 +121,10 @@ class Recording:
 
     @property
     def size_bytes(self) -> int:
-        """The size of the file.
+        """The size of the file in bytes.
 
         Raises:
-            RecordingNotFoundError: When it is not there.
+            RecordingNotFoundError: When the file does not exist.
             ScopeError: When a symbolic link leads out of the recordings' root.
         """
         size = self._size()
@@ -129,56 +134,56 @@ class Recording:
 
     @property
     def format(self) -> str | None:
-        """What it is (``wav``, ``mp3``, ``gsm`` …) by its content, else by its suffix; None when neither tells."""
+        """The audio format (``wav``, ``mp3``, ``gsm`` …), by content, else by suffix; None if unknown."""
         suffix = posixpath.splitext(self._path)[1][1:]
         try:
-            return format_of(self._head(), suffix)
+            return detect_format(self._head(), suffix)
         except RecordingNotFoundError:
-            return format_of(b"", suffix)
+            return detect_format(b"", suffix)
 
     @property
     def content_type(self) -> str:
-        """The media type to serve it with; ``application/octet-stream`` when its format is not known."""
-        return content_type_of(self.format)
+        """The media type for HTTP; ``application/octet-stream`` for an unknown format."""
+        return media_type(self.format)
 
     @property
     def duration(self) -> float | None:
-        """How long it plays, in seconds, by what is really in the file; None for formats that do not tell.
+        """The duration in seconds, by the bytes that exist; None for a format without a known length.
 
-        WAV of any coding tells, finished or not, and so do MP3, Ogg and the raw formats of telephony.
+        The duration is known for WAV of any coding (finished or not), MP3, Ogg and the raw formats of telephony.
 
         Raises:
-            RecordingNotFoundError: When it is not there.
+            RecordingNotFoundError: When the file does not exist.
             ScopeError: When a symbolic link leads out of the recordings' root.
         """
-        return self._sound().seconds
+        return self._properties().seconds
 
     @property
     def channels(self) -> int | None:
-        """How many channels it has; None for formats that do not tell.
+        """The number of channels; None where the format does not define it.
 
         Raises:
-            RecordingNotFoundError: When it is not there.
+            RecordingNotFoundError: When the file does not exist.
             ScopeError: When a symbolic link leads out of the recordings' root.
         """
-        return self._sound().channels
+        return self._properties().channels
 
     @property
     def sample_rate(self) -> int | None:
-        """How many samples a second each channel has; None for formats that do not tell.
+        """Samples per second of each channel; None where the format does not define it.
 
         Raises:
-            RecordingNotFoundError: When it is not there.
+            RecordingNotFoundError: When the file does not exist.
             ScopeError: When a symbolic link leads out of the recordings' root.
         """
-        return self._sound().rate
+        return self._properties().rate
 
     @property
     def state(self) -> RecordingState:
-        """Whether it is ``missing``, ``empty`` (no bytes), ``incomplete`` or ``complete``.
+        """The state of the file: ``missing``, ``empty`` (no bytes), ``incomplete`` or ``complete``.
 
-        A file is ``incomplete`` when less is there than its headers promise: it was cut off, or is being written.
-        Formats that promise nothing are taken to be complete.
+        A file is ``incomplete`` when it is shorter than its headers announce: it was truncated, or is still being
+        written. A file whose format announces no length counts as complete.
 
         Raises:
             ScopeError: When a symbolic link leads out of the recordings' root.
@@ -186,65 +191,66 @@ class Recording:
         size = self._size()
         if not size:
             return "missing" if size is None else "empty"
-        return "complete" if self._sound().is_whole else "incomplete"
+        return "complete" if self._properties().is_whole else "incomplete"
 
     @property
     def file_name(self) -> str:
-        """A name for a copy of it, made of the call's start in UTC and its id; it says nothing of the server."""
+        """A file name for a copy, made of the call's UTC start and id. It reveals no path of the server."""
         stem = _ODD.sub("_", self._call_id).strip("._")[:80] or "call"
         suffix = posixpath.splitext(self._path)[1].lower()
         ending = suffix if suffix and not _ODD.search(suffix) and len(suffix) <= 8 else ""
         return f"{self._start:%Y-%m-%dT%H%M%SZ}_{stem}{ending}"
 
     def open(self) -> IO[bytes]:
-        """Open it for reading; the result can seek and must be closed.
+        """Open the file for reading. The result is seekable; close it after use.
 
         Raises:
-            RecordingNotFoundError: When it is not there.
-            ScopeError: When a symbolic link leads out of the recordings' root, or the scope has no right to it.
-            StorageError: When it cannot be read.
+            RecordingNotFoundError: When the file does not exist.
+            ScopeError: When a symbolic link leads out of the recordings' root, or the scope lacks the right.
+            StorageError: When the file cannot be read.
         """
-        self._allowed("play")
-        return self._opened()
+        self._check_right("play")
+        return self._open_file()
 
-    def _opened(self) -> IO[bytes]:
+    def _open_file(self) -> IO[bytes]:
         if not self.exists:
             raise self._missing()
-        with self._reading():
+        with self._translate_missing():
             return self._files.open(self._path)
 
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
-        """Return its bytes from *start* up to and without *stop*, as HTTP Range needs them.
+        """Return the bytes from *start* (inclusive) to *stop* (exclusive).
 
         Args:
-            start: The first byte, counted from 0; past the end there is nothing.
-            stop: The byte to stop before; None: the end.
+            start: Offset of the first byte, from 0. Past the end of the file, the result is empty.
+            stop: Offset to stop before; None for the end of the file.
 
         Raises:
-            QueryError: When *start* is negative or *stop* lies before it.
-            RecordingNotFoundError: When it is not there.
-            ScopeError: When a symbolic link leads out of the recordings' root, or the scope has no right to it.
-            StorageError: When it cannot be read.
+            QueryError: When *start* is negative or *stop* is smaller than *start*.
+            RecordingNotFoundError: When the file does not exist.
+            ScopeError: When a symbolic link leads out of the recordings' root, or the scope lacks the right.
+            StorageError: When the file cannot be read.
         """
         _check_number("start", start, at_least=0)
         if stop is not None:
             _check_number("stop", stop, at_least=start)
-        self._allowed("play")
+        self._check_right("play")
         return self._bytes(start, stop)
 
     def _bytes(self, start: int, stop: int | None) -> bytes:
         size = self.size_bytes
         stop = size if stop is None else min(stop, size)
-        if start >= stop:  # object stores answer with an error
+        if start >= stop:  # object stores would return an error
             return b""
-        with self._reading():
+        with self._translate_missing():
             return self._files.read(self._path, start, stop)
 
     def respond(self, range_header: str | None = None, *, download: bool = False) -> RangeResponse:
-        """Return the answer to a browser, which asks for ranges of bytes and will not seek without (RFC 9110).
+        """Return the HTTP response for a browser that plays or saves the recording (RFC 9110).
 
-        A single range is answered by 206, one behind the end by 416; a header that is malformed, in another unit or
-        of several ranges is ignored, and answered by 200 with all of it. Memory is bounded by a block.
+        Browsers seek by requesting byte ranges. One range gives status 206; a range past the end gives 416. A header
+        that is malformed, in another unit or of several ranges is ignored: the response is 200 with the whole file.
+        Memory is bounded by one block.
 
         Example:
             >>> import cdrkit
@@ -260,17 +266,17 @@ class Recording:
             (206, '4', b'RIFF')
 
         Args:
-            range_header: The request's header ``Range``, or None.
-            download: Whether the browser is to save it, under `file_name`, rather than to play it.
+            range_header: The header ``Range`` of the request, or None.
+            download: Make the browser save the file under `file_name` instead of playing it.
 
         Raises:
-            RecordingNotFoundError: When it is not there.
-            ScopeError: When a symbolic link leads out of the recordings' root, or the scope has no right to it.
-            StorageError: When it cannot be read.
+            RecordingNotFoundError: When the file does not exist.
+            ScopeError: When a symbolic link leads out of the recordings' root, or the scope lacks the right.
+            StorageError: When the file cannot be read.
         """
-        self._allowed("download" if download else "play")
+        self._check_right("download" if download else "play")
         size = self.size_bytes
-        wanted = wanted_range(range_header, size)
+        requested = parse_range(range_header, size)
         headers = {
             "Accept-Ranges": "bytes",
             "Cache-Control": "private",
@@ -279,23 +285,25 @@ class Recording:
         }
         if download:
             headers["Content-Disposition"] = f'attachment; filename="{self.file_name}"'
-        if wanted is None:
+        if requested is None:
             return RangeResponse(
                 status=200, headers=headers | {"Content-Length": str(size)}, body=self._blocks(0, size)
             )
-        if not wanted:
-            gone = {"Content-Length": "0", "Content-Range": f"bytes */{size}"}
-            return RangeResponse(status=416, headers=headers | gone, body=iter(()))
+        if not requested:
+            empty = {"Content-Length": "0", "Content-Range": f"bytes */{size}"}
+            return RangeResponse(status=416, headers=headers | empty, body=iter(()))
         part = {
-            "Content-Length": str(len(wanted)),
-            "Content-Range": f"bytes {wanted.start}-{wanted.stop - 1}/{size}",
+            "Content-Length": str(len(requested)),
+            "Content-Range": f"bytes {requested.start}-{requested.stop - 1}/{size}",
         }
-        return RangeResponse(status=206, headers=headers | part, body=self._blocks(wanted.start, wanted.stop))
+        return RangeResponse(
+            status=206, headers=headers | part, body=self._blocks(requested.start, requested.stop)
+        )
 
     def _blocks(self, start: int, stop: int) -> Iterator[bytes]:
         if start == stop:
             return
-        with self._opened() as file:
+        with self._open_file() as file:
             file.seek(start)
             while start < stop and (block := file.read(min(_BLOCK, stop - start))):
                 yield block
@@ -308,69 +316,75 @@ class Recording:
         overwrite: bool = False,
         storage_options: Mapping[str, object] | None = None,
     ) -> str:
-        """Copy it to *dest*, which appears whole or not at all, and return where it went.
+        """Copy the file to *dest* atomically and return the path or URL of the copy.
 
         Args:
-            dest: A path or URL. An existing folder, or one that ends in ``/``, gets the recording under its own
-                file name.
-            overwrite: Whether a file that is there already is replaced. It is not by default: recordings of
-                different days often share a name.
+            dest: A path or URL. For an existing folder, or a *dest* that ends in ``/``, the copy takes the name of the
+                recording.
+            overwrite: Replace an existing file. The default is False, because recordings of different days often have
+                equal names.
             storage_options: Options for the filesystem of a URL (credentials, endpoint).
 
         Raises:
-            RecordingNotFoundError: When it is not there.
-            ScopeError: When a symbolic link leads out of the recordings' root, or the scope has no right to it.
-            StorageError: When *dest* exists and *overwrite* is off, or cannot be written.
+            RecordingNotFoundError: When the file does not exist.
+            ScopeError: When a symbolic link leads out of the recordings' root, or the scope lacks the right.
+            ConfigError: When *dest* is not a path or URL.
+            StorageError: When *dest* exists and *overwrite* is False, or *dest* cannot be written.
         """
         if not isinstance(dest, (str, os.PathLike)):
-            raise ConfigError(f"{dest!r} is no path or URL to download to.")
+            raise ConfigError(f"dest cannot be {dest!r}; give a path or a URL.")
         target = os.fspath(dest)
         if target.endswith("/") or (not is_url(target) and os.path.isdir(target)):
             own = self.file_name if self._allow is not None else posixpath.basename(self._path)
             target = f"{target.removesuffix('/')}/{own}"
         folder, name = split_url(target)
         files = open_files(folder, storage_options)
-        self._allowed("download")
-        with self._opened() as source:
+        self._check_right("download")
+        with self._open_file() as source:
             if not overwrite and files.size(name) is not None:
-                raise StorageError(f"{target!r} exists; pass overwrite=True to replace it.", url=target)
+                raise StorageError(
+                    f"{target!r} exists already. Pass overwrite=True to replace it.", url=target
+                )
             with files.writer(name) as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
         return target
 
     def play(self) -> Any:
-        """Return a player for a notebook, with the sound inside it: no path of the server leaves.
+        """Return an audio player for a notebook. It contains the audio, and no path of the server.
 
         Returns:
             An ``IPython.display.Audio``.
 
         Raises:
             MissingExtraError: When IPython is not installed.
-            RecordingNotFoundError: When it is not there.
-            ScopeError: When a symbolic link leads out of the recordings' root, or the scope has no right to it.
+            RecordingNotFoundError: When the file does not exist.
+            ScopeError: When a symbolic link leads out of the recordings' root, or the scope lacks the right.
         """
         try:
             from IPython.display import Audio  # type: ignore[import-not-found,unused-ignore]  # an optional package
         except ImportError as exc:
             raise missing_extra("Playing a recording", "notebook") from exc
-        self._allowed("play")
+        self._check_right("play")
         player = Audio(data=self._bytes(0, None))
         player.mimetype = self.content_type
         return player
 
     def url(self, *, expires: int = 3_600) -> str:
-        """Return a URL that plays it for *expires* seconds without credentials.
+        """Return a URL that gives access to the file for *expires* seconds without credentials.
+
+        Args:
+            expires: Validity in seconds, at least 1.
 
         Raises:
-            ScopeError: When the scope has no right to download: the URL works outside of it.
-            ConfigError: When its filesystem cannot sign URLs, as the local disk cannot; stream it instead.
-            QueryError: When *expires* is not a whole number of seconds above 0.
+            ScopeError: When the scope lacks the right to download: the URL works outside the scope.
+            ConfigError: When the filesystem, such as the local disk, cannot sign URLs. Stream the file instead.
+            QueryError: When *expires* is not a whole number of at least 1.
         """
         _check_number("expires", expires, at_least=1)
-        self._allowed("url")
+        self._check_right("url")
         return self._files.sign(self._path, expires)
 
-    def _allowed(self, action: str) -> None:
+    def _check_right(self, action: str) -> None:
         if self._allow is not None:
             self._allow(action)
 
@@ -386,20 +400,20 @@ class Recording:
         if local is not None:
             root = os.path.realpath(local.removesuffix(path))
             if os.path.commonpath([root, os.path.realpath(local)]) != root:
-                raise outside(self._call_id)
-            if not os.path.isfile(local):  # a folder, a pipe or a device is no recording
+                raise outside_root(self._call_id)
+            if not os.path.isfile(local):  # folders, pipes and devices are not recordings
                 return None
         return self._files.size(path)
 
     def _missing(self) -> RecordingNotFoundError:
         return RecordingNotFoundError(
-            f"The recording of call {self._call_id!r} is not there.",
-            url=self._location if self._allow is None else None,  # a scope does not tell
+            f"The recording of call {self._call_id!r} does not exist.",
+            url=self._location if self._allow is None else None,  # a scope hides the path
             call_id=self._call_id,
         )
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _translate_missing(self) -> Iterator[None]:
         try:
             yield
         except NotFoundError as exc:
@@ -410,10 +424,10 @@ class Recording:
             self._known_head = self._bytes(0, _HEAD_BYTES)
         return self._known_head
 
-    def _sound(self) -> Sound:
-        return sound_of(self.format, self._piece, self.size_bytes)
+    def _properties(self) -> AudioProperties:
+        return read_properties(self.format, self._read_part, self.size_bytes)
 
-    def _piece(self, start: int, stop: int) -> bytes:
+    def _read_part(self, start: int, stop: int) -> bytes:
         return self._head()[start:stop] if stop <= _HEAD_BYTES else self._bytes(start, stop)
 
 
@@ -422,8 +436,8 @@ def _check_number(name: str, value: object, *, at_least: int) -> None:
         raise QueryError(f"{name} cannot be {value!r}; give a whole number from {at_least}.", parameter=name)
 
 
-def outside(call_id: str) -> ScopeError:
-    """Return the error for a recording that does not lie below the root; it names no path."""
+def outside_root(call_id: str) -> ScopeError:
+    """Return the error for a path outside the recordings' root. Its message contains no path."""
     return ScopeError(
-        f"The recording of call {call_id!r} does not lie below the recordings' root; it is refused."
+        f"The recording of call {call_id!r} is refused: its path is outside the recordings' root."
     )

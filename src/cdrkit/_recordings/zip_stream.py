@@ -1,4 +1,4 @@
-"""Recordings of many calls as one ZIP that streams, with a manifest of what is in it and what is not."""
+"""Stream the recordings of many calls as one ZIP with a manifest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cdrkit._output import Collector, write_frames
 from cdrkit._recordings.recording import Recording
 from cdrkit.errors import RecordingNotFoundError, ScopeError
 
-__all__ = ["zipped"]
+__all__ = ["stream_zip"]
 
 _MANIFEST: Final = "manifest.csv"
 _COLUMNS: Final[dict[str, pl.DataType]] = {
@@ -29,16 +29,20 @@ _COLUMNS: Final[dict[str, pl.DataType]] = {
     "duration": pl.Float64(),
     "sha256": pl.String(),
 }
-_NO_EARLIER: Final = (1980, 1, 1, 0, 0, 0)  # what a ZIP can say
+_NO_EARLIER: Final = (1980, 1, 1, 0, 0, 0)  # the earliest time of the ZIP format
 _LARGE: Final = 1 << 31
 
 
-def zipped(records: Iterable[CallRecord], find: Callable[[CallRecord], Recording]) -> Iterator[bytes]:
-    """Yield a ZIP of the recordings that *find* finds, uncompressed, in folders by UTC day, piece by piece.
+def stream_zip(records: Iterable[CallRecord], find: Callable[[CallRecord], Recording]) -> Iterator[bytes]:
+    """Yield the blocks of a ZIP with the recordings of *records*, uncompressed, in folders by UTC day.
 
-    The last file in it is ``manifest.csv``: a line for each recording, with its state, its length and the SHA-256 of
-    its bytes. What is missing, or lies outside of the root, has a line and no file; what is empty or incomplete is
-    there as it is. A call that names none is left out. Memory holds a block of a recording, and a line for each.
+    The last file is ``manifest.csv``: one line per recording with state, size, duration and SHA-256. A recording that
+    is missing or lies outside the root has a line and no file. An empty or incomplete recording is included as it is.
+    A call without a recording has no line. Memory holds one block of a recording, and one line per recording.
+
+    Args:
+        records: The calls.
+        find: The function that returns the recording of a call.
     """
     sink = Collector()
     lines: list[dict[str, Any]] = []
@@ -63,24 +67,24 @@ def zipped(records: Iterable[CallRecord], find: Callable[[CallRecord], Recording
                 line["state"] = "refused"
                 continue
             line["duration"] = recording.duration
-            line["file"] = _free(f"{record.start:%Y-%m-%d}/{recording.file_name}", names)
+            line["file"] = _unique_name(f"{record.start:%Y-%m-%d}/{recording.file_name}", names)
             about = zipfile.ZipInfo(line["file"], _stamp(record.start))
             about.external_attr = 0o600 << 16
-            summed, size = hashlib.sha256(), 0
+            digest, size = hashlib.sha256(), 0
             with archive.open(about, "w", force_zip64=recording.size_bytes >= _LARGE) as entry:
                 for block in answer.body:
-                    summed.update(block)
+                    digest.update(block)
                     size += len(block)
                     entry.write(block)
                     yield sink.take()
-            line |= {"size_bytes": size, "sha256": summed.hexdigest()}
+            line |= {"size_bytes": size, "sha256": digest.hexdigest()}
             yield sink.take()
         archive.writestr(zipfile.ZipInfo(_MANIFEST, _NO_EARLIER), _manifest(lines))
     yield sink.take()
 
 
-def _free(name: str, names: set[str]) -> str:
-    """Return *name*, or with a number where another call has it already."""
+def _unique_name(name: str, names: set[str]) -> str:
+    """Return *name*, with a number added if *names* has it, and add the result to *names*."""
     stem, suffix = posixpath.splitext(name)
     number = 1
     while name in names:

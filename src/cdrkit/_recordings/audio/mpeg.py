@@ -1,7 +1,7 @@
-"""MP3: MPEG-1, 2 and 2.5 audio of layer III, with a constant or a changing bit rate.
+"""Read the properties of MP3 files: MPEG-1, 2 and 2.5 layer III, with constant or variable bit rate.
 
-Sources: ISO/IEC 11172-3 and 13818-3 (frame headers); the ID3v2 tags of id3.org; the Xing, Info and VBRI headers that
-encoders put into the first frame.
+Sources: ISO/IEC 11172-3 and 13818-3 (frame headers), id3.org (ID3v2 tags), and the Xing, Info and VBRI headers that
+encoders write into the first frame.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Final
 
 import attrs
 
-from cdrkit._recordings.audio.sound import Piece, Sound
+from cdrkit._recordings.audio.properties import AudioProperties, ReadBytes
 
-__all__ = ["is_mpeg_frame", "mp3_sound"]
+__all__ = ["is_mpeg_frame", "mp3_properties"]
 
 _RATES_1: Final = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _RATES_2: Final = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
@@ -24,7 +24,16 @@ _TAG_AT_END: Final = 128
 
 @attrs.frozen
 class _Frame:
-    """The header of one frame: bits a second, samples a second, its samples, its bytes, and where side data end."""
+    """The header of one frame.
+
+    Attributes:
+        bit_rate: Bits per second.
+        rate: Samples per second.
+        channels: Number of channels.
+        samples: Samples in the frame.
+        length: Bytes of the frame.
+        side: Bytes of its side data.
+    """
 
     bit_rate: int
     rate: int
@@ -35,7 +44,7 @@ class _Frame:
 
 
 def _frame(head: bytes) -> _Frame | None:
-    """Return the frame that begins with these four bytes, or None when none does."""
+    """Return the frame header in these four bytes; None if they are not one."""
     if not is_mpeg_frame(head):
         return None
     version, rate_index, sample_index = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
@@ -50,7 +59,7 @@ def _frame(head: bytes) -> _Frame | None:
 
 
 def is_mpeg_frame(head: bytes) -> bool:
-    """Return whether a frame of layer III begins here, of a bit rate and a sample rate that there are."""
+    """Return whether *head* starts with a layer III frame of a valid bit rate and sample rate."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return False
     second, third = head[1:3]
@@ -58,33 +67,33 @@ def is_mpeg_frame(head: bytes) -> bool:
     return layer_3 and third >> 4 not in (0, 15) and third & 0x0C != 0x0C
 
 
-def mp3_sound(piece: Piece, size: int) -> Sound:
-    """Return what an MP3 of *size* bytes tells."""
-    start = _after_tag(piece, size)
+def mp3_properties(read: ReadBytes, size: int) -> AudioProperties:
+    """Return the properties of an MP3 file of *size* bytes."""
+    start = _end_of_tags(read, size)
     end = size
-    if size - start > _TAG_AT_END and piece(size - _TAG_AT_END, size - _TAG_AT_END + 3) == b"TAG":
+    if size - start > _TAG_AT_END and read(size - _TAG_AT_END, size - _TAG_AT_END + 3) == b"TAG":
         end -= _TAG_AT_END
-    found = _first(piece, start, end)
-    if found is None:
-        return Sound(seconds=0.0 if start >= size else None, is_whole=False)
-    at, frame = found
-    counted = _counted(piece(at, min(at + frame.length, end)), frame)
-    if counted is not None:
-        frames, stated = counted
+    first = _first_frame(read, start, end)
+    if first is None:
+        return AudioProperties(seconds=0.0 if start >= size else None, is_whole=False)
+    at, frame = first
+    stated_length = _stated_length(read(at, min(at + frame.length, end)), frame)
+    if stated_length is not None:
+        frames, stated = stated_length
         seconds = frames * frame.samples / frame.rate
         there = end - at
         is_whole = stated is None or there >= stated
         if not is_whole and stated:
             seconds *= there / stated
-        return Sound(seconds=seconds, channels=frame.channels, rate=frame.rate, is_whole=is_whole)
-    return _walked(piece, at, end, frame)
+        return AudioProperties(seconds=seconds, channels=frame.channels, rate=frame.rate, is_whole=is_whole)
+    return _scan_frames(read, at, end, frame)
 
 
-def _after_tag(piece: Piece, size: int) -> int:
-    """Return where the ID3v2 tags at the beginning end."""
+def _end_of_tags(read: ReadBytes, size: int) -> int:
+    """Return the offset after the ID3v2 tags at the start of the file."""
     at = 0
     while at + 10 <= size:
-        tag = piece(at, at + 10)
+        tag = read(at, at + 10)
         if tag[:3] != b"ID3" or any(part & 0x80 for part in tag[6:10]):
             break
         length = tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]
@@ -92,9 +101,9 @@ def _after_tag(piece: Piece, size: int) -> int:
     return at
 
 
-def _first(piece: Piece, start: int, end: int) -> tuple[int, _Frame] | None:
-    """Return the first frame that another one follows, or that is the only one."""
-    data = piece(start, min(start + _SEARCHED, end)) if start < end else b""
+def _first_frame(read: ReadBytes, start: int, end: int) -> tuple[int, _Frame] | None:
+    """Return the offset and header of the first frame that a second frame or the end of the file follows."""
+    data = read(start, min(start + _SEARCHED, end)) if start < end else b""
     at = -1
     while (at := data.find(b"\xff", at + 1)) >= 0:
         frame = _frame(data[at : at + 4])
@@ -105,8 +114,8 @@ def _first(piece: Piece, start: int, end: int) -> tuple[int, _Frame] | None:
     return None
 
 
-def _counted(data: bytes, frame: _Frame) -> tuple[int, int | None] | None:
-    """Return how many frames the first one says follow, and of how many bytes; None when it does not say."""
+def _stated_length(data: bytes, frame: _Frame) -> tuple[int, int | None] | None:
+    """Return the numbers of frames and bytes in a Xing, Info or VBRI header; None without such a header."""
     at = 4 + frame.side
     if data[at : at + 4] in (b"Xing", b"Info"):
         flags = int.from_bytes(data[at + 4 : at + 8], "big")
@@ -118,24 +127,24 @@ def _counted(data: bytes, frame: _Frame) -> tuple[int, int | None] | None:
     return None
 
 
-def _walked(piece: Piece, at: int, end: int, first: _Frame) -> Sound:
-    """Return what follows from the frames themselves: from the size where they are alike, else from each of them."""
-    found = Sound(channels=first.channels, rate=first.rate)
-    frames, changes, begun = 0, False, at
+def _scan_frames(read: ReadBytes, at: int, end: int, first: _Frame) -> AudioProperties:
+    """Return the properties from the frames: by file size for a constant bit rate, else by every frame."""
+    properties = AudioProperties(channels=first.channels, rate=first.rate)
+    frames, changes, start = 0, False, at
     data, base = b"", at
     is_whole = False
     while at + 4 <= end:
         if at + 4 > base + len(data):
-            data, base = piece(at, min(at + _SEARCHED, end)), at
+            data, base = read(at, min(at + _SEARCHED, end)), at
         frame = _frame(data[at - base : at - base + 4])
         if frame is None:
             break
         changes = changes or frame.bit_rate != first.bit_rate
         if frames == _LOOKED_AT and not changes:
-            return attrs.evolve(found, seconds=(end - begun) * 8 / first.bit_rate)
+            return attrs.evolve(properties, seconds=(end - start) * 8 / first.bit_rate)
         if at + frame.length > end:
             break
         frames += 1
         at += frame.length
         is_whole = at == end
-    return attrs.evolve(found, seconds=frames * first.samples / first.rate, is_whole=is_whole)
+    return attrs.evolve(properties, seconds=frames * first.samples / first.rate, is_whole=is_whole)

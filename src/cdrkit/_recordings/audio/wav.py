@@ -1,63 +1,63 @@
-"""WAV, of any coding: PCM, µ-law, A-law, GSM 06.10 and what else announces its bytes a second."""
+"""Read the properties of WAV files: PCM, µ-law, A-law, GSM 06.10 and other codings with a byte rate."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from cdrkit._recordings.audio.sound import Piece, Sound, number
+from cdrkit._recordings.audio.properties import AudioProperties, ReadBytes, read_uint
 
-__all__ = ["is_wav", "wav_sound"]
+__all__ = ["is_wav", "wav_properties"]
 
 _MAX_CHUNKS: Final = 100
 _UNKNOWN_SIZES: Final = (0, 0xFFFFFFFF)
-_SAMPLED: Final = (1, 3, 6, 7)  # WAVE format tags of PCM, float, A-law and µ-law: one sample after the other
+_SAMPLED: Final = (1, 3, 6, 7)  # WAVE format tags of PCM, float, A-law and µ-law: samples of fixed size
 _EXTENSIBLE: Final = 0xFFFE
 
 
 def is_wav(head: bytes) -> bool:
-    """Return whether a file begins as a WAV does."""
+    """Return whether *head* starts with a WAV header."""
     return head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"
 
 
-def wav_sound(piece: Piece, size: int) -> Sound:
-    """Return what a WAV of *size* bytes tells, finished or not."""
-    riff = piece(0, min(12, size))
+def wav_properties(read: ReadBytes, size: int) -> AudioProperties:
+    """Return the properties of a WAV file of *size* bytes, even when it is still being written."""
+    riff = read(0, min(12, size))
     if not is_wav(riff):
-        return Sound(is_whole=False)
-    finished = number(riff, 4, 4) + 8 == size
+        return AudioProperties(is_whole=False)
+    finished = read_uint(riff, 4, 4) + 8 == size
     form, samples = b"", None
     at = 12
     for _ in range(_MAX_CHUNKS):
         if at + 8 > size:
-            return Sound(seconds=0.0, is_whole=False)  # cut off before the sound began
-        header = piece(at, at + 8)
-        name, length = header[:4], number(header, 4, 4)
+            return AudioProperties(seconds=0.0, is_whole=False)  # truncated before the audio data
+        header = read(at, at + 8)
+        name, length = header[:4], read_uint(header, 4, 4)
         at += 8
         if name == b"data":
             unknown = length in _UNKNOWN_SIZES and not (length == 0 and finished)
-            there = size - at if unknown else min(length, size - at)
-            return _sound(form, there, samples, is_whole=not unknown and there == length)
+            existing = size - at if unknown else min(length, size - at)
+            return _data_properties(form, existing, samples, is_whole=not unknown and existing == length)
         if name == b"fmt ":
-            form = piece(at, min(at + min(length, 40), size))
+            form = read(at, min(at + min(length, 40), size))
         elif name == b"fact" and length >= 4:
-            samples = number(piece(at, min(at + 4, size)), 0, 4)
-        at += length + length % 2  # chunks begin at even bytes
-    return Sound(is_whole=False)
+            samples = read_uint(read(at, min(at + 4, size)), 0, 4)
+        at += length + length % 2  # chunks start at even offsets
+    return AudioProperties(is_whole=False)
 
 
-def _sound(form: bytes, length: int, samples: int | None, *, is_whole: bool) -> Sound:
+def _data_properties(form: bytes, length: int, samples: int | None, *, is_whole: bool) -> AudioProperties:
     if len(form) < 16:
-        return Sound(is_whole=False)
-    tag, channels, bits = (number(form, at, 2) for at in (0, 2, 14))
-    rate, bytes_per_second = (number(form, at, 4) for at in (4, 8))
+        return AudioProperties(is_whole=False)
+    tag, channels, bits = (read_uint(form, at, 2) for at in (0, 2, 14))
+    rate, bytes_per_second = (read_uint(form, at, 4) for at in (4, 8))
     if tag == _EXTENSIBLE and len(form) >= 26:
-        tag = number(form, 24, 2)
+        tag = read_uint(form, 24, 2)
     frame = channels * ((bits + 7) // 8)
     seconds: float | None = None
     if tag in _SAMPLED and frame and rate:
         seconds = length // frame / rate
     elif bytes_per_second:
         seconds = length / bytes_per_second
-        if samples and rate:  # the last block of a coded sound may be filled up
+        if samples and rate:  # the last block of a compressed file may be padded
             seconds = min(seconds, samples / rate)
-    return Sound(seconds=seconds, channels=channels or None, rate=rate or None, is_whole=is_whole)
+    return AudioProperties(seconds=seconds, channels=channels or None, rate=rate or None, is_whole=is_whole)

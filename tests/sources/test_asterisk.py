@@ -21,8 +21,9 @@ from cdrkit._model.frames import FRAME_TYPES
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources import Reject, SourceBatch
 from cdrkit.sources.asterisk.cdr_csv import AsteriskCsv
-from cdrkit.sources.readers import csv_blocks as _delimited
-from cdrkit.sources.readers.csv_blocks import Delimited, Flaw, split_row
+from cdrkit.sources.readers import csv_blocks, limits
+from cdrkit.sources.readers.csv_layout import CsvLayout
+from cdrkit.sources.readers.csv_row import QuoteFlaw, split_row
 
 BASE = [
     "accountcode",
@@ -224,13 +225,13 @@ odd_lines = st.text(st.sampled_from('""",,, \ta\r\ufeff\u2028é'), min_size=1, m
 @example(['"a ""b"" ," ,c', "\ufeffa,b", "a,b\r\r", 'a"b,c', '"a"b,c'])
 def test_both_paths_agree(lines: list[str]) -> None:
     """A line gives the same values alone and among others, whether it is regular or not; none is lost."""
-    reader = Delimited(widths=(2, 3, 4), needed="2 to 4 are", encoding="utf-8", is_row=lambda values: True)
+    layout = CsvLayout(widths=(2, 3, 4), expected="2 to 4 are", encoding="utf-8", is_row=lambda values: True)
     data = "".join(f"x,{text}\nstands,alone\n" for text in lines)
-    [rows] = reader.read(io.BytesIO(data.encode()))
+    [rows] = csv_blocks.read_blocks(io.BytesIO(data.encode()), layout)
     found = {row: list(values) for frame in rows.groups.values() for row, *values in frame.iter_rows()}
     for number, text in zip(range(1, 2 * len(lines), 2), lines, strict=True):
         values = split_row(f"x,{text.removesuffix(chr(13))}")
-        if isinstance(values, Flaw) or len(values) > 4:
+        if isinstance(values, QuoteFlaw) or len(values) > 4:
             assert number not in found
         else:
             assert found[number] == values
@@ -242,7 +243,7 @@ def test_row_is_as_csv_reads_it(text: str) -> None:
     """A row that is well formed has the values that ``csv`` gives it."""
     values = split_row(text, strict=True)
     if (
-        not isinstance(values, Flaw)
+        not isinstance(values, QuoteFlaw)
         and not re.search(r'"[ \t]+(,|$)', text)
         and not re.search(r"[\r\u2028]", text)
     ):
@@ -569,7 +570,7 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch, size: int) -> Non
     some[12] = line(BASE)
     data = ("\ufeff" + "\n".join(some)).encode()
     [whole] = read(data)
-    monkeypatch.setattr(_delimited, "_BLOCK_BYTES", size)
+    monkeypatch.setattr(csv_blocks, "_BLOCK_BYTES", size)
     batches = list(AsteriskCsv(timezone="UTC")(Trickle(data)))  # type: ignore[arg-type]
     assert pl.concat([batch.frame for batch in batches]).equals(whole.frame)
     assert tuple(reject for batch in batches for reject in batch.rejects) == whole.rejects
@@ -622,8 +623,8 @@ def test_not_such_a_file(data: bytes) -> None:
 
 def test_endless_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line that never ends is an error before memory is: the file holds no rows."""
-    monkeypatch.setattr(_delimited, "_LINE_BYTES", 1 << 16)
-    monkeypatch.setattr(_delimited, "_BLOCK_BYTES", 1 << 14)
+    monkeypatch.setattr(limits, "LINE_BYTES", 1 << 16)
+    monkeypatch.setattr(csv_blocks, "_BLOCK_BYTES", 1 << 14)
     with pytest.raises(SchemaError, match="Line 2 is longer") as caught:
         read(line() + "\n" + "x" * (1 << 20))
     assert caught.value.row == 2

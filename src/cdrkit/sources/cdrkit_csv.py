@@ -12,7 +12,9 @@ import polars as pl
 from cdrkit._model import CHOICE, FIELDS, FRACTION, FRAME_TYPES, INSTANT, INTEGER, MONEY, FieldInfo
 from cdrkit.errors import SchemaError, suggestion
 from cdrkit.sources.contract import Reject, SourceBatch
-from cdrkit.sources.readers.csv_blocks import CsvBlock, Delimited, Flaw, first_line, first_rows
+from cdrkit.sources.readers.csv_blocks import CsvBlock, read_blocks, read_first_line
+from cdrkit.sources.readers.csv_layout import CsvLayout
+from cdrkit.sources.readers.csv_row import QuoteFlaw, first_rows, split_row
 
 __all__ = ["CdrkitCsv"]
 
@@ -67,19 +69,19 @@ class CdrkitCsv:
         Raises:
             SchemaError: When the stream is empty, a column is no field, or one that is needed is missing.
         """
-        header, rest = first_line(stream)
+        header, rest = read_first_line(stream)
         text = header.decode("utf-8", "replace")
         if not text.strip():
             raise SchemaError("The file is empty: there is no line of names. Check that it is the right one.")
         names = _names(text)
-        reader = Delimited(
+        layout = CsvLayout(
             widths=(len(names),),
-            needed=f"there are {len(names)} names on top",
+            expected=f"there are {len(names)} names on top",
             encoding="utf-8",
             is_row=lambda row: all(row[names.index(name)] for name in _REQUIRED),
-            keeps_nothing=True,
+            empty_is_null=True,
         )
-        for rows in reader.read(rest, number=2):
+        for rows in read_blocks(rest, layout, number=2):
             batch = self._batch(rows, names, text)
             if batch.read:
                 yield batch
@@ -123,8 +125,8 @@ class CdrkitCsv:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    split = Delimited(widths=(), needed="", encoding="utf-8", is_row=lambda _: False).split(text)
-    if isinstance(split, Flaw):
+    split = split_row(text)
+    if isinstance(split, QuoteFlaw):
         raise SchemaError(f"The line of names is no row: column {split.column} is not closed.", row=1)
     names = tuple(_LABELS.get(name, name) for name in split)
     for name in names:

@@ -19,7 +19,9 @@ from cdrkit._runtime import prefetch_items
 from cdrkit.errors import ConfigError
 from cdrkit.sources.asterisk.calls import BASE, NATIVE, NEW, Meaning, is_row, read_all, told, why, zone_given
 from cdrkit.sources.contract import OwnStream, Reject, SourceBatch
-from cdrkit.sources.readers.csv_blocks import CsvBlock, Delimited, first_rows
+from cdrkit.sources.readers.csv_blocks import CsvBlock, read_blocks
+from cdrkit.sources.readers.csv_layout import CsvLayout
+from cdrkit.sources.readers.csv_row import first_rows
 from cdrkit.sources.readers.encoding import check_encoding
 
 __all__ = ["AsteriskCsv"]
@@ -142,13 +144,13 @@ class AsteriskCsv:
             SchemaError: When the stream is empty, or none of its rows can be taken.
             ConfigError: When a row has 17 or 20 columns and no option says which they are.
         """
-        reader = Delimited(
+        layout = CsvLayout(
             widths=_WIDTHS,
-            needed=self._needed(),
+            expected=self._needed(),
             encoding=self.encoding,
             is_row=partial(is_row, columns=BASE),
         )
-        blocks = reader.read(stream)
+        blocks = read_blocks(stream, layout)
         with contextlib.closing(prefetch_items(blocks) if isinstance(stream, OwnStream) else blocks) as read:
             yield from read_all(((self._batch(rows), bool(rows.groups)) for rows in read), _SHAPE)
 

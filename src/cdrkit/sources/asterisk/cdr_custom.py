@@ -11,7 +11,9 @@ import attrs
 from cdrkit.errors import ConfigError
 from cdrkit.sources.asterisk.calls import NATIVE, Meaning, is_row, read_all, told, why, zone_given
 from cdrkit.sources.contract import SourceBatch
-from cdrkit.sources.readers.csv_blocks import Delimited, first_rows
+from cdrkit.sources.readers.csv_blocks import read_blocks
+from cdrkit.sources.readers.csv_layout import CsvLayout
+from cdrkit.sources.readers.csv_row import first_rows
 from cdrkit.sources.readers.encoding import check_encoding
 
 __all__ = ["AsteriskCustom"]
@@ -101,9 +103,9 @@ class AsteriskCustom:
             SchemaError: When the stream is empty, or none of its rows can be taken.
         """
         width = len(self.columns)
-        reader = Delimited(
+        layout = CsvLayout(
             widths=(width,),
-            needed=f"cdr_custom writes {width} here",
+            expected=f"cdr_custom writes {width} here",
             encoding=self.encoding,
             is_row=partial(is_row, columns=self.columns),
         )
@@ -119,7 +121,7 @@ class AsteriskCustom:
                 meaning.batch([values.rename(names) for values in rows.groups.values()], rows),
                 bool(rows.groups),
             )
-            for rows in reader.read(stream)
+            for rows in read_blocks(stream, layout)
         )
         shape = f"Asterisk's cdr_custom with the columns {', '.join(self.columns)}"
         yield from read_all(found, shape)

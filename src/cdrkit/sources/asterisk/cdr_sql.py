@@ -16,7 +16,9 @@ from cdrkit._model import zone
 from cdrkit.errors import CdrError, ConfigError, SchemaError, StorageError
 from cdrkit.sources.asterisk.calls import ADDED, NATIVE, Meaning, is_row, read_all, zone_given
 from cdrkit.sources.contract import Reject, SourceBatch
-from cdrkit.sources.readers.csv_blocks import CsvBlock, Delimited, Flaw, first_line, first_rows
+from cdrkit.sources.readers.csv_blocks import CsvBlock, read_blocks, read_first_line
+from cdrkit.sources.readers.csv_layout import CsvLayout
+from cdrkit.sources.readers.csv_row import QuoteFlaw, first_rows, split_row
 from cdrkit.sources.readers.encoding import check_encoding
 
 __all__ = ["AsteriskSql", "FreePbx"]
@@ -107,21 +109,19 @@ class AsteriskSql:
         Raises:
             SchemaError: When the stream is empty, lacks a column, or none of its rows can be taken.
         """
-        header, rest = first_line(stream)
+        header, rest = read_first_line(stream)
         text = header.decode(self.encoding, "replace")
         if not text.strip():
             raise SchemaError("The file is empty: there is no row in it. Check that it is the right one.")
         separator = max(_SEPARATORS, key=text.count)
-        split = Delimited(
-            widths=(), needed="", encoding=self.encoding, is_row=lambda _: False, separator=separator
-        ).split(text)
-        if isinstance(split, Flaw):
+        split = split_row(text, separator=separator)
+        if isinstance(split, QuoteFlaw):
             raise SchemaError(f"The line of names is no row: column {split.column} is not closed.", row=1)
         names = _named(split)
         above = header.decode("utf-8", "surrogateescape")
-        reader = Delimited(
+        layout = CsvLayout(
             widths=(len(names),),
-            needed=f"there are {len(names)} names on top",
+            expected=f"there are {len(names)} names on top",
             encoding=self.encoding,
             is_row=lambda row: is_row(row, names),
             separator=separator,
@@ -133,7 +133,7 @@ class AsteriskSql:
                 self._batch(meaning, [v.rename(columns) for v in rows.groups.values()], rows, above),
                 bool(rows.groups),
             )
-            for rows in reader.read(rest, number=2)
+            for rows in read_blocks(rest, layout, number=2)
         )
         yield from read_all(found, f"the table of {self.origin}")
 

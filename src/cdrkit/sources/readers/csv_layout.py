@@ -1,0 +1,30 @@
+"""CSV layouts: the separator, the encoding and the numbers of columns that the rows of a format have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+
+__all__ = ["CsvLayout"]
+
+
+@attrs.frozen(kw_only=True)
+class CsvLayout:
+    """How the rows of a CSV format are written.
+
+    Attributes:
+        widths: The numbers of columns that a row may have.
+        expected: A clause that says how many columns are allowed, for the reason of a reject.
+        encoding: The encoding of the text. It encodes line ends, separators and quotes as ASCII does.
+        is_row: A function that returns whether values are, beyond doubt, a row of the format.
+        separator: The character between values.
+        empty_is_null: Whether a value without any character is null, and only ``""`` is an empty text.
+    """
+
+    widths: Sequence[int]
+    expected: str
+    encoding: str
+    is_row: Callable[[list[str]], bool]
+    separator: str = ","
+    empty_is_null: bool = False

@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 from cdrkit import CallRecord, Query, Store, TimeRange, field, open_store
 from cdrkit._files.files import Entry, LocalFiles, open_files
 from cdrkit._maintenance.erasure import EraseReport, erase_calls
-from cdrkit._model.record import FIELDS
+from cdrkit._model import FIELDS
 from cdrkit.errors import CdrError, ConflictError, QueryError, StorageError
-from cdrkit.storage import append as _append
-from cdrkit.storage.append import Append
+from cdrkit.storage.append import Append, buffer
 from cdrkit.storage.log.commit import Snapshot
 from cdrkit.storage.log.log import Log
 from cdrkit.storage.log.segment import Segment
@@ -444,7 +443,7 @@ def test_an_append_under_way_goes_on(tmp_path: Path) -> None:
     store.append(secret_calls("2026-05"))
     with store._append("report") as append:
         append.add(pl.from_arrow(open_with(calls_of("2026-10")).run().to_arrow()))  # type: ignore[arg-type]
-        append._flush()
+        append.flush()
         store.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
         assert append.commit().added == 6
     assert list(open_store(tmp_path).run()) == calls_of("2026-10")
@@ -456,21 +455,21 @@ def test_an_append_under_way_is_written_anew_in_parts(
 ) -> None:
     """However much it has written before an erasure, it holds no more of it at once than while it took it in."""
     most = 10
-    monkeypatch.setattr(_append, "_ROWS_IN_MEMORY", most)
+    monkeypatch.setattr(buffer, "_ROWS_IN_MEMORY", most)
     store = open_store(tmp_path)
     store.append(secret_calls("2026-05"))
     calls = calls_of("2026-09", "2026-10", each=30)
     waiting: list[int] = []
     with store._append("report") as append:
         append.add(pl.from_arrow(open_with(calls).run().to_arrow()))  # type: ignore[arg-type]
-        append._flush()
+        append.flush()
         store.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
         read = HotTier.read
 
         def counted(
             self: HotTier, segment: Segment, columns: Sequence[str], rows: Rows | None = None
         ) -> pl.DataFrame:
-            waiting.append(sum(frame.height for frame in append._waiting))
+            waiting.append(append._buffer._rows)
             return read(self, segment, columns, rows)
 
         monkeypatch.setattr(HotTier, "read", counted)
@@ -489,8 +488,8 @@ def test_an_append_under_way_of_which_a_listing_saw_half(
     store.append(secret_calls("2026-05"))
     with store._append("report") as append:
         append.add(pl.from_arrow(open_with(calls_of("2026-10")).run().to_arrow()))  # type: ignore[arg-type]
-        append._flush()
-        missed = {segment.path for segment in append._fresh.values()}
+        append.flush()
+        missed = {segment.path for segment in append._changes.fresh.values()}
         listed = LocalFiles.list
 
         def early(self: LocalFiles, folder: str) -> list[Entry]:
@@ -518,7 +517,7 @@ def test_an_append_under_way_of_such_calls_is_refused(tmp_path: Path, dropped: b
     made = pl.from_arrow(open_with(secret_calls("2026-05", "2026-06")).run().to_arrow())
     with store._append("report") as append:
         append.add(made)  # type: ignore[arg-type]
-        append._flush()
+        append.flush()
         other.erase(Query().customer("SECRET-CUSTOMER"), reason="why", dry_run=False)
         if dropped:
             other.maintenance.vacuum()
@@ -555,7 +554,7 @@ def test_an_append_whose_segments_go_while_it_compares(tmp_path: Path) -> None:
     tiers = {"hot": hot, "warm": parts.warm}
     with Append(Log(parts.files), tiers, hot, replace=False, settings={"region": None}) as append:
         append.add(pl.from_arrow(open_with(secret_calls("2026-06")).run().to_arrow()))  # type: ignore[arg-type]
-        append._flush()
+        append.flush()
         store.append(calls_of("2026-06"))
         with pytest.raises(ConflictError, match="Append again"):
             append.commit()
@@ -577,8 +576,8 @@ def test_an_append_that_slept_through_maintenance_alone(tmp_path: Path, history:
     made = pl.from_arrow(open_with(calls_of("2026-10", "2026-11")).run().to_arrow())
     with store._append("report") as append:
         append.add(made)  # type: ignore[arg-type]
-        append._flush()
-        written = {*append._fresh}
+        append.flush()
+        written = {*append._changes.fresh}
         assert other.maintenance.compact().read
         other.maintenance.vacuum()
         inside(store).log.refresh()
@@ -595,7 +594,7 @@ def test_an_append_that_commits_in_the_midst_of_an_erasure(tmp_path: Path) -> No
     parts = inside(store)
     with store._append("report") as append:
         append.add(pl.from_arrow(open_with(calls_of("2026-10") + secret_calls("2026-10")).run().to_arrow()))  # type: ignore[arg-type]
-        append._flush()
+        append.flush()
 
         class Overtaken(HotTier):
             """A tier in which the append commits while what is left of the others is written."""
@@ -627,7 +626,7 @@ def test_an_append_that_commits_right_after_an_erasure(tmp_path: Path) -> None:
     again = secret_calls("2026-10")
     with store._append("report") as append:
         append.add(pl.from_arrow(open_with(again).run().to_arrow()))  # type: ignore[arg-type]
-        append._flush()
+        append.flush()
 
         class Overtaken(HotTier):
             """A tier that forgets nothing before the append has committed."""

@@ -25,9 +25,9 @@ from hypothesis import strategies as st
 import cdrkit
 from cdrkit import CallRecord, Query, open_store
 from cdrkit._files.files import LocalFiles, open_files
-from cdrkit._model.frames import frames_of
+from cdrkit._model import frames_of
 from cdrkit.errors import AccessDeniedError, ConfigError, ConflictError, SchemaError, StorageError
-from cdrkit.storage import append as _append
+from cdrkit.storage.append import buffer, segment_writer
 from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers import tier as _tiers
 from cdrkit.storage.tiers.hot import HotTier
@@ -267,7 +267,7 @@ def test_no_room_while_writing(tmp_path: Path, room: int) -> None:
 _READ_ONLY = """
 import os, sys
 import cdrkit
-from cdrkit._model.frames import frames_of
+from cdrkit._model import frames_of
 from cdrkit.errors import AccessDeniedError
 from tests.storage.test_append import calls
 cdrkit.open_store("memory://warm-up").append(calls(range(1)))  # nobody may be unable to import what is still to come
@@ -334,7 +334,7 @@ def spread(days: int) -> list[CallRecord]:
 
 def test_a_write_that_fails_beside_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When one of many segments that are written together fails, its error is told, and nothing stays behind."""
-    monkeypatch.setattr(_append, "_WORTH_THREADS", 1)
+    monkeypatch.setattr(segment_writer, "_WORTH_THREADS", 1)
     store = open_store(tmp_path)
     store.append(spread(3))
     before = open_files(tmp_path).list("")
@@ -373,7 +373,7 @@ def test_calls_that_are_erased_while_they_are_compared(
     with monkeypatch.context() as patch:
         patch.setattr(HotTier, "read", erasing)
         store._hot._open.clear()  # type: ignore[attr-defined]
-        with pytest.raises(ConflictError, match="erased.*Append again"):
+        with pytest.raises(ConflictError, match="erasure.*Append again"):
             store.append(calls(range(3, 8), customer_id="1001"), on_conflict=on_conflict)
     assert met
     assert store.count() == 0
@@ -389,7 +389,7 @@ def test_an_append_that_takes_half_a_day(
     """An append that took so long looks for its segments before it commits: a vacuum may have removed them."""
     store = open_store(tmp_path)
     store.append(calls(range(2)))
-    monkeypatch.setattr(_append, "_ROWS_IN_MEMORY", 1)
+    monkeypatch.setattr(buffer, "_ROWS_IN_MEMORY", 1)
     monkeypatch.setattr(_tiers, "_SAFE", timedelta(0))
 
     def slow() -> Iterator[pl.DataFrame]:
@@ -440,8 +440,8 @@ def test_rows_that_are_stored_while_more_come_in(
     at_once, meanwhile = (open_store(f"memory://append-{number}-{name}") for name in "ab")
     expected = at_once.append(iter(tables), on_conflict=on_conflict)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_append, "_ROWS_WORTH_WRITING", enough)
-        patch.setattr(_append, "_WORTH_THREADS", 1)
+        patch.setattr(buffer, "_ROWS_WORTH_WRITING", enough)
+        patch.setattr(segment_writer, "_WORTH_THREADS", 1)
         found = meanwhile.append(iter(tables), on_conflict=on_conflict)
     assert list(meanwhile.run()) == list(at_once.run())
     for report in (found, expected):  # which rows were compared with each other differs

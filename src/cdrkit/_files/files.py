@@ -95,14 +95,14 @@ class Files(Protocol):
     def create(self, path: str, data: Data) -> bool:
         """Do the same unless *path* exists; return whether this call made it. At most one caller is told True.
 
-        What exists then need not be durable yet; see `settle`.
+        What exists then need not be durable yet; see `make_durable`.
 
         Raises:
             ConfigError: When the filesystem says that it cannot do that.
         """
         ...
 
-    def settle(self, path: str) -> None:
+    def make_durable(self, path: str) -> None:
         """Make durable that *path* is there, where its writer may not have come so far yet."""
         ...
 
@@ -261,7 +261,7 @@ class LocalFiles:
             _sync_folder(os.path.dirname(target))
             return True
 
-    def settle(self, path: str) -> None:
+    def make_durable(self, path: str) -> None:
         with translate_errors(self.url_of(path), "write"):
             _sync_folder(os.path.dirname(self._path(path)))
 
@@ -418,7 +418,7 @@ class RemoteFiles:
                 ) from exc
             return True
 
-    def settle(self, path: str) -> None:
+    def make_durable(self, path: str) -> None:
         pass  # what shows is durable
 
     @contextlib.contextmanager

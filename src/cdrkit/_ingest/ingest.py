@@ -15,22 +15,23 @@ import attrs
 import polars as pl
 
 from cdrkit._files import open_files, split_url
+from cdrkit._ingest.report import AppendReport
 from cdrkit._model import FRAME_TYPES, conform_frame
 from cdrkit._output import guard_formulas
 from cdrkit._runtime import prefetch_items
-from cdrkit._text import html_report, visible
+from cdrkit._text import html_report, sanitize_text
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources import (
     CONTRADICTIONS,
     DatabaseSource,
-    HeldBack,
     Inputs,
     JoiningSource,
+    PendingCall,
     Reject,
     Source,
     SourceBatch,
 )
-from cdrkit.storage.append import Append, AppendReport
+from cdrkit.storage.append import Append, AppendResult
 
 __all__ = ["IngestReport", "Progress", "Tally", "ingest"]
 
@@ -87,7 +88,7 @@ class IngestReport(AppendReport):
     inputs: int = 1
     read: int = 0
     rejects: tuple[Reject, ...] = ()
-    held_back: tuple[HeldBack, ...] = ()
+    held_back: tuple[PendingCall, ...] = ()
     merged: int = 0
     repeated_hour: int = 0
     missing_hour: int = 0
@@ -136,7 +137,7 @@ class IngestReport(AppendReport):
             lines.append(
                 f"  … and {self.conflicts - _SHOWN:,} more conflicts; were the options the same the last time?"
             )
-        return "\n".join(map(visible, lines))
+        return "\n".join(map(sanitize_text, lines))
 
     def _repr_html_(self) -> str:
         return html_report(self, *_FACTS)
@@ -252,12 +253,12 @@ def _batches(inputs: Inputs, source: Source) -> Generator[SourceBatch]:
 
 def _within(batch: SourceBatch, input: str) -> SourceBatch:
     """Return *batch* with *input* named in what refers to it."""
-    if not batch.rejects and not batch.held_back:
+    if not batch.rejects and not batch.pending:
         return batch
     return attrs.evolve(
         batch,
         rejects=tuple(attrs.evolve(reject, input=input) for reject in batch.rejects),
-        held_back=tuple(attrs.evolve(call, input=input) for call in batch.held_back),
+        pending=tuple(attrs.evolve(call, input=input) for call in batch.pending),
     )
 
 
@@ -330,7 +331,7 @@ class Tally:
         self._contradictions = Counter[str]()
         self._header = ""
         self._rejects: list[Reject] = []
-        self._held_back: list[HeldBack] = []
+        self._held_back: list[PendingCall] = []
 
     def count(self, batch: SourceBatch) -> pl.DataFrame:
         """Count *batch* and return its calls as they are to be stored.
@@ -345,7 +346,7 @@ class Tally:
         frame = conform_frame(batch.frame)  # whoever wrote the source
         self._header = self._header or batch.header
         self._rejects += batch.rejects
-        self._held_back += batch.held_back
+        self._held_back += batch.pending
         self._contradictions.update(_contradictions(frame))
         self._contradictions.update(batch.contradictions)
         for key in ("read", "merged", "repeated_hour", "missing_hour"):
@@ -361,10 +362,10 @@ class Tally:
             "rejected": len(self._rejects),
         }
 
-    def report(self, done: AppendReport, *, inputs: int = 1) -> IngestReport:
+    def report(self, done: AppendResult, *, inputs: int = 1) -> IngestReport:
         """Return the report of it, *done* being what became of the calls."""
         return IngestReport(
-            **{field.name: getattr(done, field.name) for field in attrs.fields(AppendReport)},
+            **{field.name: getattr(done, field.name) for field in attrs.fields(AppendResult)},
             source=self._name,
             format=self._format,
             inputs=inputs,

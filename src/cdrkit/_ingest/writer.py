@@ -11,9 +11,10 @@ from typing import Final, Self
 
 import polars as pl
 
+from cdrkit._ingest.report import AppendReport, report_append
 from cdrkit._model import CallData, CallRecord, frames_of
 from cdrkit.errors import CdrError, ConfigError
-from cdrkit.storage.append import Append, AppendReport
+from cdrkit.storage.append import Append
 
 __all__ = ["Writer"]
 
@@ -136,7 +137,7 @@ class Writer:
                 records = []
                 if item is not None:
                     append.add(item)
-            return append.commit()
+            return report_append(append.commit())
 
     def close(self) -> None:
         """Store what is pending and end; closing again does nothing.

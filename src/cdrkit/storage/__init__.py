@@ -11,11 +11,11 @@ from cdrkit.storage.tiers import Hits, Rows, SegmentFile, Tier, TierFactory
 __all__ = [
     "Entry",
     "Files",
-    "SegmentFile",
     "Hits",
     "KeySearch",
     "Rows",
     "Segment",
+    "SegmentFile",
     "Tier",
     "TierFactory",
     "Totals",

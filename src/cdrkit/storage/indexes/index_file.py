@@ -27,10 +27,10 @@ __all__ = [
     "INDEXED_ROWS",
     "IndexFile",
     "check_index",
-    "load_index_facts",
     "hot_index",
     "index_path",
     "index_paths",
+    "load_index_facts",
     "parse_index",
     "warm_index",
 ]

@@ -16,10 +16,10 @@ from cdrkit.storage.log.segment import (
 
 __all__ = [
     "APART",
-    "Action",
     "COMPANION",
-    "Commit",
     "FORMAT",
+    "Action",
+    "Commit",
     "Log",
     "Segment",
     "Snapshot",

@@ -15,7 +15,7 @@ import attrs
 from cdrkit.errors import ConfigError, CorruptDataError
 from cdrkit.storage.log.segment import _EPOCH, _MICROSECOND, FORMAT, Segment
 
-__all__ = ["Action", "Commit", "Snapshot", "report_damage", "add_checksum", "verify_checksum"]
+__all__ = ["Action", "Commit", "Snapshot", "add_checksum", "report_damage", "verify_checksum"]
 
 
 Action = Literal["append", "replace", "compact", "rollover", "erase", "rebuild"]

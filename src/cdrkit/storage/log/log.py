@@ -357,14 +357,14 @@ class Log:
         except StorageError:
             return False
 
-    def settle(self, snapshot: Snapshot) -> None:
+    def make_durable(self, snapshot: Snapshot) -> None:
         """Make durable that *snapshot* is there: whoever committed it may not have come so far yet.
 
         Raises:
             StorageError: When that fails.
         """
         if snapshot.version >= 0:
-            self._files.settle(_path(snapshot.version))
+            self._files.make_durable(_path(snapshot.version))
 
     def checkpoint_if_due(self, snapshot: Snapshot) -> None:
         """Write a checkpoint at every so many versions; when that fails, a later one will do."""
@@ -384,7 +384,7 @@ class Log:
         if not self._is_there(commit):
             return False
         # The answer may have been that it could not be made durable.
-        self._files.settle(_path(commit.version))
+        self._files.make_durable(_path(commit.version))
         return True
 
     def _is_there(self, commit: Commit) -> bool:

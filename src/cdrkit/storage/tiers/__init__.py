@@ -10,11 +10,11 @@ from cdrkit.storage.tiers.tier import Hits, Rows, Tier, Tiers, check_not_vacuume
 from cdrkit.storage.tiers.warm import WarmTier
 
 __all__ = [
-    "SegmentFile",
     "Hits",
     "HotTier",
     "Rows",
     "SegmentCache",
+    "SegmentFile",
     "Tier",
     "TierFactory",
     "Tiers",

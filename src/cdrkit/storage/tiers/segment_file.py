@@ -21,8 +21,8 @@ __all__ = [
     "check_file",
     "checksum_of",
     "describe_segment",
-    "list_segment_files",
     "is_older",
+    "list_segment_files",
     "new_identity",
 ]
 

@@ -1,0 +1,8 @@
+"""Append: buffer calls, detect duplicates and conflicts, write segments, commit once."""
+
+from __future__ import annotations
+
+from cdrkit.storage.append.append import Append
+from cdrkit.storage.append.result import AppendResult, Conflict
+
+__all__ = ["Append", "AppendResult", "Conflict"]

@@ -1,0 +1,82 @@
+"""The segments that an append adds to the store and removes from it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import attrs
+import polars as pl
+
+from cdrkit.errors import CdrError
+from cdrkit.storage.log import Segment, Snapshot
+from cdrkit.storage.tiers import Tier
+
+__all__ = ["SegmentChanges", "delete_segments", "select_overlapping"]
+
+
+@attrs.define(eq=False)
+class SegmentChanges:
+    """The segments that differ between a snapshot and the version an append will commit, by id.
+
+    Attributes:
+        fresh: New segments that hold rows of the append.
+        rewritten: New segments that hold the rest of segments whose other rows were replaced.
+        removed: The segments of the snapshot that those take the place of.
+    """
+
+    fresh: dict[str, Segment] = attrs.field(factory=dict)
+    rewritten: dict[str, Segment] = attrs.field(factory=dict)
+    removed: dict[str, Segment] = attrs.field(factory=dict)
+
+    @property
+    def added(self) -> Sequence[Segment]:
+        """All new segments."""
+        return [*self.fresh.values(), *self.rewritten.values()]
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the append the new segments hold."""
+        return sum(segment.rows for segment in self.fresh.values())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a commit would change nothing."""
+        return not self.fresh and not self.removed
+
+    def add(self, segment: Segment) -> None:
+        """Add a new segment of rows of the append."""
+        self.fresh[segment.id] = segment
+
+    def apply(self, base: Snapshot) -> Sequence[Segment]:
+        """Return the segments that the store has after these changes to *base*."""
+        unchanged = (segment for segment in base.segments.values() if segment.id not in self.removed)
+        return [*unchanged, *self.rewritten.values(), *self.fresh.values()]
+
+    def holds(self, identity: str) -> bool:
+        """Return whether the segment of that id is one of the new ones."""
+        return identity in self.fresh or identity in self.rewritten
+
+
+def select_overlapping(frame: pl.DataFrame, segments: Iterable[Segment]) -> Iterator[Segment]:
+    """Yield those of *segments* whose time range contains the start of some row of *frame*, a sorted one."""
+    if not frame.height:
+        return
+    starts = frame["start"]
+    first, last = starts[0], starts[-1]
+    for segment in segments:
+        # A segment within the span of the whole frame is not enough: a single very old call in the frame must not
+        # open every segment since then.
+        if (
+            segment.first <= last
+            and segment.last >= first
+            and starts.search_sorted(segment.first, "left") < starts.search_sorted(segment.last, "right")
+        ):
+            yield segment
+
+
+def delete_segments(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
+    """Delete *segments* that no commit names; one that cannot be deleted stays behind as an orphan."""
+    for segment in segments:
+        with contextlib.suppress(CdrError):
+            tiers[segment.tier].remove(segment)

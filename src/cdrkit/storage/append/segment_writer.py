@@ -1,0 +1,81 @@
+"""The segment writer: write frames as hot segments, large ones on several threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import Final
+
+import polars as pl
+
+from cdrkit.storage.log import Segment
+from cdrkit.storage.tiers import Tier
+
+__all__ = ["SegmentWriter"]
+
+_ROWS_A_SEGMENT: Final = 1_000_000
+_WORTH_THREADS: Final = 100_000
+_MOST_THREADS: Final = 4
+
+
+class SegmentWriter:
+    """Writes frames into the hot tier.
+
+    Args:
+        hot: The tier to write to.
+        on_written: Receives each segment, on the thread that wrote it.
+    """
+
+    def __init__(self, hot: Tier, on_written: Callable[[Segment], None]) -> None:
+        self._hot = hot
+        self._on_written = on_written
+        self._pool: ThreadPoolExecutor | None = None
+        self._running: list[Future[None]] = []
+
+    def write(self, frames: Sequence[pl.DataFrame], region: str | None) -> None:
+        """Write *frames*, each as one segment, or as several when it is large.
+
+        Large amounts are written on threads, one per core and four at most; `wait` returns when they are written.
+
+        Args:
+            frames: Calls of one UTC day each, sorted by identity; a frame may be empty.
+            region: The store's region.
+
+        Raises:
+            StorageError: When a segment could not be written by this thread.
+        """
+        parts = [
+            frame.slice(at, _ROWS_A_SEGMENT)
+            for frame in frames
+            for at in range(0, frame.height, _ROWS_A_SEGMENT)
+        ]
+        if sum(part.height for part in parts) < _WORTH_THREADS:
+            for part in parts:
+                self._write_segment(part, region)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS))
+        for part in parts:
+            try:
+                self._running.append(self._pool.submit(self._write_segment, part, region))
+            except RuntimeError:  # the interpreter is shutting down and starts no more threads
+                self._write_segment(part, region)
+
+    def wait(self) -> None:
+        """Wait until all segments are written.
+
+        Raises:
+            StorageError: When one could not be written; the others may still be in progress.
+        """
+        running, self._running = self._running, []
+        for task in wait(running, return_when=FIRST_EXCEPTION).done:
+            task.result()
+
+    def close(self) -> None:
+        """Cancel writes that have not begun and wait for the others to end."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _write_segment(self, frame: pl.DataFrame, region: str | None) -> None:
+        self._on_written(self._hot.write(frame, region))

@@ -1,0 +1,96 @@
+"""The transaction of an append: its base version, the creation of the store, and one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cdrkit.errors import ConfigError
+from cdrkit.storage.append.changes import SegmentChanges
+from cdrkit.storage.log import Commit, Log, Snapshot
+from cdrkit.storage.tiers import Tier, check_not_vacuumed
+
+__all__ = ["Transaction"]
+
+
+class Transaction:
+    """An attempt to commit changes on top of one version of the log.
+
+    Args:
+        log: The store's log.
+        tiers: The store's tiers by name.
+        settings: The settings of the store, used if it must be created.
+
+    Attributes:
+        base: The version that the changes apply to.
+    """
+
+    def __init__(self, log: Log, tiers: Mapping[str, Tier], settings: Mapping[str, Any]) -> None:
+        self._log = log
+        self._tiers = tiers
+        self._settings = settings
+        self._attempt: Commit | None = None
+        self.base = log.snapshot()
+
+    def newest(self) -> Snapshot:
+        """Return the newest version of the store."""
+        return self._log.snapshot()
+
+    def create_store(self) -> None:
+        """Create the store unless it exists. Call this before any segment is written.
+
+        A segment must not be older than the log: an older one would be taken for a leftover of another log.
+
+        Raises:
+            ConfigError: When another writer created the store in the meantime, with another region.
+        """
+        if self.base.version >= 0:
+            return
+        created = self._log.create(self._settings)
+        wanted = self._settings["region"]
+        if wanted is not None and created.region != wanted:
+            raise ConfigError(
+                f"Another writer created the store in the meantime, with region={created.region!r}. "
+                f"Open it without region={wanted!r}."
+            )
+        self.base = created
+
+    def commit(self, changes: SegmentChanges, facts: Mapping[str, Any]) -> Snapshot | None:
+        """Commit *changes*; return the new version, or None when another writer committed first.
+
+        Args:
+            changes: The segments to add and remove.
+            facts: More information for the log to keep with the commit.
+
+        Raises:
+            StorageError: When the commit could not be written, or segments are so old that a vacuum may delete them.
+        """
+        check_not_vacuumed(self._tiers, changes.added)
+        self._attempt = self._log.draft(
+            self.base,
+            "replace" if changes.removed else "append",
+            added=changes.added,
+            removed=changes.removed,
+            facts=facts,
+        )
+        after = self._log.write(self.base, self._attempt)
+        if after is None:
+            self._attempt = None
+        return after
+
+    def finish(self, after: Snapshot) -> None:
+        """Write a checkpoint of *after*, the version just committed, when one is due."""
+        self._log.checkpoint_if_due(after)
+
+    def make_base_durable(self) -> None:
+        """Make the base version durable: an append without new rows relies on the calls in it.
+
+        Raises:
+            StorageError: When that fails.
+        """
+        self._log.make_durable(self.base)
+
+    @property
+    def may_have_committed(self) -> bool:
+        """Whether a commit was written, or may have been although writing it failed."""
+        return self._attempt is not None and not self._log.is_refused(self._attempt)

@@ -1,7 +1,19 @@
-"""The call record: its fields, its frames and its times."""
+"""Define the call record, its fields, its frames and its times."""
 
 from __future__ import annotations
 
+from cdrkit._model.fields import (
+    CHOICE,
+    FRACTION,
+    INSTANT,
+    INTEGER,
+    MONEY,
+    WORD,
+    Direction,
+    Disposition,
+    FieldInfo,
+    HangupParty,
+)
 from cdrkit._model.frames import (
     FRAME_TYPES,
     CallData,
@@ -10,23 +22,16 @@ from cdrkit._model.frames import (
     empty_frame,
     frames_of,
     records_of,
+    records_to_arrow,
 )
+from cdrkit._model.names import DirectionName, DispositionName, FieldName, HangupPartyName, PresetName
 from cdrkit._model.record import (
-    CHOICE,
     FIELDS,
-    FRACTION,
-    INSTANT,
-    INTEGER,
-    MONEY,
     SCHEMA,
-    WORD,
     CallRecord,
-    Direction,
-    Disposition,
-    FieldInfo,
-    HangupParty,
     convert_value,
     find_field,
+    json_value,
 )
 from cdrkit._model.times import (
     PRESETS,
@@ -58,9 +63,14 @@ __all__ = [
     "CallData",
     "CallRecord",
     "Direction",
+    "DirectionName",
     "Disposition",
+    "DispositionName",
     "FieldInfo",
+    "FieldName",
     "HangupParty",
+    "HangupPartyName",
+    "PresetName",
     "TimeRange",
     "arrow_table",
     "check_preset",
@@ -72,9 +82,11 @@ __all__ = [
     "find_field",
     "format_instant",
     "frames_of",
+    "json_value",
     "months_before",
     "parse_instant",
     "records_of",
+    "records_to_arrow",
     "resolve_preset",
     "zone",
     "zone_names",

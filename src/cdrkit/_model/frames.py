@@ -1,8 +1,7 @@
-"""Tables of calls: whatever came in as Arrow, Polars, pandas or records, made into frames that fit the catalogue.
+"""Convert call data from Arrow, Polars, pandas or records into frames of the catalogue's types.
 
-A *frame* here is a `polars.DataFrame` whose columns are fields of the catalogue in its order, in the types
-of `FRAME_TYPES`. Everything above works on frames; tables of `SCHEMA` and records are made from them on the
-way out.
+A *frame* is a `polars.DataFrame` whose columns are fields of the catalogue, in its order and in the types of
+`FRAME_TYPES`. The library works on frames, and converts them to Arrow tables or records for its callers.
 """
 
 from __future__ import annotations
@@ -10,25 +9,14 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._model.record import (
-    CHOICE,
-    FIELDS,
-    FRACTION,
-    INSTANT,
-    INTEGER,
-    MONEY,
-    SCHEMA,
-    WORD,
-    CallRecord,
-    FieldInfo,
-    records_to_arrow,
-)
+from cdrkit._model.fields import CHOICE, FRACTION, INSTANT, INTEGER, MONEY, WORD, FieldInfo
+from cdrkit._model.record import FIELDS, SCHEMA, CallRecord
 from cdrkit._runtime import prefetch_items
 from cdrkit.errors import SchemaError, suggestion
 
@@ -40,26 +28,29 @@ __all__ = [
     "empty_frame",
     "frames_of",
     "records_of",
+    "records_to_arrow",
 ]
 
 _RECORDS_AT_ONCE: Final = 50_000
 _ROWS_AT_ONCE: Final = 250_000
 _SAMPLE: Final = 1_000
-#: The instants that Python's datetime holds, in microseconds since 1970.
+#: The earliest and the latest instant of Python's datetime, in microseconds since 1970.
 _EARLIEST: Final = -62_135_596_800_000_000
 _LATEST: Final = 253_402_300_799_999_999
 
 
 @runtime_checkable
 class ArrowExportable(Protocol):
-    """Anything that hands out its rows through Arrow's C stream: pandas, DuckDB, nanoarrow and so on."""
+    """An object that exports its rows through Arrow's C stream, such as a pandas or DuckDB table."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
 Table: TypeAlias = "pa.Table | pa.RecordBatch | pl.DataFrame | pl.LazyFrame | ArrowExportable"
-#: What can be appended: records, one table, or an iterable of either.
-CallData: TypeAlias = "Table | CallRecord | Iterable[CallRecord] | Iterable[Table]"
+#: Data that can be appended: records, dicts of records, one table, or an iterable of either.
+CallData: TypeAlias = (
+    "Table | CallRecord | Mapping[str, Any] | Iterable[CallRecord | Mapping[str, Any]] | Iterable[Table]"
+)
 
 
 def _frame_type(info: FieldInfo) -> pl.DataType:
@@ -89,29 +80,34 @@ def empty_frame(columns: Sequence[str] = tuple(FIELDS)) -> pl.DataFrame:
 
 
 def frames_of(data: CallData) -> Iterator[pl.DataFrame]:
-    """Yield *data* as frames that fit the catalogue, in its order, a bounded number of rows at a time.
+    """Yield call data as frames of the catalogue's types, a bounded number of rows at a time.
+
+    Args:
+        data: A record, a dict as `CallRecord.from_dict` reads it, a table, or an iterable of records and dicts or
+            of tables.
 
     Raises:
-        SchemaError: When it is nothing that holds calls, or a value does not fit its field.
+        SchemaError: When *data* holds no calls, or a value does not fit its field.
     """
-    if isinstance(data, CallRecord):
+    if isinstance(data, (CallRecord, Mapping)):
         data = [data]
     if _is_table(data):
-        yield from _conformed_parts(data)
+        yield from _conform_slices(data)
         return
-    if not isinstance(data, Iterable) or isinstance(data, (str, bytes, dict)):
+    if not isinstance(data, Iterable) or isinstance(data, (str, bytes)):
         raise _not_calls(data)
     items = iter(data)
     for first in items:
         rest = itertools.chain([first], items)
-        if isinstance(first, CallRecord):
-            for chunk in _chunks(rest):
-                yield conform_frame(_as_polars(records_to_arrow(chunk)))
+        if isinstance(first, (CallRecord, Mapping)):
+            for number, chunk in enumerate(_chunks(rest)):
+                table = records_to_arrow(chunk, first_row=number * _RECORDS_AT_ONCE)
+                yield conform_frame(_to_polars(table))
         else:
-            for table in rest:
-                if not _is_table(table):
-                    raise _not_calls(table)
-                yield from _conformed_parts(table)
+            for item in rest:
+                if not _is_table(item):
+                    raise _not_calls(item)
+                yield from _conform_slices(item)
 
 
 def _chunks(items: Iterator[Any]) -> Iterator[list[Any]]:
@@ -125,12 +121,12 @@ def _is_table(data: object) -> bool:
 
 def _not_calls(data: object) -> SchemaError:
     return SchemaError(
-        f"A {type(data).__name__} does not hold calls; give CallRecords, an Arrow, Polars or pandas table, "
+        f"A {type(data).__name__} does not hold calls; give CallRecords, dicts, an Arrow, Polars or pandas table, "
         "or an iterable of those."
     )
 
 
-def _as_polars(data: Any) -> pl.DataFrame:
+def _to_polars(data: Any) -> pl.DataFrame:
     if isinstance(data, pl.LazyFrame):
         try:
             return data.collect()
@@ -147,8 +143,8 @@ def _as_polars(data: Any) -> pl.DataFrame:
             table = data
         else:
             table = pa.table(data)
-        table.validate(full=True)  # Polars takes text for UTF-8 and offsets for right
-        columns = [_utc(column) for column in table.columns]
+        table.validate(full=True)  # Polars itself checks neither UTF-8 nor offsets
+        columns = [_to_utc(column) for column in table.columns]
         frame = pl.from_arrow(pa.table(columns, names=table.column_names))
     except (pa.ArrowException, pl.exceptions.PolarsError, TypeError, ValueError, AttributeError) as exc:
         raise SchemaError(f"The {type(data).__name__} cannot be read as a table: {exc}.") from exc
@@ -156,17 +152,17 @@ def _as_polars(data: Any) -> pl.DataFrame:
     return frame
 
 
-def _conformed_parts(table: Any) -> Iterator[pl.DataFrame]:
-    """Yield *table* as frames of a bounded number of rows, the next one being made while one is in use."""
+def _conform_slices(table: Any) -> Iterator[pl.DataFrame]:
+    """Yield a table as frames of a bounded number of rows, and prefetch the next one."""
     if not isinstance(table, (pa.Table, pa.RecordBatch, pl.DataFrame)) or len(table) <= _ROWS_AT_ONCE:
-        yield conform_frame(_as_polars(table))
+        yield conform_frame(_to_polars(table))
         return
-    yield from prefetch_items(_conformed_part(table, at) for at in range(0, len(table), _ROWS_AT_ONCE))
+    yield from prefetch_items(_conform_slice(table, at) for at in range(0, len(table), _ROWS_AT_ONCE))
 
 
-def _conformed_part(table: pa.Table | pa.RecordBatch | pl.DataFrame, at: int) -> pl.DataFrame:
+def _conform_slice(table: pa.Table | pa.RecordBatch | pl.DataFrame, at: int) -> pl.DataFrame:
     try:
-        return conform_frame(_as_polars(table.slice(at, _ROWS_AT_ONCE)))
+        return conform_frame(_to_polars(table.slice(at, _ROWS_AT_ONCE)))
     except SchemaError as exc:
         if exc.row is None or not at:
             raise
@@ -174,50 +170,58 @@ def _conformed_part(table: pa.Table | pa.RecordBatch | pl.DataFrame, at: int) ->
         raise SchemaError(message, field=exc.field, row=exc.row + at) from exc
 
 
-def _utc(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    """Return instants of any offset in UTC (Polars does not know zones such as ``+01:00``)."""
+def _to_utc(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+    """Return instants in UTC, because Polars does not support zones such as ``+01:00``."""
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
         return column.cast(pa.timestamp(column.type.unit, tz="UTC"))
     return column
 
 
 def conform_frame(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return *frame* with the catalogue's columns that it has, in the catalogue's order and types.
+    """Return a frame with its columns in the catalogue's order and types.
+
+    Args:
+        frame: A frame whose columns are named as fields; optional fields may be absent.
 
     Raises:
-        SchemaError: When a column is unknown or of the wrong kind, or a value does not fit its field.
+        SchemaError: When a column is unknown or of the wrong kind, a required column is missing, or a value does
+            not fit its field.
     """
     for name in frame.columns:
         if name not in FIELDS:
             hint, _ = suggestion(name, FIELDS)
             raise SchemaError(
-                f"There is no field {name!r} to store that column in.{hint} Rename it, or put it into 'extra'.",
+                f"Unknown field {name!r}.{hint} Rename the column, or put its values into 'extra'.",
                 field=name,
             )
     for info in FIELDS.values():
         if info.required and info.name not in frame.columns:
-            raise SchemaError(f"The column {info.name!r} is missing: every record has one.", field=info.name)
+            raise SchemaError(
+                f"The column {info.name!r} is missing; every record needs one.", field=info.name
+            )
     try:
-        return pl.DataFrame([_column(frame[name], FIELDS[name]) for name in FIELDS if name in frame.columns])
+        return pl.DataFrame(
+            [_conform_column(frame[name], FIELDS[name]) for name in FIELDS if name in frame.columns]
+        )
     except pl.exceptions.PolarsError as exc:
         raise SchemaError(f"A column cannot be stored as its field: {exc}.") from exc
 
 
-def _column(column: pl.Series, info: FieldInfo) -> pl.Series:
+def _conform_column(column: pl.Series, info: FieldInfo) -> pl.Series:
     target = FRAME_TYPES[info.name]
     if info.required and column.null_count():
         _refuse(info, column, column.is_null(), "every record has one")
     if column.dtype == pl.Null:
         return pl.Series(column.name, [None] * len(column), dtype=target)
     if info.type == INSTANT:
-        return _instants(column, info)
+        return _conform_instants(column, info)
     if info.type == MONEY:
-        return _amounts(column, info)
+        return _conform_amounts(column, info)
     if info.type in INTEGER:
-        return _integers(column, info, target)
+        return _conform_integers(column, info, target)
     if info.type in FRACTION:
-        return _fractions(column, info, target)
-    return _texts(column, info, target)
+        return _conform_fractions(column, info, target)
+    return _conform_texts(column, info, target)
 
 
 def _wrong_kind(column: pl.Series, info: FieldInfo, wanted: str) -> SchemaError:
@@ -225,7 +229,7 @@ def _wrong_kind(column: pl.Series, info: FieldInfo, wanted: str) -> SchemaError:
 
 
 def _refuse(info: FieldInfo, column: pl.Series, bad: pl.Series, why: str) -> None:
-    """Raise for the first row that is *bad*, if any."""
+    """Raise a SchemaError for the first row that is *bad*, if any."""
     row = bad.fill_null(False).arg_max() if bad.any() else None
     if row is not None:
         raise SchemaError(
@@ -233,7 +237,7 @@ def _refuse(info: FieldInfo, column: pl.Series, bad: pl.Series, why: str) -> Non
         )
 
 
-def _texts(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series:
+def _conform_texts(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series:
     if column.dtype.is_integer():  # account and customer numbers
         column = column.cast(pl.String)
     elif not isinstance(column.dtype, (pl.String, pl.Categorical, pl.Enum)):
@@ -245,12 +249,12 @@ def _texts(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series
                 info, column, ~texts.is_in(list(info.choices)), f"one of {', '.join(info.choices)} is needed"
             )
     if info.name == "extra":
-        _refuse_no_objects(info, column.cast(pl.String))
+        _refuse_non_objects(info, column.cast(pl.String))
     return column.cast(target)
 
 
-def _refuse_no_objects(info: FieldInfo, column: pl.Series) -> None:
-    """Refuse text that is no JSON object: by Polars for all at once, and only where it objects, one by one."""
+def _refuse_non_objects(info: FieldInfo, column: pl.Series) -> None:
+    """Refuse text that is not a JSON object: Polars checks all rows, and Python only those that Polars refuses."""
     sample = column.head(_SAMPLE)
     repeats = len(column) > _SAMPLE and 2 * sample.n_unique() < _SAMPLE
     try:
@@ -267,34 +271,34 @@ def _is_object(text: str | None) -> bool:
         return False
 
 
-def _instants(column: pl.Series, info: FieldInfo) -> pl.Series:
+def _conform_instants(column: pl.Series, info: FieldInfo) -> pl.Series:
     kind = column.dtype
     if not isinstance(kind, pl.Datetime):
         raise _wrong_kind(column, info, "instants with a time zone are")
     if kind.time_zone is None:
         raise SchemaError(
-            f"The column {info.name!r} has times without a zone; say which they are in, "
+            f"The column {info.name!r} has times without a zone; set their zone, "
             "for example with .dt.replace_time_zone('Europe/London').",
             field=info.name,
         )
     if kind.time_unit == "ns":
         _refuse(info, column, column.dt.nanosecond() % 1000 != 0, "instants are stored to the microsecond")
-    found = column
+    instants = column
     if kind != FRAME_TYPES[info.name]:
-        found = column.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
-    physical = found.to_physical()
+        instants = column.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    physical = instants.to_physical()
     least, greatest = physical.min(), physical.max()
     if least is not None and (least < _EARLIEST or greatest > _LATEST):  # type: ignore[operator]  # whole numbers
         _refuse(
-            info, physical, (physical < _EARLIEST) | (physical > _LATEST), "it is not in the years 1 to 9999"
+            info, physical, (physical < _EARLIEST) | (physical > _LATEST), "it is outside the years 1 to 9999"
         )
-    return found
+    return instants
 
 
-def _integers(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series:
+def _conform_integers(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series:
     if column.dtype == target:
         return column
-    if column.dtype.is_float():  # how pandas holds whole numbers with gaps
+    if column.dtype.is_float():  # pandas holds whole numbers with gaps as floats
         column = column.fill_nan(None)
         _refuse(info, column, column != column.round(0), "a whole number is needed")
     elif not column.dtype.is_integer():
@@ -304,19 +308,19 @@ def _integers(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Ser
     return cast
 
 
-def _fractions(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series:
+def _conform_fractions(column: pl.Series, info: FieldInfo, target: pl.DataType) -> pl.Series:
     if not column.dtype.is_numeric():
         raise _wrong_kind(column, info, "numbers are")
     numbers = column.cast(target)
-    if not math.isfinite(numbers.sum()):  # only then is there anything to look for
+    if not math.isfinite(numbers.sum()):  # otherwise every number is finite
         numbers = numbers.fill_nan(None)
         _refuse(info, column, numbers.is_infinite(), "a finite number that fits is needed")
-    if target == pl.Float32():  # as records hold it: see _records
+    if target == pl.Float32():  # rounded as in records: see converters.py
         numbers = ((numbers.cast(pl.Float64) * 1e5).round(mode="half_to_even") / 1e5).cast(pl.Float32)
     return numbers
 
 
-def _amounts(column: pl.Series, info: FieldInfo) -> pl.Series:
+def _conform_amounts(column: pl.Series, info: FieldInfo) -> pl.Series:
     target = pl.Decimal(18, 6)
     if column.dtype == target:
         return column
@@ -339,7 +343,7 @@ def _amounts(column: pl.Series, info: FieldInfo) -> pl.Series:
 
 
 def arrow_table(frame: pl.DataFrame) -> pa.Table:
-    """Return *frame* as an Arrow table in the types of `SCHEMA`; instants keep the zone they are shown in."""
+    """Return a frame as an Arrow table in the types of `SCHEMA`; instants keep the zone of their column."""
     columns: list[pa.ChunkedArray[Any]] = []
     fields: list[pa.Field[Any]] = []
     for name in frame.columns:
@@ -360,7 +364,36 @@ def arrow_table(frame: pl.DataFrame) -> pa.Table:
 
 
 def records_of(frame: pl.DataFrame) -> Iterator[CallRecord]:
-    """Yield the rows of *frame*, or of some of its columns, as records, in its order."""
+    """Yield the rows of a frame as records; columns that the frame lacks are absent values."""
     names = frame.columns
     for values in frame.iter_rows():
         yield CallRecord(**dict(zip(names, values, strict=True)))
+
+
+def records_to_arrow(records: Iterable[CallRecord], *, first_row: int = 0) -> pa.Table:
+    """Return records as an Arrow table of `SCHEMA`, in their order.
+
+    Args:
+        records: Records, or dicts as `CallRecord.from_dict` reads them.
+        first_row: The row of the first record, for error messages.
+
+    Raises:
+        SchemaError: When an item is not a record, or a dict is not the dict of a record.
+    """
+    columns: dict[str, list[object]] = {name: [] for name in FIELDS}
+    for row, item in enumerate(records, first_row):
+        record = item if isinstance(item, CallRecord) else _read_record(item, row)
+        for name, values in columns.items():
+            values.append(getattr(record, name))
+    return pa.table(
+        {name: pa.array(values, type=FIELDS[name].type) for name, values in columns.items()}, schema=SCHEMA
+    )
+
+
+def _read_record(item: object, row: int) -> CallRecord:
+    if not isinstance(item, Mapping):
+        raise SchemaError(f"Row {row} is a {type(item).__name__}, not a CallRecord or a dict.", row=row)
+    try:
+        return CallRecord.from_dict(item)
+    except SchemaError as exc:
+        raise SchemaError(f"Row {row}: {exc}", field=exc.field, row=row) from exc

@@ -1,274 +1,85 @@
-"""The call record: its catalogue of fields, its Arrow schema, and records as a table."""
+"""Hold one call as a record, and records as an Arrow table."""
 
 from __future__ import annotations
 
 import enum
-import json
-import math
-import struct
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
 import pyarrow as pa
 
-from cdrkit.errors import SchemaError, UnknownFieldError, suggestion
+from cdrkit._model.converters import (
+    show_value,
+    to_direction,
+    to_disposition,
+    to_float32,
+    to_float64,
+    to_hangup_party,
+    to_instant,
+    to_int16,
+    to_int32,
+    to_json_object,
+    to_money,
+    to_required_instant,
+    to_required_text,
+    to_text,
+)
+from cdrkit._model.fields import (
+    CHOICE,
+    INSTANT,
+    MONEY,
+    WORD,
+    Direction,
+    Disposition,
+    FieldInfo,
+    HangupParty,
+)
+from cdrkit._model.times import format_instant, parse_offset_instant
+from cdrkit.errors import QueryError, SchemaError, UnknownFieldError, suggestion
 
-__all__ = [
-    "FIELDS",
-    "SCHEMA",
-    "CallRecord",
-    "Direction",
-    "Disposition",
-    "FieldInfo",
-    "HangupParty",
-    "convert_value",
-    "find_field",
-    "records_to_arrow",
-]
-
-
-class Direction(enum.StrEnum):
-    """Which way a call went, seen from the customer."""
-
-    INBOUND = "inbound"
-    OUTBOUND = "outbound"
-    INTERNAL = "internal"
-
-
-class Disposition(enum.StrEnum):
-    """How an attempt ended, in neutral words; the switch's own word stays in ``release_reason``."""
-
-    ANSWERED = "answered"
-    BUSY = "busy"
-    NO_ANSWER = "no_answer"
-    CANCELLED = "cancelled"
-    REJECTED = "rejected"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
+__all__ = ["FIELDS", "SCHEMA", "CallRecord", "convert_value", "find_field", "json_value"]
 
 
-class HangupParty(enum.StrEnum):
-    """Who ended the call."""
-
-    CALLER = "caller"
-    CALLEE = "callee"
-    SYSTEM = "system"
-
-
-INSTANT: Final = pa.timestamp("us", tz="UTC")
-MONEY: Final = pa.decimal128(18, 6)
-WORD: Final = pa.dictionary(pa.int32(), pa.string())
-CHOICE: Final = pa.dictionary(pa.int8(), pa.string())
-
-INTEGER: Final = (pa.int32(), pa.int16())
-FRACTION: Final = (pa.float64(), pa.float32())
-
-_MONEY_LIMIT: Final = Decimal(10) ** 12
-_MONEY_STEP: Final = Decimal("0.000001")
-
-
-@attrs.frozen(kw_only=True)
-class FieldInfo:
-    """What the catalogue knows of one field.
-
-    Attributes:
-        name: The field's name in code, Arrow and CSV.
-        label: What portals call it.
-        type: Its Arrow type.
-        meaning: One sentence.
-        unit: ``s`` for seconds, ``UTC`` for instants, and so on; None where there is none.
-        choices: The words it may hold, where they are fixed; otherwise empty.
-        required: Whether every record has it.
-    """
-
-    name: str
-    label: str
-    type: pa.DataType
-    meaning: str
-    unit: str | None = None
-    choices: tuple[str, ...] = ()
-    required: bool = False
-
-    @property
-    def is_text(self) -> bool:
-        """Whether its values are text, whatever text."""
-        return bool(self.type == pa.string() or self.type == WORD)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("text is needed")
-    value.encode()  # a lone surrogate cannot be stored
-    return str(value)
-
-
-def _instant(value: object) -> datetime:
-    if not isinstance(value, datetime):
-        raise TypeError("a datetime is needed")
-    if value.tzinfo is None or value.utcoffset() is None:
-        raise ValueError("it has no time zone; make it aware, for example with .replace(tzinfo=...)")
-    return value.astimezone(UTC)
-
-
-def _integer(bits: int) -> Callable[[object], int]:
-    def convert(value: object) -> int:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise TypeError("a whole number is needed")
-        if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
-            raise ValueError(f"it does not fit {bits} bits")
-        return int(value)
-
-    return convert
-
-
-def _float(value: object) -> float | None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError("a number is needed")
-    if math.isnan(value):  # how pandas spells absent
-        return None
-    if math.isinf(value):
-        raise ValueError("a finite number is needed")
-    return float(value)
-
-
-def _float32(value: object) -> float | None:
-    number = _float(value)
-    if number is None:
-        return None
-    # Stored in 32 bits: five decimals are certain, so what is kept here is what comes back.
-    try:
-        stored: float = struct.unpack("f", struct.pack("f", number))[0]
-    except OverflowError:
-        raise ValueError("it does not fit 32 bits") from None
-    return round(stored * 1e5) / 1e5
-
-
-def _money(value: object) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, (Decimal, int, str)):
-        raise TypeError("a Decimal, a whole number or a text is needed (a float cannot hold money exactly)")
-    try:
-        amount = Decimal(value)
-        if not amount.is_finite() or abs(amount) >= _MONEY_LIMIT or amount.quantize(_MONEY_STEP) != amount:
-            raise ValueError("at most 12 digits before the point and 6 after it are stored")
-    except InvalidOperation:
-        raise ValueError("it is not an amount") from None
-    return amount.quantize(_MONEY_STEP)
-
-
-def _json_object(value: object) -> str:
-    if isinstance(value, Mapping):
-        return json.dumps(dict(value), ensure_ascii=False, sort_keys=True)
-    text = _text(value)
-    if not isinstance(json.loads(text), dict):
-        raise ValueError("a JSON object is needed")
-    return text
-
-
-_E = TypeVar("_E", bound=enum.StrEnum)
-
-
-def _choice(kind: type[_E]) -> Callable[[object], _E]:
-    def convert(value: object) -> _E:
-        try:
-            return kind(value)  # type: ignore[arg-type]  # StrEnum takes any object and raises ValueError
-        except ValueError:
-            raise ValueError(f"one of {', '.join(kind)} is needed") from None
-
-    return convert
-
-
-def _short(value: object) -> str:
-    """Return how a message shows a value: a part of it, when it is long."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # Python refuses to write out very long numbers
-        return f"a {type(value).__name__} that is too long to show"
-    return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-def _checked(convert: Callable[[object], Any]) -> Any:
-    """Return an attrs converter that turns any failure into a SchemaError naming field and value."""
-
-    def apply(value: object, self_: object, attribute: attrs.Attribute[Any]) -> Any:
-        required = attribute.default is attrs.NOTHING
-        if value is None and not required:
-            return None
-        try:
-            if value is None:
-                raise ValueError("every record has one")
-            return convert(value)
-        except (TypeError, ValueError, ArithmeticError, RecursionError) as exc:
-            raise SchemaError(
-                f"{attribute.name} cannot be {_short(value)}: {exc}.", field=attribute.name
-            ) from exc
-
-    return attrs.Converter(apply, takes_self=True, takes_field=True)
+def json_value(value: Any) -> Any:
+    """Return a field's value as JSON has it: instants as ISO 8601 text in UTC, amounts and words as text."""
+    if isinstance(value, datetime):
+        return format_instant(value)
+    return str(value) if isinstance(value, (Decimal, enum.StrEnum)) else value
 
 
 def convert_value(info: FieldInfo, value: object) -> Any:
-    """Return *value* as a record would hold it in that field.
+    """Return *value* as a record holds it in the field *info*.
 
     Raises:
-        SchemaError: When it does not fit.
+        SchemaError: When the value does not fit the field.
     """
     attribute = getattr(attrs.fields(CallRecord), info.name)
     return attribute.converter(value, None, attribute)
 
 
 def _describe(
-    label: str, type_: pa.DataType, meaning: str, unit: str | None, kind: type[enum.StrEnum] | None
-) -> dict[str, Any]:
-    choices = () if kind is None else tuple(kind)
-    return {
-        "label": label,
-        "type": type_,
-        "meaning": meaning,
-        "unit": unit,
-        "choices": tuple(map(str, choices)),
-    }
-
-
-_CONVERTERS: Final[list[tuple[pa.DataType, Callable[[object], Any]]]] = [
-    (pa.string(), _text),
-    (WORD, _text),
-    (INSTANT, _instant),
-    (MONEY, _money),
-    (pa.int32(), _integer(32)),
-    (pa.int16(), _integer(16)),
-    (pa.float64(), _float),
-    (pa.float32(), _float32),
-]
-
-
-def _optional(
     label: str,
     type_: pa.DataType,
     meaning: str,
     *,
     unit: str | None = None,
     kind: type[enum.StrEnum] | None = None,
-    convert: Callable[[object], Any] | None = None,
-) -> Any:
-    if kind is not None:
-        convert = _choice(kind)
-    if convert is None:
-        convert = next(function for known, function in _CONVERTERS if known == type_)
-    return attrs.field(
-        default=None, converter=_checked(convert), metadata=_describe(label, type_, meaning, unit, kind)
-    )
+) -> dict[str, Any]:
+    choices = () if kind is None else tuple(map(str, kind))
+    return {"label": label, "type": type_, "meaning": meaning, "unit": unit, "choices": choices}
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class CallRecord:
-    """One call, or one leg of a call, as a switch recorded it.
+    """A call, or one leg of a call, as a switch recorded it.
 
-    Frozen and hashable. Instants are aware datetimes and come back in UTC; lengths are seconds; money is
-    `decimal.Decimal` with at most six places; what is absent is None. A record is identified by
-    (``start``, ``call_id``). The fields are described in the :doc:`catalogue </reference/fields>`.
+    A record is frozen and hashable. Its identity in a store is (``start``, ``call_id``). Instants are aware
+    datetimes and are kept in UTC, durations are seconds, and amounts of money are `decimal.Decimal` with at most
+    six decimals. An absent value is None. The :doc:`catalogue </reference/fields>` describes every field.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -277,107 +88,259 @@ class CallRecord:
         ...     start=datetime(2026, 11, 22, 9, 30, tzinfo=timezone.utc),
         ...     source="+442079460018",
         ...     duration=34,
+        ...     charge="0.25",
         ... )
         >>> call.connected
         True
+        >>> call.charge
+        Decimal('0.250000')
 
     Raises:
-        SchemaError: When a value does not fit its field; a naive datetime does not.
+        SchemaError: When a value does not fit its field; for example, a datetime without a time zone.
     """
 
     call_id: str = attrs.field(
-        converter=_checked(_text),  # type: ignore[misc]  # mypy does not know converters that are objects
-        metadata=_describe("Call ID", pa.string(), "Unique for one record (leg).", None, None),
+        converter=to_required_text, metadata=_describe("Call ID", pa.string(), "Unique for one record (leg).")
     )
-    linked_id: str | None = _optional("Linked ID", pa.string(), "Shared by the legs of one call.")
-    switch: str | None = _optional("Switch", WORD, "The node that handled the call.")
-    direction: Direction | None = _optional(
-        "Direction", CHOICE, "Which way the call went, seen from the customer.", kind=Direction
+    linked_id: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Linked ID", pa.string(), "Shared by the legs of one call."),
+    )
+    switch: str | None = attrs.field(
+        default=None, converter=to_text, metadata=_describe("Switch", WORD, "The node that handled the call.")
+    )
+    direction: Direction | None = attrs.field(
+        default=None,
+        converter=to_direction,
+        metadata=_describe(
+            "Direction", CHOICE, "Direction of the call, seen from the customer.", kind=Direction
+        ),
     )
     start: datetime = attrs.field(
-        converter=_checked(_instant),  # type: ignore[misc]  # mypy does not know converters that are objects
-        metadata=_describe("Call Time", INSTANT, "When the attempt began.", "UTC", None),
+        converter=to_required_instant,
+        metadata=_describe("Call Time", INSTANT, "Instant at which the attempt began.", unit="UTC"),
     )
-    answer: datetime | None = _optional("Answer Time", INSTANT, "When it was answered.", unit="UTC")
-    end: datetime | None = _optional("End Time", INSTANT, "When it ended.", unit="UTC")
-    source: str | None = _optional("Source Number", pa.string(), "Calling number (CLI), as received.")
-    source_name: str | None = _optional("Source Name", pa.string(), "Caller's name as sent: untrusted text.")
-    destination: str | None = _optional(
-        "Destination", pa.string(), "Number dialled, after the switch's processing."
+    answer: datetime | None = attrs.field(
+        default=None,
+        converter=to_instant,
+        metadata=_describe("Answer Time", INSTANT, "Instant at which the call was answered.", unit="UTC"),
     )
-    dialled: str | None = _optional(
-        "Dialled Number", pa.string(), "Number dialled, as received from the customer."
+    end: datetime | None = attrs.field(
+        default=None,
+        converter=to_instant,
+        metadata=_describe("End Time", INSTANT, "Instant at which the call ended.", unit="UTC"),
     )
-    did: str | None = _optional("DID", pa.string(), "Direct inward dialling number that was called.")
-    lrn: str | None = _optional(
-        "LRN Number", pa.string(), "Location routing number, after the portability lookup."
+    source: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Source Number", pa.string(), "Calling number (CLI), as received."),
     )
-    tech_prefix: str | None = _optional("Tech Prefix", pa.string(), "Routing prefix that was dialled.")
-    source_ip: str | None = _optional("Source IP", pa.string(), "Address the signalling came from.")
-    customer_id: str | None = _optional("Customer", pa.string(), "Customer the call belongs to.")
-    reseller_id: str | None = _optional("Reseller", pa.string(), "Reseller of that customer.")
-    provider_id: str | None = _optional("Provider", pa.string(), "Carrier that terminated the call.")
-    card_id: str | None = _optional("Card ID", pa.string(), "Rate card that authorised it.")
-    account: str | None = _optional("Account", pa.string(), "The switch's account code.")
-    duration: int | None = _optional(
-        "Duration",
-        pa.int32(),
-        "Connected (talk) time, as the switch states it; 0 = not connected.",
-        unit="s",
+    source_name: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Source Name", pa.string(), "Caller's name as sent: untrusted text."),
     )
-    billed_duration: int | None = _optional(
-        "Billed Duration", pa.int32(), "Time billed, after minimum and increment.", unit="s"
+    destination: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Destination", pa.string(), "Number dialled, after the switch's processing."),
     )
-    ring_duration: float | None = _optional(
-        "Ring Duration", pa.float64(), "Ringing until answer or end.", unit="s"
+    dialled: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Dialled Number", pa.string(), "Number dialled, as received from the customer."),
     )
-    pdd: float | None = _optional(
-        "PDD", pa.float64(), "Post-dial delay: from the INVITE sent to the first response.", unit="s"
+    did: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("DID", pa.string(), "Direct inward dialling number that was called."),
     )
-    pdd_in: float | None = _optional(
-        "PDD In", pa.float64(), "From dialling to the first response signal, customer side.", unit="s"
+    lrn: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe(
+            "LRN Number", pa.string(), "Location routing number, after the portability lookup."
+        ),
     )
-    disposition: Disposition | None = _optional(
-        "Disposition", CHOICE, "How it ended, in neutral words.", kind=Disposition
+    tech_prefix: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Tech Prefix", pa.string(), "Routing prefix that was dialled."),
     )
-    sip_code: int | None = _optional("SIP Code", pa.int16(), "Final SIP status; never derived from Q.850.")
-    q850_cause: int | None = _optional(
-        "Q.850 Cause", pa.int16(), "ITU-T Q.850 release cause; never derived from SIP."
+    source_ip: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Source IP", pa.string(), "Address the signalling came from."),
     )
-    sip_reason: str | None = _optional("SIP Reason", pa.string(), "Text of the SIP status.")
-    release_reason: str | None = _optional(
-        "Release Reason", pa.string(), "Why it ended, in the switch's own words."
+    customer_id: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Customer", pa.string(), "Customer the call belongs to."),
     )
-    hangup_party: HangupParty | None = _optional(
-        "Hangup Party", CHOICE, "Who ended the call.", kind=HangupParty
+    reseller_id: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Reseller", pa.string(), "Reseller of that customer."),
     )
-    destination_code: str | None = _optional(
-        "Destination Code", pa.string(), "Rate deck's code for the destination; not its digits."
+    provider_id: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Provider", pa.string(), "Carrier that terminated the call."),
     )
-    destination_name: str | None = _optional(
-        "Destination Name", pa.string(), "Rate deck's name: country, region or operator."
+    card_id: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Card ID", pa.string(), "Rate card that authorised the call."),
     )
-    rate: Decimal | None = _optional("Rate", MONEY, "Price per minute or interval.", unit="currency")
-    connect_cost: Decimal | None = _optional(
-        "Connect Cost", MONEY, "One-off price of connecting.", unit="currency"
+    account: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Account", pa.string(), "The switch's account code."),
     )
-    charge: Decimal | None = _optional("Charge", MONEY, "What the customer is billed.", unit="currency")
-    provider_charge: Decimal | None = _optional(
-        "Provider Charge", MONEY, "What the provider bills.", unit="currency"
+    duration: int | None = attrs.field(
+        default=None,
+        converter=to_int32,
+        metadata=_describe(
+            "Duration",
+            pa.int32(),
+            "Connected (talk) time, as the switch states it; 0 = not connected.",
+            unit="s",
+        ),
     )
-    currency: str | None = _optional("Currency", pa.string(), "ISO 4217 code of the amounts.")
-    dtmf: str | None = _optional("DTMF", pa.string(), "Digits pressed during the call.")
-    codec: str | None = _optional("Codec", pa.string(), "Audio codec.")
-    mos: float | None = _optional("MOS", pa.float32(), "Mean opinion score (ITU-T P.800).", unit="1-5")
-    recording: str | None = _optional(
-        "Recording File", pa.string(), "Path or URL of the recording, resolved by the store."
+    billed_duration: int | None = attrs.field(
+        default=None,
+        converter=to_int32,
+        metadata=_describe(
+            "Billed Duration", pa.int32(), "Time billed, after minimum and increment.", unit="s"
+        ),
     )
-    origin: str | None = _optional("Origin", WORD, "Source format that brought the record.")
-    extra: str | None = _optional(
-        "Extra",
-        pa.string(),
-        "JSON object of every native column that has no field here.",
-        convert=_json_object,
+    ring_duration: float | None = attrs.field(
+        default=None,
+        converter=to_float64,
+        metadata=_describe(
+            "Ring Duration", pa.float64(), "Ringing time until the answer or the end.", unit="s"
+        ),
+    )
+    pdd: float | None = attrs.field(
+        default=None,
+        converter=to_float64,
+        metadata=_describe(
+            "PDD", pa.float64(), "Post-dial delay: from the INVITE sent to the first response.", unit="s"
+        ),
+    )
+    pdd_in: float | None = attrs.field(
+        default=None,
+        converter=to_float64,
+        metadata=_describe(
+            "PDD In", pa.float64(), "From dialling to the first response signal, customer side.", unit="s"
+        ),
+    )
+    disposition: Disposition | None = attrs.field(
+        default=None,
+        converter=to_disposition,
+        metadata=_describe(
+            "Disposition",
+            CHOICE,
+            "Outcome of the attempt, in words common to all switches.",
+            kind=Disposition,
+        ),
+    )
+    sip_code: int | None = attrs.field(
+        default=None,
+        converter=to_int16,
+        metadata=_describe("SIP Code", pa.int16(), "Final SIP status; never derived from Q.850."),
+    )
+    q850_cause: int | None = attrs.field(
+        default=None,
+        converter=to_int16,
+        metadata=_describe("Q.850 Cause", pa.int16(), "ITU-T Q.850 release cause; never derived from SIP."),
+    )
+    sip_reason: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("SIP Reason", pa.string(), "Text of the SIP status."),
+    )
+    release_reason: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe(
+            "Release Reason", pa.string(), "Reason for the end of the call, in the switch's own words."
+        ),
+    )
+    hangup_party: HangupParty | None = attrs.field(
+        default=None,
+        converter=to_hangup_party,
+        metadata=_describe("Hangup Party", CHOICE, "Party that ended the call.", kind=HangupParty),
+    )
+    destination_code: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe(
+            "Destination Code", pa.string(), "Rate deck's code for the destination; not its digits."
+        ),
+    )
+    destination_name: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Destination Name", pa.string(), "Rate deck's name: country, region or operator."),
+    )
+    rate: Decimal | None = attrs.field(
+        default=None,
+        converter=to_money,
+        metadata=_describe("Rate", MONEY, "Price per minute or interval.", unit="currency"),
+    )
+    connect_cost: Decimal | None = attrs.field(
+        default=None,
+        converter=to_money,
+        metadata=_describe("Connect Cost", MONEY, "One-off price of a connected call.", unit="currency"),
+    )
+    charge: Decimal | None = attrs.field(
+        default=None,
+        converter=to_money,
+        metadata=_describe("Charge", MONEY, "Amount billed to the customer.", unit="currency"),
+    )
+    provider_charge: Decimal | None = attrs.field(
+        default=None,
+        converter=to_money,
+        metadata=_describe("Provider Charge", MONEY, "Amount billed by the provider.", unit="currency"),
+    )
+    currency: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Currency", pa.string(), "ISO 4217 code of the amounts."),
+    )
+    dtmf: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("DTMF", pa.string(), "Digits pressed during the call."),
+    )
+    codec: str | None = attrs.field(
+        default=None, converter=to_text, metadata=_describe("Codec", pa.string(), "Audio codec.")
+    )
+    mos: float | None = attrs.field(
+        default=None,
+        converter=to_float32,
+        metadata=_describe("MOS", pa.float32(), "Mean opinion score (ITU-T P.800).", unit="1-5"),
+    )
+    recording: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe(
+            "Recording File", pa.string(), "Path or URL of the recording, resolved by the store."
+        ),
+    )
+    origin: str | None = attrs.field(
+        default=None,
+        converter=to_text,
+        metadata=_describe("Origin", WORD, "Source format that brought the record."),
+    )
+    extra: str | None = attrs.field(
+        default=None,
+        converter=to_json_object,
+        metadata=_describe(
+            "Extra", pa.string(), "JSON object of every native column that has no field here."
+        ),
     )
 
     def __repr__(self) -> str:
@@ -386,24 +349,84 @@ class CallRecord:
 
     @property
     def connected(self) -> bool:
-        """Whether anyone talked: ``duration`` is above 0."""
+        """Whether the call was connected: ``duration`` is above 0."""
         return self.duration is not None and self.duration > 0
 
     @property
     def has_recording(self) -> bool:
-        """Whether a recording is named; whether its file exists is known to `Store.recording` only."""
+        """Whether the record names a recording. The file itself may be absent; see `Store.recording`."""
         return self.recording is not None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as a dict of JSON values; `from_dict` reads it back.
 
-#: The catalogue: what each field of a `CallRecord` is, in the order portals show them.
+        Returns:
+            The fields in the catalogue's order, without absent ones. Instants are ISO 8601 text in UTC
+            (``2026-11-22T09:30:00Z``), amounts of money and the words of enumerations are text, and ``extra`` is
+            the text of a JSON object.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> start = datetime(2026, 11, 22, 9, 30, tzinfo=timezone.utc)
+            >>> CallRecord(call_id="17", start=start, duration=34, charge="0.25").to_dict()
+            {'call_id': '17', 'start': '2026-11-22T09:30:00Z', 'duration': 34, 'charge': '0.250000'}
+        """
+        values = ((name, getattr(self, name)) for name in FIELDS)
+        return {name: json_value(value) for name, value in values if value is not None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CallRecord:
+        """Return the record of a dict: of JSON values, as `to_dict` returns them, or of Python values.
+
+        Args:
+            data: A value for each field. Instants are aware datetimes, or ISO 8601 text with an offset or ``Z``.
+                ``extra`` is a dict or the text of a JSON object. A value of None is absent.
+
+        Raises:
+            SchemaError: When *data* is not a dict, has an unknown key or lacks ``call_id`` or ``start``, or when a
+                value does not fit its field. The error suggests the nearest field for an unknown key.
+
+        Example:
+            >>> CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z", "charge": "0.25"})
+            CallRecord(call_id='17', start=datetime.datetime(2026, 11, 22, 9, 30, tzinfo=datetime.timezone.utc), \
+charge=Decimal('0.250000'))
+        """
+        if not isinstance(data, Mapping):
+            raise SchemaError(f"A record is read from a dict, not from {show_value(data)}.")
+        values = dict(data)
+        for name, value in data.items():
+            info = FIELDS.get(name)
+            if info is None:
+                hint, _ = suggestion(str(name), FIELDS)
+                raise SchemaError(
+                    f"Unknown field {name!r}.{hint} Rename the key, or put its value into 'extra'.",
+                    field=str(name),
+                )
+            if info.type == INSTANT and isinstance(value, str):
+                values[name] = _parse_instant(info, value)
+        for name in _REQUIRED:
+            if name not in values:
+                raise SchemaError(f"The field {name!r} is missing; every record needs one.", field=name)
+        return cls(**values)
+
+
+def _parse_instant(info: FieldInfo, text: str) -> datetime:
+    try:
+        return parse_offset_instant(text, parameter=info.name)
+    except QueryError as exc:
+        raise SchemaError(f"{info.name} cannot be {show_value(text)}: {exc}", field=info.name) from exc
+
+
+#: The catalogue: a description of each field of a `CallRecord`, in the order in which portals show fields.
 FIELDS: Final[Mapping[str, FieldInfo]] = MappingProxyType(
     {
         a.name: FieldInfo(name=a.name, required=a.default is attrs.NOTHING, **a.metadata)
         for a in attrs.fields(CallRecord)
     }
 )
+_REQUIRED: Final = tuple(info.name for info in FIELDS.values() if info.required)
 
-#: The Arrow schema of call records; label, unit and meaning are in each field's metadata.
+#: The Arrow schema of call records. The metadata of each field has its label, unit and meaning.
 SCHEMA: Final[pa.Schema] = pa.schema(
     [
         pa.field(
@@ -422,35 +445,22 @@ SCHEMA: Final[pa.Schema] = pa.schema(
 
 
 def find_field(name: str, *, among: Iterable[str] | None = None) -> FieldInfo:
-    """Return the catalogue's entry for *name*; *among* narrows the fields that are known.
+    """Return the catalogue's description of the field *name*.
+
+    Args:
+        name: The name of a field.
+        among: The names that are known to the caller; None for every field.
 
     Raises:
-        UnknownFieldError: When there is no such field; it names the nearest ones.
+        UnknownFieldError: When the field is unknown. The error suggests the nearest names.
     """
     allowed = FIELDS if among is None else {key: FIELDS[key] for key in among}
     info = allowed.get(name) if isinstance(name, str) else None
     if info is None:
         hint, close = suggestion(str(name), allowed)
         raise UnknownFieldError(
-            f"There is no field {name!r}.{hint} All fields: {', '.join(allowed)}.",
+            f"Unknown field {name!r}.{hint} All fields: {', '.join(allowed)}.",
             field=str(name),
             close_matches=close,
         )
     return info
-
-
-def records_to_arrow(records: Iterable[CallRecord]) -> pa.Table:
-    """Return *records* as a table of `SCHEMA`, in their order.
-
-    Raises:
-        SchemaError: When one of them is not a `CallRecord`.
-    """
-    columns: dict[str, list[object]] = {name: [] for name in FIELDS}
-    for row, record in enumerate(records):
-        if not isinstance(record, CallRecord):
-            raise SchemaError(f"Row {row} is a {type(record).__name__}, not a CallRecord.", row=row)
-        for name, values in columns.items():
-            values.append(getattr(record, name))
-    return pa.table(
-        {name: pa.array(values, type=FIELDS[name].type) for name, values in columns.items()}, schema=SCHEMA
-    )

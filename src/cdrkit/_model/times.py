@@ -29,6 +29,7 @@ __all__ = [
     "format_instant",
     "months_before",
     "parse_instant",
+    "parse_offset_instant",
     "resolve_preset",
     "zone",
     "zone_names",
@@ -315,6 +316,25 @@ def _parse_text(value: str, timezone: str, parameter: str | None) -> datetime:
     if day is not None:
         return day_start(day, timezone)
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone(timezone))).astimezone(UTC)
+
+
+def parse_offset_instant(text: str, *, parameter: str | None = None) -> datetime:
+    """Return the instant of ISO 8601 text that has an offset or ``Z``.
+
+    Args:
+        text: A date with a time of day and an offset.
+        parameter: The name of the value, for the error.
+
+    Raises:
+        QueryError: When the text is not ISO 8601, has no offset, or is outside the years 1 to 9999.
+    """
+    parts = _ISO.fullmatch(text.strip())
+    if parts is not None and parts["offset"] is None:
+        raise QueryError(
+            f"{_called(parameter)} {text!r} has no time zone; end it with an offset such as +01:00, or with Z.",
+            parameter=parameter,
+        )
+    return parse_instant(text, parameter=parameter)
 
 
 def day_start(day: date, timezone: str) -> datetime:

@@ -1,0 +1,99 @@
+"""Describe the fields of a call record: their types, units and allowed words."""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+import attrs
+import pyarrow as pa
+
+__all__ = [
+    "CHOICE",
+    "FRACTION",
+    "INSTANT",
+    "INTEGER",
+    "MONEY",
+    "WORD",
+    "Direction",
+    "Disposition",
+    "FieldInfo",
+    "HangupParty",
+]
+
+
+class Direction(enum.StrEnum):
+    """The direction of a call, seen from the customer."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    INTERNAL = "internal"
+
+
+class Disposition(enum.StrEnum):
+    """The outcome of an attempt, in words common to all switches.
+
+    The switch's own word is in ``release_reason``.
+    """
+
+    ANSWERED = "answered"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class HangupParty(enum.StrEnum):
+    """The party that ended the call."""
+
+    CALLER = "caller"
+    CALLEE = "callee"
+    SYSTEM = "system"
+
+
+#: An instant in UTC, to the microsecond.
+INSTANT: Final = pa.timestamp("us", tz="UTC")
+#: An amount of money with six decimals.
+MONEY: Final = pa.decimal128(18, 6)
+#: Text with few distinct values, such as the name of a switch.
+WORD: Final = pa.dictionary(pa.int32(), pa.string())
+#: One of a fixed list of words.
+CHOICE: Final = pa.dictionary(pa.int8(), pa.string())
+
+INTEGER: Final = (pa.int32(), pa.int16())
+FRACTION: Final = (pa.float64(), pa.float32())
+
+
+@attrs.frozen(kw_only=True)
+class FieldInfo:
+    """The catalogue's description of one field.
+
+    Attributes:
+        name: The field's name in code, Arrow and CSV.
+        label: The field's name in portals.
+        type: The Arrow type of its values.
+        meaning: One sentence that explains the field.
+        unit: ``s`` for seconds, ``UTC`` for instants, and so on; None for a field without a unit.
+        choices: The words that the field may hold; empty where any text is allowed.
+        required: Whether every record has the field.
+
+    Example:
+        >>> from cdrkit import FIELDS
+        >>> FIELDS["duration"].label, FIELDS["duration"].unit
+        ('Duration', 's')
+    """
+
+    name: str
+    label: str
+    type: pa.DataType
+    meaning: str
+    unit: str | None = None
+    choices: tuple[str, ...] = ()
+    required: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the field holds free text."""
+        return bool(self.type == pa.string() or self.type == WORD)

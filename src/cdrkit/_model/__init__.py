@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cdrkit._model.epoch import MICROSECOND, from_microseconds, to_microseconds
 from cdrkit._model.fields import (
     CHOICE,
     FRACTION,
@@ -55,6 +56,7 @@ __all__ = [
     "FRAME_TYPES",
     "INSTANT",
     "INTEGER",
+    "MICROSECOND",
     "MONEY",
     "PRESETS",
     "SCHEMA",
@@ -82,12 +84,14 @@ __all__ = [
     "find_field",
     "format_instant",
     "frames_of",
+    "from_microseconds",
     "json_value",
     "months_before",
     "parse_instant",
     "records_of",
     "records_to_arrow",
     "resolve_preset",
+    "to_microseconds",
     "zone",
     "zone_names",
 ]

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from importlib.metadata import version as version_of
+from typing import Any
 
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+import cdrkit
 
 project = "cdrkit"
 copyright = "the cdrkit developers"  # noqa: A001  # Sphinx uses this name
@@ -28,7 +33,7 @@ napoleon_use_ivar = False  # attributes become link targets
 
 # The build fetches no pages of other projects, so their names are not links.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(attrs|collections|datetime|decimal|enum|os|pathlib|types|typing)\..*"),
+    (r"py:.*", r"(attrs|collections|contextlib|datetime|decimal|enum|os|pathlib|types|typing)\..*"),
     (r"py:.*", r"(pa|pyarrow)\..*"),
     (r"py:.*", r"(pl|polars)\..*"),
     (r"py:.*", r"(pd|pandas)\..*"),
@@ -47,6 +52,16 @@ def leave_first_line(
         lines.insert(0, "\\ ")  # an empty line
 
 
+def link_public_name(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: Any) -> Any:
+    """Link a name such as `SCHEMA` to ``cdrkit.SCHEMA``, in the docstring of any module."""
+    name = node["reftarget"]
+    if node["refdomain"] != "py" or name not in cdrkit.__all__:
+        return None
+    domain = env.get_domain("py")
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", f"cdrkit.{name}", node, contnode)
+
+
 def setup(app: Sphinx) -> None:
-    """Connect the function before napoleon's own."""
+    """Connect the functions. The first must run before napoleon's own."""
     app.connect("autodoc-process-docstring", leave_first_line, priority=400)
+    app.connect("missing-reference", link_public_name)

@@ -17,15 +17,14 @@ from cdrkit import CallRecord, Query, Store, field, open_store
 from cdrkit._engine import aggregate, scan
 from cdrkit._engine.plan import Plan
 from cdrkit._files.files import Files, open_files
-from cdrkit._model.frames import conform_frame, frames_of
-from cdrkit._model.record import FIELDS
+from cdrkit._model import FIELDS, conform_frame, frames_of
 from cdrkit._numbers import normalize_number, search_pattern
 from cdrkit.samples import synthesize_calls
 from cdrkit.storage.indexes.index_file import index_path
 from cdrkit.storage.indexes.rollups import Totals, TotalsOfMany
-from cdrkit.storage.log.commit import Snapshot
 from cdrkit.storage.log.log import Log
 from cdrkit.storage.log.segment import Segment
+from cdrkit.storage.log.snapshot import Snapshot
 from cdrkit.storage.tiers.tier import Tier
 from cdrkit.storage.tiers.warm import WarmTier
 from tests import truth
@@ -100,7 +99,7 @@ def calls() -> list[CallRecord]:
             destination="+12125550100",
             customer_id=f"{1001 + day // 5}",
             duration=at % 4,
-            charge="0.25",  # type: ignore[arg-type]  # text is taken, too
+            charge="0.25",
             currency="GBP",
         )
         for day in range(DAYS)

@@ -21,9 +21,9 @@ from cdrkit._maintenance.erasure import EraseReport, erase_calls
 from cdrkit._model import FIELDS
 from cdrkit.errors import CdrError, ConflictError, QueryError, StorageError
 from cdrkit.storage.append import Append, buffer
-from cdrkit.storage.log.commit import Snapshot
 from cdrkit.storage.log.log import Log
 from cdrkit.storage.log.segment import Segment
+from cdrkit.storage.log.snapshot import Snapshot
 from cdrkit.storage.tiers import hot as _hot
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.segment_file import SegmentFile

@@ -14,7 +14,7 @@ import pytest
 
 from cdrkit import Query, Store, open_store
 from cdrkit._files.files import Files, open_files
-from cdrkit._maintenance.lease import lease
+from cdrkit._maintenance.lease import acquire_lease
 from cdrkit.errors import ConflictError
 from tests.months import NOW, calls_of, inside
 
@@ -33,10 +33,10 @@ def leases(files: Files) -> list[str]:
 def test_one_at_a_time(files: Files) -> None:
     """While one holds it, the next is told what is under way, and where; after it, the next goes on."""
     for _ in range(3):
-        with lease(files, "rollover"):
+        with acquire_lease(files, "rollover"):
             with (
-                pytest.raises(ConflictError, match=r"rollover is under way on .*, process \d+"),
-                lease(files, "vacuum"),
+                pytest.raises(ConflictError, match=r"job move_to_warm runs on .*, process \d+"),
+                acquire_lease(files, "vacuum"),
             ):
                 pytest.fail("two hold it")
             assert len(leases(files)) == 1
@@ -45,9 +45,9 @@ def test_one_at_a_time(files: Files) -> None:
 
 def test_it_ends_with_an_error(files: Files) -> None:
     """A job that fails gives it back, and its error is the one that is seen."""
-    with pytest.raises(ZeroDivisionError), lease(files, "compact"):
+    with pytest.raises(ZeroDivisionError), acquire_lease(files, "compact"):
         raise ZeroDivisionError
-    with lease(files, "compact"):
+    with acquire_lease(files, "compact"):
         pass
 
 
@@ -60,7 +60,7 @@ def test_of_many_threads_one_gets_it(tmp_path: Path) -> None:
     def work(number: int) -> None:
         start.wait()
         try:
-            with lease(files, "vacuum"):
+            with acquire_lease(files, "vacuum"):
                 holding.append(number)
                 end.wait()
         except ConflictError as exc:
@@ -79,8 +79,8 @@ def test_of_many_threads_one_gets_it(tmp_path: Path) -> None:
 _KILLED = """
 import os, sys
 from cdrkit._files import open_files
-from cdrkit._maintenance.lease import lease
-with lease(open_files(sys.argv[1]), "rollover"):
+from cdrkit._maintenance.lease import acquire_lease
+with acquire_lease(open_files(sys.argv[1]), "rollover"):
     os._exit(9)
 """
 
@@ -90,16 +90,16 @@ def test_a_dead_holder_holds_nothing(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path)], check=False)
     assert done.returncode == 9
     assert len(leases(open_files(tmp_path))) == 1
-    with lease(open_files(tmp_path), "vacuum"):
+    with acquire_lease(open_files(tmp_path), "vacuum"):
         pass
 
 
 _CRAMPED = """
 import resource, signal, sys
 from cdrkit._files import open_files
-from cdrkit._maintenance.lease import lease
+from cdrkit._maintenance.lease import acquire_lease
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-with lease(open_files(sys.argv[1]), "rollover"):
+with acquire_lease(open_files(sys.argv[1]), "rollover"):
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, -1))
 print("over", flush=True)
 sys.stdin.read()
@@ -112,7 +112,7 @@ def test_a_holder_without_room_gives_it_back(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.read(4) == b"over"
-        with lease(open_files(tmp_path), "vacuum"):
+        with acquire_lease(open_files(tmp_path), "vacuum"):
             pass
 
 
@@ -131,14 +131,14 @@ def _held_elsewhere(files: Files, until: datetime) -> None:
 def test_another_machine_holds_it_until_it_runs_out(files: Files) -> None:
     """Whether a process on another machine lives cannot be seen: its lease counts until it runs out."""
     _held_elsewhere(files, datetime.now(UTC) + timedelta(hours=1))
-    with pytest.raises(ConflictError, match=r"another\.example"), lease(files, "vacuum"):
+    with pytest.raises(ConflictError, match=r"another\.example"), acquire_lease(files, "vacuum"):
         pytest.fail("two hold it")
 
 
 def test_a_lease_that_ran_out_is_taken_over(files: Files) -> None:
     """Once it has run out, the next one goes on."""
     _held_elsewhere(files, datetime.now(UTC) - timedelta(seconds=1))
-    with lease(files, "vacuum"):
+    with acquire_lease(files, "vacuum"):
         assert leases(files) == [f"_log/lease/{8:020d}.json"]
 
 
@@ -149,7 +149,7 @@ def test_a_damaged_lease_is_none(tmp_path: Path, content: bytes) -> None:
     """What cannot be read stops nobody."""
     files = open_files(tmp_path)
     files.put(f"_log/lease/{3:020d}.json", content)
-    with lease(files, "vacuum"):
+    with acquire_lease(files, "vacuum"):
         pass
 
 
@@ -160,7 +160,7 @@ def test_strange_values_stop_nobody(tmp_path: Path) -> None:
     whole = json.loads(files.read(f"_log/lease/{7:020d}.json"))
     for number, strange in enumerate([{"until": "soon"}, {"until": 5}, {"until": "2026-01-01T00:00:00"}]):
         files.put(f"_log/lease/{8 + number * 9:020d}.json", json.dumps(whole | strange).encode())
-        with lease(files, "vacuum"):
+        with acquire_lease(files, "vacuum"):
             pass
 
 
@@ -177,7 +177,7 @@ def test_jobs_of_a_store_take_it(tmp_path: Path) -> None:
         lambda: other.erase(Query().customer("1001"), reason="why", dry_run=False),
         lambda: other.expire(NOW, dry_run=False),
     ]
-    with lease(inside(store).files, "rollover"):
+    with acquire_lease(inside(store).files, "rollover"):
         for job in jobs:
             with pytest.raises(ConflictError, match="under way"):
                 job()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from cdrkit import FIELDS, CallRecord, Query, Store, open_store
 from cdrkit._files.files import open_files
 from cdrkit._maintenance.rewrite import Fingerprint, MoveReport, compact_days, move_months
-from cdrkit._model.record import FieldInfo
+from cdrkit._model import FieldInfo
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
 from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers.hot import HotTier
@@ -593,6 +593,6 @@ class TestFingerprint:
 
 
 def _frame(made: Sequence[CallRecord]) -> pl.DataFrame:
-    from cdrkit._model.frames import frames_of
+    from cdrkit._model import frames_of
 
     return pl.concat(list(frames_of(list(made))), how="diagonal").select(pl.all())

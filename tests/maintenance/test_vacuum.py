@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit._files.files import Files, open_files
 from cdrkit._maintenance.vacuum import rebuild_log, vacuum_store, verify_store
-from cdrkit._model.record import FIELDS
+from cdrkit._model import FIELDS
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
 from cdrkit.storage.log import log as _log
-from cdrkit.storage.log.commit import Snapshot
 from cdrkit.storage.log.log import Log
 from cdrkit.storage.log.segment import Segment
+from cdrkit.storage.log.snapshot import Snapshot
 from cdrkit.storage.tiers import hot as _hot
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.segment_file import SegmentFile

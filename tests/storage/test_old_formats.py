@@ -17,8 +17,8 @@ import pytest
 
 from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit.errors import ConfigError
-from cdrkit.samples.synthesis import synthesize_calls
-from cdrkit.storage.log import commit as _commits
+from cdrkit.samples import synthesize_calls
+from cdrkit.storage.log import checksum
 from cdrkit.storage.log.segment import FORMAT
 from tests import truth
 from tests.months import NOW, inside, months_in
@@ -108,7 +108,7 @@ def test_is_read_as_it_is(folder: Path, old: int, calls: list[CallRecord]) -> No
 
 
 def _append(store: Store, calls: list[CallRecord]) -> list[CallRecord]:
-    fresh = [CallRecord(call_id="new", start=END - timedelta(hours=3), source=calls[0].source, charge=1)]  # type: ignore[arg-type]
+    fresh = [CallRecord(call_id="new", start=END - timedelta(hours=3), source=calls[0].source, charge=1)]
     report = store.append([*calls, *fresh])
     assert (report.added, report.duplicates) == (1, 96)
     return sorted([*calls, *fresh], key=lambda call: (call.start, call.call_id))
@@ -200,7 +200,7 @@ def test_a_newer_format_is_refused(folder: Path) -> None:
     """What a newer version wrote is refused with what to do, not misread."""
     store = open_store(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_commits, "FORMAT", FORMAT + 1)
+        patch.setattr(checksum, "FORMAT", FORMAT + 1)
         store.append([CallRecord(call_id="new", start=END)])
-    with pytest.raises(ConfigError, match=f"format {FORMAT + 1}.*install a newer cdrkit"):
+    with pytest.raises(ConfigError, match=f"format {FORMAT + 1}.*Install a newer cdrkit"):
         open_store(folder).count()

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pytest
 
 from cdrkit._files.files import Files, open_files
-from cdrkit._model.frames import conform_frame
-from cdrkit._numbers.search import KeySearch, key_search, search_pattern
+from cdrkit._model import conform_frame
+from cdrkit._numbers import KeySearch, key_search, search_pattern
 from cdrkit.errors import CorruptDataError, NotFoundError
-from cdrkit.samples.synthesis import synthesize_calls
+from cdrkit.samples import synthesize_calls
 from cdrkit.storage.indexes import number_index as _numberindex
 from cdrkit.storage.indexes.index_file import (
     IndexFile,

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdrkit._numbers.normalization import normalize_number
-from cdrkit._numbers.search import NumberPattern, key_search, number_key, search_pattern
+from cdrkit._numbers import NumberPattern, key_search, normalize_number, number_key, search_pattern
 from cdrkit.storage.indexes import number_index as _numberindex
 from cdrkit.storage.indexes.number_index import INDEXED, BlockIndex, NumberIndex, pack_blocks
 

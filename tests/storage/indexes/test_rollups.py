@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cdrkit import CallRecord, Direction, Query, Store, field, open_store
 from cdrkit._engine import scan
 from cdrkit._engine.plan import Plan
-from cdrkit._model.frames import frames_of
+from cdrkit._model import frames_of
 from cdrkit.storage.indexes.rollups import (
     NO_TOTALS,
     SUMMED,

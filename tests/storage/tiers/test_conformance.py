@@ -17,7 +17,7 @@ import pytest
 
 from cdrkit import FIELDS, SCHEMA
 from cdrkit._files.files import Files, open_files
-from cdrkit._numbers.search import KeySearch
+from cdrkit._numbers import KeySearch
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage.indexes.rollups import Totals
 from cdrkit.storage.log.segment import Segment

@@ -16,7 +16,7 @@ import pytest
 from cdrkit import CallRecord, Query, Store, field, open_store
 from cdrkit._files.files import open_files
 from cdrkit.errors import StorageError
-from cdrkit.samples.synthesis import synthesize_calls
+from cdrkit.samples import synthesize_calls
 from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers import hot
 from cdrkit.storage.tiers.hot import HotTier

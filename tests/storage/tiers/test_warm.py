@@ -21,9 +21,9 @@ from polars.testing import assert_frame_equal
 
 from cdrkit import FIELDS, CallRecord
 from cdrkit._files.files import Files, open_files
-from cdrkit._model.frames import FRAME_TYPES, conform_frame, frames_of
+from cdrkit._model import FRAME_TYPES, conform_frame, frames_of
 from cdrkit.errors import CorruptDataError
-from cdrkit.samples.synthesis import synthesize_calls
+from cdrkit.samples import synthesize_calls
 from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers import parquet as _parquet
 from cdrkit.storage.tiers import warm as _warm

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdrkit.storage.log.commit import Action, Commit, Snapshot
+from cdrkit.storage.log.commit import Action, Commit
 from cdrkit.storage.log.log import Log
 from cdrkit.storage.log.segment import (
     APART,
@@ -13,6 +13,7 @@ from cdrkit.storage.log.segment import (
     month_of,
     overlapping_groups,
 )
+from cdrkit.storage.log.snapshot import Snapshot
 
 __all__ = [
     "APART",

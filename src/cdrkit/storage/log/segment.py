@@ -4,66 +4,63 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
 
-__all__ = [
-    "APART",
-    "COMPANION",
-    "FORMAT",
-    "_EPOCH",
-    "_MICROSECOND",
-    "Segment",
-    "identity_of",
-    "month_of",
-    "overlapping_groups",
-]
+from cdrkit._model import from_microseconds, to_microseconds
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+__all__ = ["APART", "COMPANION", "FORMAT", "Segment", "identity_of", "month_of", "overlapping_groups"]
 
-_MICROSECOND: Final = timedelta(microseconds=1)
-
-
-#: The suffix of the file that belongs to a segment's own.
+#: The storage format that is written. All formats since 1 can be read.
+FORMAT: Final = 3
+#: The suffix of a segment's index file.
 COMPANION: Final = ".index"
-
-#: Where those of the warm tier lie, so that its other folders hold Parquet and nothing else: Spark, pandas and pyarrow
-#: read a whole folder, but for what begins with an underscore.
+#: The folder of the warm tier's index files. The tier's other folders then hold nothing but Parquet files: Spark,
+#: pandas and pyarrow read whole folders and skip names that begin with an underscore.
 APART: Final = "_index/"
 
-_IDENTITY: Final = re.compile(r"[0-9a-f]{12}-([0-9a-f]{32})", re.ASCII)
+#: The id of a segment file: twelve random hex digits, then the file's checksum.
+_FILE_ID: Final = re.compile(r"[0-9a-f]{12}-([0-9a-f]{32})", re.ASCII)
+#: An id that the log may contain. Caches use it as a file name.
+_ID: Final = re.compile(r"[0-9A-Za-z][\w-]*", re.ASCII)
+_PATH: Final = re.compile(r"[\w.=-]+(/[\w.=-]+)*", re.ASCII)
 
 
-#: What is written; everything since 1 can be read.
-FORMAT: Final = 3
-
-_ID: Final = re.compile(r"[0-9A-Za-z][\w-]*", re.ASCII)  # it becomes a file's name in caches
-
-_NAME: Final = re.compile(r"[\w.=-]+(/[\w.=-]+)*", re.ASCII)
-
-
-def _frozen(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType(dict(found))
+def _freeze(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(mapping))
 
 
 @attrs.frozen(kw_only=True)
 class Segment:
-    """One immutable file of calls, sorted by (``start``, ``call_id``).
+    """An immutable file of calls, sorted by (``start``, ``call_id``).
+
+    A tier returns a segment when it has written one. The log stores it as JSON.
+
+    Example:
+        >>> from datetime import datetime, timezone
+        >>> from cdrkit.storage import Segment
+        >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+        >>> segment = Segment(
+        ...     id="a1", tier="memory", path="a1", rows=1, size_bytes=100, first=start, last=start, checksum="", columns={}
+        ... )
+        >>> Segment.from_dict(segment.to_dict()) == segment
+        True
 
     Attributes:
-        id: Unique, for ever.
-        tier: Name of the tier that wrote it.
-        path: Where it lies below that tier's root.
-        rows: How many calls.
-        size_bytes: How large the file is.
-        first: Earliest ``start`` in it.
-        last: Latest ``start`` in it; inclusive.
-        checksum: BLAKE2b of the whole file, as hex digits.
-        columns: CRC-32 of each column that it holds; what it does not hold is null throughout.
-        facts: What else its tier wants to remember of it.
+        id: The unique id. It is never used again, not even after the segment is deleted.
+        tier: The name of the tier that wrote the segment.
+        path: The path of its file below the tier's root.
+        rows: The number of calls; at least 1.
+        size_bytes: The size of the file in bytes.
+        first: The earliest ``start`` in the segment, in UTC.
+        last: The latest ``start`` in the segment, in UTC; inclusive.
+        checksum: The BLAKE2b digest (16 bytes) of the whole file, as hex digits.
+        columns: The CRC-32 of each column in the file. A field without a column is null in every call.
+        facts: More numbers that the tier needs to read the segment. ``written``, in microseconds since 1970 in UTC,
+            is the time of writing.
     """
 
     id: str
@@ -74,37 +71,42 @@ class Segment:
     first: datetime
     last: datetime
     checksum: str
-    columns: Mapping[str, int] = attrs.field(converter=_frozen, hash=False)
-    facts: Mapping[str, int] = attrs.field(converter=_frozen, hash=False, factory=dict)
+    columns: Mapping[str, int] = attrs.field(converter=_freeze, hash=False)
+    facts: Mapping[str, int] = attrs.field(converter=_freeze, hash=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values; instants are microseconds since 1970 in UTC."""
+        """Return the segment as JSON values; instants are microseconds since 1970 in UTC."""
         plain = {a.name: getattr(self, a.name) for a in attrs.fields(Segment)}
         return plain | {
-            "first": (self.first - _EPOCH) // _MICROSECOND,
-            "last": (self.last - _EPOCH) // _MICROSECOND,
+            "first": to_microseconds(self.first),
+            "last": to_microseconds(self.last),
             "columns": dict(self.columns),
             "facts": dict(self.facts),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Segment:
-        """Return the segment whose `to_dict` gave *data*."""
-        found = cls(
-            **{
-                **data,
-                "first": _EPOCH + data["first"] * _MICROSECOND,
-                "last": _EPOCH + data["last"] * _MICROSECOND,
-            }
+        """Return the segment that `to_dict` turned into *data*.
+
+        Raises:
+            ValueError: When its id, path, rows or times cannot be those of a segment.
+        """
+        segment = cls(
+            **{**data, "first": from_microseconds(data["first"]), "last": from_microseconds(data["last"])}
         )
-        named = _ID.fullmatch(found.id) and _NAME.fullmatch(found.path)
-        if not named or found.rows < 1 or found.last < found.first:
-            raise ValueError(f"segment {found.id!r} makes no sense")
-        return found
+        is_named = _ID.fullmatch(segment.id) and _PATH.fullmatch(segment.path)
+        if not is_named or segment.rows < 1 or segment.last < segment.first:
+            raise ValueError(f"the entry of segment {segment.id!r} is not valid")
+        return segment
 
 
 def overlapping_groups(segments: Iterable[Segment], *, newest_first: bool = False) -> list[list[Segment]]:
-    """Return *segments*, sorted by their first call, in groups: time ranges overlap within a group only."""
+    """Group segments so that time ranges overlap only within a group.
+
+    Args:
+        segments: Segments sorted by ``first``.
+        newest_first: Whether the latest group comes first.
+    """
     groups: list[list[Segment]] = []
     last: datetime | None = None
     for segment in segments:
@@ -118,11 +120,16 @@ def overlapping_groups(segments: Iterable[Segment], *, newest_first: bool = Fals
 
 
 def identity_of(path: str, suffix: str) -> str | None:
-    """Return the id in the name of a segment's file, or None when it is no such name."""
+    """Return the segment id in a file name; None when the name is not one of a segment's file.
+
+    Args:
+        path: The file's path.
+        suffix: The end of the name behind the id.
+    """
     name = path.rpartition("/")[2].removesuffix(suffix)
-    return name if path.endswith(suffix) and _IDENTITY.fullmatch(name) else None
+    return name if path.endswith(suffix) and _FILE_ID.fullmatch(name) else None
 
 
 def month_of(instant: datetime) -> str:
-    """Return the UTC month of *instant*, as ``2026-08``; the year has four digits, also where it is small."""
+    """Return the month of an instant in UTC, as ``2026-08``; years before 1000 have four digits, too."""
     return instant.isoformat()[:7]

@@ -1,0 +1,66 @@
+"""Checksums of the log's JSON objects: add one when writing, verify it when reading."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cdrkit.errors import ConfigError, CorruptDataError
+from cdrkit.storage.log.segment import FORMAT
+
+__all__ = ["add_checksum", "report_damage", "verify_checksum"]
+
+
+def add_checksum(body: Mapping[str, Any]) -> bytes:
+    """Return *body* as JSON bytes, together with its checksum and the number of the format."""
+    body = {"format": FORMAT, **body}
+    return _encode_json({"checksum": _checksum(body), "commit": body})
+
+
+def verify_checksum(data: bytes, url: str) -> Any:
+    """Return the body that `add_checksum` encoded as *data*.
+
+    Args:
+        data: The bytes of a log object.
+        url: The object's URL, for messages.
+
+    Raises:
+        ValueError: When *data* is not JSON or the checksum does not match.
+        ConfigError: When the object has a newer format than this version reads.
+    """
+    whole = json.loads(data)
+    body = whole["commit"]
+    if whole["checksum"] != _checksum(body):
+        raise ValueError("its checksum does not match")
+    if body["format"] > FORMAT:
+        raise ConfigError(
+            f"{url} has format {body['format']}, and this cdrkit reads formats up to {FORMAT}. "
+            "Install a newer cdrkit."
+        )
+    return body
+
+
+@contextlib.contextmanager
+def report_damage(url: str) -> Iterator[None]:
+    """Turn the errors of decoding a log object into a `CorruptDataError` that names *url*."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise CorruptDataError(
+            f"{url} is damaged: {exc}. Restore the file from a backup, or make a new log with "
+            "Store.maintenance.rebuild_log().",
+            url=url,
+        ) from exc
+
+
+def _encode_json(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _checksum(body: object) -> str:
+    return hashlib.blake2b(_encode_json(body), digest_size=16).hexdigest()

@@ -1,31 +1,46 @@
-"""Every exception that cdrkit raises on purpose.
+"""Define the exceptions that cdrkit raises, each with a stable code.
 
 .. code-block:: text
 
-    CdrError
-    ├── ConfigError (ValueError)                     a URL, option or zone that cannot work
-    │   ├── UnknownFormatError                       .name .available
-    │   └── MissingExtraError (ImportError)          .extra
-    ├── SchemaError (ValueError)                     data does not fit the fields        .field .row
-    ├── QueryError (ValueError)                      the question is malformed           .parameter
-    │   └── UnknownFieldError (LookupError)          .field .close_matches
-    ├── ScopeError (PermissionError)                 outside what this scope may see or do
-    └── StorageError                                 the world failed                    .url .retryable
-        ├── NotFoundError (FileNotFoundError)
-        │   └── RecordingNotFoundError               .call_id
-        ├── AccessDeniedError (PermissionError)
-        ├── ConflictError                            a commit lost the race too often
-        ├── UnavailableError (ConnectionError)       .retryable is True
-        └── CorruptDataError                         a checksum or a format does not hold
+    class                                            code                 raised for; further attributes
 
-``except CdrError`` catches all of them. A message says what happened, with which value, and what to do;
-the facts in it are attributes too. An error that came from below is chained (``raise … from``).
+    CdrError                                         cdr                  the root of all errors
+    ├── ConfigError (ValueError)                     config               a URL, option or zone that cannot work
+    │   ├── UnknownFormatError                       unknown_format       an unknown format; name, available
+    │   └── MissingExtraError (ImportError)          missing_extra        a package to install; extra
+    ├── SchemaError (ValueError)                     schema               data that does not fit the fields; field, row
+    ├── QueryError (ValueError)                      query                a malformed query; parameter
+    │   └── UnknownFieldError (LookupError)          unknown_field        an unknown field; field, close_matches
+    ├── ScopeError (PermissionError)                 scope                a request outside a scope
+    └── StorageError                                 storage              a failure of storage; url, retryable
+        ├── NotFoundError (FileNotFoundError)        not_found            a file or a store that does not exist
+        │   └── RecordingNotFoundError               recording_not_found  a recording that does not exist; call_id
+        ├── AccessDeniedError (PermissionError)      access_denied        storage that refuses access
+        ├── ConflictError                            conflict             a commit that lost against other writers
+        ├── UnavailableError (ConnectionError)       unavailable          storage that does not answer
+        └── CorruptDataError                         corrupt_data         a checksum or a format that does not match
+
+``except CdrError`` catches all of them. A message names the failure, the value and the remedy. The values are
+attributes as well. An error that another library raised is chained (``raise … from``).
+
+The attribute ``code`` is for logs and for the answers of a portal: it stays the same when a class or a message
+changes its words.
+
+Example:
+    >>> from cdrkit import field
+    >>> from cdrkit.errors import CdrError
+    >>> try:
+    ...     field("sorce")
+    ... except CdrError as error:
+    ...     print(error.code, error.close_matches)
+    unknown_field ('source', 'source_ip', 'source_name')
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import ClassVar
 
 __all__ = [
     "AccessDeniedError",
@@ -47,20 +62,30 @@ __all__ = [
 
 
 class CdrError(Exception):
-    """The root of every exception that cdrkit raises on purpose."""
+    """The root of the exceptions that cdrkit raises.
+
+    Attributes:
+        code: A stable word for the kind of error, for logs and for the answers of a portal.
+    """
+
+    code: ClassVar[str] = "cdr"
 
 
 class ConfigError(CdrError, ValueError):
     """Raised when a URL, an option or a time zone cannot work."""
 
+    code = "config"
+
 
 class UnknownFormatError(ConfigError):
-    """Raised when no source of that name is known, or a file's format cannot be told.
+    """Raised when a source format is unknown, or when the format of a file cannot be detected.
 
     Attributes:
-        name: The format asked for.
-        available: The formats that are known, sorted; where a file's is asked for, those that fit it.
+        name: The requested format; empty where the format was to be detected.
+        available: The known formats, sorted. After a detection: the formats that fit the file.
     """
+
+    code = "unknown_format"
 
     def __init__(self, message: str, *, name: str = "", available: Iterable[str] = ()) -> None:
         super().__init__(message)
@@ -69,11 +94,13 @@ class UnknownFormatError(ConfigError):
 
 
 class MissingExtraError(ConfigError, ImportError):
-    """Raised when an optional package is needed that is not installed.
+    """Raised when an operation needs an optional package that is not installed.
 
     Attributes:
-        extra: The extra to install: ``pandas`` for ``cdrkit[pandas]``.
+        extra: The extra to install: ``pandas`` stands for ``pip install 'cdrkit[pandas]'``.
     """
+
+    code = "missing_extra"
 
     def __init__(self, message: str, *, extra: str = "") -> None:
         super().__init__(message)
@@ -84,9 +111,11 @@ class SchemaError(CdrError, ValueError):
     """Raised when data does not fit the fields of a call record.
 
     Attributes:
-        field: The field it is about, or None.
-        row: The row it is about, counted from 0 in a table and from 1 in a file, or None.
+        field: The field with the wrong value, or None.
+        row: The row with the wrong value, or None. Rows count from 0 in a table and from 1 in a file.
     """
+
+    code = "schema"
 
     def __init__(self, message: str, *, field: str | None = None, row: int | None = None) -> None:
         super().__init__(message)
@@ -98,8 +127,10 @@ class QueryError(CdrError, ValueError):
     """Raised when a query is malformed.
 
     Attributes:
-        parameter: The parameter or method it is about, or None.
+        parameter: The parameter or method with the wrong value, or None.
     """
+
+    code = "query"
 
     def __init__(self, message: str, *, parameter: str | None = None) -> None:
         super().__init__(message)
@@ -107,12 +138,14 @@ class QueryError(CdrError, ValueError):
 
 
 class UnknownFieldError(QueryError, LookupError):
-    """Raised when a query names a field that there is not.
+    """Raised when a query names an unknown field.
 
     Attributes:
         field: The name as it was given.
-        close_matches: The nearest names that there are, best first.
+        close_matches: The nearest known names, best first.
     """
+
+    code = "unknown_field"
 
     def __init__(
         self,
@@ -128,17 +161,20 @@ class UnknownFieldError(QueryError, LookupError):
 
 
 class ScopeError(CdrError, PermissionError):
-    """Raised when something is asked for that lies outside what this scope may see or do."""
+    """Raised when a request goes beyond the calls, fields or actions of its scope."""
+
+    code = "scope"
 
 
 class StorageError(CdrError):
-    """Raised when a file, a folder or a bucket failed.
+    """Raised when an operation on a file, a folder or a bucket fails.
 
     Attributes:
-        url: What failed, or None.
-        retryable: Whether the same call may succeed later without any change.
+        url: The URL or path of the failed operation, or None.
+        retryable: Whether the same operation may succeed later without any change.
     """
 
+    code = "storage"
     retryable: bool = False
 
     def __init__(self, message: str, *, url: str | None = None, retryable: bool | None = None) -> None:
@@ -149,15 +185,19 @@ class StorageError(CdrError):
 
 
 class NotFoundError(StorageError, FileNotFoundError):
-    """Raised when a file or a store is not there."""
+    """Raised when a file or a store does not exist."""
+
+    code = "not_found"
 
 
 class RecordingNotFoundError(NotFoundError):
-    """Raised when a call has no recording, or when its file is not there.
+    """Raised when a call has no recording, or when the file of its recording does not exist.
 
     Attributes:
-        call_id: The call whose recording was asked for.
+        call_id: The call whose recording was requested.
     """
+
+    code = "recording_not_found"
 
     def __init__(self, message: str, *, url: str | None = None, call_id: str = "") -> None:
         super().__init__(message, url=url)
@@ -165,35 +205,50 @@ class RecordingNotFoundError(NotFoundError):
 
 
 class AccessDeniedError(StorageError, PermissionError):
-    """Raised when storage refuses access, or when a path would leave its root."""
+    """Raised when storage refuses access, or when a path would leave its root folder."""
+
+    code = "access_denied"
 
 
 class ConflictError(StorageError):
-    """Raised when a commit lost the race against other writers too often; trying again may succeed."""
+    """Raised when a commit lost against other writers too often. A later attempt may succeed."""
 
+    code = "conflict"
     retryable = True
 
 
 class UnavailableError(StorageError, ConnectionError):
-    """Raised when storage does not answer; trying again may succeed."""
+    """Raised when storage does not answer. A later attempt may succeed."""
 
+    code = "unavailable"
     retryable = True
 
 
 class CorruptDataError(StorageError):
-    """Raised when a checksum or a format does not hold. No row of such a file is ever returned."""
+    """Raised when the checksum or the format of a file does not match. No row of such a file is returned."""
+
+    code = "corrupt_data"
 
 
-def missing_extra(what: str, extra: str) -> MissingExtraError:
-    """Return the error of *what* that needs an extra, with how to install it."""
+def missing_extra(needed_by: str, extra: str) -> MissingExtraError:
+    """Return the error for an operation that needs an extra, with the command that installs the extra.
+
+    Args:
+        needed_by: The operation, as the subject of a sentence: ``"to_pandas()"``.
+        extra: The name of the extra.
+    """
     return MissingExtraError(
-        f"{what} needs the extra `{extra}` (pip install 'cdrkit[{extra}]', or '.[{extra}]' in a clone).",
+        f"{needed_by} needs the extra `{extra}` (pip install 'cdrkit[{extra}]', or '.[{extra}]' in a clone).",
         extra=extra,
     )
 
 
 def suggestion(name: str, known: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """Return `` Did you mean …?`` (or nothing) and the close matches of *name* among *known*, best first."""
+    """Return the sentence that suggests known names close to *name*, and those names.
+
+    Returns:
+        `` Did you mean 'a' or 'b'?`` with a leading space, or an empty text; and up to three names, best first.
+    """
     matches = tuple(difflib.get_close_matches(name, list(known), n=3, cutoff=0.5))
     if not matches:
         return "", ()

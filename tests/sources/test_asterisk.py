@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cdrkit._model.frames import FRAME_TYPES
+from cdrkit._model import FRAME_TYPES
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources import Reject, SourceBatch
 from cdrkit.sources.asterisk.cdr_csv import AsteriskCsv
@@ -652,7 +652,7 @@ def test_text_stream() -> None:
     [
         ({}, r"without an offset.*timezone='Europe/London'.*usegmtime"),
         ({"timezone": None}, "without an offset"),
-        ({"timezone": "Mars"}, "no time zone 'Mars'"),
+        ({"timezone": "Mars"}, "Unknown time zone 'Mars'"),
         ({"timezone": "UTC", "loguniqueid": "maybe"}, "loguniqueid cannot be 'maybe'"),
         ({"timezone": "UTC", "newcdrcolumns": 1}, "newcdrcolumns cannot be 1"),
         ({"timezone": "UTC", "encoding": "klingon"}, "encoding 'klingon'"),

@@ -22,7 +22,7 @@ from cdrkit import open_store
 from cdrkit.errors import CdrError, ConfigError, NotFoundError, SchemaError
 from cdrkit.sources import Reject, SourceBatch, make_source
 from cdrkit.sources.generic import FieldRule, Generic, SourceMapping
-from cdrkit.sources.readers import table as _tabular
+from cdrkit.sources.readers import limits, lines, table
 
 STAMP = {"columns": "start", "formats": ["iso"]}
 
@@ -199,7 +199,7 @@ def test_bandicoot_rows_to_reject(samples: Path) -> None:
     rejects = rejects_of((samples / "bandicoot" / "user_ignored.csv").read_bytes(), mapping)
     assert [reject.reason for reject in rejects] == [
         "It has no correspondent_id.",
-        "Its direction, 'wrongdirection', is none of inbound, outbound, internal.",
+        "Its direction, 'wrongdirection', is not one of inbound, outbound, internal.",
         "Its interaction is 'wronginteraction', which is no call.",
         "Its interaction is 'wronginteraction', which is no call.",
         "It has no call_duration.",
@@ -307,7 +307,7 @@ def test_values(field: str, text: str, rule: dict[str, Any], value: Any, kept: b
         ("charge", "1,000.50", {}, "is not a number"),
         ("sip_code", "99999", {}, "is not a code"),
         ("sip_code", "200 OK", {}, "is not a code"),
-        ("disposition", "OK", {}, "is none of answered"),
+        ("disposition", "OK", {}, "is not one of answered"),
         ("mos", "good", {}, "is not a number"),
     ],
 )
@@ -531,19 +531,19 @@ def test_names_on_top() -> None:
 
 def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     """However the file is cut into blocks and batches, the calls are the same."""
-    lines = [f'2026-11-22T09:00:{at:02}Z,{at},"t\n{at}"' for at in range(60)]
-    data = "\r\n".join(["start,a,b", *lines, ""]).encode()
+    texts = [f'2026-11-22T09:00:{at:02}Z,{at},"t\n{at}"' for at in range(60)]
+    data = "\r\n".join(["start,a,b", *texts, ""]).encode()
     whole = rows_of(data, PLAIN)
     assert len(whole) == 60
     for block, rows in ((1, 7), (13, 1), (64, 1000)):
-        monkeypatch.setattr(_tabular, "_BLOCK_BYTES", block)
-        monkeypatch.setattr(_tabular, "_ROWS_AT_ONCE", rows)
+        monkeypatch.setattr(lines, "_BLOCK_BYTES", block)
+        monkeypatch.setattr(table, "_CHUNK_ROWS", rows)
         assert rows_of(data, PLAIN) == whole
 
 
 def test_endless_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line that never ends is refused before it fills the memory."""
-    monkeypatch.setattr(_tabular, "_LINE_BYTES", 1 << 16)
+    monkeypatch.setattr(limits, "LINE_BYTES", 1 << 16)
     with pytest.raises(SchemaError, match="is longer than"):
         read(b"x" * (3 << 20), PLAIN)
 
@@ -620,13 +620,13 @@ def field_with(**rule: Any) -> dict[str, Any]:
         ({}, "fields"),
         ({"fields": {}}, "no rule for 'start'"),
         ({"fields": {"start": "s", "durration": "d"}}, "Did you mean 'duration'"),
-        ({"fields": {"start": "s", "extra": "d"}}, "not for a mapping to fill"),
+        ({"fields": {"start": "s", "extra": "d"}}, "cannot have a rule"),
         ({"fields": {"start": "s"}, "columnz": []}, "Did you mean 'columns'"),
         ({"fields": {"start": 7}}, "give a column's name"),
         ({"fields": {"start": {"formats": ["iso"]}}}, "missing"),
         ({"fields": {"start": "s"}, "constants": {"start": "x"}}, "one of the two"),
         ({"fields": {"start": "s"}, "separator": ",,"}, "one character"),
-        ({"fields": {"start": "s"}, "timezone": "Mars"}, "no time zone"),
+        ({"fields": {"start": "s"}, "timezone": "Mars"}, "Unknown time zone"),
         ({"fields": {"start": "s"}, "encoding": "utf-16"}, "cannot be read"),
         ({"fields": {"start": "s"}, "columns": ["a", "a"]}, "twice"),
         ({"fields": {"start": "s"}, "columns": ["a", "b"]}, "no column 's'"),

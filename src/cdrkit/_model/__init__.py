@@ -26,6 +26,7 @@ from cdrkit._model.frames import (
     records_to_arrow,
 )
 from cdrkit._model.names import DirectionName, DispositionName, FieldName, HangupPartyName, PresetName
+from cdrkit._model.presets import PRESETS, check_preset, months_before, resolve_preset
 from cdrkit._model.record import (
     FIELDS,
     SCHEMA,
@@ -34,20 +35,8 @@ from cdrkit._model.record import (
     find_field,
     json_value,
 )
-from cdrkit._model.times import (
-    PRESETS,
-    UTC,
-    TimeRange,
-    check_preset,
-    check_zone,
-    day_start,
-    format_instant,
-    months_before,
-    parse_instant,
-    resolve_preset,
-    zone,
-    zone_names,
-)
+from cdrkit._model.times import UTC, TimeRange, day_start, format_instant, parse_instant
+from cdrkit._model.zones import check_zone, zone, zone_names
 
 __all__ = [
     "CHOICE",

@@ -1,71 +1,30 @@
-"""Instants in UTC, half-open ranges of them, the named periods of a zone, and the zones themselves.
+"""Parse and format instants, and hold ranges of time.
 
-Every instant inside cdrkit is an aware ``datetime`` in UTC. Zones matter only where a person's words become
+Every instant inside cdrkit is an aware ``datetime`` in UTC. Zones matter only where the words of a person become
 instants (a date, a local time, ``last_7_days``) and where instants are shown.
 """
 
 from __future__ import annotations
 
-import calendar
-import functools
 import re
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 import attrs
-import pendulum
-import polars as pl
 
-from cdrkit.errors import ConfigError, QueryError, suggestion
+from cdrkit._model.zones import zone
+from cdrkit.errors import QueryError
 
 __all__ = [
-    "PRESETS",
-    "PRESET_PATTERNS",
     "UTC",
     "TimeRange",
-    "check_preset",
-    "check_zone",
     "day_start",
     "format_instant",
-    "months_before",
     "parse_instant",
     "parse_offset_instant",
-    "resolve_preset",
-    "zone",
-    "zone_names",
+    "plain_instant",
 ]
 
-#: The presets with a fixed name: whole calendar periods of the zone.
-PRESETS: Final[tuple[str, ...]] = (
-    "today",
-    "yesterday",
-    "this_week",
-    "last_week",
-    "this_month",
-    "last_month",
-    "this_quarter",
-    "last_quarter",
-    "this_year",
-    "last_year",
-)
-#: The presets with a number in them; ``N`` is 1 or more.
-PRESET_PATTERNS: Final[tuple[str, ...]] = (
-    "last_N_minutes",
-    "last_N_hours",
-    "last_N_days",
-    "last_N_weeks",
-    "last_N_months",
-)
-
-_COUNTED: Final = re.compile(r"last_([0-9]+)_(minute|hour|day|week|month)s?")
-# What reaches back from the year 2000 to the year 1; more than that is a slip of the finger.
-_MOST: Final = {
-    "minute": 1998 * 365 * 24 * 60,
-    "hour": 1998 * 365 * 24,
-    "day": 1998 * 365,
-    "week": 1998 * 52,
-    "month": 1998 * 12,
-}
 _ISO: Final = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d|\d{8})"
     r"(?:[Tt ](?P<clock>\d\d:\d\d(?::\d\d(?:[.,]\d{1,6})?)?|\d{4}(?:\d\d(?:[.,]\d{1,6})?)?)"
@@ -73,73 +32,14 @@ _ISO: Final = re.compile(
     re.ASCII,
 )
 _TOO_FINE: Final = re.compile(r"[.,]\d{7,}(?=[Zz+-]|$)", re.ASCII)
-_FIXED_OFFSET: Final = re.compile(r"(?:utc|gmt)?\s*[+-]\s*\d.*", re.ASCII | re.IGNORECASE)
 
 
-def check_zone(name: str) -> str:
-    """Return the IANA name of the zone *name*, in its usual capitals.
-
-    Raises:
-        ConfigError: When there is no such zone.
-    """
-    if not isinstance(name, str):
-        raise ConfigError(f"A time zone is the name of one, such as 'Europe/London', not {name!r}.")
-    return _checked_zone(name)
-
-
-def zone(name: str) -> tzinfo:
-    """Return the zone *name* for use with `datetime`.
-
-    Raises:
-        ConfigError: When there is no such zone.
-    """
-    return pendulum.timezone(check_zone(name))
-
-
-def zone_names() -> list[str]:
-    """Return the names of all zones there are, sorted."""
-    return sorted(_known_zones().values())
-
-
-@functools.lru_cache(maxsize=1024)
-def _checked_zone(name: str) -> str:
-    known = _known_zones()
-    found = known.get(name.casefold())
-    if found is not None:
-        try:
-            # Frames have a zone table of their own: a zone that only the system knows could not be shown.
-            # Asked without computing: that would start the threads that no fork survives.
-            pl.Series([], dtype=pl.Datetime("us", found))
-            return found
-        except pl.exceptions.ComputeError as exc:
-            raise ConfigError(
-                f"The time zone {name!r} is not in the IANA list; give a name such as 'Europe/London'."
-            ) from exc
-    if _FIXED_OFFSET.fullmatch(name.strip()):
-        raise ConfigError(
-            f"{name!r} is an offset, which no place keeps for ever; "
-            "give the IANA name of a place, such as 'Asia/Kolkata', or 'UTC'."
-        )
-    place = name.strip().replace(" ", "_")
-    same_place = sorted(full for key, full in known.items() if place and key.endswith("/" + place.casefold()))
-    if same_place:
-        hint = f" Did you mean {' or '.join(map(repr, same_place[:3]))}?"
-    else:
-        hint, _ = suggestion(place, sorted(known.values()))
-    raise ConfigError(
-        f"There is no time zone {name!r}; give an IANA name, such as 'Europe/London' or 'UTC'.{hint}"
-    )
-
-
-@functools.lru_cache(maxsize=1)
-def _known_zones() -> dict[str, str]:
-    return {name.casefold(): name for name in pendulum.timezones()}
-
-
-def _instant(value: object, parameter: str | None) -> datetime:
-    """Return an aware datetime of whatever class as a plain one in UTC."""
+def plain_instant(value: object, parameter: str | None) -> datetime:
+    """Return an aware datetime, also of a subclass, as a plain `datetime` in UTC."""
     if not isinstance(value, datetime):
-        raise QueryError(f"{_called(parameter)} is an aware datetime, not {value!r}.", parameter=parameter)
+        raise QueryError(
+            f"{_called(parameter)} must be an aware datetime, not {value!r}.", parameter=parameter
+        )
     if value.tzinfo is None or value.utcoffset() is None:
         raise QueryError(
             f"{_called(parameter)} {value!r} has no time zone; make it aware, "
@@ -166,13 +66,13 @@ def _called(parameter: str | None) -> str:
 
 def _out_of_range(value: object, parameter: str | None) -> QueryError:
     return QueryError(
-        f"{_called(parameter)} {value!r} is outside the years 1 to 9999 in UTC; give one within them.",
+        f"{_called(parameter)} {value!r} is outside the years 1 to 9999 in UTC; give an instant within them.",
         parameter=parameter,
     )
 
 
 def _bound(name: str, value: datetime | None) -> datetime | None:
-    return None if value is None else _instant(value, name)
+    return None if value is None else plain_instant(value, name)
 
 
 def _start_bound(value: datetime | None) -> datetime | None:
@@ -185,19 +85,20 @@ def _end_bound(value: datetime | None) -> datetime | None:
 
 @attrs.frozen
 class TimeRange:
-    """A range of time: from *start*, which is in it, to *end*, which is not.
+    """A range of time from *start*, inclusive, to *end*, exclusive.
 
-    Bounds are kept in UTC, whatever zone they are given in. A bound that is None is no bound. A range whose
-    bounds are equal is empty.
+    Bounds may be given in any zone and are kept in UTC. A range without a bound on a side reaches back, or on,
+    without end. A range whose bounds are equal is empty.
 
-    >>> from datetime import UTC, datetime
-    >>> november = TimeRange(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
-    >>> datetime(2026, 11, 30, 23, 59, tzinfo=UTC) in november
-    True
-    >>> november.end in november
-    False
-    >>> print(november)
-    [2026-11-01T00:00:00Z, 2026-12-01T00:00:00Z)
+    Example:
+        >>> from datetime import UTC, datetime
+        >>> november = TimeRange(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+        >>> datetime(2026, 11, 30, 23, 59, tzinfo=UTC) in november
+        True
+        >>> november.end in november
+        False
+        >>> print(november)
+        [2026-11-01T00:00:00Z, 2026-12-01T00:00:00Z)
 
     Args:
         start: The first instant, inclusive; an aware datetime of any zone, or None.
@@ -220,23 +121,23 @@ class TimeRange:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no instant is in it."""
+        """Whether the range contains no instant."""
         return self.start is not None and self.start == self.end
 
     def contains(self, instant: datetime) -> bool:
         """Return whether *instant*, an aware datetime, is in the range.
 
         Raises:
-            QueryError: When it is not an aware datetime.
+            QueryError: When *instant* is not an aware datetime.
         """
-        at = _instant(instant, "instant")
+        at = plain_instant(instant, "instant")
         return (self.start is None or self.start <= at) and (self.end is None or at < self.end)
 
     def __contains__(self, instant: datetime) -> bool:
         return self.contains(instant)
 
     def intersect(self, other: TimeRange) -> TimeRange:
-        """Return what lies in both ranges; an empty range where they do not meet."""
+        """Return the range that both ranges share; an empty range where they do not overlap."""
         start = max((at for at in (self.start, other.start) if at is not None), default=None)
         end = min((at for at in (self.end, other.end) if at is not None), default=None)
         if start is not None and end is not None and end < start:
@@ -250,37 +151,40 @@ class TimeRange:
 
 
 def format_instant(instant: datetime) -> str:
-    """Return *instant* as ISO 8601 in UTC with ``Z``; six decimals where the second is not whole.
+    """Return an instant as ISO 8601 text in UTC.
+
+    The text ends with ``Z``, and has six decimals where the second is not whole.
 
     Raises:
-        QueryError: When it is not an aware datetime.
+        QueryError: When *instant* is not an aware datetime.
     """
-    return _instant(instant, None).isoformat().removesuffix("+00:00") + "Z"
+    return plain_instant(instant, None).isoformat().removesuffix("+00:00") + "Z"
 
 
 def parse_instant(
     value: str | date | datetime, timezone: str = "UTC", *, parameter: str | None = None
 ) -> datetime:
-    """Return the instant that *value* says, in UTC.
+    """Return the instant of a date, a datetime or a text, in UTC.
 
-    ISO 8601 text with an offset, and an aware datetime, are that instant. Text without an offset is the local
-    time of *timezone*: in a repeated hour its first occurrence, in a missing hour as if the clocks had not
-    changed yet. A date, as text or as `datetime.date`, is the first instant of that day in *timezone*.
+    Text without an offset is a local time of *timezone*. In a repeated hour it is the first occurrence; in a skipped
+    hour it is read as if the clocks had not changed yet. A date, as text or as `datetime.date`, is the first instant
+    of its day in *timezone*.
 
     >>> parse_instant("2026-07-01T09:30", "Europe/London").isoformat()
     '2026-07-01T08:30:00+00:00'
 
     Args:
-        value: A calendar date, with or without a time of day of at most microseconds.
-        timezone: IANA name of the zone that dates and local times are in.
-        parameter: What the value is for; named in the error.
+        value: ISO 8601 text of a calendar date, with or without a time of day; a date; or an aware datetime. It is
+            exact to the microsecond.
+        timezone: IANA name of the zone of dates and local times.
+        parameter: The name of the value, for the error.
 
     Raises:
-        QueryError: When it is not a time, is a naive datetime, or is outside the years 1 to 9999.
-        ConfigError: When there is no such zone.
+        QueryError: When *value* is not a time, is a naive datetime, or is outside the years 1 to 9999.
+        ConfigError: When the zone is unknown.
     """
     if isinstance(value, datetime):
-        return _instant(value, parameter)
+        return plain_instant(value, parameter)
     try:
         if isinstance(value, date):
             return day_start(value, timezone)
@@ -289,7 +193,7 @@ def parse_instant(
     except OverflowError as exc:
         raise _out_of_range(value, parameter) from exc
     raise QueryError(
-        f"{_called(parameter)} is ISO 8601 text, a date or an aware datetime, not {value!r}.",
+        f"{_called(parameter)} must be ISO 8601 text, a date or an aware datetime, not {value!r}.",
         parameter=parameter,
     )
 
@@ -300,17 +204,17 @@ def _parse_text(value: str, timezone: str, parameter: str | None) -> datetime:
     if parts is None:
         hint = "write it as in 2026-11-24, 2026-11-24T09:30 or 2026-11-24T09:30:00+01:00."
         if _TOO_FINE.search(text):
-            hint = "at most six decimals of a second are kept; write no more."
+            hint = "at most six decimals of a second are stored; remove the others."
         elif _ISO.fullmatch(re.sub(r" (\d\d:?\d\d)$", r"+\1", text)) and text.count(":") > 1:
-            hint = "the + of an offset is written %2B in a URL."
+            hint = "write the + of an offset as %2B in a URL."
         raise QueryError(f"{_called(parameter)} {value!r} is not ISO 8601: {hint}", parameter=parameter)
     try:
         day = date.fromisoformat(text) if parts["clock"] is None else None
         moment = datetime.fromisoformat(text.upper())
     except ValueError as exc:
         raise QueryError(
-            f"{_called(parameter)} {value!r} is not in the calendar or not on the clock ({exc}); "
-            "months are 01 to 12, hours 00 to 23.",
+            f"{_called(parameter)} {value!r} is not a date of the calendar or a time of the clock ({exc}); "
+            "use months 01 to 12 and hours 00 to 23.",
             parameter=parameter,
         ) from exc
     if day is not None:
@@ -338,23 +242,23 @@ def parse_offset_instant(text: str, *, parameter: str | None = None) -> datetime
 
 
 def day_start(day: date, timezone: str) -> datetime:
-    """Return the first instant of *day* in the zone, in UTC.
+    """Return the first instant of a day in a time zone, in UTC.
 
-    That is midnight; where midnight comes twice the first, where clocks skip it the instant they do. A day
-    that a zone left out of its calendar begins where the next one does, and so is empty.
+    A day begins at midnight: at the first one where clocks show midnight twice, and at the change where clocks skip
+    midnight. A day that a zone omitted from its calendar begins with the next day, and is empty.
 
     Raises:
-        ConfigError: When there is no such zone.
-        OverflowError: When it is outside the years 1 to 9999 in UTC.
+        ConfigError: When the zone is unknown.
+        OverflowError: When the instant is outside the years 1 to 9999 in UTC.
     """
     local = zone(timezone)
     midnight = datetime.combine(day, time())
-    found = midnight.replace(tzinfo=local).astimezone(UTC)
-    if found.astimezone(local).replace(tzinfo=None) == midnight:
-        return found
-    # Midnight was skipped: the change lies between midnight read with the offset after it and the one before.
+    instant = midnight.replace(tzinfo=local).astimezone(UTC)
+    if instant.astimezone(local).replace(tzinfo=None) == midnight:
+        return instant
+    # Clocks skipped midnight. The change lies between midnight with the later offset and with the earlier offset.
     early = midnight.replace(tzinfo=local, fold=1).astimezone(UTC)
-    seconds = int((found - early).total_seconds())
+    seconds = int((instant - early).total_seconds())
     low, high = 0, seconds
     while high - low > 1:
         middle = (low + high) // 2
@@ -363,108 +267,3 @@ def day_start(day: date, timezone: str) -> datetime:
         else:
             high = middle
     return early + timedelta(seconds=high)
-
-
-def check_preset(name: str) -> str:
-    """Return the preset *name*, with its unit in the plural.
-
-    Raises:
-        QueryError: When there is no such preset, or its number is 0 or reaches back too far.
-    """
-    allowed = f"Use {', '.join(PRESETS + PRESET_PATTERNS)}."
-    if not isinstance(name, str):
-        raise QueryError(f"A period is the name of one, not {name!r}. {allowed}", parameter="during")
-    if name in PRESETS:
-        return name
-    parts = _COUNTED.fullmatch(name)
-    if parts is None:
-        digits = re.search(r"[0-9]+", name)
-        known = PRESETS + tuple(p.replace("N", digits[0] if digits else "N") for p in PRESET_PATTERNS)
-        hint, _ = suggestion(name, known)
-        raise QueryError(f"There is no period {name!r}.{hint} {allowed}", parameter="during")
-    number, unit = parts[1].lstrip("0"), parts[2]
-    if not number:
-        raise QueryError(f"The period {name!r} is empty; its number is 1 or more.", parameter="during")
-    if len(number) > 10 or int(number) > _MOST[unit]:
-        raise QueryError(
-            f"The period {name!r} begins before the year 1; its number is at most {_MOST[unit]}.",
-            parameter="during",
-        )
-    return f"last_{number}_{unit}s"
-
-
-def resolve_preset(name: str, timezone: str, now: datetime) -> TimeRange:
-    """Return the range that the preset *name* means at *now* in the zone.
-
-    Args:
-        name: The preset, as `check_preset` knows it.
-        timezone: IANA name of the zone whose calendar is meant.
-        now: The instant at which it is asked.
-
-    Raises:
-        QueryError: When there is no such preset, *now* is naive, or the range leaves the years 1 to 9999.
-        ConfigError: When there is no such zone.
-    """
-    preset, at = check_preset(name), _instant(now, "now")
-    try:
-        counted = _COUNTED.fullmatch(preset)
-        if counted is not None and counted[2] in ("minute", "hour"):
-            return TimeRange(
-                at - timedelta(minutes=int(counted[1]) * (60 if counted[2] == "hour" else 1)), at
-            )
-        today = _local_day(at, timezone)
-        if counted is None:
-            first, after = _calendar_days(preset, today)
-        else:
-            first, after = _counted_days(int(counted[1]), counted[2], today)
-        return TimeRange(day_start(first, timezone), day_start(after, timezone))
-    except OverflowError as exc:
-        raise QueryError(
-            f"The period {preset!r} at {format_instant(at)} leaves the years 1 to 9999; use a shorter one.",
-            parameter="during",
-        ) from exc
-
-
-def _local_day(instant: datetime, timezone: str) -> date:
-    day = instant.astimezone(zone(timezone)).date()
-    # Where clocks go back just after midnight, yesterday's date comes twice; today has begun all the same.
-    tomorrow = day + timedelta(days=1)
-    return tomorrow if day_start(tomorrow, timezone) <= instant else day
-
-
-def _calendar_days(preset: str, today: date) -> tuple[date, date]:
-    """Return the first day of a calendar preset and the day after its last."""
-    if preset == "today":
-        return today, today + timedelta(days=1)
-    if preset == "yesterday":
-        return today - timedelta(days=1), today
-    which, unit = preset.split("_")
-    if unit == "week":
-        monday = today - timedelta(days=today.weekday())
-        edges = [monday + timedelta(weeks=weeks) for weeks in ((0, 1) if which == "this" else (-1, 0))]
-        return edges[0], edges[1]
-    months = {"month": 1, "quarter": 3, "year": 12}[unit]
-    begun = today.replace(month=(today.month - 1) // months * months + 1, day=1)
-    return (begun, _plus_months(begun, months)) if which == "this" else (_plus_months(begun, -months), begun)
-
-
-def _counted_days(number: int, unit: str, today: date) -> tuple[date, date]:
-    """Return the first day of a counted preset and tomorrow."""
-    tomorrow = today + timedelta(days=1)
-    if unit == "month":
-        return _plus_months(tomorrow, -number), tomorrow
-    return tomorrow - timedelta(days=number * (7 if unit == "week" else 1)), tomorrow
-
-
-def months_before(instant: datetime, months: int) -> datetime:
-    """Return the first instant of the UTC month in which *instant* minus *months* lies."""
-    day = _plus_months(instant.astimezone(UTC).date(), -months)
-    return datetime(day.year, day.month, 1, tzinfo=UTC)
-
-
-def _plus_months(day: date, months: int) -> date:
-    """Return the same day of another month, or the last one there where it is shorter."""
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    if not 1 <= year <= 9999:
-        raise OverflowError(f"year {year} is out of range")
-    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))

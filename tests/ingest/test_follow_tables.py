@@ -298,7 +298,7 @@ def test_open_calls_wait(tmp_path: Path, format: str, restart: bool) -> None:
             else list(store.follow(path, poll=0.01, wait=False, **options))
         )
     assert [sum(report.added for report in found) for found in reports] == [0, 0, 1, 1, 0, 1, 1, 1]
-    assert [found[-1].waiting for found in reports] == [1, 2, 2, 1, 2, 1, 1, 0]
+    assert [found[-1].pending_rows for found in reports] == [1, 2, 2, 1, 2, 1, 1, 0]
     assert looked(tmp_path, **options) == []
     whole = open_store(tmp_path / "whole")
     whole.ingest(path, **options)
@@ -328,10 +328,10 @@ def test_too_many_open_calls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     for first in (0, 75):
         added(path, b"".join(transaction("INVITE", f"c{at}", at, pad=pad) for at in range(first, first + 75)))
         looked(tmp_path, **options)
-    assert "46 calls are not waited for any longer, the first of them c0@1 from row 2 on" in caplog.text
+    assert "46 pending calls were given up, the first of them c0@1 from row 2 on" in caplog.text
     added(path, b"".join(transaction("BYE", f"c{at}", 200) for at in range(150)))
     [report] = looked(tmp_path, **options)
-    assert (report.added, report.waiting) == (104, 46)
+    assert (report.added, report.pending_rows) == (104, 46)
     report = open_store(tmp_path / "store").ingest(path, **options)
     assert (report.added, report.duplicates) == (46, 104)
 
@@ -343,7 +343,7 @@ def test_a_call_in_two_files(tmp_path: Path, top: str, caplog: pytest.LogCapture
     path, old = tmp_path / "table.csv", tmp_path / "table.csv.1"
     begins = [transaction("INVITE", call, second) for second, call in enumerate("xyz", 4)]
     added(path, ACC.encode() + b"".join(begins))
-    assert [report.waiting for report in looked(tmp_path, **options)] == [3]
+    assert [report.pending_rows for report in looked(tmp_path, **options)] == [3]
     added(path, transaction("BYE", "y", 9))
     path.rename(old)
     added(path, top.encode())
@@ -353,8 +353,8 @@ def test_a_call_in_two_files(tmp_path: Path, top: str, caplog: pytest.LogCapture
         later = later.replace(b"OK,2026-11-22 09:00:38", b"2026-11-22 09:00:38,OK")
     added(path, later)
     [report] = looked(tmp_path, **options)
-    assert (report.added, report.waiting, [call.row for call in report.held_back]) == (1, 1, [4])
-    assert ("1 calls are not waited for any longer, the first of them z@1 from row 4 on" in caplog.text) == (
+    assert (report.added, report.pending_rows, [call.row for call in report.pending]) == (1, 1, [4])
+    assert ("1 pending calls were given up, the first of them z@1 from row 4 on" in caplog.text) == (
         top != ACC
     )
     assert open_store(tmp_path / "store").ingest([old, path], **options).added == 0
@@ -365,10 +365,10 @@ def test_a_call_that_comes_again(tmp_path: Path) -> None:
     row = '{{"sid": "CA1", "from": "1", "to": "2", "status": "{}", "start_time": "2026-11-22T09:00:00Z"}}\n'.format
     added(tmp_path / "table.csv", row("ringing").encode())
     [report] = looked(tmp_path, format="twilio")
-    assert (report.added, report.waiting) == (0, 1)
+    assert (report.added, report.pending_rows) == (0, 1)
     added(tmp_path / "table.csv", row("in-progress").encode() + row("completed").encode())
     [report] = looked(tmp_path, format="twilio")
-    assert (report.read, report.added, report.waiting) == (2, 1, 1)  # not the first one again
+    assert (report.read, report.added, report.pending_rows) == (2, 1, 1)  # not the first one again
     assert looked(tmp_path, format="twilio") == []
 
 

@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 
 from cdrkit import IngestReport, open_store
-from cdrkit._ingest.ingest import ingest
+from cdrkit._ingest import Tally, ingest_inputs
 from cdrkit.errors import SchemaError
-from cdrkit.sources import CONTRADICTIONS, HeldBack, Inputs, Reject, SourceBatch, SourceInput
+from cdrkit.sources import CONTRADICTIONS, Inputs, PendingCall, Reject, SourceBatch, SourceInput
 from tests.sources.test_asterisk import line
 
 BEGUN = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -97,8 +97,8 @@ class Pairs:
             yield SourceBatch(frame=frame, rejects=tuple(rejects), merged=len(done))
         yield SourceBatch(
             frame=pl.DataFrame(schema={"call_id": pl.String, "start": pl.Datetime("us", "UTC")}),
-            held_back=tuple(
-                HeldBack(call, "It is not closed.", row, 1, name) for call, (name, row) in waiting.items()
+            pending=tuple(
+                PendingCall(call, "It is not closed.", row, 1, name) for call, (name, row) in waiting.items()
             ),
         )
 
@@ -133,14 +133,14 @@ def test_calls_over_several_inputs() -> None:
     store = open_store("memory://pairs")
     given: Any = [b"a,open\nb,open\nx\n", b"b,close\nc,open\n", b"a,close\n"]
     with Inputs(given) as inputs, store._append("report") as append:
-        report = ingest(inputs, Pairs(), append, format="pairs", on_reject="report", progress=None)
-    assert (report.inputs, report.read, report.added, report.merged, report.waiting) == (3, 6, 2, 2, 1)
-    assert report.read == report.added + report.merged + report.rejected + report.waiting
-    assert [(call.call, call.input, call.row) for call in report.held_back] == [("c", "document 2", 2)]
+        report = ingest_inputs(inputs, Pairs(), append, Tally(inputs.name, "pairs", "report"), progress=None)
+    assert (report.inputs, report.read, report.added, report.merged, report.pending_rows) == (3, 6, 2, 2, 1)
+    assert report.read == report.added + report.merged + report.rejected + report.pending_rows
+    assert [(call.call, call.input, call.row) for call in report.pending] == [("c", "document 2", 2)]
     assert [(reject.input, reject.row) for reject in report.rejects] == [("document 1", 3)]
-    assert "1 calls still open (1 rows), not stored" in str(report)
-    assert "open: document 2, row 2, c: It is not closed." in str(report)
-    assert report.to_dict()["held_back"] == [
+    assert "1 pending calls (1 rows), not stored" in str(report)
+    assert "pending: document 2, row 2, c: It is not closed." in str(report)
+    assert report.to_dict()["pending"] == [
         {"call": "c", "reason": "It is not closed.", "row": 2, "rows": 1, "input": "document 2"}
     ]
 

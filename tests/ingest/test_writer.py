@@ -16,7 +16,7 @@ import pytest
 from cdrkit import CallRecord, Store, open_store
 from cdrkit._ingest.writer import Writer
 from cdrkit.errors import ConfigError, SchemaError, StorageError
-from cdrkit.samples.synthesis import synthesize_calls
+from cdrkit.samples import synthesize_calls
 
 AT = datetime(2026, 11, 22, 9, tzinfo=UTC)
 
@@ -156,7 +156,7 @@ def test_forgetting_it_warns(store: Store) -> None:
     """Calls that are lost with a forgotten writer are warned of."""
     writer = store.writer(max_seconds=None)
     writer.add(call(1))
-    with pytest.warns(ResourceWarning, match="1 calls pending"):
+    with pytest.warns(ResourceWarning, match="1 pending calls"):
         del writer
 
 

@@ -1,23 +1,20 @@
-"""Following a file that grows: new rows as they come, through rotation and restarts, each of them once.
+"""Follow a growing file: store each new row once, through log rotation and restarts.
 
-How far a file was taken is kept in the commit that stored its rows. It says so by content, not by name or inode: how
-many bytes, and a digest of some of them. So a file is known again after it was renamed, truncated or compressed.
-Rows of calls that are still open are kept there, too, and read again with what comes later, of whichever file.
+The position in the file is part of the commit that stores its rows. It identifies the file by content, not by name or
+inode: by the number of bytes and a digest of some of them. So a file is recognised after it was renamed, truncated or
+compressed. The commit also contains the rows of pending calls. They are read again together with later rows, even of
+another file.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import functools
 import io
-import json
 import logging
 import os
 import re
 import time
-import zlib
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from typing import IO, Any, Final
@@ -25,277 +22,217 @@ from typing import IO, Any, Final
 import attrs
 
 from cdrkit._files import is_url
-from cdrkit._ingest.ingest import IngestReport, Tally
+from cdrkit._ingest.position import PendingCalls, Position, count_lines, to_bytes
+from cdrkit._ingest.report import IngestReport
+from cdrkit._ingest.tally import Tally
 from cdrkit._model import empty_frame
 from cdrkit.errors import ConfigError, SchemaError, StorageError
-from cdrkit.sources import JoiningSource, Reject, Source, SourceBatch, SourceInput, decompressed
+from cdrkit.sources import JoiningSource, Reject, Source, SourceBatch, SourceInput, decompress
 from cdrkit.storage.append import Append
 
-__all__ = ["Position", "follow"]
+__all__ = ["FollowOptions", "follow_file"]
 
 _log: Final = logging.getLogger("cdrkit")
-#: How much of the file goes into one commit; but what is read as a whole or not at all may be longer.
+#: Bytes of the file in one commit. Input that only makes sense as a whole may be longer, up to _WHOLE_BYTES.
 _CHUNK_BYTES: Final = 8 << 20
 _WHOLE_BYTES: Final = 256 << 20
-#: How much of open calls is kept; each commit has it.
-_OPEN_BYTES: Final = 1 << 20
-_KEPT: Final = "kept"
-_MARK_BYTES: Final = 1024
-_PACKED: Final = (".gz", ".zst", ".xz", ".bz2")
+#: Bytes of pending calls in one commit.
+_PENDING_BYTES: Final = 1 << 20
+_PENDING_INPUT: Final = "pending"
+_FINGERPRINT_BYTES: Final = 1024
+_COMPRESSED: Final = (".gz", ".zst", ".xz", ".bz2")
 _ROTATED: Final = re.compile(r"[.\-_]?\d.*", re.ASCII)
-
-
-@attrs.frozen
-class Open:
-    """Calls that wait for rows that come later.
-
-    Attributes:
-        header: The lines on top that their rows are read by.
-        calls: Of each, the line that it began on, how many rows it has, and those.
-    """
-
-    header: str = ""
-    calls: tuple[tuple[int, int, str], ...] = ()
-
-    @property
-    def rows(self) -> int:
-        """How many rows they have."""
-        return sum(rows for _, rows, _ in self.calls)
-
-    @property
-    def lines(self) -> bytes:
-        """All rows, below the lines on top."""
-        texts = [*([self.header] if self.header else []), *(text for _, _, text in self.calls), ""]
-        return _raw("\n".join(texts))
-
-    def began(self, line: int) -> int:
-        """Return on which line of its file the call began that is on *line* of `lines`."""
-        starts = [_height(self.header) + 1]
-        for _, _, text in self.calls:
-            starts.append(starts[-1] + _height(text))
-        return self.calls[bisect_right(starts, line) - 1][0]
-
-    @classmethod
-    def from_text(cls, text: str) -> Open:
-        """Return what `to_text` wrote."""
-        header, calls = json.loads(zlib.decompress(base64.b64decode(text)))
-        return cls(header, tuple((row, rows, text) for row, rows, text in calls))
-
-    def to_text(self) -> str:
-        """Return it as a short text."""
-        return base64.b64encode(zlib.compress(json.dumps([self.header, self.calls]).encode())).decode()
-
-
-@attrs.frozen(kw_only=True)
-class Position:
-    """How far a file was taken.
-
-    Attributes:
-        offset: Bytes, of the file as it was written.
-        lines: Lines in them.
-        mark: A digest of the file's first bytes and of those before the offset; it tells the file.
-        header: The lines on top that the rows are read by, such as the one of names, without the last one's end.
-        open: Calls that wait for more rows.
-    """
-
-    offset: int = 0
-    lines: int = 0
-    mark: str = ""
-    header: str = ""
-    open: Open = Open()
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Position:
-        """Return the position that `to_dict` wrote."""
-        known = {a.name: data[a.name] for a in attrs.fields(cls) if a.name in data}
-        if "header_hex" in data:
-            known["header"] = bytes.fromhex(data["header_hex"]).decode("utf-8", "surrogateescape")
-        if "open" in data:
-            known["open"] = Open.from_text(data["open"])
-        return cls(**known)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values; the lines on top as hexadecimal digits, where they are no UTF-8."""
-        data: dict[str, Any] = {"offset": self.offset, "lines": self.lines, "mark": self.mark}
-        raw = _raw(self.header)
-        try:
-            data["header"] = raw.decode()
-        except UnicodeDecodeError:
-            data["header_hex"] = raw.hex()
-        return data | ({"open": self.open.to_text()} if self.open.calls else {})
-
-
-def _raw(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _height(text: str) -> int:
-    """Return how many lines *text* is; nothing is none."""
-    return text.count("\n") + 1 if text else 0
 
 
 @attrs.define
 class _File:
-    """A file that is read from a position on."""
+    """An open file, with the bytes for its fingerprint."""
 
     name: str
     stream: IO[bytes]
     head: bytes
     tail: bytes
 
-    def advance(self, taken: bytes) -> None:
-        """Note that *taken* was read."""
-        self.head = (self.head + taken[:_MARK_BYTES])[:_MARK_BYTES]
-        self.tail = (self.tail + taken[-_MARK_BYTES:])[-_MARK_BYTES:]
+    def advance(self, data: bytes) -> None:
+        """Add *data*, the next bytes of the file, to the fingerprint."""
+        self.head = (self.head + data[:_FINGERPRINT_BYTES])[:_FINGERPRINT_BYTES]
+        self.tail = (self.tail + data[-_FINGERPRINT_BYTES:])[-_FINGERPRINT_BYTES:]
 
     @property
-    def mark(self) -> str:
+    def fingerprint(self) -> str:
+        """The digest of the first bytes of the file and of its last bytes read."""
         return blake2b(self.head + b"|" + self.tail, digest_size=16).hexdigest()
 
 
-def follow(
+@attrs.frozen(kw_only=True)
+class FollowOptions:
+    """The options of a followed file.
+
+    Attributes:
+        format: Name of the source.
+        on_reject: ``report`` rejects in the report, or ``raise`` an error at the first one.
+        poll: Seconds between two reads of the file.
+        wait: Continue until interrupted; False: store the current content and stop.
+    """
+
+    format: str
+    on_reject: str
+    poll: float
+    wait: bool
+
+
+def follow_file(
     path: str | os.PathLike[str],
     source: Source,
     start: Callable[[str], tuple[str, Mapping[str, Any]]],
     append: Callable[[], Append],
-    *,
-    format: str,
-    on_reject: str,
-    poll: float,
-    wait: bool,
+    options: FollowOptions,
 ) -> Iterator[IngestReport]:
-    """Yield a report for each piece of *path* that was stored.
+    """Yield a report for each part of the file at *path* that was stored.
 
     Args:
         path: The file, on the local disk.
-        source: What reads it.
-        start: Returns the key of a file, and how far it was taken.
-        append: Begins an append.
-        format: The source's name.
-        on_reject: ``report`` rows that cannot be taken, or ``raise`` at the first one.
-        poll: Seconds between two looks.
-        wait: Whether to go on for ever.
+        source: The source that reads the file's format.
+        start: A function from a path to the file's key in the log and its stored position.
+        append: A function that begins an append.
+        options: The options.
 
     Raises:
-        ConfigError: When the file or the wait cannot be.
-        SchemaError: When nothing of the file was taken yet, and it is not of this format; or a row is rejected and
-            that is to be raised.
-        StorageError: When it cannot be read, or nothing can be stored.
+        ConfigError: When *path* is not a local file, or an option is invalid.
+        SchemaError: When no part of the file is stored yet and the file has another format; or when a row is rejected
+            and *on_reject* is ``raise``.
+        StorageError: When the file cannot be read, or the calls cannot be stored.
     """
     text = os.fspath(path)
     if not isinstance(text, str) or is_url(text):
         raise ConfigError(
-            f"{path!r} cannot be followed: only files of this machine grow. Ingest it again instead."
+            f"{path!r} cannot be followed: it is not a file of this machine. Ingest it repeatedly instead."
         )
+    poll = options.poll
     if isinstance(poll, bool) or not isinstance(poll, (int, float)) or not 0 < poll < 3600:
-        raise ConfigError(f"poll cannot be {poll!r}; give seconds, such as 1.0.")
+        raise ConfigError(f"poll cannot be {poll!r}; give seconds between 0 and 3600, such as 1.0.")
     text = os.path.abspath(text)
-    key, known = start(text)
+    key, stored = start(text)
     tally = functools.partial(
-        Tally, format=format, on_reject=on_reject, refused="None of these rows was stored."
+        Tally, format=options.format, on_reject=options.on_reject, refused="None of these rows was stored."
     )
-    tally(text)  # refuses an option that cannot work, before anything is read
-    follower = _Follower(text, key, source, append, tally, Position.from_dict(known), bool(known))
+    tally(text)  # checks the options before the file is read
+    follower = _Follower(text, key, source, append, tally, Position.from_dict(stored), bool(stored))
     while True:
-        before = follower.place
-        yield from follower.look()
-        if follower.place == before:
-            if not wait:
+        before = follower.position
+        yield from follower.store_new_rows()
+        if follower.position == before:
+            if not options.wait:
                 return
             time.sleep(poll)
 
 
 @attrs.define
 class _Follower:
+    """The state of one followed file.
+
+    Attributes:
+        path: Absolute path of the file.
+        key: Key of the file's position in the log.
+        source: The source that reads the file's format.
+        append: A function that begins an append.
+        tally: A function that begins the counts of a report, for the name of an input.
+        position: The stored position.
+        is_known: Whether any part of the file was ever stored.
+        lost_position: The position whose file disappeared, after a warning about it.
+        last_warning: The text of the last warning about an unreadable start of a file.
+        unread_bytes: Bytes after the position that were read, and need more rows before they can be stored.
+    """
+
     path: str
     key: str
     source: Source
     append: Callable[[], Append]
     tally: Callable[[str], Tally]
-    place: Position
-    known: bool  # whether something of it was ever taken
-    lost: Position | None = None  # of which nothing more was found
-    noted: str = ""  # why the beginning of a file cannot be read
-    waiting: int = 0  # bytes that were looked at, and wait for more
+    position: Position
+    is_known: bool
+    lost_position: Position | None = None
+    last_warning: str = ""
+    unread_bytes: int = 0
 
-    def look(self) -> Iterator[IngestReport]:
-        """Take what there is."""
+    def store_new_rows(self) -> Iterator[IngestReport]:
+        """Store the rows after the position, and yield a report for each commit."""
         with contextlib.ExitStack() as stack:
             try:
                 stream = stack.enter_context(open(self.path, "rb"))
             except FileNotFoundError:
-                return  # between two files
+                return  # log rotation has not created the new file yet
             except OSError as exc:
                 raise StorageError(f"Cannot read {self.path}: {exc.strerror}.", url=self.path) from exc
-            current = self._resumed(stream, self.path)
+            current = self._resume(stream, self.path)
             if current is None:
-                yield from self._rotated()
+                yield from self._store_rotated()
                 stream.seek(0)
-                yield from self._begun(_File(self.path, stream, b"", b""), is_whole=False)
+                yield from self._store_from_start(_File(self.path, stream, b"", b""), is_whole=False)
             else:
-                yield from self._take(current, is_whole=False)
+                yield from self._store_rest(current, is_whole=False)
 
-    def _begun(self, file: _File, *, is_whole: bool) -> Iterator[IngestReport]:
-        """Take *file* from its beginning; where nothing can be taken yet, the file before is what was followed."""
-        before = self.place
-        self.place, self.waiting = Position(open=before.open), 0
-        yield from self._take(file, is_whole=is_whole)
-        if not self.place.offset:
-            self.place = before
+    def _store_from_start(self, file: _File, *, is_whole: bool) -> Iterator[IngestReport]:
+        """Store *file* from its start. Without any row to store, the position stays in the file before it."""
+        before = self.position
+        self.position, self.unread_bytes = Position(pending=before.pending), 0
+        yield from self._store_rest(file, is_whole=is_whole)
+        if not self.position.offset:
+            self.position = before
 
-    def _resumed(self, stream: IO[bytes], name: str) -> _File | None:
-        """Return *stream* as the file of the position, read up to there; None when it is another file."""
-        place = self.place
+    def _resume(self, stream: IO[bytes], name: str) -> _File | None:
+        """Return *stream*, read up to the position, if it is the position's file; None for another file."""
+        position = self.position
         try:
-            head = _read(stream, min(place.offset, _MARK_BYTES))
+            head = _read(stream, min(position.offset, _FINGERPRINT_BYTES))
             tail = b""
-            if place.offset > 0:
-                begin = max(place.offset - _MARK_BYTES, 0)
+            if position.offset > 0:
+                begin = max(position.offset - _FINGERPRINT_BYTES, 0)
                 if stream.seekable():
                     stream.seek(begin)
                 else:
                     for at in range(len(head), begin, _CHUNK_BYTES):
                         _read(stream, min(_CHUNK_BYTES, begin - at))
                 tail = (
-                    _read(stream, place.offset - begin)
+                    _read(stream, position.offset - begin)
                     if stream.seekable()
-                    else self._rest(stream, head, begin)
+                    else self._read_tail(stream, head, begin)
                 )
         except OSError as exc:
             raise StorageError(f"Cannot read {name}: {exc.strerror or exc}.", url=name) from exc
-        found = _File(name, stream, head, tail)
-        return found if not place.offset or found.mark == place.mark else None
+        file = _File(name, stream, head, tail)
+        return file if not position.offset or file.fingerprint == position.fingerprint else None
 
-    def _rest(self, stream: IO[bytes], head: bytes, begin: int) -> bytes:
-        """Return what is before the position, of a stream that cannot seek and gave *head* already."""
+    def _read_tail(self, stream: IO[bytes], head: bytes, begin: int) -> bytes:
+        """Return the bytes before the position, of a stream that cannot seek and from which *head* was read."""
         overlap = head[begin:]
-        return overlap + _read(stream, self.place.offset - begin - len(overlap))
+        return overlap + _read(stream, self.position.offset - begin - len(overlap))
 
-    def _rotated(self) -> Iterator[IngestReport]:
-        """Take what is left of the file that was followed, wherever it is now, and the files between it and ours."""
+    def _store_rotated(self) -> Iterator[IngestReport]:
+        """Store the rest of the rotated file, and the files between it and the current file."""
         candidates = sorted(self._siblings())
-        # A compressed one may be in the making as long as the plain one is there.
-        for modified, name in sorted(candidates, key=lambda found: (found[1].endswith(_PACKED), -found[0])):
+        # A compressed file may still be in progress while the uncompressed one exists: try uncompressed files first.
+        for modified, name in sorted(candidates, key=lambda one: (one[1].endswith(_COMPRESSED), -one[0])):
             with contextlib.ExitStack() as stack:
-                file = self._reopened(name, stack)
-                found = None if file is None else self._resumed(file, name)
-                if found is None:
+                file = self._open_rotated(name, stack)
+                resumed = None if file is None else self._resume(file, name)
+                if resumed is None:
                     continue
-                yield from self._take(found, is_whole=True)
+                yield from self._store_rest(resumed, is_whole=True)
             for later, other in candidates:
                 if later > modified and _ROTATED.fullmatch(other.removeprefix(self.path)):
                     with contextlib.ExitStack() as stack:
-                        file = self._reopened(other, stack)
+                        file = self._open_rotated(other, stack)
                         if file is not None:
-                            yield from self._begun(_File(other, file, b"", b""), is_whole=True)
+                            yield from self._store_from_start(_File(other, file, b"", b""), is_whole=True)
             return
-        if self.place != self.lost:
-            self.lost = self.place
+        if self.position != self.lost_position:
+            self.lost_position = self.position
             _log.warning(
-                "%s was replaced, and what it was before is nowhere beside it: rows after byte %d may be missing. "
-                "Ingest the old file once, if it is somewhere.",
+                "%s was replaced, and its earlier content is not in the same folder: rows after byte %d may be missing. "
+                "Ingest the old file once, if it exists elsewhere.",
                 self.path,
-                self.place.offset,
+                self.position.offset,
             )
 
     def _siblings(self) -> Iterator[tuple[int, str]]:
@@ -304,22 +241,20 @@ class _Follower:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name != base and entry.name.startswith(stem):
-                    with contextlib.suppress(OSError):  # gone meanwhile
+                    with contextlib.suppress(OSError):  # deleted since the listing
                         if entry.is_file():
                             yield entry.stat().st_mtime_ns, entry.path
 
     @staticmethod
-    def _reopened(name: str, stack: contextlib.ExitStack) -> IO[bytes] | None:
+    def _open_rotated(name: str, stack: contextlib.ExitStack) -> IO[bytes] | None:
         try:
             file = stack.enter_context(open(name, "rb"))  # noqa: SIM115  # the stack closes it
         except OSError:
-            return None  # gone meanwhile, or not ours
-        return decompressed(file, name)
+            return None  # deleted since the listing, or not readable
+        return decompress(file, name)
 
-    # -- taking -------------------------------------------------------------------------------------------------
-
-    def _take(self, file: _File, *, is_whole: bool) -> Iterator[IngestReport]:
-        """Take *file* from the position on; *is_whole*: nothing will be added to it any more."""
+    def _store_rest(self, file: _File, *, is_whole: bool) -> Iterator[IngestReport]:
+        """Store *file* from the position on. *is_whole* means that the file no longer grows."""
         ahead, size = b"", _CHUNK_BYTES
         while True:
             chunk = ahead + _read(file.stream, size - len(ahead))
@@ -329,72 +264,77 @@ class _Follower:
                 if not at_end:
                     raise SchemaError(f"{file.name}: a line is longer than {size >> 20} MiB.")
                 return
-            if at_end and len(lines) == self.waiting and not is_whole:
-                return  # looked at already
-            taken, report = self._stored(file, lines, at_end=at_end, is_last=at_end and not is_whole)
+            if at_end and len(lines) == self.unread_bytes and not is_whole:
+                return  # read already, and nothing was added
+            taken, report = self._store_lines(file, lines, at_end=at_end, is_last=at_end and not is_whole)
             if report is not None:
                 yield report
             if not taken and not at_end:
                 ahead, size = chunk, size * 2
                 continue
-            self.waiting = len(lines) - taken
+            self.unread_bytes = len(lines) - taken
             if not taken:
                 return
             ahead, size = chunk[taken:], _CHUNK_BYTES
             if at_end and (taken == len(lines) or not is_whole):
                 return
 
-    def _stored(
+    def _store_lines(
         self, file: _File, lines: bytes, *, at_end: bool, is_last: bool
     ) -> tuple[int, IngestReport | None]:
-        """Store the calls of *lines*; return how many bytes of them need not be read again, and the report.
+        """Store the calls in *lines*. Return the number of bytes that are done, and the report if there is one.
 
         Args:
             file: The file.
-            lines: What was read of it.
-            at_end: Whether it has no more.
-            is_last: Whether it has no more, and may yet get more.
+            lines: The lines read from it.
+            at_end: Whether the lines are the last of the file.
+            is_last: Whether the lines are the last of a file that may still grow.
         """
         try:
             batches = list(self._read(lines))
         except SchemaError as exc:
             goes_on = is_last or (not at_end and len(lines) < _WHOLE_BYTES)
-            if (exc.row is None and goes_on) or (is_last and self.known):
-                self._note(file, exc)
-                return 0, None  # the next lines may tell what these are
-            if not self.known:
+            if (exc.row is None and goes_on) or (is_last and self.is_known):
+                self._warn_once(file, exc)
+                return 0, None  # later lines may decide the format
+            if not self.is_known:
                 raise SchemaError(f"{file.name}: {exc}", field=exc.field, row=exc.row) from exc
-            batches = [self._refused(lines, exc)]
+            batches = [self._reject_all(lines, exc)]
         taken = len(lines)
         if is_last:
-            batches, taken = _without_last(batches, lines)
-            if sum(batch.read for batch in batches) <= self.place.open.rows:
-                return 0, None  # lines on top
-        return taken, self._committed(file, lines[:taken], batches)
+            batches, taken = _drop_last_reject(batches, lines)
+            if sum(batch.read for batch in batches) <= self.position.pending.rows:
+                return 0, None  # header lines only
+        return taken, self._commit(file, lines[:taken], batches)
 
-    def _note(self, file: _File, exc: SchemaError) -> None:
-        """Say once that the beginning of *file*, which came after another one, cannot be read."""
-        if self.known and not self.place.offset and exc.row is not None and self.noted != str(exc):
-            self.noted = str(exc)
-            _log.warning("%s: %s It is looked at again when there is more of it.", file.name, exc)
+    def _warn_once(self, file: _File, exc: SchemaError) -> None:
+        """Log one warning that the start of *file*, which follows another file, cannot be read."""
+        if (
+            self.is_known
+            and not self.position.offset
+            and exc.row is not None
+            and self.last_warning != str(exc)
+        ):
+            self.last_warning = str(exc)
+            _log.warning("%s: %s The file is read again when it has grown.", file.name, exc)
 
-    def _refused(self, lines: bytes, exc: SchemaError) -> SourceBatch:
-        """Return *lines*, of which not one can be taken, as rejects."""
-        rows = enumerate(lines.removesuffix(b"\n").split(b"\n"), self.place.lines + 1)
+    def _reject_all(self, lines: bytes, exc: SchemaError) -> SourceBatch:
+        """Return a batch in which all *lines* are rejects."""
+        rows = enumerate(lines.removesuffix(b"\n").split(b"\n"), self.position.line_count + 1)
         rejects = (
             Reject(row, str(exc), raw.decode("utf-8", "surrogateescape")) for row, raw in rows if raw.strip()
         )
         return SourceBatch(frame=empty_frame(("call_id", "start")), rejects=tuple(rejects))
 
     def _read(self, lines: bytes) -> Iterator[SourceBatch]:
-        """Yield what the source reads in *lines*, its rows counted from the beginning of the file."""
-        place = self.place
-        stream = io.BytesIO((_raw(place.header) + b"\n" if place.header else b"") + lines)
-        shift = place.lines - _height(place.header)
+        """Yield the batches that the source reads from *lines*, with row numbers of the whole file."""
+        position = self.position
+        stream = io.BytesIO((to_bytes(position.header) + b"\n" if position.header else b"") + lines)
+        shift = position.line_count - count_lines(position.header)
         if isinstance(self.source, JoiningSource):
             inputs = [SourceInput(name="", stream=stream)]
-            if place.open.calls:
-                inputs.insert(0, SourceInput(name=_KEPT, stream=io.BytesIO(place.open.lines)))
+            if position.pending.calls:
+                inputs.insert(0, SourceInput(name=_PENDING_INPUT, stream=io.BytesIO(position.pending.data)))
             batches = self.source.read_all(inputs)
         else:
             batches = self.source(stream)
@@ -402,58 +342,63 @@ class _Follower:
             yield attrs.evolve(
                 batch,
                 rejects=tuple(attrs.evolve(reject, row=reject.row + shift) for reject in batch.rejects),
-                held_back=tuple(
+                pending=tuple(
                     attrs.evolve(
-                        call, row=place.open.began(call.row) if call.input == _KEPT else call.row + shift
+                        call,
+                        row=position.pending.first_line(call.row)
+                        if call.input == _PENDING_INPUT
+                        else call.row + shift,
                     )
-                    for call in batch.held_back
+                    for call in batch.pending
                 ),
             )
 
-    def _open(self, file: _File, batches: list[SourceBatch], header: str) -> Open:
-        """Return the calls of *batches* that wait for more rows, which *header* is above; the oldest are first."""
-        held = [call for batch in batches for call in batch.held_back if call.text]
-        held.sort(key=lambda call: call.input != _KEPT)
-        kept = [call for call in held if call.input != _KEPT or header == self.place.open.header]
-        size = sum(len(call.text) for call in kept)
-        while size > _OPEN_BYTES:
-            size -= len(kept.pop(0).text)
-        if len(kept) < len(held):
-            first = next(call for call in held if call not in kept)
+    def _pending_calls(self, file: _File, batches: list[SourceBatch], header: str) -> PendingCalls:
+        """Return the pending calls of *batches* below their *header*, the oldest first."""
+        pending = [call for batch in batches for call in batch.pending if call.text]
+        pending.sort(key=lambda call: call.input != _PENDING_INPUT)
+        retained = [
+            call for call in pending if call.input != _PENDING_INPUT or header == self.position.pending.header
+        ]
+        size = sum(len(call.text) for call in retained)
+        while size > _PENDING_BYTES:
+            size -= len(retained.pop(0).text)
+        if len(retained) < len(pending):
+            first = next(call for call in pending if call not in retained)
             _log.warning(
-                "%s: %d calls are not waited for any longer, the first of them %s from row %d on. "
-                "Ingest the files that have their rows once, together.",
+                "%s: %d pending calls were given up, the first of them %s from row %d on. "
+                "Ingest the files with their rows once, together.",
                 file.name,
-                len(held) - len(kept),
+                len(pending) - len(retained),
                 first.call,
                 first.row,
             )
-        return Open(header, tuple((call.row, call.rows, call.text) for call in kept))
+        return PendingCalls(header, tuple((call.row, call.rows, call.text) for call in retained))
 
-    def _committed(self, file: _File, taken: bytes, batches: list[SourceBatch]) -> IngestReport:
+    def _commit(self, file: _File, taken: bytes, batches: list[SourceBatch]) -> IngestReport:
         tally = self.tally(file.name)
         file.advance(taken)
-        header = self.place.header or next((batch.header for batch in batches[::-1] if batch.header), "")
-        waiting = self._open(file, batches, header)
+        header = self.position.header or next((batch.header for batch in batches[::-1] if batch.header), "")
+        pending = self._pending_calls(file, batches, header)
         with self.append() as append:
             for batch in batches:
-                held = tuple(attrs.evolve(call, input="") for call in batch.held_back)
-                append.add(tally.count(attrs.evolve(batch, held_back=held)))
-            place = Position(
-                offset=self.place.offset + len(taken),
-                lines=self.place.lines + taken.count(b"\n"),
-                mark=file.mark,
+                unnamed = tuple(attrs.evolve(call, input="") for call in batch.pending)
+                append.add(tally.count(attrs.evolve(batch, pending=unnamed)))
+            position = Position(
+                offset=self.position.offset + len(taken),
+                line_count=self.position.line_count + taken.count(b"\n"),
+                fingerprint=file.fingerprint,
                 header=header,
-                open=waiting,
+                pending=pending,
             )
-            facts = {"positions": {self.key: place.to_dict()}} if taken else {}
+            facts = {"positions": {self.key: position.to_dict()}} if taken else {}
             done = append.commit({**tally.facts(), **facts})
-        self.place, self.known = place, True
+        self.position, self.is_known = position, True
         return tally.report(done)
 
 
-def _without_last(batches: list[SourceBatch], lines: bytes) -> tuple[list[SourceBatch], int]:
-    """Return *batches* and how much of *lines* they are, without a reject at their end: it may not be all there."""
+def _drop_last_reject(batches: list[SourceBatch], lines: bytes) -> tuple[list[SourceBatch], int]:
+    """Return *batches* and the length of *lines* without a reject at the end: its line may be incomplete."""
     last = max(
         (reject for batch in batches for reject in batch.rejects), key=lambda one: one.row, default=None
     )
@@ -462,11 +407,11 @@ def _without_last(batches: list[SourceBatch], lines: bytes) -> tuple[list[Source
     text = last.text.encode("utf-8", "surrogateescape")
     for end in (b"\n", b"\r\n"):
         if text and lines.endswith(text + end):
-            kept = [
+            remaining = [
                 attrs.evolve(batch, rejects=tuple(reject for reject in batch.rejects if reject is not last))
                 for batch in batches
             ]
-            return kept, len(lines) - len(text) - len(end)
+            return remaining, len(lines) - len(text) - len(end)
     return batches, len(lines)
 
 

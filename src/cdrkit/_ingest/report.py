@@ -1,13 +1,62 @@
-"""The report of an append: the counts of its rows by outcome, as text and as HTML."""
+"""Reports of appends and ingests: the counts of rows by outcome, as text, HTML and JSON values."""
 
 from __future__ import annotations
 
-import attrs
+import csv
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
 
-from cdrkit._text import html_report
+import attrs
+import polars as pl
+
+from cdrkit._files import open_files, split_url
+from cdrkit._output import guard_formulas
+from cdrkit._text import html_facts, html_report, sanitize_text
+from cdrkit.sources import CONTRADICTIONS, PendingCall, Reject
 from cdrkit.storage.append import AppendResult, Conflict
 
-__all__ = ["AppendReport", "Conflict", "report_append"]
+__all__ = ["AppendReport", "Conflict", "IngestReport", "report_append"]
+
+_LINES_SHOWN: Final = 5
+_MOST_IN_DICT: Final = 100
+_FACTS: Final = (
+    "source",
+    "format",
+    "read",
+    "added",
+    "duplicates",
+    "conflicts",
+    "rejected",
+    "merged",
+    "pending_rows",
+    "replaced",
+    "repeated_hour",
+    "missing_hour",
+    "contradictions",
+    "rejects",
+    "pending",
+    "conflicting",
+    "notes",
+)
+_COUNTS: Final = (
+    "source",
+    "format",
+    "inputs",
+    "read",
+    "added",
+    "duplicates",
+    "conflicts",
+    "replaced",
+    "rejected",
+    "merged",
+    "pending_rows",
+    "repeated_hour",
+    "missing_hour",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -42,3 +91,187 @@ class AppendReport(AppendResult):
 def report_append(result: AppendResult) -> AppendReport:
     """Return the public report of what `Append.commit` returned."""
     return AppendReport(**attrs.asdict(result, recurse=False))
+
+
+@attrs.frozen(kw_only=True)
+class IngestReport(AppendReport):
+    """The counts of one ingest's rows by outcome. Every row that was read is counted once.
+
+    ``read`` is ``added + duplicates + conflicts + rejected + merged + pending_rows``. In most formats a row is a call,
+    and the last two are 0. With ``on_conflict="replace"``, ``replaced`` counts the rows of the file that a later row of
+    the file replaced.
+
+    Example:
+        >>> import cdrkit
+        >>> store = cdrkit.open_store("memory://ingest-report-example")
+        >>> csv = b"call_id,start,source\\n17,2026-11-22T09:00:00Z,1001\\n18,yesterday,1002\\n"
+        >>> report = store.ingest(csv, format="cdrkit-csv")
+        >>> report.read, report.added, report.rejected
+        (2, 1, 1)
+        >>> report.rejects[0].row
+        3
+
+    Attributes:
+        source: Name of the input.
+        format: Name of the source format.
+        inputs: Number of files, archive members or documents.
+        read: Rows in the inputs.
+        rejects: The rejected rows, each with its line number, the reason and its text.
+        pending: Calls whose other rows come later. They are not stored; ingest their rows again later.
+        merged: Rows that are part of another row's call, such as the end of a call whose start is a row, too.
+        repeated_hour: Local times within an hour that occurs twice because clocks go back.
+        missing_hour: Local times within an hour that does not exist because clocks go forward.
+        contradictions: Rows that contradict themselves, by kind; `cdrkit.sources.CONTRADICTIONS` describes each kind.
+        header: The header lines by which rows are read, such as column names; empty without any.
+        notes: Warnings in sentences. The first ingest of a store without a region warns of numbers in national form.
+    """
+
+    source: str = ""
+    format: str = ""
+    inputs: int = 1
+    read: int = 0
+    rejects: tuple[Reject, ...] = ()
+    pending: tuple[PendingCall, ...] = ()
+    merged: int = 0
+    repeated_hour: int = 0
+    missing_hour: int = 0
+    contradictions: Mapping[str, int] = attrs.field(factory=dict, hash=False)
+    header: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rejected(self) -> int:
+        """The number of rejected rows."""
+        return len(self.rejects)
+
+    @property
+    def pending_rows(self) -> int:
+        """The number of rows of pending calls."""
+        return sum(call.rows for call in self.pending)
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """Rejected rows by reason, the most frequent first. Values and numbers in a reason are replaced by ``…``."""
+        return dict(Counter(_generalize(reject.reason) for reject in self.rejects).most_common())
+
+    def __str__(self) -> str:
+        lines = [self._summary()]
+        for count, description in (
+            (self.inputs if self.inputs != 1 else 0, "inputs"),
+            (self.merged, "rows that are part of another row's call"),
+            (len(self.pending), f"pending calls ({self.pending_rows:,} rows), not stored"),
+            (self.replaced, "older rows replaced"),
+            (self.repeated_hour, "local times in an hour that occurs twice (clock change)"),
+            (self.missing_hour, "local times in a skipped hour (clock change)"),
+        ):
+            if count:
+                lines.append(f"  {count:,} {description}")
+        for kind, count in sorted(self.contradictions.items()):
+            treatment = CONTRADICTIONS.get(kind, "see the page of the format")
+            lines.append(f"  {count:,} rows with {kind.replace('_', ' ')}: {treatment}")
+        for reason, count in self.reasons.items():
+            if count > 1:
+                lines.append(f"  {count:,} rejected: {reason}")
+        lines += [f"  {reject}" for reject in self.rejects[:_LINES_SHOWN]]
+        if self.rejected > _LINES_SHOWN:
+            lines.append(f"  … and {self.rejected - _LINES_SHOWN:,} more rejects")
+        lines += [f"  pending: {call}" for call in self.pending[:_LINES_SHOWN]]
+        if len(self.pending) > _LINES_SHOWN:
+            lines.append(f"  … and {len(self.pending) - _LINES_SHOWN:,} more pending calls")
+        lines += [f"  conflict: {conflict}" for conflict in self.conflicting[:_LINES_SHOWN]]
+        if self.conflicts > _LINES_SHOWN:
+            lines.append(
+                f"  … and {self.conflicts - _LINES_SHOWN:,} more conflicts. Check that the options equal those of the "
+                "earlier ingest."
+            )
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(map(sanitize_text, lines))
+
+    def _summary(self) -> str:
+        counts = [f"{self.read:,} rows read", f"{self.added:,} added"]
+        for name in ("duplicates", "conflicts", "rejected"):
+            if count := getattr(self, name):
+                counts.append(f"{count:,} {name}")
+        return f"{self.source or 'input'} ({self.format}): {', '.join(counts)}"
+
+    def _repr_html_(self) -> str:
+        always = ("source", "format", "read", "added")
+        facts = {name: getattr(self, name) for name in _FACTS if name in always or getattr(self, name)}
+        return html_facts(
+            "IngestReport", {name.replace("_", " ").capitalize(): fact for name, fact in facts.items()}
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values.
+
+        Rejects are grouped by reason, with one example each. The dict contains at most 100 reasons and 100 pending
+        calls.
+        """
+        examples: dict[str, dict[str, Any]] = {}
+        for reject in self.rejects:
+            reason = _generalize(reject.reason)
+            if reason not in examples and len(examples) < _MOST_IN_DICT:
+                about = {"input": reject.input, "row": reject.row, "reason": reject.reason}
+                text = reject.text.encode("utf-8", "backslashreplace").decode()
+                examples[reason] = {**about, "text": text}
+        return {
+            **{name: getattr(self, name) for name in _COUNTS},
+            "contradictions": dict(self.contradictions),
+            "reasons": [
+                {"reason": reason, "rows": count, "example": examples[reason]}
+                for reason, count in self.reasons.items()
+                if reason in examples
+            ],
+            "pending": [
+                attrs.asdict(call, filter=lambda field, _: field.name != "text")
+                for call in self.pending[:_MOST_IN_DICT]
+            ],
+            "conflicting": [
+                {"start": f"{c.start:%Y-%m-%dT%H:%M:%S.%fZ}", "call_id": c.call_id, "fields": list(c.fields)}
+                for c in self.conflicting
+            ],
+            "notes": list(self.notes),
+        }
+
+    def write_rejects(
+        self,
+        dest: str | os.PathLike[str],
+        *,
+        raw: bool = False,
+        storage_options: Mapping[str, object] | None = None,
+    ) -> int:
+        """Write the rejected rows to a file and return their number.
+
+        Args:
+            dest: A path or URL.
+            raw: Write the rows alone, byte for byte, below their header lines, to be corrected and ingested again.
+                Otherwise write a CSV of ``row, reason, text``, safe to open in a spreadsheet.
+            storage_options: Options for the filesystem of a URL (credentials, endpoint).
+
+        Raises:
+            StorageError: When the file cannot be written.
+        """
+        folder, name = split_url(dest)
+        with open_files(folder, storage_options).writer(name) as file:
+            if raw:
+                if self.header and self.rejects:
+                    file.write(self.header.encode("utf-8", "surrogateescape") + b"\n")
+                file.writelines(
+                    reject.text.encode("utf-8", "surrogateescape") + b"\n" for reject in self.rejects
+                )
+                return self.rejected
+            texts = [reject.text.encode("utf-8", "replace").decode() for reject in self.rejects]
+            safe = guard_formulas(pl.Series(texts, dtype=pl.String))
+            page = io.StringIO(newline="")
+            writer = csv.writer(page)
+            writer.writerow(["row", "reason", "text"])
+            writer.writerows(
+                [reject.row, reject.reason, text] for reject, text in zip(self.rejects, safe, strict=True)
+            )
+            file.write(page.getvalue().encode())
+        return self.rejected
+
+
+def _generalize(reason: str) -> str:
+    """Return *reason* with the values and numbers that differ from row to row replaced by ``…``."""
+    return re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\b[0-9]+\b", "…", reason)

@@ -1,4 +1,4 @@
-"""A buffered writer for live feeds: calls one by one in, few large appends out."""
+"""A buffered writer for live feeds: collect single calls and store them in few large appends."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ _CONFLICTS_SHOWN: Final = 100
 
 
 class Writer:
-    """Collects calls and stores them many at a time; `Store.writer` makes one.
+    """A buffer of calls that stores many at a time. `Store.writer` makes one.
 
-    **What is durable when:** calls that `add` has taken are in memory only. They are durable once `flush` or `close`
-    has returned, or as soon as `pending` no longer counts them: that is after at most *max_rows* calls, or after at
-    most *max_seconds* from the oldest one. A process that is killed before loses what is pending, and nothing else:
-    each flush is one append, there whole or not at all. When a flush fails its calls stay pending, and the next `add`,
-    `flush` or `close` raises the error.
+    **Durability:** calls given to `add` are in memory only. They are durable once `flush` or `close` has returned, or
+    once `pending` no longer counts them. That is after at most *max_rows* calls, or at most *max_seconds* after the
+    oldest one. A process that is killed earlier loses the pending calls only. Each flush is one append, stored whole or
+    not at all. When a flush fails, its calls stay pending, and the next `add`, `flush` or `close` raises the error.
 
-    Safe to use from several threads. Use it as a context manager, or close it.
+    Several threads may share a writer. Use it as a context manager, or close it.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -44,91 +43,93 @@ class Writer:
         (1, 1)
 
     Warns:
-        ResourceWarning: When it is forgotten with calls that are still pending; they are lost.
+        ResourceWarning: When a writer with pending calls is deleted; those calls are lost.
     """
 
     def __init__(self, begin: Callable[[], Append], *, max_rows: int, max_seconds: float | None) -> None:
         if not isinstance(max_rows, int) or isinstance(max_rows, bool) or max_rows < 1:
-            raise ConfigError(f"max_rows is a whole number above 0, not {max_rows!r}.")
+            raise ConfigError(f"max_rows cannot be {max_rows!r}; give a whole number above 0.")
         if max_seconds is not None and (isinstance(max_seconds, bool) or not max_seconds > 0):
-            raise ConfigError(f"max_seconds is a number above 0, or None for no limit, not {max_seconds!r}.")
+            raise ConfigError(
+                f"max_seconds cannot be {max_seconds!r}; give a number above 0, or None for no limit."
+            )
         self._begin = begin
         self._max_rows = max_rows
         self._max_seconds = max_seconds
-        self._waiting: list[CallRecord | pl.DataFrame] = []
+        self._buffer: list[CallRecord | pl.DataFrame] = []
         self._rows = 0
         self._oldest = 0.0
         self._report = AppendReport()
         self._error: CdrError | None = None
         self._closed = False
-        self._changed = threading.Condition()  # guards all of the above
-        self._storing = threading.Lock()  # one flush at a time, in the order of the calls
-        self._clock: threading.Thread | None = None
+        self._changed = threading.Condition()  # guards the attributes above
+        self._storing = threading.Lock()  # one flush at a time, in the order of calls
+        self._timer: threading.Thread | None = None
 
     @property
     def pending(self) -> int:
-        """How many calls were taken and are not durable yet."""
+        """The number of calls that are not durable yet."""
         with self._changed:
             return self._rows
 
     @property
     def report(self) -> AppendReport:
-        """What became of the calls that were flushed so far."""
+        """The summed report of all flushes so far."""
         with self._changed:
             return self._report
 
     def add(self, data: CallData) -> None:
-        """Take calls in; when that makes *max_rows* of them, store all that are pending.
+        """Add calls to the buffer. With *max_rows* calls in the buffer, store all of them.
 
         Args:
-            data: A record, or whatever else `Store.append` takes.
+            data: A record, or any other data that `Store.append` takes.
 
         Raises:
-            SchemaError: When they do not fit the fields; none of them is taken then.
+            SchemaError: When the data does not fit the fields; none of it is added.
             ConfigError: When the writer is closed.
-            StorageError: When storing failed, now or since the last call; what is pending stays so.
+            StorageError: When storing failed, now or since the last call; the calls stay pending.
         """
-        taken: list[CallRecord | pl.DataFrame] = (
+        items: list[CallRecord | pl.DataFrame] = (
             [data] if isinstance(data, CallRecord) else [frame for frame in frames_of(data) if frame.height]
         )
         with self._changed:
-            self._raise_what_failed()
+            self._raise_flush_error()
             if self._closed:
-                raise ConfigError("This writer is closed; ask the store for another one.")
-            if taken and not self._rows:
+                raise ConfigError("This writer is closed. Get another one by Store.writer().")
+            if items and not self._rows:
                 self._oldest = time.monotonic()
-                self._start_clock()
+                self._start_timer()
                 self._changed.notify_all()
-            self._waiting += taken
-            self._rows += sum(_rows_of(item) for item in taken)
+            self._buffer += items
+            self._rows += sum(_count_rows(item) for item in items)
             full = self._rows >= self._max_rows
         if full:
             self.flush()
 
     def flush(self) -> AppendReport:
-        """Store all calls that are pending, durably, in one step; return what became of them.
+        """Store all pending calls durably in one append and return its report.
 
         Raises:
-            StorageError: When they cannot be stored; they stay pending.
+            StorageError: When the calls cannot be stored; they stay pending.
         """
         with self._storing:
             with self._changed:
                 self._error = None
-                waiting = list(self._waiting)
-            done = self._stored(waiting)
+                pending = list(self._buffer)
+            report = self._store(pending)
             with self._changed:
-                del self._waiting[: len(waiting)]
-                self._rows -= sum(map(_rows_of, waiting))
-                self._oldest = time.monotonic()  # what came meanwhile came after this flush began
-                self._report = _together(self._report, done)
-            return done
+                del self._buffer[: len(pending)]
+                self._rows -= sum(map(_count_rows, pending))
+                self._oldest = time.monotonic()  # calls added during the flush are younger than its start
+                self._report = _add_reports(self._report, report)
+            return report
 
-    def _stored(self, waiting: list[CallRecord | pl.DataFrame]) -> AppendReport:
-        if not waiting:
+    def _store(self, pending: list[CallRecord | pl.DataFrame]) -> AppendReport:
+        if not pending:
             return AppendReport()
         with self._begin() as append:
             records: list[CallRecord] = []
-            for item in [*waiting, None]:
+            for item in [*pending, None]:
                 if isinstance(item, CallRecord):
                     records.append(item)
                     continue
@@ -140,17 +141,17 @@ class Writer:
             return report_append(append.commit())
 
     def close(self) -> None:
-        """Store what is pending and end; closing again does nothing.
+        """Store all pending calls and end the writer. Closing a closed writer has no effect.
 
         Raises:
-            StorageError: When it cannot be stored; it stays pending, and `close` may be called again.
+            StorageError: When the calls cannot be stored. They stay pending; call `close` again.
         """
         self.flush()
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        if self._clock is not None and self._clock is not threading.current_thread():
-            self._clock.join()
+        if self._timer is not None and self._timer is not threading.current_thread():
+            self._timer.join()
 
     def __enter__(self) -> Self:
         return self
@@ -161,51 +162,49 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()  # calls that were taken are stored, whatever the block met afterwards
+        self.close()  # pending calls are stored even when the block raised an error
 
     def __del__(self) -> None:
         if getattr(self, "_rows", 0) and not self._closed:
             warnings.warn(
-                f"A writer was forgotten with {self._rows} calls pending; close it.",
+                f"A writer was deleted with {self._rows} pending calls, which are lost. Close each writer.",
                 ResourceWarning,
                 stacklevel=2,
             )
 
-    # -- the clock ----------------------------------------------------------------------------------------------
+    def _start_timer(self) -> None:
+        if self._max_seconds is not None and self._timer is None:
+            self._timer = threading.Thread(target=self._flush_when_due, name="cdrkit-writer", daemon=True)
+            self._timer.start()
 
-    def _start_clock(self) -> None:
-        if self._max_seconds is not None and self._clock is None:
-            self._clock = threading.Thread(target=self._watch, name="cdrkit-writer", daemon=True)
-            self._clock.start()
-
-    def _watch(self) -> None:
+    def _flush_when_due(self) -> None:
         assert self._max_seconds is not None
         while True:
             with self._changed:
                 if self._closed:
                     return
-                left = self._oldest + self._max_seconds - time.monotonic() if self._rows else None
-                if left is None or left > 0:
-                    self._changed.wait(left)
+                remaining = self._oldest + self._max_seconds - time.monotonic() if self._rows else None
+                if remaining is None or remaining > 0:
+                    self._changed.wait(remaining)
                     continue
             try:
                 self.flush()
             except CdrError as exc:
                 with self._changed:
                     self._error = exc
-                    self._oldest = time.monotonic()  # the next try is due when as much time has passed again
+                    self._oldest = time.monotonic()  # retry after the same time again
 
-    def _raise_what_failed(self) -> None:
+    def _raise_flush_error(self) -> None:
         error, self._error = self._error, None
         if error is not None:
             raise error
 
 
-def _rows_of(item: CallRecord | pl.DataFrame) -> int:
+def _count_rows(item: CallRecord | pl.DataFrame) -> int:
     return item.height if isinstance(item, pl.DataFrame) else 1
 
 
-def _together(one: AppendReport, other: AppendReport) -> AppendReport:
+def _add_reports(one: AppendReport, other: AppendReport) -> AppendReport:
     return AppendReport(
         added=one.added + other.added,
         duplicates=one.duplicates + other.duplicates,

@@ -10,13 +10,24 @@ from types import EllipsisType
 from typing import Any, Literal
 
 from cdrkit._access import AuditEvent, RecordingRight, scope_of
-from cdrkit._ingest import AppendReport, IngestReport, Progress, Writer, follow, ingest, report_append
+from cdrkit._ingest import (
+    AppendReport,
+    FollowOptions,
+    IngestReport,
+    Progress,
+    RegionCheck,
+    Tally,
+    Writer,
+    follow_file,
+    ingest_inputs,
+    report_append,
+)
 from cdrkit._maintenance import EraseReport, check_reason, erase_calls
 from cdrkit._model import CallData, frames_of
 from cdrkit._query import Query
 from cdrkit._store.archive import Archive
 from cdrkit._store.backend import Backend
-from cdrkit._store.maintenance import Maintenance, hold_lease
+from cdrkit._store.maintenance import Maintenance, job_lease
 from cdrkit._store.reader import Reader, present
 from cdrkit._store.scoped_store import ScopedStore
 from cdrkit._text import html_facts
@@ -147,7 +158,9 @@ class Store(Reader):
         """
         reader = make_source(format, options)
         with Inputs(source, storage_options) as inputs, self._append(on_conflict) as append:
-            return ingest(inputs, reader, append, format=format, on_reject=on_reject, progress=progress)
+            region_check = None if self.exists or self._region is not None else RegionCheck()
+            tally = Tally(inputs.name, format, on_reject, region_check=region_check)
+            return ingest_inputs(inputs, reader, append, tally, progress=progress)
 
     def follow(
         self,
@@ -202,9 +215,8 @@ class Store(Reader):
 
         reader = make_source(format, options)
         begun = functools.partial(self._append, on_conflict)
-        yield from follow(
-            path, reader, start, begun, format=format, on_reject=on_reject, poll=poll, wait=wait
-        )
+        settings = FollowOptions(format=format, on_reject=on_reject, poll=poll, wait=wait)
+        yield from follow_file(path, reader, start, begun, settings)
 
     def writer(
         self,
@@ -348,6 +360,6 @@ class Store(Reader):
         return self._erase(query.customer(*customers) if customers else query, "retention", dry_run, now)
 
     def _erase(self, query: Query, reason: str, dry_run: bool, now: datetime | None) -> EraseReport:
-        with hold_lease(self._log, self._snapshot, "erase", dry_run=dry_run):
+        with job_lease(self._log, self._snapshot, "erase", dry_run=dry_run):
             facts = {"reason": reason}
             return erase_calls(self._log, self._tiers, query, now=present(now), facts=facts, dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""FreeSWITCH's ``mod_cdr_csv``: ``Master.csv`` by a template, every value quoted and nothing escaped."""
+"""Read ``Master.csv`` of FreeSWITCH's ``mod_cdr_csv``: rows of a template, quoted but not escaped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import attrs
 from cdrkit._model import check_zone
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources.contract import Reject, SourceBatch
-from cdrkit.sources.freeswitch.calls import call_of, patterns, shown
+from cdrkit.sources.freeswitch.calls import build_call
+from cdrkit.sources.freeswitch.channel import quote_value
+from cdrkit.sources.freeswitch.documents import check_patterns
 from cdrkit.sources.readers.batch_builder import BATCH_CALLS, BatchBuilder, RowError
 from cdrkit.sources.readers.encoding import check_encoding
 
@@ -27,7 +29,7 @@ _HEAD: Final = (
     *("end_stamp", "duration", "billsec", "hangup_cause", "uuid", "bleg_uuid", "accountcode"),
 )
 _CODECS: Final = ("read_codec", "write_codec")
-#: The templates of cdr_csv.conf.xml.
+#: Variables of the templates in cdr_csv.conf.xml, in order.
 _TEMPLATES: Final[dict[str, tuple[str, ...]]] = {
     "example": (*_HEAD, *_CODECS),
     "sql": _HEAD,
@@ -60,40 +62,40 @@ _BETWEEN: Final = re.compile(r'"[ \t]*,[ \t]*"')
 _STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 
 
-def _zone(value: str | None) -> str:
+def _check_zone(value: str | None) -> str:
     if value is None:
         raise ConfigError(
-            "FreeSWITCH writes local times without an offset: say whose, for example timezone='Europe/London'."
+            "FreeSWITCH writes local times without an offset. Give their zone, for example timezone='Europe/London'."
         )
     return check_zone(value)
 
 
-def _template(value: str | None) -> str | None:
+def _check_template(value: str | None) -> str | None:
     if value is not None and value not in _TEMPLATES:
         raise ConfigError(
-            f"There is no template {value!r}; there are {', '.join(_TEMPLATES)}, or give columns=."
+            f"Unknown template {value!r}; use one of {', '.join(_TEMPLATES)}, or give columns=."
         )
     return value
 
 
-def _columns(value: str | tuple[str, ...] | None) -> tuple[str, ...] | None:
+def _check_columns(value: str | tuple[str, ...] | None) -> tuple[str, ...] | None:
     if value is None:
         return None
     names = tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else tuple(value)
     if len(set(names)) != len(names) or not {"uuid", "start_stamp"} <= set(names):
         raise ConfigError(
-            f"The columns cannot be {', '.join(map(str, names))}: uuid and start_stamp are needed, once."
+            f"columns cannot be {', '.join(map(str, names))}; give each name once, among them uuid and start_stamp."
         )
     return names
 
 
 @attrs.frozen(kw_only=True)
 class FreeSwitchCsv:
-    """Reads what FreeSWITCH's ``mod_cdr_csv`` writes, by any of its templates.
+    """The source for files of FreeSWITCH's ``mod_cdr_csv``, written by any template.
 
-    The count of columns tells which of the shipped templates wrote a row. Values are not escaped there: quotes within
-    them stay as they are, and only ``","`` within a value cannot be told from the end of it. ``duration`` of a record
-    is FreeSWITCH's ``billsec``.
+    The number of columns identifies the shipped template of a row. FreeSWITCH does not escape values: a quote within a
+    value stays, but ``","`` within a value looks like the end of the value. The field ``duration`` is FreeSWITCH's
+    ``billsec``.
 
     Example:
         >>> import io
@@ -104,44 +106,44 @@ class FreeSwitchCsv:
         ('2026-07-22T08:00:00+00:00', 34)
 
     Args:
-        timezone: The zone of the stamps, by its IANA name.
-        template: The template, when it is one of the shipped ones: ``example``, ``sql``, ``asterisk``, ``snom``,
-            ``linksys``, ``opencdrrate``; None: go by the count of columns.
-        columns: The variables of a template of your own, in order, with commas between.
-        leave_out: Patterns of names that ``extra`` shall not have, with commas between.
-        encoding: The encoding of the file.
+        timezone: IANA name of the zone of the local times.
+        template: A shipped template: ``example``, ``sql``, ``asterisk``, ``snom``, ``linksys`` or ``opencdrrate``. None
+            identifies it by the number of columns.
+        columns: The variables of your own template, in order, with commas between.
+        leave_out: Patterns of names to omit from ``extra``, with commas between.
+        encoding: Encoding of the file.
 
     Raises:
-        ConfigError: When no zone is given, or an option cannot work.
+        ConfigError: When the zone is missing, or an option is invalid.
     """
 
-    timezone: str = attrs.field(default=None, converter=_zone)
-    template: str | None = attrs.field(default=None, converter=_template)
-    columns: tuple[str, ...] | None = attrs.field(default=None, converter=_columns)
-    leave_out: tuple[str, ...] = attrs.field(default=(), converter=patterns)
+    timezone: str = attrs.field(default=None, converter=_check_zone)
+    template: str | None = attrs.field(default=None, converter=_check_template)
+    columns: tuple[str, ...] | None = attrs.field(default=None, converter=_check_columns)
+    leave_out: tuple[str, ...] = attrs.field(default=(), converter=check_patterns)
     encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __attrs_post_init__(self) -> None:
-        """Check that not both say what the columns are."""
+        """Refuse a template together with columns."""
         if self.template is not None and self.columns is not None:
             raise ConfigError("Give template= or columns=, not both.")
 
     @staticmethod
-    def sniff(head: bytes, name: str) -> str | None:  # Master.csv is the name of others, too
-        """Return why a file fits: its rows have the columns of a template, with times where they belong."""
+    def sniff(head: bytes, name: str) -> str | None:  # other switches write a Master.csv, too
+        """Return the reason why the file is of this format, or None: its rows are rows of a template."""
         text = head.removeprefix(_BOM).decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
         lines = text.split("\n")
-        whole = [line for line in (lines[:-1] if len(lines) > 1 else lines) if line.strip()][:_SNIFFED]
-        found = [_looks_like(line) for line in whole]
-        if not found or None in found:
+        complete = [line for line in (lines[:-1] if len(lines) > 1 else lines) if line.strip()][:_SNIFFED]
+        templates = [_template_of(line) for line in complete]
+        if not templates or None in templates:
             return None
-        return f"every value quoted, in the columns of the template {found[0]}"
+        return f"every value quoted, in the columns of the template {templates[0]}"
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of *stream*, in its order.
 
         Raises:
-            SchemaError: When the stream is empty, or none of its rows can be taken.
+            SchemaError: When the stream is empty, or none of its rows is a call.
         """
         builder = BatchBuilder(_ORIGIN, self.timezone)
         good = read = 0
@@ -152,7 +154,7 @@ class FreeSwitchCsv:
                 continue
             read += 1
             try:
-                builder.calls.append(self._call(raw))
+                builder.calls.append(self._parse_row(raw))
                 good += 1
             except RowError as exc:
                 builder.add_reject(row, exc, raw.decode("utf-8", "surrogateescape"))
@@ -160,56 +162,56 @@ class FreeSwitchCsv:
             if len(builder) >= BATCH_CALLS:
                 if not good:
                     break
-                yield builder.batch(position)
+                yield builder.take_batch(position)
         if not read:
-            raise SchemaError("The file is empty: there is no row in it. Check that it is the right one.")
+            raise SchemaError("The file is empty: it contains no row. Check that it is the right one.")
         if not good and first is not None:
             raise SchemaError(
-                f"None of the {read:,} rows read can be taken as FreeSWITCH's cdr_csv. Row {first.row} is "
-                f"{shown(first.text)}. {first.reason} Check the file, or give the format that it is in.",
+                f"None of the {read:,} rows read is a row of FreeSWITCH's cdr_csv. Row {first.row} is "
+                f"{quote_value(first.text)}. {first.reason} Check the file, or give its format.",
                 row=first.row,
             )
         if len(builder):
-            yield builder.batch(position)
+            yield builder.take_batch(position)
 
-    def _call(self, raw: bytes) -> dict[str, object]:
+    def _parse_row(self, raw: bytes) -> dict[str, object]:
         if b"\0" in raw:
-            raise RowError("It holds NUL bytes: the file is damaged there.")
+            raise RowError("It contains NUL bytes: the file is damaged here.")
         try:
             text = raw.decode(self.encoding)
         except UnicodeDecodeError as exc:
             raise RowError(
-                f"Its byte {exc.start + 1} is not {self.encoding}; give the encoding the file is in, "
-                "for example encoding='latin-1'."
+                f"Its byte {exc.start + 1} is not {self.encoding}. Give the encoding of the file, for example "
+                "encoding='latin-1'."
             ) from None
-        values, is_insert = _values(text)
-        names = self._names(len(values), is_insert)
+        values, is_insert = _split_row(text)
+        names = self._column_names(len(values), is_insert)
         variables: dict[str, object] = dict(zip(names, values, strict=True))
-        call = call_of({"variables": variables}, leave_out=self.leave_out, local=True)
+        call = build_call({"variables": variables}, leave_out=self.leave_out, has_local_times=True)
         legs = sorted(
             str(leg) for name in ("uuid", "bleg_uuid", "signal_bond") if (leg := variables.get(name))
         )
-        return {**call, "linked_id": legs[0]}  # the same from either leg
+        return {**call, "linked_id": legs[0]}  # equal in the rows of both legs
 
-    def _names(self, count: int, is_insert: bool) -> tuple[str, ...]:
+    def _column_names(self, count: int, is_insert: bool) -> tuple[str, ...]:
         if self.columns is not None or self.template is not None:
             names = self.columns or _TEMPLATES[self.template or ""]
             if len(names) != count:
-                raise RowError(f"It has {count} columns; the template writes {len(names)}.")
+                raise RowError(f"It has {count} columns; the template has {len(names)}.")
             return names
         for template, names in _TEMPLATES.items():
             if len(names) == count and (template == "sql") == is_insert:
                 return names
         counts = ", ".join(f"{template} {len(names)}" for template, names in _TEMPLATES.items())
         raise RowError(
-            f"It has {count} columns, as no template has ({counts}); give columns= for a template of your own."
+            f"It has {count} columns. No template has that many ({counts}); give columns= for your own template."
         )
 
 
-def _looks_like(line: str) -> str | None:
-    """Return the template that wrote a line, or None."""
+def _template_of(line: str) -> str | None:
+    """Return the name of the template of a line, or None."""
     try:
-        values, is_insert = _values(line)
+        values, is_insert = _split_row(line)
     except RowError:
         return None
     for template, names in _TEMPLATES.items():
@@ -225,23 +227,23 @@ def _looks_like(line: str) -> str | None:
     return None
 
 
-def _values(line: str) -> tuple[list[str], bool]:
-    """Return the values of a line, and whether it is an INSERT.
+def _split_row(line: str) -> tuple[list[str], bool]:
+    """Return the values of a line, and whether the line is an INSERT statement.
 
     Raises:
-        Unfit: When it does not begin and end with a quote.
+        RowError: When the line does not start and end with a quote.
     """
-    inserted = _INSERT.match(line)
-    text = (inserted[1] if inserted else line).strip().removesuffix(";").rstrip()
+    statement = _INSERT.match(line)
+    text = (statement[1] if statement else line).strip().removesuffix(";").rstrip()
     if len(text) < 2 or not (text.startswith('"') and text.endswith('"')):
         raise RowError(
-            "It does not begin and end with a quote, as every row of cdr_csv does: it may be cut off."
+            "It does not start and end with a quote, as every row of cdr_csv does. It may be truncated."
         )
-    return _BETWEEN.split(text[1:-1]), inserted is not None
+    return _BETWEEN.split(text[1:-1]), statement is not None
 
 
 def _lines(stream: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
-    """Yield each line with its number and how far it reaches; lines end with LF, CRLF, or CR where there is no LF."""
+    """Yield the number, end offset and bytes of each line. Lines end with LF or CRLF; with CR in files without LF."""
     pending, number, position = b"", 0, 0
     ends_in_cr = False
     while True:
@@ -264,7 +266,7 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
             return
         if len(pending) > _LINE_BYTES:
             raise SchemaError(
-                f"Line {number + 1} is longer than {_LINE_BYTES >> 20} MiB: no switch writes such rows. "
-                "Check that it is the right file.",
+                f"Line {number + 1} is longer than {_LINE_BYTES >> 20} MiB, longer than any row of a switch. Check that "
+                "it is the right file.",
                 row=number + 1,
             )

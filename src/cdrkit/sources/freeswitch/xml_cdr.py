@@ -1,11 +1,12 @@
-"""FreeSWITCH's ``mod_xml_cdr``: an XML document a channel, alone in its file or one after the other.
+"""Read XML documents of FreeSWITCH's ``mod_xml_cdr``: one per file, or several in one file.
 
-The documents are hostile text: entities and document types are refused, nothing is fetched, and names are taken as
-they stand, since FreeSWITCH makes elements of variables whose names have colons that no namespace explains.
+The documents are untrusted: entities and document types are refused, and no URL is fetched. Names with colons are
+plain names: FreeSWITCH writes variables with colons as elements, without declaring a namespace.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, Final, NoReturn
@@ -16,7 +17,9 @@ import attrs
 
 from cdrkit.errors import SchemaError
 from cdrkit.sources.contract import SourceBatch, SourceInput
-from cdrkit.sources.freeswitch.calls import Document, decoded, patterns, read_documents
+from cdrkit.sources.freeswitch.calls import build_call
+from cdrkit.sources.freeswitch.channel import Document
+from cdrkit.sources.freeswitch.documents import check_patterns, decode_percent, read_documents
 from cdrkit.sources.readers.batch_builder import RowError
 
 __all__ = ["FreeSwitchXml"]
@@ -31,10 +34,10 @@ _BEGIN: Final = re.compile(rb"<\?xml|<cdr[\s>]")
 
 @attrs.frozen(kw_only=True)
 class FreeSwitchXml:
-    """Reads what FreeSWITCH's ``mod_xml_cdr`` writes: a document a channel, in a file of its own or one after another.
+    """The source for FreeSWITCH's ``mod_xml_cdr``: one document per channel, one per file or several in a file.
 
-    What the fields are made of is the same as for ``freeswitch-json``. A body as it is posted (``cdr=`` and the
-    document, encoded) is read, too.
+    The fields are filled as for ``freeswitch-json``. A saved body of an HTTP POST (``cdr=`` and the encoded document)
+    is read, too.
 
     Example:
         >>> import io
@@ -44,46 +47,50 @@ class FreeSwitchXml:
         ('a1', '2026-07-22T08:00:00+00:00')
 
     Args:
-        leave_out: Patterns of names that ``extra`` shall not have, with commas between: ``*_sdp*,callflow``.
+        leave_out: Patterns of names to omit from ``extra``, with commas between: ``*_sdp*,callflow``.
 
     Raises:
-        ConfigError: When an option cannot work.
+        ConfigError: When an option is invalid.
     """
 
-    leave_out: tuple[str, ...] = attrs.field(default=(), converter=patterns)
+    leave_out: tuple[str, ...] = attrs.field(default=(), converter=check_patterns)
 
     @staticmethod
-    def sniff(head: bytes, name: str) -> str | None:  # the name is a uuid, or whatever it was collected into
-        """Return why a file fits: it is XML whose element is ``cdr``."""
-        found = re.match(rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>)?\s*(<!--.*?-->\s*)*<cdr[\s>]", head, re.DOTALL)
-        return "XML documents with the element cdr" if found else None
+    def sniff(head: bytes, name: str) -> str | None:  # the name of the file is a uuid, or any name
+        """Return the reason why the file is of this format, or None: it is XML with the element ``cdr``."""
+        match = re.match(rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>)?\s*(<!--.*?-->\s*)*<cdr[\s>]", head, re.DOTALL)
+        return "XML documents with the element cdr" if match else None
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of *stream*, in its order.
 
         Raises:
-            SchemaError: When the stream is empty, or nothing in it can be taken.
+            SchemaError: When the stream is empty, or none of its documents is a call.
         """
         return self.read_all([SourceInput(name="", stream=stream)])
 
     def read_all(self, inputs: Iterable[SourceInput], /) -> Iterator[SourceBatch]:
-        """Yield the calls of all *inputs*, some thousand at a time.
+        """Yield the calls of all *inputs*, some thousand in a batch.
 
         Raises:
-            SchemaError: When they are empty, or nothing in them can be taken.
+            SchemaError: When the inputs are empty, or none of their documents is a call.
         """
         return read_documents(
-            inputs, _documents, origin=_ORIGIN, leave_out=self.leave_out, shape="a FreeSWITCH channel in XML"
+            inputs,
+            _read_stream,
+            functools.partial(build_call, leave_out=self.leave_out),
+            origin=_ORIGIN,
+            shape="a FreeSWITCH channel in XML",
         )
 
 
-def _documents(stream: IO[bytes]) -> Iterator[tuple[str, Callable[[], Document]]]:
-    for raw in _pieces(stream):
-        yield raw.decode("utf-8", "surrogateescape"), lambda raw=raw: _document(raw)  # type: ignore[misc]
+def _read_stream(stream: IO[bytes]) -> Iterator[tuple[str, Callable[[], Document]]]:
+    for raw in _split_stream(stream):
+        yield raw.decode("utf-8", "surrogateescape"), lambda raw=raw: _parse_document(raw)  # type: ignore[misc]
 
 
-def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield the documents of *stream* as they are."""
+def _split_stream(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of each document of *stream*."""
     pending = b""
     while block := stream.read(_BLOCK_BYTES):
         searched = max(len(pending) - 16, 0)
@@ -92,26 +99,26 @@ def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
             continue
         at = 0
         while (match := _END.search(pending, max(at, searched))) is not None:
-            yield from _split(pending[at : match.end()])
+            yield from _split_truncated(pending[at : match.end()])
             at = match.end()
         pending = pending[at:]
         if len(pending) > _DOCUMENT_BYTES:
             raise SchemaError(
-                f"There is no end of a document in {_DOCUMENT_BYTES >> 20} MiB: no switch writes such ones. "
-                "Check that it is the right file."
+                f"An XML document is longer than {_DOCUMENT_BYTES >> 20} MiB, longer than any of a switch. Check that it "
+                "is the right file."
             )
     if pending.startswith((b"cdr=", b"uuid=")):
-        pending = _posted(pending)
-    yield from _split(pending)
+        pending = _decode_post(pending)
+    yield from _split_truncated(pending)
 
 
-def _split(raw: bytes) -> Iterator[bytes]:
-    """Yield *raw*, with what stands before its last document on its own: that was cut off."""
+def _split_truncated(raw: bytes) -> Iterator[bytes]:
+    """Yield the documents in *raw*. All but the last are truncated: they have no end tag."""
     begins = [match.start() for match in _BEGIN.finditer(raw)]
     parts = [
         at
         for number, at in enumerate(begins)
-        if raw.startswith(b"<?xml", at) or not number or not _follows(raw, begins[number - 1], at)
+        if raw.startswith(b"<?xml", at) or not number or not _is_same_document(raw, begins[number - 1], at)
     ]
     ends = [*parts[1:], len(raw)]
     if parts and raw[: parts[0]].strip(b" \t\r\n\xef\xbb\xbf"):
@@ -121,16 +128,16 @@ def _split(raw: bytes) -> Iterator[bytes]:
             yield piece
 
 
-def _follows(raw: bytes, before: int, at: int) -> bool:
-    """Return whether the element at *at* belongs to the declaration at *before*."""
+def _is_same_document(raw: bytes, before: int, at: int) -> bool:
+    """Return whether the element at *at* follows the XML declaration at *before*."""
     return (
         raw.startswith(b"<?xml", before) and re.fullmatch(rb"<\?xml[^>]*\?>\s*", raw[before:at]) is not None
     )
 
 
-def _posted(body: bytes) -> bytes:
-    found = parse_qs(body.decode("latin-1"), encoding="utf-8", errors="surrogateescape").get("cdr", [""])[0]
-    return found.encode("utf-8", "surrogateescape")
+def _decode_post(body: bytes) -> bytes:
+    text = parse_qs(body.decode("latin-1"), encoding="utf-8", errors="surrogateescape").get("cdr", [""])[0]
+    return text.encode("utf-8", "surrogateescape")
 
 
 @attrs.define
@@ -141,59 +148,61 @@ class _Element:
     children: list[_Element] = attrs.field(factory=list)
 
 
-def _document(raw: bytes) -> Document:
-    """Return a document in the shape that ``mod_json_cdr`` gives it.
+def _parse_document(raw: bytes) -> Document:
+    """Return a document with the structure of a ``mod_json_cdr`` document.
 
     Raises:
-        Unfit: When it is not one.
+        RowError: When the XML is invalid or has another root element.
     """
-    root = _parsed(raw)
+    root = _parse_xml(raw)
     if root.name != "cdr":
-        raise RowError(f"Its element is {root.name!r}, not cdr.")
+        raise RowError(f"Its root element is {root.name!r}, not cdr.")
     document: dict[str, Any] = {name.replace("_", "-"): text for name, text in root.attributes.items()}
     flows: list[Any] = []
     for part in root.children:
         if part.name == "variables":
-            variables = _value(part)
+            variables = _element_value(part)
             if isinstance(variables, dict):
-                variables = {name: decoded(value) for name, value in variables.items()}
+                variables = {name: decode_percent(value) for name, value in variables.items()}
             document["variables"] = variables or {}
         elif part.name == "callflow":
-            flow = _value(part)
-            flows.append(_with_originator(part, flow) if isinstance(flow, dict) else flow)
+            flow = _element_value(part)
+            flows.append(_move_originator(part, flow) if isinstance(flow, dict) else flow)
         elif part.name == "app_log":
             document["app_log"] = {"applications": [each.attributes for each in part.children]}
         else:
-            document[part.name] = _value(part)
+            document[part.name] = _element_value(part)
     if flows:
         document["callflow"] = flows
     return document
 
 
-def _with_originator(part: _Element, flow: dict[str, Any]) -> dict[str, Any]:
-    """Return *flow* with its originator's profile where JSON has it, and its attributes."""
+def _move_originator(part: _Element, flow: dict[str, Any]) -> dict[str, Any]:
+    """Return *flow* with its attributes, and with the originator's profile at the place of the JSON format."""
     profile = flow.get("caller_profile")
     if isinstance(profile, dict) and isinstance(profile.get("originator"), dict):
-        found = profile["originator"].get("originator_caller_profile")
-        profile["originator"] = {"originator_caller_profiles": found if isinstance(found, list) else [found]}
+        originators = profile["originator"].get("originator_caller_profile")
+        if not isinstance(originators, list):
+            originators = [originators]
+        profile["originator"] = {"originator_caller_profiles": originators}
     return {**part.attributes, **flow}
 
 
-def _value(element: _Element) -> Any:
+def _element_value(element: _Element) -> Any:
     if not element.children:
         return "".join(element.text).strip() or (element.attributes or "")
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for child in element.children:
-        value = _value(child)
-        if child.name in found:
-            before = found[child.name]
-            found[child.name] = [*before, value] if isinstance(before, list) else [before, value]
+        value = _element_value(child)
+        if child.name in values:
+            before = values[child.name]
+            values[child.name] = [*before, value] if isinstance(before, list) else [before, value]
         else:
-            found[child.name] = value
-    return found
+            values[child.name] = value
+    return values
 
 
-def _parsed(raw: bytes, encoding: str | None = None) -> _Element:
+def _parse_xml(raw: bytes, encoding: str | None = None) -> _Element:
     top = _Element("", {})
     stack = [top]
 
@@ -207,17 +216,17 @@ def _parsed(raw: bytes, encoding: str | None = None) -> _Element:
     def add(text: str) -> None:
         stack[-1].text.append(text)
 
-    def add_reject(*_: object) -> NoReturn:
-        raise RowError("It declares a document type or entities, which no switch does: it is not read.")
+    def refuse(*_: object) -> NoReturn:
+        raise RowError("It declares a document type or entities, which no switch does, so it is refused.")
 
     parser = expat.ParserCreate(encoding)
     parser.buffer_text = True
     parser.StartElementHandler = begin
     parser.EndElementHandler = lambda _: stack.pop()
     parser.CharacterDataHandler = add
-    parser.StartDoctypeDeclHandler = add_reject
-    parser.EntityDeclHandler = add_reject
-    parser.ExternalEntityRefHandler = add_reject
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    parser.ExternalEntityRefHandler = refuse
     try:
         parser.Parse(raw, True)
     except expat.ExpatError as exc:
@@ -226,10 +235,10 @@ def _parsed(raw: bytes, encoding: str | None = None) -> _Element:
             and exc.code == expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
             and not _is_utf8(raw)
         ):
-            return _parsed(raw, "iso-8859-1")
-        raise RowError(f"It is no XML: {exc}.") from exc
-    except (ValueError, LookupError) as exc:  # an encoding that there is not
-        raise RowError(f"It is no XML: {exc}.") from exc
+            return _parse_xml(raw, "iso-8859-1")
+        raise RowError(f"It is not valid XML: {exc}.") from exc
+    except (ValueError, LookupError) as exc:  # unknown encoding
+        raise RowError(f"It is not valid XML: {exc}.") from exc
     if not top.children:
         raise RowError("It has no element.")
     return top.children[0]

@@ -15,7 +15,7 @@ import sys
 from typing import IO
 
 from cdrkit import open_store
-from cdrkit._files import files as _files
+from cdrkit._files import local
 from cdrkit.errors import StorageError
 from tests.crash.model import Operation, Runs, State, after, check, check_whole, leftovers, log_of, perform
 
@@ -28,7 +28,7 @@ class Disk:
     def __init__(self, nth: int, room: int) -> None:
         self.nth, self.room = nth, room
         self.written = 0
-        _files.open = self.open  # type: ignore[attr-defined]
+        local.open = self.open  # type: ignore[attr-defined]
 
     def open(self, path: str, mode: str) -> IO[bytes]:
         """Open a file as `open` does."""

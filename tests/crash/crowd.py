@@ -114,7 +114,11 @@ def keep(store: Store, folder: Path, number: int, until: float) -> dict[str, int
     """Compact, roll over and vacuum, over and over."""
     turns = moved = busy = 0
     while time.time() < until:
-        for job in (store.maintenance.compact, lambda: store.maintenance.move_to_warm(now=NOW), store.maintenance.vacuum):
+        for job in (
+            store.maintenance.compact,
+            lambda: store.maintenance.move_to_warm(now=NOW),
+            store.maintenance.vacuum,
+        ):
             try:
                 report = job()
                 moved += getattr(report, "written", 0)

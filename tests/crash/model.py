@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import attrs
 
 from cdrkit import CallRecord, Query, Store, open_store
-from cdrkit._files.files import open_files
+from cdrkit._files import open_files
 from cdrkit.storage.log.log import Log
 
 #: The present of every roll-over: June and July are past the hot window of three months then.
@@ -77,7 +77,7 @@ def batch(number: int, code: int = 0) -> list[CallRecord]:
             source=f"+4420794{number:05d}",
             switch=f"switch-{number % 2}",
             duration=code >> at % 3 & 1,
-            charge=f"0.{number % 10}1" if code else None,  # type: ignore[arg-type]  # text is taken, too
+            charge=f"0.{number % 10}1" if code else None,
         )
         for at in range(CALLS)
     ]

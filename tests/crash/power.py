@@ -15,7 +15,7 @@ from typing import IO, Any, Literal, TypeAlias
 import attrs
 import pytest
 
-from cdrkit._files import files as _files
+from cdrkit._files import local
 
 #: What became of changes to folders that were not flushed.
 Fate: TypeAlias = Literal["none came through", "all came through", "only removals came through"]
@@ -102,7 +102,7 @@ class Disk:
         """Watch what the store does to its files."""
         for name in ("link", "replace", "unlink", "mkdir", "fsync"):
             patch.setattr(os, name, self._after(getattr(os, name), getattr(self, f"_{name}")))
-        patch.setattr(_files, "open", self._open, raising=False)
+        patch.setattr(local, "open", self._open, raising=False)
 
     def _after(self, original: Callable[..., Any], record: Callable[..., None]) -> Callable[..., Any]:
         def watched(*args: Any, **kwargs: Any) -> Any:

@@ -15,8 +15,7 @@ from typing import IO, Any
 import pytest
 
 from cdrkit import Store, open_store
-from cdrkit._files import files as _files
-from cdrkit._files.files import open_files
+from cdrkit._files import local, open_files
 from cdrkit.errors import CdrError
 from cdrkit.storage.log.log import Log
 from tests.crash.faulty import Faults, FaultyFileSystem, new_service
@@ -112,7 +111,7 @@ class FaultyDisk:
         """Put it in the place of the disk."""
         for name in ("link", "replace", "unlink", "mkdir", "fsync", "stat", "walk"):
             patch.setattr(os, name, self._around(name, getattr(os, name)))
-        patch.setattr(_files, "open", self._open, raising=False)
+        patch.setattr(local, "open", self._open, raising=False)
 
     def _error(self) -> OSError:
         code = self._faults.rng.choice([errno.EIO, errno.ENOSPC, errno.ETIMEDOUT, errno.EACCES])

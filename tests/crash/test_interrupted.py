@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cdrkit import open_store
-from cdrkit._files import files as _files
+from cdrkit._files import local
 from tests.crash.model import STEPPED, Operation, Runs, State, after, check_whole, log_of, perform
 
 
@@ -32,7 +32,7 @@ class Interrupts:
         """Put the steps in."""
         for name in ("link", "replace", "unlink", "mkdir", "fsync", "stat"):
             patch.setattr(os, name, self._around(getattr(os, name)))
-        patch.setattr(_files.LocalFiles, "read", self._around(_files.LocalFiles.read))
+        patch.setattr(local.LocalFiles, "read", self._around(local.LocalFiles.read))
 
     def _around(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def interrupted(*args: Any, **kwargs: Any) -> Any:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cdrkit import open_store
-from cdrkit._files import files as _files
+from cdrkit._files import local
 from tests.crash.model import CODES, Operation, State, after, log_of, perform
 
 
@@ -54,21 +54,21 @@ class Steps:
     def install(self) -> None:
         """Make the steps of local files: each method, and each thing that changes the disk within it."""
         for method in ("put", "create", "remove"):
-            self.around(_files.LocalFiles, method)
+            self.around(local.LocalFiles, method)
         for function in ("link", "replace", "unlink", "mkdir"):  # nothing changes between one and the next
             self.around(os, function, before=False)
         self.around(os, "fsync", after=False)
-        _files.open = self.torn_open  # type: ignore[attr-defined]
-        writer = _files.LocalFiles.writer
+        local.open = self.torn_open  # type: ignore[attr-defined]
+        writer = local.LocalFiles.writer
 
         @contextlib.contextmanager
-        def stepping(files: _files.LocalFiles, path: str) -> Iterator[IO[bytes]]:
+        def stepping(files: local.LocalFiles, path: str) -> Iterator[IO[bytes]]:
             self("before writer")
             with writer(files, path) as file:
                 yield file
             self("after writer")
 
-        _files.LocalFiles.writer = stepping  # type: ignore[method-assign, assignment]
+        local.LocalFiles.writer = stepping  # type: ignore[method-assign, assignment]
 
     def torn_open(self, path: str, mode: str) -> IO[bytes]:
         """Open a file whose writes take two steps."""

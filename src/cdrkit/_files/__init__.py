@@ -1,7 +1,10 @@
-"""Files below one URL: the only package that imports fsspec."""
+"""Files below one URL, on the local disk or through fsspec."""
 
 from __future__ import annotations
 
-from cdrkit._files.files import Data, Entry, Files, is_url, open_files, split_url, translate_errors
+from cdrkit._files.files import Data, Entry, Files
+from cdrkit._files.open import open_files
+from cdrkit._files.paths import is_url, split_url
+from cdrkit._files.translation import translate_errors
 
 __all__ = ["Data", "Entry", "Files", "is_url", "open_files", "split_url", "translate_errors"]

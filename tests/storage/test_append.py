@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 
 import cdrkit
 from cdrkit import CallRecord, Query, open_store
-from cdrkit._files.files import LocalFiles, open_files
+from cdrkit._files import open_files
+from cdrkit._files.local import LocalFiles
 from cdrkit._model import frames_of
 from cdrkit.errors import AccessDeniedError, ConfigError, ConflictError, SchemaError, StorageError
 from cdrkit.storage.append import buffer, segment_writer

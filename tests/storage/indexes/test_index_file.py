@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from cdrkit._files.files import Files, open_files
+from cdrkit._files import Files, open_files
 from cdrkit._model import conform_frame
 from cdrkit._numbers import KeySearch, key_search, search_pattern
 from cdrkit.errors import CorruptDataError, NotFoundError

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cdrkit import CallRecord, open_store
-from cdrkit._files.files import open_files
+from cdrkit._files import open_files
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
 from cdrkit.storage.log import checksum
 from cdrkit.storage.log.log import Log

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from cdrkit import FIELDS, SCHEMA
-from cdrkit._files.files import Files, open_files
+from cdrkit._files import Files, open_files
 from cdrkit._numbers import KeySearch
 from cdrkit.errors import CorruptDataError
 from cdrkit.storage.indexes.rollups import Totals

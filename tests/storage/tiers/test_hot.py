@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from cdrkit import CallRecord, Query, Store, field, open_store
-from cdrkit._files.files import open_files
+from cdrkit._files import open_files
 from cdrkit.errors import StorageError
 from cdrkit.samples import synthesize_calls
 from cdrkit.storage.log.segment import Segment

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from cdrkit._files.files import Files, open_files
+from cdrkit._files import Files, open_files
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.tier import Tier
 from cdrkit.storage.tiers.warm import WarmTier

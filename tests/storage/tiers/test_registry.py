@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from cdrkit import Query, Store, TierOptions, open_store
-from cdrkit._files.files import open_files
+from cdrkit._files import open_files
 from cdrkit.errors import ConfigError
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.warm import WarmTier

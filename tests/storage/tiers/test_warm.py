@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from cdrkit import FIELDS, CallRecord
-from cdrkit._files.files import Files, open_files
+from cdrkit._files import Files, open_files
 from cdrkit._model import FRAME_TYPES, conform_frame, frames_of
 from cdrkit.errors import CorruptDataError
 from cdrkit.samples import synthesize_calls

@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from cdrkit import Query, open_store
-from cdrkit.samples.office import Office, write_office
-from cdrkit.samples.synthesis import synthesize_calls
+from cdrkit.samples import Office, synthesize_calls, write_office
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
@@ -116,7 +115,7 @@ def test_a_torn_file_without_a_format(tmp_path: Path, office: Office) -> None:
     (tmp_path / "torn.csv").write_bytes(b"".join(rows) + b'"1003","02079460102"\n')
     out, _ = cdrkit("ingest", tmp_path / "store", tmp_path / "torn.csv", "--timezone", "UTC", status=3)
     assert "in 3 of the first 4 rows" in out
-    assert "3 added, 0 duplicates, 0 conflicts, 1 rejected" in out
+    assert "3 added, 1 rejected" in out
     assert "row 4: It has 2 columns; Asterisk writes 16 to 21." in out
 
 
@@ -164,9 +163,9 @@ def test_keeping_both_tiers(tmp_path: Path) -> None:
     store.append(synthesize_calls(400, days=200))
     before = list(store.run())
     folder = tmp_path / "store"
-    assert "would move" in cdrkit("rollover", folder, "--dry-run")[0]
+    assert "would be moved" in cdrkit("move-to-warm", folder, "--dry-run")[0]
     assert not open_store(folder).archive.months()
-    assert "2026-0" in cdrkit("rollover", folder)[0]
+    assert "2026-0" in cdrkit("move-to-warm", folder)[0]
     assert list(open_store(folder).run()) == before
     listed, _ = cdrkit("months", folder)
     month = open_store(folder).archive.months()[0].month
@@ -175,14 +174,14 @@ def test_keeping_both_tiers(tmp_path: Path) -> None:
     assert (tmp_path / "month.csv.gz").exists()
     cdrkit("compact", folder)
     cdrkit("vacuum", folder)
-    assert "all is well" in cdrkit("verify", folder)[0]
+    assert "is intact" in cdrkit("verify", folder)[0]
     customer = before[0].customer_id
-    assert "would erase" in cdrkit("erase", folder, "--customer", customer, "--reason", "asked")[0]
+    assert "would be erased" in cdrkit("erase", folder, "--customer", customer, "--reason", "asked")[0]
     assert open_store(folder).count() == len(before)
     cdrkit("erase", folder, "--customer", customer, "--reason", "asked", "--really")
     left = [call for call in before if call.customer_id != customer]
     assert list(open_store(folder).run()) == left
-    assert "would erase" in cdrkit("expire", folder, "2026-06-01")[0]
+    assert "would be erased" in cdrkit("expire", folder, "2026-06-01")[0]
     stray = folder / "hot" / "day=2026-11-20" / f"{'0' * 12}-{'0' * 32}.arrow"
     stray.parent.mkdir(exist_ok=True)
     stray.write_bytes(b"damaged")
@@ -191,11 +190,11 @@ def test_keeping_both_tiers(tmp_path: Path) -> None:
     known.write_bytes(whole[:-9])
     assert known.name in cdrkit("verify", folder, status=4)[0]
     known.write_bytes(whole)
-    assert "all is well" in cdrkit("verify", folder)[0]
+    assert "is intact" in cdrkit("verify", folder)[0]
     shutil.rmtree(folder / "hot" / "_log")
-    assert stray.name in cdrkit("rebuild", folder, "--region", "GB", status=1)[1].replace("\n", "")
+    assert stray.name in cdrkit("rebuild-log", folder, "--region", "GB", status=1)[1].replace("\n", "")
     stray.unlink()
-    cdrkit("rebuild", folder, "--region", "GB")
+    cdrkit("rebuild-log", folder, "--region", "GB")
     assert list(open_store(folder).run()) == left
 
 
@@ -207,16 +206,16 @@ def test_a_damaged_or_lost_log(filled: str, tmp_path: Path) -> None:
     out, _ = cdrkit("verify", tmp_path / "store", status=4)
     assert out.count("is damaged") == len(list((tmp_path / "store").glob("hot/_log/0*.json")))
     shutil.rmtree(tmp_path / "store" / "hot" / "_log")
-    assert "rebuild" in cdrkit("verify", tmp_path / "store", status=4)[0]
+    assert "cdrkit rebuild-log" in cdrkit("verify", tmp_path / "store", status=4)[0]
     for words in (
         ["query"],
         ["totals"],
         ["months"],
-        ["rollover"],
+        ["move-to-warm"],
         ["erase", "--customer", "1", "--reason", "asked"],
     ):
         _, err = cdrkit(words[0], tmp_path / "store", *words[1:], status=1)
-        assert "rebuild" in err
+        assert "cdrkit rebuild-log" in err
         assert "ingest" not in err
 
 
@@ -226,13 +225,14 @@ def test_nothing_is_made_where_no_store_is(tmp_path: Path) -> None:
     for command in (
         "query",
         "totals",
-        "rollover",
+        "move-to-warm",
         "compact",
         "vacuum",
         "maintain",
         "verify",
         "months",
-        "rebuild",
+        "rebuild-log",
+        "info",
     ):
         _, err = cdrkit(command, place, status=1)
         assert str(place) in err
@@ -256,12 +256,12 @@ def test_detect_and_ingest_by_it(office: Office, tmp_path: Path) -> None:
     assert f"{office.master}: asterisk-csv (18 columns" in out
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     _, err = cdrkit("detect", tmp_path / "other.csv", status=1)
-    assert "Nothing tells what" in err
+    assert "cannotbedetected" in "".join(err.split())
     out, _ = cdrkit("ingest", tmp_path / "store", office.master, "--timezone", "UTC", "--region", "GB")
     assert "asterisk-csv (18 columns" in out
     assert "300 added" in out
     _, err = cdrkit("ingest", tmp_path / "store", tmp_path / "other.csv", status=1)
-    assert "Nothing tells what" in err
+    assert "cannotbedetected" in "".join(err.split())
 
 
 def test_follow(office: Office, tmp_path: Path) -> None:

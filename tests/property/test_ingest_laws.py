@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from cdrkit import IngestReport, Store, open_store
 from cdrkit._output.csv import write_frames
 from cdrkit.errors import CdrError
-from cdrkit.samples.asterisk_lines import asterisk_lines
+from cdrkit.samples import asterisk_lines
 from cdrkit.sources import SourceBatch, available, detect, make_source
 from tests import strategies
 from tests.sources import test_asterisk as asterisk

@@ -20,6 +20,7 @@ from cdrkit.sources.cloud.plivo import Plivo
 from cdrkit.sources.cloud.telnyx import Telnyx
 from cdrkit.sources.cloud.twilio import Twilio
 from cdrkit.sources.cloud.vonage import Vonage
+from cdrkit.sources.readers import json_documents
 
 PROVIDERS: dict[str, Any] = {"twilio": Twilio(), "plivo": Plivo(), "vonage": Vonage()}
 CALL = {
@@ -73,9 +74,9 @@ def test_every_answer(samples: Path, tmp_path: Path, provider: str) -> None:
             continue
         assert detect(path).format == provider
         report = store.ingest(path, format=provider, on_conflict="replace")
-        assert report.read == len(calls) == report.added + report.duplicates + report.waiting
+        assert report.read == len(calls) == report.added + report.duplicates + report.pending_rows
         again = store.ingest(path, format=provider)
-        assert (again.added, again.conflicts, again.waiting) == (0, 0, report.waiting)
+        assert (again.added, again.conflicts, again.pending_rows) == (0, 0, report.pending_rows)
 
 
 def test_twilio(samples: Path) -> None:
@@ -118,8 +119,8 @@ def test_calls_that_go_on(tmp_path: Path) -> None:
     store = open_store(tmp_path / "calls")
     going_on = CALL | {"status": "in-progress", "duration": None}
     report = store.ingest(json.dumps([going_on, CALL | {"sid": "CA2"}]).encode(), format="twilio")
-    assert (report.read, report.added, report.waiting) == (2, 1, 1)
-    assert report.held_back[0].call == "CA1"
+    assert (report.read, report.added, report.pending_rows) == (2, 1, 1)
+    assert report.pending[0].call == "CA1"
     assert store.ingest(json.dumps([CALL]).encode(), format="twilio").added == 1
 
 
@@ -186,7 +187,7 @@ def test_damaged_calls() -> None:
         (b"{", "cannot be parsed as JSON"),
         (b"<html>", "cannot be parsed as JSON"),
         (b"\xff\xfe\x00", "cannot be parsed as JSON"),
-        (b'{"a": NaN}', "NaN is no value"),
+        (b'{"a": NaN}', "NaN is not a value of JSON"),
         (b"[" * 100_000, "cannot be parsed as JSON"),
         (b"7", "It holds no calls of Twilio's: it is"),
         (b'{"code": 20404, "message": "not found", "status": 404}', "it is an error answer"),
@@ -466,8 +467,6 @@ def test_telnyx_detail_records() -> None:
 @pytest.mark.parametrize("provider", ["twilio", "plivo", "vonage", "telnyx"])
 def test_long_pages_come_in_batches(monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
     """However many calls a batch has, they are the same."""
-    from cdrkit.sources.readers import json_documents as _pages
-
     native: dict[str, dict[str, Any]] = {
         "twilio": CALL,
         "plivo": {"call_uuid": "u", "initiation_time": "2026-11-22 09:00:00Z", "call_duration": 0},
@@ -478,7 +477,7 @@ def test_long_pages_come_in_batches(monkeypatch: pytest.MonkeyPatch, provider: s
     document = [native[provider] | {key: f"id{at}", f"other{at % 3}": at} for at in range(50)]
     source = make_source(provider, {})
     whole = calls_of(source, document)
-    monkeypatch.setattr(_pages, "_CALLS_AT_ONCE", 7)
+    monkeypatch.setattr(json_documents, "_BATCH_CALLS", 7)
     assert len(read(source, document)) == 8
     keys = ("call_id", "start", "extra")
     assert [[c[k] for k in keys] for c in calls_of(source, document)] == [[c[k] for k in keys] for c in whole]

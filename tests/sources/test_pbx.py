@@ -160,7 +160,7 @@ def test_cucm_quality(tmp_path: Path) -> None:
     for name, data in (("cdr_1", cdr), ("cmr_1", cmr)):
         (tmp_path / name).write_bytes(data)
     report = open_store(tmp_path / "calls").ingest([tmp_path / "cdr_1", tmp_path / "cmr_1"], format="cucm")
-    assert (report.read, report.added, report.merged, report.waiting) == (7, 3, 3, 1)
+    assert (report.read, report.added, report.merged, report.pending_rows) == (7, 3, 3, 1)
 
 
 def test_cucm_other_files() -> None:

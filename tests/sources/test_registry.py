@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import get_args
 
 import polars as pl
 import pytest
 
 from cdrkit.errors import ConfigError, UnknownFormatError
-from cdrkit.sources import Reject, SourceBatch, available, make_source
+from cdrkit.sources import FormatName, Reject, SourceBatch, available, make_source
 from cdrkit.sources.asterisk.cdr_csv import AsteriskCsv
 
 
@@ -20,10 +21,15 @@ def test_built_in_format() -> None:
     assert make_source("asterisk-csv", {"timezone": "Europe/London"}) == AsteriskCsv(timezone="Europe/London")
 
 
+def test_format_name_lists_built_in_formats() -> None:
+    """The alias for editors and type checkers has exactly the formats of this package, sorted."""
+    assert get_args(FormatName) == available()
+
+
 @pytest.mark.parametrize("name", ["asterisk", "asterisk_csv", "ASTERISK-CSV", "", "pcap", None, 7])
 def test_unknown_format(name: object) -> None:
     """An unknown format is an error that names it and the formats there are."""
-    with pytest.raises(UnknownFormatError, match="There is no format") as caught:
+    with pytest.raises(UnknownFormatError, match="Unknown format") as caught:
         make_source(name, {})  # type: ignore[arg-type]
     assert caught.value.name == str(name)
     assert caught.value.available == available()

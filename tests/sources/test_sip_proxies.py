@@ -153,7 +153,7 @@ def test_reading_again_adds_nothing(events: list[Event], cut: int) -> None:
     assert reports[2].added == 0
     for report in reports:
         counted = report.added + report.duplicates + report.conflicts + report.rejected
-        assert report.read == counted + report.merged + report.waiting
+        assert report.read == counted + report.merged + report.pending_rows
     assert store.count() == sum(report.added for report in reports)
 
 
@@ -342,7 +342,7 @@ def test_following(tmp_path: Path) -> None:
 
     def looked() -> list[tuple[int, int]]:
         found = store.follow(path, format="kamailio-acc", timezone="UTC", wait=False)
-        return [(report.added, report.waiting) for report in found]
+        return [(report.added, report.pending_rows) for report in found]
 
     assert sum(added for added, _ in looked()) == 0
     with path.open("ab") as file:

@@ -1,7 +1,8 @@
-"""Sources: one module a switch's format, found by name, or through the entry point group ``cdrkit.sources``."""
+"""Sources: readers of the formats in which switches and providers write call records."""
 
 from __future__ import annotations
 
+from cdrkit.sources.compression import decompress
 from cdrkit.sources.contract import (
     CONTRADICTIONS,
     DatabaseSource,
@@ -14,13 +15,14 @@ from cdrkit.sources.contract import (
     SourceInput,
 )
 from cdrkit.sources.detection import Detected, detect
-from cdrkit.sources.inputs import Input, Inputs, decompress
-from cdrkit.sources.registry import SourceFactory, available, find_factory, make_source
+from cdrkit.sources.inputs import Input, Inputs
+from cdrkit.sources.registry import FormatName, SourceFactory, available, find_factory, make_source
 
 __all__ = [
     "CONTRADICTIONS",
     "DatabaseSource",
     "Detected",
+    "FormatName",
     "Input",
     "Inputs",
     "JoiningSource",

@@ -1,8 +1,8 @@
-"""What a source is: a callable from a stream of bytes to batches of rows, good ones and rejected ones.
+"""The contract of a source: it reads a stream of bytes and yields batches of calls and rejects.
 
-That is all a source need be. One that needs to see several files together, because a call's rows may lie in two
-of them or because each file holds one call, offers ``read_all`` as well (`JoiningSource`); and the factory of one
-that can tell its format from a file's first bytes offers ``sniff`` (`Sniff`).
+Every source is a `Source`. A source that needs several inputs at once is a `JoiningSource` as well: its calls have
+rows in two files, or each of its files holds one call. A source that reads tables of databases is a `DatabaseSource`.
+The factory of a source that detects its format has a static method ``sniff`` (`Sniff`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
     "is_only_input",
 ]
 
-#: What can contradict itself in a row, and what is done then.
+#: The kinds of contradiction in a row, each with the treatment of such a row.
 CONTRADICTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "answer_before_start": "kept as written; ring_duration is left empty",
@@ -45,14 +45,19 @@ CONTRADICTIONS: Final[Mapping[str, str]] = MappingProxyType(
 
 @attrs.frozen
 class Reject:
-    """A row that could not be taken, and why.
+    """A row that a source could not read, and the reason.
+
+    Example:
+        >>> from cdrkit.sources import Reject
+        >>> print(Reject(7, "It has no start time.", "2041,2042,,34"))
+        row 7: It has no start time.
 
     Attributes:
-        row: The number of the line on which the row starts, counted from 1; of a document, its place in its input.
-        reason: One plain sentence.
-        text: The row itself, without its line end. It was decoded as UTF-8 with ``surrogateescape``, whatever
-            the file's encoding, so ``text.encode("utf-8", "surrogateescape")`` gives its bytes back exactly.
-        input: The input that it is in, where there are several; empty: the one there is.
+        row: The number of the line on which the row starts, counted from 1. For a document, its number in the input.
+        reason: The reason, in one plain sentence.
+        text: The row itself, without its line end. It is decoded as UTF-8 with ``surrogateescape``, whatever the
+            encoding of the file: ``text.encode("utf-8", "surrogateescape")`` returns the bytes of the row.
+        input: The name of the input that has the row, where there are several; empty: the only input.
     """
 
     row: int
@@ -61,21 +66,27 @@ class Reject:
     input: str = ""
 
     def __str__(self) -> str:
-        return f"{_place(self.input, self.row)}: {self.reason}"
+        """Return the location of the row and the reason."""
+        return f"{_location(self.input, self.row)}: {self.reason}"
 
 
 @attrs.frozen
 class PendingCall:
-    """A call that is not complete yet, and therefore not stored.
+    """A call that a source has read only in part, such as a call without its end. It is not stored.
+
+    Example:
+        >>> from cdrkit.sources import PendingCall
+        >>> print(PendingCall("a84b4c76e667", "Its BYE is missing.", 12))
+        row 12, a84b4c76e667: Its BYE is missing.
 
     Attributes:
-        call: What identifies it in its native format.
+        call: The native identifier of the call.
         reason: What is missing, in one plain sentence.
-        row: The number of the line on which its first row starts.
-        rows: How many rows of it were read.
-        input: The input that it is in, where there are several; empty: the one there is.
-        text: Its rows, a line each, as the text of a `Reject`: whoever follows a file reads them again with those
-            that come later. Empty where they are not needed, because a later row will hold all of the call.
+        row: The number of the line on which the first row of the call starts, counted from 1.
+        rows: How many rows of the call were read.
+        input: The name of the input that has the rows, where there are several; empty: the only input.
+        text: The rows of the call, one a line, decoded as the text of a `Reject`. If a file is followed, they are
+            read again together with later rows. Empty, if a later row will hold the whole call.
     """
 
     call: str
@@ -86,10 +97,11 @@ class PendingCall:
     text: str = ""
 
     def __str__(self) -> str:
-        return f"{_place(self.input, self.row)}, {self.call}: {self.reason}"
+        """Return the location of the call, its identifier and the reason."""
+        return f"{_location(self.input, self.row)}, {self.call}: {self.reason}"
 
 
-def _place(input: str, row: int) -> str:
+def _location(input: str, row: int) -> str:
     return f"{input}, row {row}" if input else f"row {row}"
 
 
@@ -97,20 +109,27 @@ def _place(input: str, row: int) -> str:
 class SourceBatch:
     """Some rows of a file, in its order.
 
+    Example:
+        >>> import polars as pl
+        >>> from cdrkit.sources import Reject, SourceBatch
+        >>> frame = pl.DataFrame({"call_id": ["a", "b"]})
+        >>> SourceBatch(frame=frame, rejects=(Reject(3, "It has no start time.", "c,"),)).read
+        3
+
     Attributes:
-        frame: The good rows; its columns are fields of the catalogue.
-        rejects: The rows that cannot be taken.
-        pending: Calls whose other rows are not there yet; a source gives them in its last batch.
-        merged: How many rows are in *frame* only as a part of another one's call.
-        contradictions: How many of the rejected rows contradict themselves, by kind; those of *frame* are
-            counted by whoever called the source.
-        repeated_hour: How many local stamps of the good rows fell into an hour that the clock went through
-            twice.
-        missing_hour: How many of them fell into an hour that the clock skipped.
-        bytes_read: How far into the stream the batch reaches; over several inputs, how far into all of them.
-        header: The lines above the rows that they are read by, where there are any, such as the one of names: without
-            the last one's end, decoded as the text of a `Reject` is. Rejects are written below them, and so are rows
-            that come later.
+        frame: The good rows. Its columns are fields of the catalogue.
+        rejects: The rows that the source could not read.
+        pending: The calls that were read only in part. A source reports them in its last batch.
+        merged: How many rows are part of a call in *frame* whose other rows they complete.
+        contradictions: How many of the rejects contradict themselves, by kind; see `CONTRADICTIONS`. The caller of
+            the source counts the contradictions in *frame*.
+        repeated_hour: How many local times of the good rows fell into an hour that the clocks repeat.
+        missing_hour: How many local times of the good rows fell into an hour that the clocks skip.
+        bytes_read: How many bytes of the stream precede the end of the batch. If the source reads several inputs, how
+            many bytes of all of them.
+        header: The lines above the rows that a reader needs, such as the line of names; empty: no lines. It has no
+            line end after the last one and is decoded as the text of a `Reject`. Rejects are written below it, and
+            rows that come later are read below it.
     """
 
     frame: pl.DataFrame
@@ -125,18 +144,18 @@ class SourceBatch:
 
     @property
     def read(self) -> int:
-        """How many rows were read for this batch: good, joined to another, rejected and held back."""
-        held = sum(call.rows for call in self.pending)
-        return self.frame.height + self.merged + len(self.rejects) + held
+        """How many rows were read for the batch: good, merged, rejected and pending rows."""
+        pending_rows = sum(call.rows for call in self.pending)
+        return self.frame.height + self.merged + len(self.rejects) + pending_rows
 
 
 @attrs.frozen(kw_only=True)
 class SourceInput:
-    """One of the inputs of a source: a file, a member of an archive, a document.
+    """One input of a source: a file, a member of an archive, or a document.
 
     Attributes:
-        name: What people call it.
-        stream: Its bytes, decompressed; to be read before the next input is asked for.
+        name: The name of the input, for messages.
+        stream: The decompressed bytes. They must be read before the next input is requested.
     """
 
     name: str
@@ -144,82 +163,89 @@ class SourceInput:
 
 
 def is_only_input(opened: int, rest: Iterator[object]) -> bool:
-    """Return whether an input is the only one: then whoever handed it in names it, and an error here need not.
+    """Return whether an input is the only one, so that its errors need not name it.
 
     Args:
-        opened: How many there were so far, it included.
-        rest: Those after it, of which one is taken: ask when no more will be read.
+        opened: How many inputs were opened so far, this one included.
+        rest: The inputs after it. One of them is consumed: call this when no more inputs will be read.
     """
     try:
         return opened == 1 and next(rest, None) is None
-    except CdrError:  # there is one, which cannot be opened
+    except CdrError:  # Another input exists and cannot be opened.
         return False
 
 
 class OwnStream(io.BufferedReader):
-    """A stream that cdrkit opened: as nobody else uses it, another thread may read it."""
+    """A stream that cdrkit opened itself: no other code uses it, so another thread may read it."""
 
 
 class Source(Protocol):
-    """Reads one format: called with a stream of bytes, it yields batches whose memory is bounded.
+    """A reader of one format: it takes a stream of bytes and yields batches of bounded size.
 
-    It reads and nothing else: no number is normalised, no price computed, nothing stored. A row is in a
-    batch's ``frame`` or in its ``rejects``, joined to one in ``frame`` and counted in ``merged``, or among those of
-    ``pending``; never in none of them. The same row gets the same ``call_id`` at each reading, and every native
-    column without a field goes into ``extra``.
+    A source only reads. It normalises no number, computes no price and stores nothing. Every row of the stream is in
+    the ``frame`` or the ``rejects`` of a batch, or counts in its ``merged``, or belongs to one of its ``pending``
+    calls. A row has the same ``call_id`` at every reading. A native column without a field goes into ``extra``.
     """
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield what *stream* holds.
+        """Yield the rows of a stream.
+
+        Args:
+            stream: The decompressed bytes of one input.
 
         Raises:
-            SchemaError: When it is empty or not of this format at all.
-            ConfigError: When an option is needed that only the rows could tell.
+            SchemaError: When the stream is empty or has another format.
+            ConfigError: When the rows need an option that was not given.
         """
         ...
 
 
 @runtime_checkable
 class JoiningSource(Source, Protocol):
-    """A source that reads all inputs of one ingest together, instead of one after the other."""
+    """A source that reads all inputs of one ingest together."""
 
     def read_all(self, inputs: Iterable[SourceInput], /) -> Iterator[SourceBatch]:
-        """Yield what *inputs* hold, having read each before asking for the next.
+        """Yield the rows of all inputs.
 
-        Rejects and calls held back name the input that they are in.
+        Rejects and pending calls name their input.
+
+        Args:
+            inputs: The inputs. Each is read before the next is requested.
 
         Raises:
-            SchemaError: When none of them has anything of this format.
-            ConfigError: When an option is needed that only the rows could tell.
+            SchemaError: When no input has rows of this format.
+            ConfigError: When the rows need an option that was not given.
         """
         ...
 
 
 @runtime_checkable
 class DatabaseSource(Source, Protocol):
-    """A source that reads a table of a database as well."""
+    """A source that can also read a table of a database."""
 
     def read_connection(self, connection: Any, /) -> Iterator[SourceBatch]:
-        """Yield what is in the table.
+        """Yield the rows of the table.
 
         Args:
-            connection: A connection as PEP 249 (DB-API 2.0) has it, which ADBC's is, too; it stays open.
+            connection: An open connection of PEP 249 (DB-API 2.0) or ADBC. It stays open.
 
         Raises:
             StorageError: When the database fails.
-            SchemaError: When it has no such table, or that lacks a column.
+            SchemaError: When the table does not exist or lacks a column.
         """
         ...
 
 
 class Sniff(Protocol):
-    """Tells whether a file may be of a format; the format's factory has it as its static method ``sniff``."""
+    """A function that detects a format: the static method ``sniff`` of the format's factory."""
 
     def __call__(self, head: bytes, name: str, /) -> str | None:
-        """Return why a file fits, in a few words ("18 columns, the start in column 10"), or None.
+        """Return why a file fits the format, in a few words, or None if it does not.
+
+        An example of a reason is "18 columns, the start in column 10".
 
         Args:
-            head: Its first bytes, decompressed, 64 KiB at most; the last line may be cut off.
-            name: Its name.
+            head: The first bytes of the file, decompressed, 64 KiB at most. The last line may be cut off.
+            name: The name of the file.
         """
         ...

@@ -1,4 +1,4 @@
-"""Which format a file is in: every format that can tell is asked, and says why it fits."""
+"""Detect the format of a file: ask each format that can detect itself, and report the reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import attrs
 
 from cdrkit.errors import ConfigError, SchemaError, UnknownFormatError
-from cdrkit.sources.inputs import Input, Inputs, read_head
+from cdrkit.sources.compression import read_head
+from cdrkit.sources.inputs import Input, Inputs
 from cdrkit.sources.registry import available, find_factory
 
 __all__ = ["Detected", "detect"]
@@ -21,8 +22,8 @@ class Detected:
     """A format that fits a file.
 
     Attributes:
-        format: Its name, as `cdrkit.Store.ingest` takes it.
-        reason: Why it fits, in a few words.
+        format: The name of the format, as `cdrkit.Store.ingest` accepts it.
+        reason: Why the format fits, in a few words.
     """
 
     format: str
@@ -30,72 +31,82 @@ class Detected:
 
 
 def detect(file: Input, *, storage_options: Mapping[str, object] | None = None) -> Detected:
-    """Return the format that *file* is in, and why.
+    """Return the format of a file, and the reason.
 
-    Its first 64 KiB are looked at, decompressed; of a folder, a glob or an archive, those of the first file in it. A
-    file that was opened by the caller is read from where it stands, and put back there.
+    The first 64 KiB of the file are inspected, decompressed. Of a folder, a glob or an archive, the first file is
+    inspected. A file that the caller opened is inspected from its current position and put back there.
 
     Example:
+        >>> from cdrkit.sources import detect
         >>> row = (
         ...     b'"1001","02079460018","2041","office","","SIP/a","SIP/b","Dial","","2026-11-22 09:00:00",'
         ...     b'"2026-11-22 09:00:04","2026-11-22 09:00:38",38,34,"ANSWERED","BILLING","1763802000.1",""'
         ... )
-        >>> found = detect(row + b"\\n")
-        >>> found.format, found.reason
+        >>> detected = detect(row + b"\\n")
+        >>> detected.format, detected.reason
         ('asterisk-csv', '18 columns without a header, the start in column 10')
 
     Args:
         file: A path, a URL, a glob, bytes, a seekable file, or a list of documents.
-        storage_options: Options for the filesystem of a URL (credentials, endpoint).
+        storage_options: Options for the filesystem of a URL, such as credentials and an endpoint.
 
     Raises:
-        UnknownFormatError: When none fits, or more than one: ``available`` has those that do.
-        StorageError: When it cannot be read.
-        ConfigError: When it is nothing that can be read, or could not be read again.
+        UnknownFormatError: When no format fits, or more than one; ``available`` has those that fit.
+        SchemaError: When the file is empty.
+        StorageError: When the file cannot be read.
+        ConfigError: When *file* cannot be read, or cannot be put back to its position.
     """
-    with _put_back(file), Inputs(file, storage_options) as inputs:
+    with _restore_position(file), Inputs(file, storage_options) as inputs:
         if inputs.connection is not None:
-            raise ConfigError("A database's format cannot be told; give format='asterisk-sql' or 'freepbx'.")
+            raise ConfigError(
+                "The format of a database cannot be detected; give format='asterisk-sql' or 'freepbx'."
+            )
         name, head = inputs.name, b""
         for first in inputs:
             name, head = first.name, read_head(first.stream)
             break
     if not head:
-        raise SchemaError(f"{inputs.name} is empty: nothing tells what it is.")
-    found = list(_fitting(head, name))
-    if len(found) == 1:
-        return found[0]
-    if not found:
+        raise SchemaError(f"{inputs.name} is empty: its format cannot be detected.")
+    fitting = list(_find_fitting(head, name))
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
         raise UnknownFormatError(
-            f"Nothing tells what {name} is. Give its format: {', '.join(available())}.", available=()
+            f"The format of {name} cannot be detected. Give it; formats: {', '.join(available())}.",
+            available=(),
         )
-    reasons = "; ".join(f"{each.format} ({each.reason})" for each in found)
+    reasons = "; ".join(f"{detected.format} ({detected.reason})" for detected in fitting)
     raise UnknownFormatError(
-        f"{name} may be {reasons}. Give the format that it is.", available=[each.format for each in found]
+        f"Several formats fit {name}: {reasons}. Give the right one.",
+        available=[detected.format for detected in fitting],
     )
 
 
-def _fitting(head: bytes, name: str) -> Iterator[Detected]:
+def _find_fitting(head: bytes, name: str) -> Iterator[Detected]:
+    """Yield each format that fits the first bytes of a file."""
     for known in available():
-        with contextlib.suppress(ConfigError):  # another package that is broken does not fit
+        with contextlib.suppress(ConfigError):  # The package of a format is broken: the format does not fit.
             sniff = getattr(find_factory(known), "sniff", None)
             if sniff is not None and (reason := sniff(head, name)) is not None:
                 yield Detected(known, reason)
 
 
 @contextlib.contextmanager
-def _put_back(file: Any) -> Iterator[None]:
+def _restore_position(file: Any) -> Iterator[None]:
+    """Put a file of the caller back to its position at the end."""
     if not hasattr(file, "read"):
         if isinstance(file, Iterator) or (isinstance(file, Iterable) and iter(file) is file):
-            raise ConfigError("An iterator cannot be looked at and read again; give a list, or the format.")
+            raise ConfigError(
+                "An iterator cannot be inspected and read again; give a list, or give the format."
+            )
         yield
         return
     try:
-        place = file.tell()
-        file.seek(place)
+        position = file.tell()
+        file.seek(position)
     except (AttributeError, OSError, io.UnsupportedOperation) as exc:
-        raise ConfigError(f"{file!r} cannot be looked at and read again; give the format.") from exc
+        raise ConfigError(f"{file!r} cannot be inspected and read again; give the format.") from exc
     try:
         yield
     finally:
-        file.seek(place)
+        file.seek(position)

@@ -1,4 +1,4 @@
-"""Any table, by a mapping that is written down as data."""
+"""The format ``generic``: any table of calls, as a mapping describes it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from cdrkit._model import check_zone
 from cdrkit.errors import ConfigError
 from cdrkit.sources.contract import SourceBatch
 from cdrkit.sources.readers.encoding import check_encoding
-from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
+from cdrkit.sources.readers.field_rule import FieldRule
+from cdrkit.sources.readers.mapping import SourceMapping
 from cdrkit.sources.readers.table import read_table
 
 __all__ = ["FieldRule", "Generic", "SourceMapping"]
 
 
-def _mapping(value: SourceMapping | Mapping[str, Any] | str | Path) -> SourceMapping:
+def _convert_mapping(value: SourceMapping | Mapping[str, Any] | str | Path) -> SourceMapping:
     if isinstance(value, SourceMapping):
         return value
     if isinstance(value, (str, Path)):
@@ -32,34 +33,38 @@ def _mapping(value: SourceMapping | Mapping[str, Any] | str | Path) -> SourceMap
 
 @attrs.frozen(kw_only=True)
 class Generic:
-    """Reads any table of calls, as a `SourceMapping` describes it.
+    """A source that reads any table of calls by a `SourceMapping`.
 
     Example:
         >>> import io
+        >>> from cdrkit.sources.generic import Generic
         >>> source = Generic(mapping={"fields": {"start": "when", "source": "a", "duration": "talked"}})
         >>> [batch] = source(io.BytesIO(b"when,a,talked,trunk\\n2026-11-22T09:00:00Z,2041,34,T1\\n"))
         >>> batch.frame["duration"][0], batch.frame["extra"][0]
         (34, '{"trunk":"T1"}')
 
     Args:
-        mapping: The mapping, or its dict, or the path of a JSON or TOML file with it.
-        timezone: The zone of times without an offset, instead of the mapping's.
-        encoding: The encoding, instead of the mapping's.
+        mapping: The mapping, its dict, or the path of a JSON or TOML file with it.
+        timezone: The IANA zone of times without an offset, instead of the mapping's.
+        encoding: The encoding of the text, instead of the mapping's.
 
     Raises:
-        ConfigError: When the mapping or an option cannot work.
+        ConfigError: When the mapping or an option has an impossible value.
         StorageError: When the mapping's file cannot be read.
     """
 
-    mapping: SourceMapping = attrs.field(converter=_mapping)
+    mapping: SourceMapping = attrs.field(converter=_convert_mapping)
     timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
     encoding: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_encoding))
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order, some thousands at a time.
+        """Yield the calls of a table, in its order, some thousands at a time.
+
+        Args:
+            stream: The bytes of the table.
 
         Raises:
-            SchemaError: When the stream is empty, has not the columns needed, or is cut off.
+            SchemaError: When the stream is empty, lacks a column that is needed, or is cut off.
             ConfigError: When times have no offset and no zone is given.
         """
         mapping = attrs.evolve(

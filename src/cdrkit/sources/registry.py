@@ -1,7 +1,7 @@
-"""Formats by name: those of this package, and those that others announce in the entry point group ``cdrkit.sources``.
+"""The registry of formats: those of cdrkit, and those that other packages announce as entry points.
 
-A source's factory is called with keyword options and gives a `Source`. It is loaded when a format of its name is
-first asked for, and not before.
+A package announces its formats in the entry point group ``cdrkit.sources``. The factory of a format is called with
+keyword options and returns a `Source`. It is loaded when its format is first used, and not before.
 """
 
 from __future__ import annotations
@@ -10,19 +10,26 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from cdrkit._runtime import load_plugin, plugin_names
 from cdrkit.errors import ConfigError, UnknownFormatError, suggestion
 from cdrkit.sources.contract import Source
 
-__all__ = ["SourceFactory", "available", "find_factory", "make_source"]
+__all__ = ["FormatName", "SourceFactory", "available", "find_factory", "make_source"]
 
-#: Makes a source; its keyword arguments are the options of the format.
+#: A callable that makes a source. Its keyword arguments are the options of the format.
 SourceFactory: TypeAlias = Callable[..., Source]
 
+#: The name of a format of cdrkit. Formats of other packages are text beyond this list.
+FormatName: TypeAlias = Literal[
+    "3cx", "asterisk-csv", "asterisk-custom", "asterisk-sql", "cdrkit-csv", "connexcs-csv", "cucm", "freepbx",
+    "freeswitch-csv", "freeswitch-json", "freeswitch-xml", "generic", "kamailio-acc", "kamailio-cdrs",
+    "opensips-acc", "plivo", "telnyx", "twilio", "vonage",
+]  # fmt: skip
+
 _GROUP: Final = "cdrkit.sources"
-#: Where each format's factory is: a module of this package and a name in it.
+#: The factory of each format: a module of this package, and a name in it.
 _BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
     {
         "asterisk-csv": "asterisk.cdr_csv:AsteriskCsv",
@@ -49,40 +56,47 @@ _BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def available() -> tuple[str, ...]:
-    """Return the names of all formats that can be read, sorted, without loading those of other packages.
+    """Return the names of all formats that can be read.
+
+    Formats of other packages are listed without loading them.
 
     Example:
+        >>> from cdrkit.sources import available
         >>> "asterisk-csv" in available()
         True
+
+    Returns:
+        The names, sorted.
     """
     return tuple(sorted({*_BUILT_IN, *plugin_names(_GROUP)}))
 
 
 def make_source(name: str, options: Mapping[str, object]) -> Source:
-    """Return the source *name*, set up by *options*.
+    """Return the source of a format.
 
     Example:
+        >>> from cdrkit.sources import make_source
         >>> make_source("asterisk-csv", {"timezone": "Europe/London"}).timezone
         'Europe/London'
 
     Args:
-        name: A name of `available`. Formats of this package come before those of others.
-        options: The source's own options, by name.
+        name: A name of `available`. A format of cdrkit precedes formats of the same name from other packages.
+        options: The options of the format, by name.
 
     Raises:
-        UnknownFormatError: When no source has that name.
-        ConfigError: When an option is unknown, missing or cannot work, or the package that brings the source
-            cannot be loaded.
+        UnknownFormatError: When no format has that name.
+        ConfigError: When an option is unknown, missing or has an impossible value, or when the package of the
+            format cannot be loaded.
     """
     factory = find_factory(name)
-    parameters = _parameters(name, factory)
+    parameters = _parameters_of(name, factory)
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     known = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
     for option in options:
         if option not in known and not takes_any:
             hint, _ = suggestion(str(option), known)
-            there_are = f"its options are {', '.join(known)}" if known else "it has none"
-            raise ConfigError(f"The format {name!r} has no option {option!r}; {there_are}.{hint}")
+            listed = f"its options are {', '.join(known)}" if known else "it has no options"
+            raise ConfigError(f"The format {name!r} has no option {option!r}; {listed}.{hint}")
     for parameter in parameters:
         if parameter.name in known and parameter.default is parameter.empty and parameter.name not in options:
             raise ConfigError(f"The format {name!r} needs the option {parameter.name!r}; give it.")
@@ -90,39 +104,44 @@ def make_source(name: str, options: Mapping[str, object]) -> Source:
 
 
 def find_factory(name: str) -> SourceFactory:
-    """Return what makes sources of the format *name*.
+    """Return the factory of a format.
+
+    Example:
+        >>> from cdrkit.sources import find_factory
+        >>> find_factory("twilio").__name__
+        'Twilio'
 
     Args:
-        name: A name of `available`. Formats of this package come before those of others.
+        name: A name of `available`. A format of cdrkit precedes formats of the same name from other packages.
 
     Raises:
-        UnknownFormatError: When no source has that name.
-        ConfigError: When the package that brings the source cannot be loaded.
+        UnknownFormatError: When no format has that name.
+        ConfigError: When the package of the format cannot be loaded.
     """
     built_in = _BUILT_IN.get(name) if isinstance(name, str) else None
     if built_in is None:
-        return _plugged_in(name)
+        return _load_factory(name)
     module, _, attribute = built_in.partition(":")
     factory: SourceFactory = getattr(importlib.import_module(f"{__package__}.{module}"), attribute)
     return factory
 
 
-def _plugged_in(name: str) -> SourceFactory:
+def _load_factory(name: str) -> SourceFactory:
+    """Return the factory of a format of another package."""
     factory: SourceFactory | None = load_plugin(_GROUP, name, "format")
     if factory is None:
         names = available()
         hint, _ = suggestion(str(name), names)
         raise UnknownFormatError(
-            f"There is no format {name!r}.{hint} Formats: {', '.join(names)}.",
+            f"Unknown format {name!r}.{hint} Formats: {', '.join(names)}.",
             name=str(name),
             available=names,
         )
     return factory
 
 
-def _parameters(name: str, factory: SourceFactory) -> list[inspect.Parameter]:
+def _parameters_of(name: str, factory: object) -> list[inspect.Parameter]:
     try:
-        return list(inspect.signature(factory).parameters.values())
+        return list(inspect.signature(factory).parameters.values())  # type: ignore[arg-type]  # of another package
     except (TypeError, ValueError) as exc:
-        found: Any = factory
-        raise ConfigError(f"The format {name!r} is {found!r}, which cannot make a source: {exc}.") from exc
+        raise ConfigError(f"The format {name!r} is {factory!r}, which cannot make a source: {exc}.") from exc

@@ -10,10 +10,11 @@ import polars as pl
 
 from cdrkit._model import check_zone
 from cdrkit.sources.contract import SourceBatch
+from cdrkit.sources.readers.field_rule import FieldRule
 from cdrkit.sources.readers.hangup_causes import CAUSES
 from cdrkit.sources.readers.json_documents import PageLayout, json_keys, read_pages_or_table
-from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
-from cdrkit.sources.readers.table import column_names
+from cdrkit.sources.readers.mapping import SourceMapping
+from cdrkit.sources.readers.table_header import column_names
 
 __all__ = ["Telnyx"]
 

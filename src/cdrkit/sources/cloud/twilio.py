@@ -8,8 +8,9 @@ from typing import IO, Final
 import attrs
 
 from cdrkit.sources.contract import SourceBatch
+from cdrkit.sources.readers.field_rule import FieldRule
 from cdrkit.sources.readers.json_documents import PageLayout, json_keys, read_pages
-from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
+from cdrkit.sources.readers.mapping import SourceMapping
 
 __all__ = ["Twilio"]
 

@@ -9,9 +9,11 @@ import attrs
 
 from cdrkit._model import check_zone
 from cdrkit.sources.contract import SourceBatch
+from cdrkit.sources.readers.byte_streams import PeekedStream
+from cdrkit.sources.readers.field_rule import FieldRule
 from cdrkit.sources.readers.json_documents import PageLayout, json_keys, read_pages_or_table
-from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
-from cdrkit.sources.readers.table import PeekedStream, column_names
+from cdrkit.sources.readers.mapping import SourceMapping
+from cdrkit.sources.readers.table_header import column_names
 
 __all__ = ["Vonage"]
 

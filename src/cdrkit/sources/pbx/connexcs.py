@@ -11,9 +11,11 @@ import polars as pl
 
 from cdrkit.sources.contract import SourceBatch
 from cdrkit.sources.readers.encoding import check_encoding
-from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
+from cdrkit.sources.readers.field_rule import FieldRule
+from cdrkit.sources.readers.mapping import SourceMapping
 from cdrkit.sources.readers.sip_status import dispositions
-from cdrkit.sources.readers.table import column_names, read_table
+from cdrkit.sources.readers.table import read_table
+from cdrkit.sources.readers.table_header import column_names
 
 __all__ = ["ConnexCsCsv"]
 

@@ -13,9 +13,13 @@ import polars as pl
 from cdrkit._model import FRAME_TYPES, empty_frame
 from cdrkit.errors import SchemaError
 from cdrkit.sources.contract import PendingCall, SourceBatch, SourceInput, is_only_input
-from cdrkit.sources.readers.apply_mapping import apply_mapping, json_objects
-from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
-from cdrkit.sources.readers.table import PeekedStream, Readable, Table, TableChunk, column_names, open_table
+from cdrkit.sources.readers.apply_mapping import apply_mapping
+from cdrkit.sources.readers.byte_streams import PeekedStream, Readable
+from cdrkit.sources.readers.field_rule import FieldRule
+from cdrkit.sources.readers.mapping import SourceMapping
+from cdrkit.sources.readers.native_rows import json_objects
+from cdrkit.sources.readers.table import Table, TableChunk, open_table
+from cdrkit.sources.readers.table_header import column_names
 
 __all__ = ["Cucm"]
 
@@ -109,7 +113,7 @@ class Cucm:
                     position = rows.position
                     if quality:
                         done = apply_mapping(rows.native, table.mapping)
-                        batch = attrs.evolve(rows.batch(done), frame=empty_frame())
+                        batch = attrs.evolve(rows.to_batch(done), frame=empty_frame())
                         cmrs.append((one.name, done.native.with_columns(call=done.frame["call_id"])))
                     else:
                         batch = _batch(rows, table)
@@ -147,7 +151,7 @@ def _cdrs(stream: Readable) -> Table:
 
 
 def _batch(rows: TableChunk, table: Table) -> SourceBatch:
-    return rows.batch(apply_mapping(rows.native, table.mapping, compute=_computed))
+    return rows.to_batch(apply_mapping(rows.native, table.mapping, compute=_computed))
 
 
 def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:

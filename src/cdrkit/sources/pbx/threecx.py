@@ -13,7 +13,8 @@ from cdrkit._model import check_zone
 from cdrkit.errors import ConfigError, suggestion
 from cdrkit.sources.contract import SourceBatch
 from cdrkit.sources.readers.encoding import check_encoding
-from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
+from cdrkit.sources.readers.field_rule import FieldRule
+from cdrkit.sources.readers.mapping import SourceMapping
 from cdrkit.sources.readers.table import read_table
 
 __all__ = ["ThreeCx"]

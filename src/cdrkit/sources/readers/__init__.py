@@ -1,4 +1,4 @@
-"""Readers that several formats share: tables, mappings, documents and local times."""
+"""Readers that several formats share: CSV, tables, mappings, JSON documents and local times."""
 
 from __future__ import annotations
 

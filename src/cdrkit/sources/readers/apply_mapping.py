@@ -1,11 +1,9 @@
-"""Rows of native texts made into calls by a mapping, whole columns at a time; what cannot be taken, with its reason."""
+"""Apply a mapping to native rows: make calls of whole columns at a time, and find the rows that cannot be stored."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -13,30 +11,31 @@ import polars as pl
 
 from cdrkit._model import FIELDS, FRAME_TYPES, INSTANT
 from cdrkit.errors import ConfigError, SchemaError, suggestion
+from cdrkit.sources.readers.field_rule import FieldRule
 from cdrkit.sources.readers.local_time import resolve_instants
-from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
+from cdrkit.sources.readers.mapping import SourceMapping
+from cdrkit.sources.readers.native_rows import digest_rows, json_objects
 from cdrkit.sources.readers.parsers import NEGATIVE, make_parser
 from cdrkit.sources.readers.reject_reasons import shorten
 
-__all__ = [
-    "ComputeFields",
-    "MappingResult",
-    "RowProblem",
-    "apply_mapping",
-    "digest_rows",
-    "json_objects",
-    "resolve_columns",
-]
+__all__ = ["ComputeFields", "MappingResult", "RowProblem", "apply_mapping", "resolve_columns"]
 
-#: Makes fields that no rule can, from rows that can be taken: from their native columns, and the fields made by rule.
+#: Computes the fields that no rule can make. Its arguments are the native columns and the fields that rules made, of
+#: the rows that can be stored; it returns further fields.
 ComputeFields: TypeAlias = Callable[[pl.DataFrame, Mapping[str, pl.Series]], Mapping[str, pl.Series]]
 
-_ESCAPES: Final = {"\\": "\\\\", '"': '\\"'} | {chr(code): f"\\u{code:04x}" for code in range(32)}
+_SHOWN_NAMES: Final = 40
 
 
 @attrs.frozen
 class RowProblem:
-    """Why a row cannot be taken: its number, the reason, and whether a length of it is negative."""
+    """Why a row cannot be stored.
+
+    Attributes:
+        row: The number of the row.
+        reason: The reason, in one plain sentence.
+        negative: Whether the reason is a negative length.
+    """
 
     row: int
     reason: str
@@ -45,145 +44,161 @@ class RowProblem:
 
 @attrs.frozen(kw_only=True)
 class MappingResult:
-    """What became of some rows.
+    """The calls that a mapping made of native rows.
 
     Attributes:
         frame: The calls.
-        native: The native rows that they were, in the same order.
-        wrong: The rows that cannot be taken.
-        repeated: How many local stamps fell into an hour that came twice.
-        missing: How many fell into an hour that was skipped.
+        native: The native rows of the calls, in the same order.
+        problems: The rows that cannot be stored.
+        repeated: How many local times fell into an hour that the clocks repeat.
+        missing: How many local times fell into an hour that the clocks skip.
     """
 
     frame: pl.DataFrame
     native: pl.DataFrame
-    wrong: list[RowProblem]
+    problems: list[RowProblem]
     repeated: int = 0
     missing: int = 0
 
     @property
     def contradictions(self) -> dict[str, int]:
-        """How many of the rows that cannot be taken contradict themselves, by kind."""
-        negative = sum(one.negative for one in self.wrong)
+        """How many of the rows that cannot be stored contradict themselves, by kind."""
+        negative = sum(problem.negative for problem in self.problems)
         return {"negative_length": negative} if negative else {}
 
 
 @attrs.define
-class _Field:
-    """One field on its way.
+class _FieldTexts:
+    """The native texts of one field, and their values.
 
     Attributes:
         name: The field.
-        rule: Its rule.
-        texts: The text of each row, null where there is none.
-        chosen: Which rows have it from which column.
-        said: Which rows have a text there that stands for nothing.
-        known: What each text is, and whether that says all of it; None: it is the value.
+        rule: The rule of the field.
+        texts: The text of each row, null where the row has none.
+        chosen: For each column, the rows that have their text from it.
+        absent: For each column, the rows whose text means that a value is absent.
+        values: The value of each text, and whether the value has all information of the text. A text that cannot be
+            read has a ValueError as its value. None: every text is its own value.
     """
 
     name: str
     rule: FieldRule
     texts: pl.Series
     chosen: dict[str, pl.Series]
-    said: dict[str, pl.Series]
-    known: dict[str, tuple[Any, bool]] | None
+    absent: dict[str, pl.Series]
+    values: dict[str, tuple[Any, bool]] | None
+
+    def keep(self, rows: pl.Series) -> None:
+        """Remove the rows that are not in a mask."""
+        self.texts = self.texts.filter(rows)
+        self.chosen = {column: mask.filter(rows) for column, mask in self.chosen.items()}
+        self.absent = {column: mask.filter(rows) for column, mask in self.absent.items()}
 
 
-def resolve_columns(mapping: SourceMapping, names: Sequence[str], *, shown: str) -> SourceMapping:
-    """Return *mapping* with its columns named as the table has them; *shown* is what the table is called.
+def resolve_columns(mapping: SourceMapping, names: Sequence[str], *, table: str) -> SourceMapping:
+    """Return a mapping with its columns named as a table has them.
 
-    Names are the same whatever their capitals and the blanks around them, when none is the same exactly.
+    A name that the table does not have matches a name that differs in upper and lower case or blanks around it only.
+
+    Args:
+        mapping: The mapping.
+        names: The names of the table's columns.
+        table: The words for the table in messages.
 
     Raises:
-        SchemaError: When a column that is needed is not there.
+        SchemaError: When the table lacks a column that is needed.
     """
     folded = {name.strip().casefold(): name for name in reversed(names)}
 
-    def known(column: str) -> str | None:
+    def name_of(column: str) -> str | None:
         return column if column in names else folded.get(column.strip().casefold())
 
-    def missing(columns: Iterable[str], what: str) -> SchemaError:
+    def missing(columns: Iterable[str], purpose: str) -> SchemaError:
         hint, _ = suggestion(next(iter(columns)), names)
         listed = " or ".join(map(repr, columns))
         return SchemaError(
-            f"{shown} has no column {listed}, {what}; it has {', '.join(map(repr, names[:40]))}.{hint} "
+            f"{table} has no column {listed}, {purpose}; it has {', '.join(map(repr, names[:_SHOWN_NAMES]))}.{hint} "
             "Check that it is the right file, and its separator."
         )
 
     fields: dict[str, FieldRule] = {}
     for name, rule in mapping.fields.items():
-        found = tuple(dict.fromkeys(column for one in rule.columns if (column := known(one)) is not None))
+        columns = tuple(dict.fromkeys(own for column in rule.columns if (own := name_of(column)) is not None))
         needed = rule.required or name in ("start", "call_id") or not mapping.optional
-        if not found or (len(found) < len(rule.columns) and not mapping.optional and rule.join is not None):
+        if not columns or (
+            len(columns) < len(rule.columns) and not mapping.optional and rule.join is not None
+        ):
             if needed:
                 raise missing(rule.columns, f"which {name} is made of")
             continue
-        fields[name] = attrs.evolve(rule, columns=found)
+        fields[name] = attrs.evolve(rule, columns=columns)
     only: dict[str, tuple[str, ...]] = {}
     for column, words in mapping.only.items():
-        there = known(column)
-        if there is None:
-            raise missing([column], "which tells calls from other rows")
-        only[there] = words
-    identity = [known(column) for column in mapping.identity]
+        own = name_of(column)
+        if own is None:
+            raise missing([column], "which distinguishes calls from other rows")
+        only[own] = words
+    identity = [name_of(column) for column in mapping.identity]
     if None in identity:
         raise missing([mapping.identity[identity.index(None)]], "which identifies a call")
-    kept = [column for column in identity if column is not None]
-    return attrs.evolve(mapping, fields=fields, only=only, identity=kept, columns=(), positions={})
+    own_identity = [column for column in identity if column is not None]
+    return attrs.evolve(mapping, fields=fields, only=only, identity=own_identity, columns=(), positions={})
 
 
 def apply_mapping(
     native: pl.DataFrame, mapping: SourceMapping, *, compute: ComputeFields | None = None
 ) -> MappingResult:
-    """Return the calls of *native*, whose columns are ``row`` and those of the table, as texts.
+    """Make calls of native rows.
 
     Args:
-        native: The rows; ``row`` is the number of each.
-        mapping: How to read them; its columns are named as *native* has them.
-        computed: What fills further fields.
+        native: The rows: ``row`` is the number of each, the other columns are those of the table, as texts.
+        mapping: How the columns become fields; its columns are named as those of *native*.
+        compute: A function that makes the fields that no rule can make.
 
     Raises:
-        ConfigError: When a time has no offset, and the mapping no zone.
+        ConfigError: When a time has no offset and the mapping no zone, or a constant does not fit its field.
     """
-    wrong: dict[int, RowProblem] = {}
-    for column, words in mapping.only.items():
-        for row, text in (
-            native.filter(~pl.col(column).fill_null("").is_in(list(words))).select("row", column).rows()
-        ):
-            reason = (
-                f"Its {column} is {shorten(text or '')}, which is no call."
-                if text
-                else f"It has no {column}."
-            )
-            wrong.setdefault(row, RowProblem(row, reason))
-    if wrong:
-        native = native.filter(~pl.col("row").is_in(list(wrong)))
-    fields = [_field(native, name, rule, mapping) for name, rule in mapping.fields.items()]
+    problems: dict[int, RowProblem] = {}
+    for problem in _find_other_rows(native, mapping):
+        problems.setdefault(problem.row, problem)
+    if problems:
+        native = native.filter(~pl.col("row").is_in(list(problems)))
+    fields = [_read_field(native, name, rule, mapping) for name, rule in mapping.fields.items()]
     bad: set[int] = set()
     for field in fields:
-        for at, one in _wrong(native, field):
-            wrong.setdefault(one.row, one)
+        for at, problem in _find_problems(native, field):
+            problems.setdefault(problem.row, problem)
             bad.add(at)
     if bad:
         good = pl.Series([at not in bad for at in range(native.height)], dtype=pl.Boolean)
         native = native.filter(good)
         for field in fields:
-            field.texts = field.texts.filter(good)
-            field.chosen = {column: mask.filter(good) for column, mask in field.chosen.items()}
-            field.said = {column: mask.filter(good) for column, mask in field.said.items()}
-    return _calls(native, fields, mapping, compute, list(wrong.values()))
+            field.keep(good)
+    return _make_calls(native, fields, mapping, compute, list(problems.values()))
 
 
-def _field(native: pl.DataFrame, name: str, rule: FieldRule, mapping: SourceMapping) -> _Field:
-    absent = [*rule.absent, *mapping.absent]
+def _find_other_rows(native: pl.DataFrame, mapping: SourceMapping) -> Iterable[RowProblem]:
+    """Yield a problem for each row that is no call by the mapping's *only*."""
+    for column, words in mapping.only.items():
+        others = native.filter(~pl.col(column).fill_null("").is_in(list(words)))
+        for row, text in others.select("row", column).rows():
+            reason = f"Its {column} is {shorten(text)}, which is no call." if text else f"It has no {column}."
+            yield RowProblem(row, reason)
+
+
+def _read_field(native: pl.DataFrame, name: str, rule: FieldRule, mapping: SourceMapping) -> _FieldTexts:
+    """Return the texts of a field by its rule, with the value of each different text."""
+    absent_texts = [*rule.absent, *mapping.absent]
     parts = []
     for column in rule.columns:
         nothing = native[column].is_null() | (native[column].str.strip_chars() == "")
-        if absent:
-            nothing |= native[column].is_in(absent)
+        if absent_texts:
+            nothing |= native[column].is_in(absent_texts)
         parts.append(native.select(pl.when(~nothing).then(pl.col(column))).to_series())
     chosen: dict[str, pl.Series] = {}
-    said = {column: native[column].is_in(list(rule.absent)) for column in rule.columns} if rule.absent else {}
+    absent: dict[str, pl.Series] = {}
+    if rule.absent:
+        absent = {column: native[column].is_in(list(rule.absent)) for column in rule.columns}
     if rule.join is not None:
         texts = pl.select(pl.concat_str(parts, separator=rule.join, ignore_nulls=True)).to_series()
         texts = pl.select(pl.when(texts != "").then(texts)).to_series()
@@ -197,99 +212,111 @@ def _field(native: pl.DataFrame, name: str, rule: FieldRule, mapping: SourceMapp
     texts = texts.alias(name)
     if rule.missing is not None:
         texts = texts.fill_null(rule.missing or None)
-    read = make_parser(FIELDS[name], rule)
-    if read is None:
-        return _Field(name, rule, texts, chosen, said, None)
-    known: dict[str, tuple[Any, bool]] = {}
+    parse = make_parser(FIELDS[name], rule)
+    if parse is None:
+        return _FieldTexts(name, rule, texts, chosen, absent, None)
+    values: dict[str, tuple[Any, bool]] = {}
     for text in texts.unique().drop_nulls().to_list():
         try:
-            known[text] = read(text)
+            values[text] = parse(text)
         except ValueError as exc:
-            known[text] = (exc, False)
-    return _Field(name, rule, texts, chosen, said, known)
+            values[text] = (exc, False)
+    return _FieldTexts(name, rule, texts, chosen, absent, values)
 
 
-def _wrong(native: pl.DataFrame, field: _Field) -> list[tuple[int, RowProblem]]:
-    called = " and ".join(field.rule.columns) if field.rule.join is not None else field.rule.columns[0]
-    found: list[tuple[int, RowProblem]] = []
+def _find_problems(native: pl.DataFrame, field: _FieldTexts) -> list[tuple[int, RowProblem]]:
+    """Return the problems of a field, each with the index of its row."""
+    joins = field.rule.join is not None
+    label = " and ".join(field.rule.columns) if joins else field.rule.columns[0]
+    problems: list[tuple[int, RowProblem]] = []
     rows = native["row"]
-    if field.known is not None:
-        failed = {text: exc for text, (exc, _) in field.known.items() if isinstance(exc, ValueError)}
-        for at in field.texts.is_in(list(failed)).fill_null(False).arg_true() if failed else ():
+    if field.values is not None:
+        errors = {text: exc for text, (exc, _) in field.values.items() if isinstance(exc, ValueError)}
+        for at in field.texts.is_in(list(errors)).fill_null(False).arg_true() if errors else ():
             text = field.texts[at]
-            source = next((name for name, mask in field.chosen.items() if mask[at]), called)
-            source = called if field.rule.join is not None else source
-            what = str(failed[text])
-            reason = f"Its {source}, {shorten(text)}, {what}."
-            found.append((at, RowProblem(rows[at], reason, what == NEGATIVE)))
+            column = label
+            if not joins:
+                column = next((name for name, mask in field.chosen.items() if mask[at]), label)
+            flaw = str(errors[text])
+            reason = f"Its {column}, {shorten(text)}, {flaw}."
+            problems.append((at, RowProblem(rows[at], reason, flaw == NEGATIVE)))
     if field.rule.required or field.name in ("start", "call_id"):
-        found += [
-            (at, RowProblem(rows[at], f"It has no {called}.")) for at in field.texts.is_null().arg_true()
+        problems += [
+            (at, RowProblem(rows[at], f"It has no {label}.")) for at in field.texts.is_null().arg_true()
         ]
-    return found
+    return problems
 
 
-def _calls(
+def _make_calls(
     native: pl.DataFrame,
-    fields: Sequence[_Field],
+    fields: Sequence[_FieldTexts],
     mapping: SourceMapping,
     compute: ComputeFields | None,
-    wrong: list[RowProblem],
+    problems: list[RowProblem],
 ) -> MappingResult:
-    values: dict[str, pl.Series] = {}
-    held: dict[str, pl.Series] = {}
+    columns: dict[str, pl.Series] = {}
+    stored: dict[
+        str, pl.Series
+    ] = {}  # For each native column, the rows whose text a field stores completely.
     repeated = missing = 0
-    # An answer or an end in an hour that came twice is not before the start.
-    for field in sorted(fields, key=lambda one: one.name != "start"):
-        found = (
-            [None] * native.height
-            if field.known is None
-            else [None if text is None else field.known[text][0] for text in field.texts]
-        )
-        if field.known is None:
-            values[field.name] = field.texts
-        elif FIELDS[field.name].type == INSTANT:
-            values[field.name], again, skipped = _instants(found, native, field, mapping, values.get("start"))
-            repeated, missing = repeated + again, missing + skipped
+    # The start comes first: it decides which instant an answer or an end in a repeated hour is.
+    for field in sorted(fields, key=lambda each: each.name != "start"):
+        if field.values is None:
+            columns[field.name] = field.texts
         else:
-            values[field.name] = pl.Series(field.name, found, dtype=_dtype(field.name), strict=True)
-        exact = _exact(field)
+            values = [None if text is None else field.values[text][0] for text in field.texts]
+            if FIELDS[field.name].type == INSTANT:
+                columns[field.name], again, skipped = _make_instants(
+                    values, native, field, mapping, columns.get("start")
+                )
+                repeated, missing = repeated + again, missing + skipped
+            else:
+                columns[field.name] = pl.Series(
+                    field.name, values, dtype=_plain_type(field.name), strict=True
+                )
+        exact = _exact_rows(field)
         for column, mask in field.chosen.items():
-            kept = mask & exact
-            if column in field.said:
-                kept |= field.said[column].fill_null(False)
-            held[column] = held[column] | kept if column in held else kept
+            complete = mask & exact
+            if column in field.absent:
+                complete |= field.absent[column].fill_null(False)
+            stored[column] = stored[column] | complete if column in stored else complete
     for name, text in mapping.constants.items():
-        values[name] = _constant(name, text, native.height)
+        columns[name] = _make_constant(name, text, native.height)
     if compute is not None:
-        values |= compute(native, values)
-    values["origin"] = pl.Series([mapping.name]).new_from_index(0, native.height)
-    if "call_id" not in values:
+        columns |= compute(native, columns)
+    columns["origin"] = pl.Series([mapping.name]).new_from_index(0, native.height)
+    if "call_id" not in columns:
         names = mapping.identity or [name for name in native.columns if name != "row"]
         ids = digest_rows(native.select(names))
-        values["call_id"] = pl.select(pl.concat_str(pl.lit(f"{mapping.name}-"), ids)).to_series()
-    extra = json_objects(native.drop("row"), skip=held, absent=mapping.absent)
-    values["extra"] = extra
+        columns["call_id"] = pl.select(pl.concat_str(pl.lit(f"{mapping.name}-"), ids)).to_series()
+    columns["extra"] = json_objects(native.drop("row"), skip=stored, absent=mapping.absent)
     frame = pl.DataFrame(
-        [values[name].alias(name).cast(FRAME_TYPES[name]) for name in FIELDS if name in values]
+        [columns[name].alias(name).cast(FRAME_TYPES[name]) for name in FIELDS if name in columns]
     )
-    return MappingResult(frame=frame, native=native, wrong=wrong, repeated=repeated, missing=missing)
+    return MappingResult(frame=frame, native=native, problems=problems, repeated=repeated, missing=missing)
 
 
-def _dtype(name: str) -> Any:
+def _plain_type(name: str) -> Any:
+    """Return the type of a field before it is cast to a category."""
     return pl.String() if isinstance(FRAME_TYPES[name], pl.Categorical) else FRAME_TYPES[name]
 
 
-def _exact(field: _Field) -> pl.Series:
-    lossy = [text for text, (_, exact) in (field.known or {}).items() if not exact]
+def _exact_rows(field: _FieldTexts) -> pl.Series:
+    """Return the rows whose value has all information of their text."""
+    lossy = [text for text, (_, exact) in (field.values or {}).items() if not exact]
     return ~field.texts.is_in(lossy).fill_null(False)
 
 
-def _instants(
-    found: Sequence[Any], native: pl.DataFrame, field: _Field, mapping: SourceMapping, start: pl.Series | None
+def _make_instants(
+    values: Sequence[Any],
+    native: pl.DataFrame,
+    field: _FieldTexts,
+    mapping: SourceMapping,
+    start: pl.Series | None,
 ) -> tuple[pl.Series, int, int]:
-    local = [None if at is None or at.tzinfo is not None else at for at in found]
-    aware = [None if at is None or at.tzinfo is None else at for at in found]
+    """Return times as instants, and how many fell into a repeated and into a skipped hour."""
+    local = [None if at is None or at.tzinfo is not None else at for at in values]
+    aware = [None if at is None or at.tzinfo is None else at for at in values]
     utc = pl.Series(field.name, aware, dtype=pl.Datetime("us", "UTC"))
     stamps = pl.Series(field.name, local, dtype=pl.Datetime("us"))
     if stamps.null_count() == len(stamps):
@@ -299,56 +326,20 @@ def _instants(
         at = stamps.is_not_null().arg_true()[0]
         raise ConfigError(
             f"Row {native['row'][at]} has the {field.name} {shorten(field.texts[at])}, a local time without an "
-            "offset: say whose, for example timezone='Europe/London' or timezone='UTC'."
+            "offset: give its zone, for example timezone='Europe/London' or timezone='UTC'."
         )
-    made = resolve_instants(stamps, timezone, not_before=start)
-    return utc.fill_null(made.utc) if utc.null_count() else utc, made.repeated, made.missing
+    resolved = resolve_instants(stamps, timezone, not_before=start)
+    return utc.fill_null(resolved.utc) if utc.null_count() else utc, resolved.repeated, resolved.missing
 
 
-def _constant(name: str, text: str, height: int) -> pl.Series:
-    read = make_parser(FIELDS[name], FieldRule(columns="constants"))
+def _make_constant(name: str, text: str, height: int) -> pl.Series:
+    parse = make_parser(FIELDS[name], FieldRule(columns="constants"))
     value: Any = text
-    if read is not None:
+    if parse is not None:
         try:
-            value, _ = read(text)
+            value, _ = parse(text)
         except ValueError as exc:
             raise ConfigError(f"The constant {name} cannot be {text!r}: it {exc}.") from exc
     if isinstance(value, datetime):
-        raise ConfigError(f"{name} cannot be a constant: it is each call's own.")
-    return pl.Series([value], dtype=_dtype(name)).new_from_index(0, height)
-
-
-def digest_rows(native: pl.DataFrame) -> pl.Series:
-    """Return a digest of each row's texts, the same at every reading."""
-    parts = [pl.concat_str(pl.lit(f"{name}\0"), pl.col(name)) for name in sorted(native.columns)]
-    joined = (
-        native.select(pl.concat_str(parts, separator="\0\0", ignore_nulls=True)).to_series().cast(pl.Binary)
-    )
-    return pl.Series([blake2b(row, digest_size=8).hexdigest() for row in joined], dtype=pl.String)
-
-
-def json_objects(
-    native: pl.DataFrame, *, skip: Mapping[str, pl.Series] | None = None, absent: Sequence[str] = ()
-) -> pl.Series:
-    """Return a JSON object of each row's texts, without the empty ones, and those that *skip* marks."""
-    columns: dict[str, pl.Series] = {}
-    parts: list[pl.Expr] = []
-    for name in sorted(native.columns):  # so that a table whose columns were moved gives the same calls
-        keep = native[name].is_not_null() & (native[name].str.strip_chars() != "")
-        if absent:
-            keep &= ~native[name].is_in(list(absent))
-        if skip is not None and name in skip:
-            keep &= ~skip[name]
-        if not keep.any():
-            continue
-        texts = native[name]
-        if texts.str.contains(r'["\\\x00-\x1f]').any():
-            texts = texts.str.replace_many(_ESCAPES)
-        columns[name] = pl.select(pl.when(keep).then(texts)).to_series()
-        key = json.dumps(name, ensure_ascii=False)
-        parts.append(pl.concat_str(pl.lit(f'{key}:"'), pl.col(name), pl.lit('"')))
-    if not parts:
-        return pl.Series([None] * native.height, dtype=pl.String)
-    inner = pl.concat_str(parts, separator=",", ignore_nulls=True)
-    objects = pl.DataFrame(columns).select(pl.concat_str(pl.lit("{"), inner, pl.lit("}")).alias("extra"))
-    return objects.select(pl.when(pl.col("extra") != "{}").then("extra")).to_series()
+        raise ConfigError(f"{name} cannot be a constant: each call has its own.")
+    return pl.Series([value], dtype=_plain_type(name)).new_from_index(0, height)

@@ -1,4 +1,4 @@
-"""Calls that are read one by one, gathered into batches: for formats whose rows no fast reader can take."""
+"""Build batches from calls that are read one by one, for formats that no fast reader can parse."""
 
 from __future__ import annotations
 
@@ -15,21 +15,34 @@ from cdrkit.sources.readers.local_time import Instants, resolve_instants
 
 __all__ = ["BATCH_CALLS", "BatchBuilder", "RowError"]
 
+#: How many calls and rejects a batch has at least, but for the last one.
 BATCH_CALLS: Final = 5_000
 _TIMES: Final = ("start", "answer", "end")
 
 
-class RowError(Exception):  # noqa: N818  # it ends a row, not a program
-    """Why a row cannot be taken; *contradiction* is its kind, where it contradicts itself."""
+class RowError(Exception):
+    """Raised when a row cannot be stored; it ends the row, not the ingest.
+
+    Attributes:
+        contradiction: The kind of contradiction in the row, or None if it has none.
+    """
 
     def __init__(self, reason: str, contradiction: str | None = None) -> None:
         super().__init__(reason)
-        self.contradiction = contradiction
+        self.contradiction: str | None = contradiction
 
 
 @attrs.define
 class BatchBuilder:
-    """Calls and rejects on their way to a batch. Times may be aware, or local: then *timezone* is theirs."""
+    """A collector of calls and rejects that become a batch.
+
+    Attributes:
+        origin: The value of the field ``origin`` in every call.
+        timezone: The IANA zone of times without an offset. None: all times have one.
+        calls: The calls: the values of their fields, by name.
+        rejects: The rows that cannot be stored.
+        contradictions: How many of the rejects contradict themselves, by kind.
+    """
 
     origin: str
     timezone: str | None = None
@@ -38,16 +51,28 @@ class BatchBuilder:
     contradictions: dict[str, int] = attrs.field(factory=dict)
 
     def __len__(self) -> int:
+        """Return how many calls and rejects the next batch has."""
         return len(self.calls) + len(self.rejects)
 
-    def add_reject(self, row: int, why: RowError, text: str, input: str = "") -> None:
-        """Take in a row that is no call."""
-        if why.contradiction is not None:
-            self.contradictions[why.contradiction] = self.contradictions.get(why.contradiction, 0) + 1
-        self.rejects.append(Reject(row, str(why), text, input))
+    def add_reject(self, row: int, error: RowError, text: str, input: str = "") -> None:
+        """Add a row that cannot be stored.
 
-    def batch(self, position: int) -> SourceBatch:
-        """Return what was gathered, and begin anew."""
+        Args:
+            row: The number of the row.
+            error: The reason.
+            text: The row itself.
+            input: The name of the input that has the row; empty: the only input.
+        """
+        if error.contradiction is not None:
+            self.contradictions[error.contradiction] = self.contradictions.get(error.contradiction, 0) + 1
+        self.rejects.append(Reject(row, str(error), text, input))
+
+    def take_batch(self, position: int) -> SourceBatch:
+        """Return the batch, and start the next one.
+
+        Args:
+            position: How many bytes of the stream were read.
+        """
         calls, rejects, contradictions = self.calls, self.rejects, self.contradictions
         self.calls, self.rejects, self.contradictions = [], [], {}
         present = {name for call in calls for name in call}
@@ -58,9 +83,9 @@ class BatchBuilder:
                 continue
             values = [call.get(name) for call in calls]
             if name in _TIMES:
-                found = self._instants(values, columns.get("start"))
-                columns[name] = found.utc
-                repeated, missing = repeated + found.repeated, missing + found.missing
+                instants = self._make_instants(values, columns.get("start"))
+                columns[name] = instants.utc
+                repeated, missing = repeated + instants.repeated, missing + instants.missing
             else:
                 kind = FRAME_TYPES[name]
                 plain = pl.String() if isinstance(kind, pl.Categorical) else kind
@@ -79,18 +104,18 @@ class BatchBuilder:
             bytes_read=position,
         )
 
-    def _instants(self, values: list[datetime | None], start: pl.Series | None) -> Instants:
+    def _make_instants(self, values: list[datetime | None], start: pl.Series | None) -> Instants:
         aware = [at if at is not None and at.tzinfo is not None else None for at in values]
         utc = pl.Series(aware, dtype=pl.Datetime("us", "UTC"))
         if not any(at is not None and at.tzinfo is None for at in values):
             return Instants(utc=utc, repeated=0, missing=0)
-        assert self.timezone is not None  # whoever gathers local stamps has asked for it
+        assert self.timezone is not None  # A source with local times requires a zone.
         local = pl.Series(
             [at if at is not None and at.tzinfo is None else None for at in values], dtype=pl.Datetime("us")
         )
-        found = resolve_instants(local, self.timezone, not_before=start)
+        resolved = resolve_instants(local, self.timezone, not_before=start)
         return Instants(
-            utc=pl.select(pl.coalesce(utc, found.utc)).to_series(),
-            repeated=found.repeated,
-            missing=found.missing,
+            utc=pl.select(pl.coalesce(utc, resolved.utc)).to_series(),
+            repeated=resolved.repeated,
+            missing=resolved.missing,
         )

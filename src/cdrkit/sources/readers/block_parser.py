@@ -14,12 +14,7 @@ from cdrkit.sources.contract import Reject
 from cdrkit.sources.readers import limits
 from cdrkit.sources.readers.csv_layout import CsvLayout
 from cdrkit.sources.readers.csv_row import QuoteFlaw, blanks_pattern, match_values, split_row
-from cdrkit.sources.readers.reject_reasons import (
-    NUL_BYTES,
-    TORN_LINE,
-    describe_undecodable,
-    describe_width,
-)
+from cdrkit.sources.readers.reject_reasons import NUL_BYTES, TORN_LINE, describe_undecodable, describe_width
 
 __all__ = ["BlockParser"]
 

@@ -6,7 +6,7 @@ from typing import Final
 
 __all__ = ["CAUSES"]
 
-#: What an unanswered call's hangup cause says of it; all others say that it failed.
+#: The disposition of an unanswered call, by its hangup cause. Any other cause means that the call failed.
 CAUSES: Final = {
     "USER_BUSY": "busy",
     "BUSY_EVERYWHERE": "busy",
@@ -22,7 +22,7 @@ CAUSES: Final = {
     "DECLINE": "rejected",
     "REJECT_ALL": "rejected",
     "UNWANTED": "rejected",
-    # Nobody answered, and the cause does not say who gave up.
+    # The call was not answered, and the cause does not show which side ended it.
     "NONE": "unknown",
     "NORMAL_CLEARING": "unknown",
     "NORMAL_UNSPECIFIED": "unknown",

@@ -1,6 +1,6 @@
-"""Calls as JSON: what an API answers, one call or a page of them, documents one after the other, or one a line.
+"""Read calls from JSON: the answers of an API, as one document, several documents, or one document a line.
 
-Numbers are taken as the texts they are: an amount such as ``0.00333333`` is never a binary fraction.
+Numbers stay the texts that they are in JSON: an amount such as ``0.00333333`` never becomes a binary fraction.
 """
 
 from __future__ import annotations
@@ -17,27 +17,31 @@ import polars as pl
 from cdrkit.errors import SchemaError
 from cdrkit.sources.contract import PendingCall, Reject, SourceBatch
 from cdrkit.sources.readers.apply_mapping import ComputeFields, apply_mapping
+from cdrkit.sources.readers.byte_streams import PeekedStream, Readable
+from cdrkit.sources.readers.encoding import BYTE_ORDER_MARK
+from cdrkit.sources.readers.lines import Line, read_lines
 from cdrkit.sources.readers.mapping import SourceMapping
 from cdrkit.sources.readers.reject_reasons import shorten
-from cdrkit.sources.readers.table import Line, PeekedStream, Readable, read_lines, read_table
+from cdrkit.sources.readers.table import read_table
 
 __all__ = ["PageLayout", "json_keys", "read_pages", "read_pages_or_table"]
 
 _DOCUMENT_BYTES: Final = 256 << 20
-_CALLS_AT_ONCE: Final = 5_000
+_BATCH_CALLS: Final = 5_000
+_SHOWN_KEYS: Final = 20
 _KEY: Final = re.compile(rb'"((?:[^"\\]|\\.){1,64})"\s*:')
 
 
 @attrs.frozen(kw_only=True)
 class PageLayout:
-    """How a provider's documents hold calls.
+    """Where the documents of a provider hold calls.
 
     Attributes:
-        provider: Who wrote them, for messages.
-        lists: Where a page has its calls: the keys on the way to the list.
-        marks: Keys of which a call has at least one.
-        foreign: Keys that a call never has, and what it is that has them.
-        going_on: The key of a call's state, and the states in which it has not ended.
+        provider: The provider in the genitive, for messages, such as ``Twilio's``.
+        lists: The paths of keys that lead to a list of calls; the first one that exists is used.
+        marks: Keys of calls: every call has at least one of them.
+        foreign: Keys that no call has, each with a clause that says what has it.
+        going_on: The keys of a call's state, each with the states in which the call has not ended.
     """
 
     provider: str
@@ -48,8 +52,15 @@ class PageLayout:
 
 
 def json_keys(head: bytes) -> set[str]:
-    """Return the keys in the beginning of a JSON document, at whatever depth; none, where it is no JSON."""
-    if not head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"[")):
+    """Return the keys in the beginning of a JSON document, to detect its format.
+
+    Args:
+        head: The first bytes of the file.
+
+    Returns:
+        The keys at any depth; no keys, if the file is not JSON.
+    """
+    if not _is_json(head):
         return set()
     return {key.decode("utf-8", "replace") for key in _KEY.findall(head)}
 
@@ -57,78 +68,88 @@ def json_keys(head: bytes) -> set[str]:
 def read_pages(
     stream: Readable, pages: PageLayout, mapping: SourceMapping, *, compute: ComputeFields | None = None
 ) -> Iterator[SourceBatch]:
-    """Yield the calls in the documents of *stream*; the last batch has those that have not ended.
+    """Yield the calls in the documents of a stream; the last batch has the calls that have not ended.
 
     Args:
-        stream: The documents.
-        pages: How they hold calls.
-        mapping: How a call is read; ``from.number`` is the key ``number`` in the object ``from``.
-        computed: What fills fields that no rule can.
+        stream: The bytes of the documents.
+        pages: Where the documents hold calls.
+        mapping: How a call's keys become fields; ``from.number`` is the key ``number`` in the object ``from``.
+        compute: A function that makes the fields that no rule can make.
 
     Raises:
-        SchemaError: When the stream is empty, is no JSON, or holds something else than calls.
+        SchemaError: When the stream is empty, is not JSON, or its first document has no calls of the provider.
     """
-    part = _Part(pages, mapping, compute)
-    held: list[PendingCall] = []
-    known = False  # whether anything was of this kind
+    builder = _BatchBuilder(pages, mapping, compute)
+    pending: list[PendingCall] = []
+    recognized = False  # Whether a document had calls of the provider.
     number = position = 0
-    for document, place in _documents(stream):
-        position = place
+    for document, end in _read_documents(stream):
+        position = end
         try:
-            calls = [document] if isinstance(document, Reject) else _calls(document, pages)
-            known = True
+            calls = [document] if isinstance(document, Reject) else _calls_of(document, pages)
+            recognized = True
         except SchemaError as exc:
-            if not known:
+            if not recognized:
                 raise SchemaError(str(exc), row=1) from exc
-            calls = [Reject(0, str(exc), _text(document))]
+            calls = [Reject(0, str(exc), _to_json(document))]
         for call in calls:
             number += 1
-            waiting = part.add(number, call)
-            if waiting is not None:
-                held.append(waiting)
-            if len(part) >= _CALLS_AT_ONCE:
-                yield part.batch(position)
-                part = _Part(pages, mapping, compute)
-    if len(part) or held:
-        yield attrs.evolve(part.batch(position), pending=tuple(held))
+            pending_call = builder.add(number, call)
+            if pending_call is not None:
+                pending.append(pending_call)
+            if len(builder) >= _BATCH_CALLS:
+                yield builder.build(position)
+                builder = _BatchBuilder(pages, mapping, compute)
+    if len(builder) or pending:
+        yield attrs.evolve(builder.build(position), pending=tuple(pending))
 
 
 def read_pages_or_table(
     stream: Readable, pages: PageLayout, mapping: SourceMapping, *, compute: ComputeFields | None = None
 ) -> Iterator[SourceBatch]:
-    """Yield the calls of documents as `read_pages` does, or those of a table, whichever the stream begins with.
+    """Yield the calls of a stream that is JSON or a table.
+
+    Args:
+        stream: The bytes of the documents, or of the table.
+        pages: Where the documents hold calls.
+        mapping: How a call's keys, or the table's columns, become fields.
+        compute: A function that makes the fields that no rule can make.
 
     Raises:
-        SchemaError: When it is empty, or neither of them.
+        SchemaError: When the stream is empty, or has no calls of the provider.
     """
     peeked = stream if isinstance(stream, PeekedStream) else PeekedStream(stream)
-    if peeked.head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"[")):
+    if _is_json(peeked.head):
         yield from read_pages(peeked, pages, mapping, compute=compute)
     else:
         yield from read_table(peeked, mapping, compute=compute)
 
 
-def _documents(stream: Readable) -> Iterator[tuple[Any, int]]:
-    """Yield the documents and how far into the stream each reaches; a line that is none is a reject."""
+def _is_json(head: bytes) -> bool:
+    return head.removeprefix(BYTE_ORDER_MARK).lstrip().startswith((b"{", b"["))
+
+
+def _read_documents(stream: Readable) -> Iterator[tuple[Any, int]]:
+    """Yield each document with the position of its end in the stream; a line that is not JSON is a reject."""
     lines = (line for line in read_lines(stream) if line.raw.strip())
     first = next(lines, None)
     if first is None:
-        raise SchemaError("The file is empty: there is no document in it. Check that it is the right one.")
+        raise SchemaError("The file is empty: it has no documents. Check that it is the right one.")
     try:
-        document = _parsed(first.raw)
+        document = _parse(first.raw)
     except ValueError:
-        yield from _whole(first, lines)
+        yield from _read_whole(first, lines)
         return
     yield document, first.position
     for line in lines:
         try:
-            yield _parsed(line.raw), line.position
+            yield _parse(line.raw), line.position
         except ValueError as exc:
-            yield Reject(line.number, f"It is no JSON: {exc}.", line.text), line.position
+            yield Reject(line.number, f"It is not JSON: {exc}.", line.text), line.position
 
 
-def _whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]:
-    """Yield the documents of a stream whose lines are no documents by themselves."""
+def _read_whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]:
+    """Yield the documents of a stream in which a document may span several lines."""
     parts: list[bytes] = []
     size = position = 0
     for line in chain([first], lines):
@@ -143,10 +164,10 @@ def _whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]:
     raw = b"\n".join(parts)
     try:
         text = raw.decode(json.detect_encoding(raw)).strip(" \t\r\n")
-        at, found = 0, []
+        at, documents = 0, []
         while at < len(text):
             document, at = _DECODER.raw_decode(text, at)
-            found.append(document)
+            documents.append(document)
             while at < len(text) and text[at] in " \t\r\n":
                 at += 1
     except (ValueError, RecursionError) as exc:
@@ -154,45 +175,44 @@ def _whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]:
             f"It cannot be parsed as JSON: {exc}. It begins with {shorten(first.text)}. Check that it is the "
             "right file, and whole."
         ) from exc
-    for document in found:
+    for document in documents:
         yield document, position
 
 
-def _constant(name: str) -> str:
-    raise ValueError(f"{name} is no value")
+def _refuse_constant(name: str) -> str:
+    raise ValueError(f"{name} is not a value of JSON")
 
 
-# Numbers stay the texts they are.
-_DECODER: Final = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_constant)
+_DECODER: Final = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_refuse_constant)
 
 
-def _parsed(raw: bytes) -> Any:
+def _parse(raw: bytes) -> Any:
     try:
         return _DECODER.decode(raw.decode(json.detect_encoding(raw)).strip())
     except RecursionError as exc:
         raise ValueError("it is nested too deep") from exc
 
 
-def _calls(document: Any, pages: PageLayout) -> list[Any]:
+def _calls_of(document: Any, pages: PageLayout) -> list[Any]:
     """Return the calls of a document.
 
     Raises:
-        SchemaError: When it is something else.
+        SchemaError: When the document has other things than calls of the provider.
     """
     if isinstance(document, list):
-        found = document
+        calls = document
     elif not isinstance(document, dict):
-        raise _not_calls(document, pages)
+        raise _not_calls_error(document, pages)
     else:
-        found = next(
-            (items for path in pages.lists if (items := _at(document, path)) is not None), [document]
+        calls = next(
+            (items for path in pages.lists if (items := _list_at(document, path)) is not None), [document]
         )
-    if found and not any(_is_call(call, pages) for call in found):
-        raise _not_calls(found[0], pages)
-    return found
+    if calls and not any(_is_call(call, pages) for call in calls):
+        raise _not_calls_error(calls[0], pages)
+    return calls
 
 
-def _at(document: Any, path: tuple[str, ...]) -> list[Any] | None:
+def _list_at(document: Any, path: tuple[str, ...]) -> list[Any] | None:
     for key in path:
         document = document.get(key) if isinstance(document, dict) else None
     return document if isinstance(document, list) else None
@@ -204,29 +224,29 @@ def _is_call(call: object, pages: PageLayout) -> bool:
     )
 
 
-def _not_calls(document: Any, pages: PageLayout) -> SchemaError:
-    what = f"it is {shorten(_text(document))}"
+def _not_calls_error(document: Any, pages: PageLayout) -> SchemaError:
+    finding = f"it is {shorten(_to_json(document))}"
     if isinstance(document, dict):
         keys = list(document)
         foreign = next((pages.foreign[key] for key in keys if key in pages.foreign), None)
-        what = foreign or f"its keys are {', '.join(map(repr, keys[:20]))}"
+        finding = foreign or f"its keys are {', '.join(map(repr, keys[:_SHOWN_KEYS]))}"
     return SchemaError(
-        f"It holds no calls of {pages.provider}: {what}. Give the answer of the calls' resource."
+        f"It holds no calls of {pages.provider}: {finding}. Give the answer of the calls' resource."
     )
 
 
-def _text(document: Any) -> str:
+def _to_json(document: Any) -> str:
     return (
         json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     )
 
 
-def _flat(call: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the texts of a call by their keys; a list is its JSON, and null is nothing."""
+def _flatten(call: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the texts of a call by the paths of their keys; a list is its JSON, and null is left out."""
     for key, value in call.items():
         name = prefix + key
         if isinstance(value, dict):
-            yield from _flat(value, name + ".")
+            yield from _flatten(value, name + ".")
         elif isinstance(value, str):
             yield name, value
         elif isinstance(value, bool):
@@ -235,67 +255,76 @@ def _flat(call: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
             yield name, json.dumps(value, ensure_ascii=False)
 
 
-class _Part:
-    """Calls that wait to become a frame."""
+class _BatchBuilder:
+    """A collector of calls that become one batch."""
 
     def __init__(self, pages: PageLayout, mapping: SourceMapping, compute: ComputeFields | None) -> None:
         self._pages = pages
         self._mapping = mapping
-        self._computed = compute
-        self._calls: dict[int, dict[str, str]] = {}
-        self._given: dict[int, Any] = {}
+        self._compute = compute
+        self._texts: dict[int, dict[str, str]] = {}
+        self._documents: dict[int, Any] = {}
         self._rejects: list[Reject] = []
 
     def __len__(self) -> int:
-        return len(self._calls) + len(self._rejects)
+        return len(self._texts) + len(self._rejects)
 
     def add(self, number: int, call: Any) -> PendingCall | None:
-        """Take the call with that number, unless it has not ended."""
+        """Add a call, or return it as a pending call if it has not ended.
+
+        Args:
+            number: The number of the call in its stream.
+            call: The call, or the reject of a line that is not JSON.
+        """
         if isinstance(call, Reject):
             self._rejects.append(attrs.evolve(call, row=number))
             return None
         if not _is_call(call, self._pages):
-            self._reject(number, str(_not_calls(call, self._pages)), call)
+            self._add_reject(number, str(_not_calls_error(call, self._pages)), call)
             return None
         try:
-            flat = dict(_flat(call))
-            "".join(chain.from_iterable(flat.items())).encode()
+            texts = dict(_flatten(call))
+            "".join(chain.from_iterable(texts.items())).encode()
         except UnicodeEncodeError:
-            self._reject(number, "It holds one half of a character: it is damaged there.", call)
+            self._add_reject(number, "It holds one half of a character: it is damaged there.", call)
             return None
         except RecursionError:
-            self._reject(number, "It is nested too deep.", {})
+            self._add_reject(number, "It is nested too deep.", {})
             return None
         for key, states in self._pages.going_on.items():
-            if (state := flat.get(key, "").casefold()) in states:
+            if (state := texts.get(key, "").casefold()) in states:
                 rule = self._mapping.fields["call_id"]
                 return PendingCall(
-                    flat.get(rule.columns[0], "?"), f"It is {state}: it has not ended.", number
+                    texts.get(rule.columns[0], "?"), f"It is {state}: it has not ended.", number
                 )
-        self._calls[number] = flat
-        self._given[number] = call
+        self._texts[number] = texts
+        self._documents[number] = call
         return None
 
-    def _reject(self, number: int, reason: str, call: Any) -> None:
-        self._rejects.append(Reject(number, reason, _text(call)))
+    def _add_reject(self, number: int, reason: str, call: Any) -> None:
+        self._rejects.append(Reject(number, reason, _to_json(call)))
 
-    def batch(self, position: int) -> SourceBatch:
-        wanted = [column for rule in self._mapping.fields.values() for column in rule.columns]
-        names = list(dict.fromkeys(chain(wanted, *self._calls.values())))
-        columns = [pl.Series("row", list(self._calls), dtype=pl.Int64)]
+    def build(self, position: int) -> SourceBatch:
+        """Return the batch; *position* is how many bytes of the stream precede its end."""
+        mapped_columns = [column for rule in self._mapping.fields.values() for column in rule.columns]
+        names = list(dict.fromkeys(chain(mapped_columns, *self._texts.values())))
+        columns = [pl.Series("row", list(self._texts), dtype=pl.Int64)]
         for name in names:
-            texts = [call.get(name) for call in self._calls.values()]
+            texts = [call.get(name) for call in self._texts.values()]
             columns.append(pl.Series(name, texts, dtype=pl.String))
-        done = apply_mapping(pl.DataFrame(columns), self._mapping, compute=self._computed)
+        result = apply_mapping(pl.DataFrame(columns), self._mapping, compute=self._compute)
         rejects = [
             *self._rejects,
-            *(Reject(one.row, one.reason, _text(self._given[one.row])) for one in done.wrong),
+            *(
+                Reject(problem.row, problem.reason, _to_json(self._documents[problem.row]))
+                for problem in result.problems
+            ),
         ]
         return SourceBatch(
-            frame=done.frame,
+            frame=result.frame,
             rejects=tuple(sorted(rejects, key=lambda reject: reject.row)),
-            contradictions=done.contradictions,
-            repeated_hour=done.repeated,
-            missing_hour=done.missing,
+            contradictions=result.contradictions,
+            repeated_hour=result.repeated,
+            missing_hour=result.missing,
             bytes_read=position,
         )

@@ -1,4 +1,4 @@
-"""Local stamps without an offset, as switches write them, made into instants by a stated rule."""
+"""Local times: convert the times of switches, which have no offset, into instants."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["Instants", "resolve_instants"]
 
 _LONGEST: Final = timedelta(days=10)
 _MARGIN: Final = timedelta(days=1)
-#: No clock is changed and changed back within that.
+#: No zone changes its offset twice within this time.
 _STEP: Final = timedelta(hours=6)
 
 
 @attrs.frozen(kw_only=True)
 class Instants:
-    """Instants made from local stamps.
+    """The instants of local times.
 
     Attributes:
-        utc: The instants, null where there was no stamp.
-        repeated: How many stamps fell into an hour that the clock went through twice.
-        missing: How many fell into an hour that the clock skipped.
+        utc: The instants in UTC, null where a local time was null.
+        repeated: How many local times fell into an hour that the clocks repeat.
+        missing: How many local times fell into an hour that the clocks skip.
     """
 
     utc: pl.Series
@@ -34,13 +34,18 @@ class Instants:
 
 
 def resolve_instants(stamps: pl.Series, timezone: str, *, not_before: pl.Series | None = None) -> Instants:
-    """Return naive *stamps*, read on the clocks of *timezone*, as instants.
+    """Return the instants of local times.
 
-    A stamp in a repeated hour is read as the earlier of its two instants, or as the later one where the
-    earlier lies before *not_before*. A stamp in a skipped hour is read with the offset from before the
-    change, as the standard library does (PEP 495, ``fold=0``).
+    A time in a repeated hour is the earlier of its two instants, or the later one where the earlier precedes
+    *not_before*. A time in a skipped hour has the offset from before the change, as in the standard library (PEP
+    495, ``fold=0``).
+
+    Args:
+        stamps: The local times, without a zone.
+        timezone: The IANA zone of the clocks.
+        not_before: For each time an instant in UTC that it does not precede, such as the start of its call.
     """
-    offset = _one_offset(stamps, timezone)
+    offset = _constant_offset(stamps, timezone)
     if offset is not None:
         return Instants(utc=(stamps - offset).dt.replace_time_zone("UTC"), repeated=0, missing=0)
     earliest, latest = (
@@ -56,17 +61,20 @@ def resolve_instants(stamps: pl.Series, timezone: str, *, not_before: pl.Series 
     missing = earliest.is_null() & stamps.is_not_null()
     if missing.any():
         clock = zone(timezone)
-        found = [stamp.replace(tzinfo=clock, fold=0).astimezone(UTC) for stamp in stamps.filter(missing)]
-        utc = utc.scatter(missing.arg_true(), pl.Series(found, dtype=utc.dtype))
+        instants = [stamp.replace(tzinfo=clock, fold=0).astimezone(UTC) for stamp in stamps.filter(missing)]
+        utc = utc.scatter(missing.arg_true(), pl.Series(instants, dtype=utc.dtype))
     return Instants(utc=utc, repeated=int(repeated.sum()), missing=int(missing.sum()))
 
 
-def _one_offset(stamps: pl.Series, timezone: str) -> timedelta | None:
-    """Return the offset of all *stamps*, where no clock changed from well before the first to well after the last."""
+def _constant_offset(stamps: pl.Series, timezone: str) -> timedelta | None:
+    """Return the offset of all local times, or None if the clocks may have changed near any of them.
+
+    Subtracting one offset is much faster than converting each time. Most batches span a few hours.
+    """
     first, last = stamps.min(), stamps.max()
     if not isinstance(first, datetime) or not isinstance(last, datetime) or last - first > _LONGEST:
         return None
-    if not 1 < first.year <= last.year < 9999:  # what lies a day away may be no time at all
+    if not 1 < first.year <= last.year < 9999:  # A day earlier or later may be out of the range of datetime.
         return None
     clock = zone(timezone)
     steps = range((last - first) // _STEP + 2 * (_MARGIN // _STEP) + 1)

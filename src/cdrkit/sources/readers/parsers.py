@@ -1,4 +1,4 @@
-"""Native texts as the values of fields: times, lengths, amounts, numbers and neutral words, each by its rule."""
+"""Parsers of native texts: times, lengths, amounts, numbers and choices, as the rule of a field describes them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Any, Final, TypeAlias
 
 from cdrkit._model import FRACTION, INSTANT, INTEGER, MONEY, FieldInfo, parse_instant
-from cdrkit.sources.readers.mapping import FieldRule
+from cdrkit.sources.readers.field_rule import FieldRule
 
 __all__ = ["NEGATIVE", "Parser", "make_parser"]
 
-#: Reads one text: its value, and whether the value says all that the text does; ValueError says what is wrong.
+#: Parses one text. Returns its value, and whether the value has all information of the text. Raises a ValueError
+#: whose message ends a sentence that begins with the text: "is not a number".
 Parser: TypeAlias = Callable[[str], "tuple[Any, bool]"]
 
-#: How the reason begins when a length is below zero.
+#: The message of the ValueError that a negative length raises.
 NEGATIVE: Final = "is negative"
 
 _ISO: Final = re.compile(
@@ -26,8 +27,13 @@ _ISO: Final = re.compile(
 )
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _CLOCK: Final = re.compile(r"(?:(\d{1,6}):)?(\d{1,4}):([0-5]\d)(?:[.,](\d{1,6}))?", re.ASCII)
-_EPOCHS: Final = {"epoch": Decimal(1_000_000), "epoch_ms": Decimal(1000), "epoch_us": Decimal(1)}
-_UNITS: Final = {"s": Decimal(1), "ms": Decimal("0.001"), "us": Decimal("0.000001"), "min": Decimal(60)}
+_EPOCH_UNITS: Final = {"epoch": Decimal(1_000_000), "epoch_ms": Decimal(1000), "epoch_us": Decimal(1)}
+_LENGTH_UNITS: Final = {
+    "s": Decimal(1),
+    "ms": Decimal("0.001"),
+    "us": Decimal("0.000001"),
+    "min": Decimal(60),
+}
 _ROUNDING: Final = {"down": ROUND_FLOOR, "up": ROUND_CEILING, "nearest": ROUND_HALF_UP}
 _MICRO: Final = Decimal("0.000001")
 _MOST_MONEY: Final = Decimal(10) ** 12
@@ -37,57 +43,66 @@ _LENGTHS: Final = ("duration", "billed_duration", "ring_duration", "pdd", "pdd_i
 
 
 def make_parser(info: FieldInfo, rule: FieldRule) -> Parser | None:
-    """Return what reads the texts of a field by its rule; None: every text is its value."""
-    final = _plain_reader(info, rule)
+    """Return the parser of a field's native texts.
+
+    Args:
+        info: The field.
+        rule: The rule of the field.
+
+    Returns:
+        The parser, or None if every text is its own value.
+    """
+    parse_plain = _plain_parser(info, rule)
     if not (rule.values or rule.pattern or rule.otherwise is not None):
-        return final
-    known = {word.strip().casefold(): meaning for word, meaning in rule.values.items()}
+        return parse_plain
+    meanings = {word.strip().casefold(): meaning for word, meaning in rule.values.items()}
     pattern = None if rule.pattern is None else re.compile(rule.pattern)
 
-    def read(text: str) -> tuple[Any, bool]:
-        word, whole = text, True
+    def parse(text: str) -> tuple[Any, bool]:
+        word, complete = text, True
         if pattern is not None and (match := pattern.search(text)) is not None:
             word = match[1] or ""
-            whole = word == text
-        meaning = known.get(word.strip().casefold())
+            complete = word == text
+        meaning = meanings.get(word.strip().casefold())
         if meaning is None and rule.otherwise is not None:
             meaning = word if info.choices and word in info.choices else rule.otherwise
         if meaning is not None:
-            whole = whole and meaning == word
+            complete = complete and meaning == word
             word = meaning
         if word == "":
             return None, False
-        value, exact = (word, True) if final is None else final(word)
-        return value, whole and exact
+        value, exact = (word, True) if parse_plain is None else parse_plain(word)
+        return value, complete and exact
 
-    return read
+    return parse
 
 
-def _plain_reader(info: FieldInfo, rule: FieldRule) -> Parser | None:
+def _plain_parser(info: FieldInfo, rule: FieldRule) -> Parser | None:
+    """Return the parser of a field's type, without the rule's pattern and meanings."""
     if info.type == INSTANT:
-        return _times(rule)
+        return _time_parser(rule)
     if info.type == MONEY:
-        return _amounts(rule)
+        return _amount_parser(rule)
     if info.name in _LENGTHS:
-        return _lengths(rule, whole=info.type in INTEGER)
+        return _length_parser(rule, whole=info.type in INTEGER)
     if info.type in INTEGER:
-        return _whole_numbers
+        return _parse_code
     if info.type in FRACTION:
-        return lambda text: (float(_number(text, rule)), True)
-    return _words(info) if info.choices else None
+        return lambda text: (float(_parse_number(text, rule)), True)
+    return _choice_parser(info) if info.choices else None
 
 
-def _words(info: FieldInfo) -> Parser:
-    def read(text: str) -> tuple[str, bool]:
+def _choice_parser(info: FieldInfo) -> Parser:
+    def parse(text: str) -> tuple[str, bool]:
         word = text.strip().casefold()
         if word not in info.choices:
-            raise ValueError(f"is none of {', '.join(info.choices)}")
+            raise ValueError(f"is not one of {', '.join(info.choices)}")
         return word, word == text
 
-    return read
+    return parse
 
 
-def _number(text: str, rule: FieldRule) -> Decimal:
+def _parse_number(text: str, rule: FieldRule) -> Decimal:
     plain = text.strip()
     if rule.decimal == ",":
         plain = "?" if "." in plain else plain.replace(",", ".")
@@ -96,30 +111,30 @@ def _number(text: str, rule: FieldRule) -> Decimal:
     return Decimal(plain)
 
 
-def _whole_numbers(text: str) -> tuple[int, bool]:
+def _parse_code(text: str) -> tuple[int, bool]:
     plain = text.strip()
     if not re.fullmatch(r"[0-9]{1,5}", plain) or int(plain) > 2**15 - 1:
         raise ValueError("is not a code")
     return int(plain), plain == text
 
 
-def _amounts(rule: FieldRule) -> Parser:
-    def read(text: str) -> tuple[Decimal, bool]:
-        amount = _number(text, rule)
+def _amount_parser(rule: FieldRule) -> Parser:
+    def parse(text: str) -> tuple[Decimal, bool]:
+        amount = _parse_number(text, rule)
         if abs(amount) >= _MOST_MONEY:
             raise ValueError("is too large for an amount")
         stored = amount.quantize(_MICRO)
-        return (-stored if rule.negate else stored) + 0, stored == amount  # no minus before a zero
+        return (-stored if rule.negate else stored) + 0, stored == amount  # +0 turns -0 into 0
 
-    return read
+    return parse
 
 
-def _lengths(rule: FieldRule, *, whole: bool) -> Parser:
-    def read(text: str) -> tuple[Any, bool]:
-        if rule.unit in _UNITS:
-            seconds = _number(text, rule) * _UNITS[rule.unit]
+def _length_parser(rule: FieldRule, *, whole: bool) -> Parser:
+    def parse(text: str) -> tuple[Any, bool]:
+        if rule.unit in _LENGTH_UNITS:
+            seconds = _parse_number(text, rule) * _LENGTH_UNITS[rule.unit]
         else:
-            seconds = _clock(text.strip(), rule.unit)
+            seconds = _parse_clock(text.strip(), rule.unit)
         if seconds < 0:
             raise ValueError(NEGATIVE)
         if seconds >= 2**31:
@@ -129,10 +144,10 @@ def _lengths(rule: FieldRule, *, whole: bool) -> Parser:
         stored = int(seconds.to_integral_value(_ROUNDING[rule.rounding]))
         return stored, stored == seconds
 
-    return read
+    return parse
 
 
-def _clock(text: str, unit: str) -> Decimal:
+def _parse_clock(text: str, unit: str) -> Decimal:
     if text.startswith("-"):
         raise ValueError(NEGATIVE)
     match = _CLOCK.fullmatch(text)
@@ -143,55 +158,55 @@ def _clock(text: str, unit: str) -> Decimal:
     )
 
 
-def _times(rule: FieldRule) -> Parser:
+def _time_parser(rule: FieldRule) -> Parser:
     since = _1970 if rule.since is None else parse_instant(rule.since)
-    readers = [_time_reader(form, since) for form in rule.formats]
+    parsers = [_format_parser(time_format, since) for time_format in rule.formats]
 
-    def read(text: str) -> tuple[datetime, bool]:
+    def parse(text: str) -> tuple[datetime, bool]:
         plain = text.strip()
-        for one in readers:
+        for parse_format in parsers:
             try:
-                found = one(plain)
+                time = parse_format(plain)
             except (ValueError, TypeError, IndexError, OverflowError, ArithmeticError):
                 continue
-            if found is not None:
+            if time is not None:
                 break
         else:
             raise ValueError(f"is not a time ({', '.join(rule.formats)})")
-        if found.tzinfo is not None:
-            found = found.astimezone(UTC)
-        if not _YEARS[0] <= found.year <= _YEARS[1]:
+        if time.tzinfo is not None:
+            time = time.astimezone(UTC)
+        if not _YEARS[0] <= time.year <= _YEARS[1]:
             raise ValueError(f"is not in the years {_YEARS[0]} to {_YEARS[1]}")
-        return found, True
+        return time, True
 
-    return read
+    return parse
 
 
-def _time_reader(form: str, since: datetime) -> Callable[[str], datetime | None]:
-    if form == "iso":
-        return _iso
-    if form == "rfc2822":
+def _format_parser(time_format: str, since: datetime) -> Callable[[str], datetime | None]:
+    if time_format == "iso":
+        return _parse_iso
+    if time_format == "rfc2822":
         return email.utils.parsedate_to_datetime
-    if form in _EPOCHS:
-        return lambda text: _epoch(text, _EPOCHS[form], since)
-    return lambda text: datetime.strptime(text, form)  # noqa: DTZ007  # without an offset it is a local time
+    if time_format in _EPOCH_UNITS:
+        return lambda text: _parse_epoch(text, _EPOCH_UNITS[time_format], since)
+    return lambda text: datetime.strptime(text, time_format)  # noqa: DTZ007  # without an offset it is a local time
 
 
-def _iso(text: str) -> datetime | None:
+def _parse_iso(text: str) -> datetime | None:
     match = _ISO.fullmatch(text)
     if match is None:
         return None
     day, clock, fraction, utc, hours, minutes = match.groups()
-    found = datetime.fromisoformat(f"{day}T{clock}").replace(microsecond=int(f"{fraction or '0':0<6}"[:6]))
+    time = datetime.fromisoformat(f"{day}T{clock}").replace(microsecond=int(f"{fraction or '0':0<6}"[:6]))
     if utc:
-        return found.replace(tzinfo=UTC)
+        return time.replace(tzinfo=UTC)
     if hours:
         offset = datetime.fromisoformat(f"{day}T00:00{hours}:{minutes or '00'}")
-        return found.replace(tzinfo=offset.tzinfo)
-    return found
+        return time.replace(tzinfo=offset.tzinfo)
+    return time
 
 
-def _epoch(text: str, micros: Decimal, since: datetime) -> datetime | None:
+def _parse_epoch(text: str, micros: Decimal, since: datetime) -> datetime | None:
     if not _NUMBER.fullmatch(text):
         return None
     return since + timedelta(microseconds=int(Decimal(text) * micros))

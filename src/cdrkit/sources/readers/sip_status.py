@@ -1,4 +1,4 @@
-"""SIP statuses as neutral words; a Q.850 cause is never made of one."""
+"""SIP status codes: convert them to dispositions. No Q.850 cause is derived from a status code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import polars as pl
 
 __all__ = ["dispositions"]
 
-_WORDS: Final = {
+_DISPOSITIONS: Final = {
     **dict.fromkeys((486, 600), "busy"),
     **dict.fromkeys((408, 480), "no_answer"),
     487: "cancelled",
@@ -17,20 +17,26 @@ _WORDS: Final = {
 
 
 def dispositions(codes: pl.Series) -> pl.Series:
-    """Return the neutral word of each final SIP status: 2xx is an answer, what has no word of its own a failure.
+    """Return the disposition of each final SIP status code.
 
-    >>> dispositions(pl.Series([200, 486, 404, None])).to_list()
-    ['answered', 'busy', 'failed', 'unknown']
+    A code of 200 to 299 is an answer. A code of 300 to 699 without a disposition of its own is a failure.
+
+    Example:
+        >>> dispositions(pl.Series([200, 486, 404, None])).to_list()
+        ['answered', 'busy', 'failed', 'unknown']
+
+    Args:
+        codes: The status codes; null where there is no code.
     """
     code = pl.col("code")
-    word = code.replace_strict(_WORDS, default=None, return_dtype=pl.String)
-    said = (
+    own = code.replace_strict(_DISPOSITIONS, default=None, return_dtype=pl.String)
+    disposition = (
         pl.when(code.is_between(200, 299))
         .then(pl.lit("answered"))
-        .when(word.is_not_null())
-        .then(word)
+        .when(own.is_not_null())
+        .then(own)
         .when(code.is_between(300, 699))
         .then(pl.lit("failed"))
         .otherwise(pl.lit("unknown"))
     )
-    return pl.DataFrame({"code": codes.cast(pl.Int64)}).select(said.alias("disposition")).to_series()
+    return pl.DataFrame({"code": codes.cast(pl.Int64)}).select(disposition.alias("disposition")).to_series()

@@ -11,10 +11,14 @@ import polars as pl
 from cdrkit._model import check_zone, empty_frame
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources.contract import SourceBatch, SourceInput, is_only_input
-from cdrkit.sources.readers.apply_mapping import MappingResult, RowProblem, apply_mapping, json_objects
+from cdrkit.sources.readers.apply_mapping import MappingResult, RowProblem, apply_mapping
+from cdrkit.sources.readers.byte_streams import PeekedStream
 from cdrkit.sources.readers.encoding import check_encoding
-from cdrkit.sources.readers.mapping import FieldRule, SourceMapping
-from cdrkit.sources.readers.table import PeekedStream, TableChunk, column_names, open_table, read_table
+from cdrkit.sources.readers.field_rule import FieldRule
+from cdrkit.sources.readers.mapping import SourceMapping
+from cdrkit.sources.readers.native_rows import json_objects
+from cdrkit.sources.readers.table import TableChunk, open_table, read_table
+from cdrkit.sources.readers.table_header import column_names
 from cdrkit.sources.sip_proxies.dialogs import EVENT, paired
 
 __all__ = ["KamailioAcc", "KamailioCdrs", "OpenSipsAcc"]
@@ -189,7 +193,7 @@ def _rejected(
     rows: TableChunk, done: MappingResult, wrong: list[RowProblem], name: str, position: int
 ) -> SourceBatch:
     """Return what cannot be taken of some rows; their calls come when all is read."""
-    batch = rows.batch(attrs.evolve(done, frame=empty_frame(), wrong=[*done.wrong, *wrong]))
+    batch = rows.to_batch(attrs.evolve(done, frame=empty_frame(), problems=[*done.problems, *wrong]))
     rejects = tuple(attrs.evolve(reject, input=name) for reject in batch.rejects)
     return attrs.evolve(batch, rejects=rejects, bytes_read=position)
 

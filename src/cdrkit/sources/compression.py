@@ -1,0 +1,219 @@
+"""Compressed streams: detect the compression by the first bytes, decompress while reading, and name damaged files."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from typing import IO, Any, Final, cast
+
+import pyarrow as pa
+
+from cdrkit.errors import CdrError, ConfigError, CorruptDataError, StorageError
+
+__all__ = [
+    "BUFFER_BYTES",
+    "HEADER_BYTES",
+    "InputStream",
+    "TailStream",
+    "damaged_error",
+    "decompress",
+    "name_damage",
+    "open_compressed",
+    "peek",
+    "read_head",
+]
+
+#: How many bytes are read at once.
+BUFFER_BYTES: Final = 64 << 10
+#: How many bytes identify a compression or an archive: the size of a block of tar.
+HEADER_BYTES: Final = 512
+_HEAD_BYTES: Final = 64 << 10
+_DAMAGE: Final = (EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, tarfile.TarError)
+
+
+def decompress(stream: IO[bytes], name: str) -> IO[bytes]:
+    """Return the decompressed bytes of a stream that holds one file.
+
+    gzip, bzip2, xz and zstd are detected by the first bytes. Other bytes, and archives, are returned as they are.
+
+    Example:
+        >>> import gzip, io
+        >>> from cdrkit.sources import decompress
+        >>> decompress(io.BytesIO(gzip.compress(b"2041,2042")), "calls.csv.gz").read()
+        b'2041,2042'
+
+    Args:
+        stream: The bytes of the file. The caller closes it.
+        name: The name of the file, for messages.
+
+    Returns:
+        The decompressed bytes. Reading them raises the errors below.
+
+    Raises:
+        CorruptDataError: When the file is cut off or damaged.
+        StorageError: When the file cannot be read.
+        ConfigError: When the stream gives text.
+    """
+    reader = io.BufferedReader(InputStream(stream, name), BUFFER_BYTES)
+    unpacked = open_compressed(reader, peek(reader, HEADER_BYTES))
+    return reader if unpacked is None else io.BufferedReader(InputStream(unpacked, name), BUFFER_BYTES)
+
+
+def open_compressed(stream: io.BufferedReader[Any], head: bytes) -> IO[bytes] | None:
+    """Return a stream of decompressed bytes, or None if a file is not compressed.
+
+    Args:
+        stream: The bytes of the file.
+        head: The first bytes of the file.
+    """
+    if head.startswith(b"\x1f\x8b"):
+        return cast(IO[bytes], gzip.GzipFile(fileobj=stream))
+    if head.startswith(b"\xfd7zXZ\0"):
+        return cast(IO[bytes], lzma.LZMAFile(stream))
+    if head.startswith(b"BZh") and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):
+        return cast(IO[bytes], bz2.BZ2File(stream))
+    if head.startswith(b"\x28\xb5\x2f\xfd"):
+        packed = pa.PythonFile(stream, mode="r")
+        return cast(IO[bytes], pa.CompressedInputStream(packed, "zstd"))
+    return None
+
+
+def peek(stream: IO[bytes], size: int) -> bytes:
+    """Return up to *size* bytes of a buffered stream without reading past them."""
+    assert isinstance(stream, io.BufferedReader)
+    return stream.peek(size)[:size]
+
+
+def read_head(stream: IO[bytes]) -> bytes:
+    """Return the first 64 KiB of a stream, or all of it."""
+    head = b""
+    while len(head) < _HEAD_BYTES and (part := stream.read(_HEAD_BYTES - len(head))):
+        head += part
+    return head
+
+
+def damaged_error(name: str, error: Exception) -> CorruptDataError:
+    """Return the error of a file that is cut off or damaged.
+
+    Args:
+        name: The name of the file.
+        error: The error that decompressing the file raised.
+    """
+    return CorruptDataError(
+        f"{name} is cut off or damaged: {str(error) or type(error).__name__}. Nothing was stored; get it once more.",
+        url=name,
+    )
+
+
+@contextlib.contextmanager
+def name_damage(name: str) -> Iterator[None]:
+    """Turn the errors of decompression and archives into errors of cdrkit that name the file."""
+    try:
+        yield
+    except CdrError:
+        raise
+    except _DAMAGE as exc:
+        raise damaged_error(name, exc) from exc
+    except (RuntimeError, NotImplementedError) as exc:  # zipfile raises these for passwords and rare methods.
+        raise ConfigError(f"{name} cannot be unpacked: {exc}. Unpack it first.") from exc
+    except OSError as exc:
+        if exc.errno is None:  # bz2, gzip and pyarrow raise these for damaged bytes, not for a failing disk.
+            raise damaged_error(name, exc) from exc
+        raise StorageError(
+            f"Cannot read {name} on: {exc.strerror or exc}. Nothing was stored.", url=name
+        ) from exc
+
+
+class InputStream(io.RawIOBase):
+    """A stream that counts its bytes, and whose errors name the file."""
+
+    def __init__(
+        self, stream: IO[bytes], name: str, count: Callable[[int], None] | None = None, *, owned: bool = False
+    ) -> None:
+        """Wrap a stream.
+
+        Args:
+            stream: The stream to read.
+            name: The name of its file.
+            count: A function that is called with the size of each block that is read.
+            owned: Whether to close the stream when this one is closed.
+        """
+        super().__init__()
+        self._stream = stream
+        self._input_name = name
+        self._count = count
+        self._owned = owned
+        self._least = HEADER_BYTES
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return whether the wrapped stream can seek."""
+        try:
+            return bool(self._stream.seekable())
+        except AttributeError:
+            return False
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move the wrapped stream to a position."""
+        with name_damage(self._input_name):
+            return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position of the wrapped stream."""
+        return self._stream.tell()
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into a buffer, and return how many bytes were read."""
+        view = memoryview(buffer)
+        done = 0
+        # The first bytes identify the file. A socket may return them one by one, so the first read gets enough.
+        while done < min(len(view), self._least):
+            with name_damage(self._input_name):
+                data = self._stream.read(len(view) - done)
+            if not isinstance(data, bytes):
+                raise ConfigError(f"The file gives {type(data).__name__}, not bytes; open it with mode 'rb'.")
+            if not data:
+                break
+            view[done : done + len(data)] = data
+            done += len(data)
+        self._least = 1
+        if self._count is not None:
+            self._count(done)
+        return done
+
+    def close(self) -> None:
+        """Close the stream, and the wrapped stream if it is owned."""
+        if self._owned and not self.closed:
+            with contextlib.suppress(
+                Exception
+            ):  # All bytes were read: an error while closing changes nothing.
+                self._stream.close()
+        super().close()
+
+
+class TailStream:
+    """A stream that remembers the last bytes that were read.
+
+    Attributes:
+        tail: The last 512 bytes.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.tail: bytes = b""
+
+    def read(self, size: int) -> bytes:
+        """Return the next *size* bytes."""
+        data = self._stream.read(size)
+        self.tail = (self.tail + data)[-HEADER_BYTES:] if len(data) < HEADER_BYTES else data[-HEADER_BYTES:]
+        return data

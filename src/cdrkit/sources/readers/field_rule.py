@@ -1,0 +1,158 @@
+"""Field rules: which native columns become a field, and how their texts become its value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeAlias, get_args
+
+import attrs
+
+from cdrkit._model import check_zone, parse_instant
+from cdrkit.errors import ConfigError, QueryError, suggestion
+from cdrkit.sources.readers.mapping_data import build_value
+from cdrkit.sources.readers.option_checks import (
+    check_choice,
+    check_optional_text,
+    check_pattern,
+    check_text_table,
+    check_texts,
+)
+
+__all__ = ["FieldRule", "TimeFormat", "Unit", "check_rules"]
+
+#: The words for usual formats of times. Any other format has a ``%``: it is a pattern of `datetime.strptime`.
+TimeFormat: TypeAlias = Literal["iso", "rfc2822", "epoch", "epoch_ms", "epoch_us"]
+#: The units of lengths. The last two are clock formats.
+Unit: TypeAlias = Literal["s", "ms", "us", "min", "h:mm:ss", "mm:ss"]
+
+
+def _check_unit(value: str) -> str:
+    return check_choice("unit", value, get_args(Unit))
+
+
+def _check_rounding(value: str) -> str:
+    return check_choice("rounding", value, ("down", "up", "nearest"))
+
+
+def _check_decimal(value: str) -> str:
+    return check_choice("decimal", value, (".", ","))
+
+
+def _check_formats(value: str | Iterable[str]) -> tuple[str, ...]:
+    formats = check_texts(value)
+    words = get_args(TimeFormat)
+    for text in formats:
+        if text in words:
+            continue
+        if "%" not in text or "%Z" in text:
+            hint, _ = suggestion(text, words)
+            why = "%Z is the name of a zone, which gives no offset" if "%Z" in text else "it is not a pattern"
+            raise ConfigError(
+                f"A time cannot be read by {text!r}: {why}. Give {', '.join(words)}, or a pattern such as "
+                f"'%d.%m.%Y %H:%M:%S'.{hint}"
+            )
+    if not formats:
+        raise ConfigError(f"formats is empty; give {', '.join(words)}, or a pattern of strptime.")
+    return formats
+
+
+def _check_since(value: str | None) -> str | None:
+    if value is not None:
+        try:
+            parse_instant(value)
+        except QueryError as exc:
+            raise ConfigError(f"since cannot be {value!r}: {exc}") from exc
+    return value
+
+
+@attrs.frozen(kw_only=True)
+class FieldRule:
+    r"""How the native columns of a row become the value of one field.
+
+    These steps make the value:
+
+    1. Take the text of the first column that is not blank, or join the texts of all columns.
+    2. If the text is one of *absent*, the field has no value.
+    3. Take the part of the text that *pattern* finds.
+    4. Replace it by its entry in *values*.
+    5. Read it as the type of the field: a time, a length, an amount, a number or a word.
+
+    A text that step 5 cannot read rejects its row.
+
+    Example:
+        >>> FieldRule(columns="Result", values={"OK": "answered"}, otherwise="unknown").columns
+        ('Result',)
+
+    Args:
+        columns: The native column, or several in the order in which they are tried.
+        join: The text to put between the texts of all columns, instead of taking the first.
+        absent: Texts that mean that a value is absent, such as ``0`` or ``none``.
+        pattern: A regular expression. Its first group is the part of the text to take.
+        values: The meaning of each native text; upper and lower case are equal. For ``disposition``, ``direction``
+            and ``hangup_party``, the meanings are the choices of the field.
+        otherwise: The meaning of texts that are not in *values*; an empty text: no value. Without it, a text that is
+            not a choice of the field rejects the row.
+        missing: The text to read where the columns have none.
+        required: Whether a row without a value is rejected. Rows without ``start`` or ``call_id`` always are.
+        formats: The formats of a time, in the order in which they are tried: ``iso``, ``rfc2822``, ``epoch``
+            (seconds), ``epoch_ms``, ``epoch_us``, or a pattern of `datetime.strptime`.
+        since: The instant from which an epoch counts, as ISO 8601 text, instead of 1970-01-01 UTC.
+        timezone: The IANA zone of times without an offset, instead of the mapping's.
+        unit: The unit of a length: ``s``, ``ms``, ``us``, ``min``, ``h:mm:ss`` or ``mm:ss``.
+        rounding: How to round a part of a second where whole seconds are stored: ``down``, ``up`` or ``nearest``.
+        decimal: The decimal sign of numbers: ``.`` or ``,``.
+        negate: Whether to change the sign of an amount, for switches that write a charge as a negative number.
+
+    Raises:
+        ConfigError: When an argument has an impossible value.
+    """
+
+    columns: tuple[str, ...] = attrs.field(converter=check_texts)
+    join: str | None = attrs.field(default=None, converter=check_optional_text)
+    absent: tuple[str, ...] = attrs.field(default=(), converter=check_texts)
+    pattern: str | None = attrs.field(default=None, converter=check_pattern)
+    values: Mapping[str, str] = attrs.field(factory=dict, converter=check_text_table, hash=False)
+    otherwise: str | None = attrs.field(default=None, converter=check_optional_text)
+    missing: str | None = attrs.field(default=None, converter=check_optional_text)
+    required: bool = False
+    formats: tuple[str, ...] = attrs.field(default=("iso",), converter=_check_formats)
+    since: str | None = attrs.field(default=None, converter=_check_since)
+    timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
+    unit: str = attrs.field(default="s", converter=_check_unit)
+    rounding: str = attrs.field(default="down", converter=_check_rounding)
+    decimal: str = attrs.field(default=".", converter=_check_decimal)
+    negate: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Check options that depend on each other."""
+        if not self.columns:
+            raise ConfigError("A rule has no columns; name at least one.")
+        if self.pattern is not None and re.compile(self.pattern).groups < 1:
+            raise ConfigError(
+                f"The pattern {self.pattern!r} has no group; put the part to take in parentheses."
+            )
+
+
+def check_rules(value: object) -> dict[str, FieldRule]:
+    """Return the rules in a mapping of fields: each is a `FieldRule`, its dict, or the names of its columns.
+
+    Raises:
+        ConfigError: When a rule is something else, or has an impossible value.
+    """
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"fields is {value!r}; give a table of fields and their rules.")
+    return {name: _check_rule(name, rule) for name, rule in value.items()}
+
+
+def _check_rule(name: object, value: object) -> FieldRule:
+    if isinstance(value, FieldRule):
+        return value
+    if isinstance(value, Mapping):
+        rule: FieldRule = build_value(FieldRule, value, f"the rule of {name!r}")
+        return rule
+    if isinstance(value, (str, list, tuple)):
+        return FieldRule(columns=value)
+    raise ConfigError(
+        f"The rule of {name!r} is {value!r}; give a column's name, a list of names, or a table."
+    )

@@ -1,0 +1,61 @@
+"""Native rows: compute digests of their texts, and encode them as JSON for the field ``extra``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Final
+
+import polars as pl
+
+__all__ = ["JSON_ESCAPES", "digest_rows", "json_objects"]
+
+#: The characters that a JSON text escapes, and their escapes.
+JSON_ESCAPES: Final = {"\\": "\\\\", '"': '\\"'} | {chr(code): f"\\u{code:04x}" for code in range(32)}
+
+
+def digest_rows(native: pl.DataFrame) -> pl.Series:
+    """Return a digest of each row's texts; equal rows have equal digests, whatever the order of the columns."""
+    parts = [pl.concat_str(pl.lit(f"{name}\0"), pl.col(name)) for name in sorted(native.columns)]
+    joined = (
+        native.select(pl.concat_str(parts, separator="\0\0", ignore_nulls=True)).to_series().cast(pl.Binary)
+    )
+    return pl.Series([blake2b(row, digest_size=8).hexdigest() for row in joined], dtype=pl.String)
+
+
+def json_objects(
+    native: pl.DataFrame, *, skip: Mapping[str, pl.Series] | None = None, absent: Sequence[str] = ()
+) -> pl.Series:
+    """Return a JSON object of each row's texts, without blank texts.
+
+    Args:
+        native: The rows, with a text in each column.
+        skip: For some columns, the rows whose text is left out.
+        absent: Texts that mean that a value is absent.
+
+    Returns:
+        The objects; null where a row has no text. Keys are sorted, so that rows of a table with its columns in
+        another order have equal objects.
+    """
+    columns: dict[str, pl.Series] = {}
+    parts: list[pl.Expr] = []
+    for name in sorted(native.columns):
+        keep = native[name].is_not_null() & (native[name].str.strip_chars() != "")
+        if absent:
+            keep &= ~native[name].is_in(list(absent))
+        if skip is not None and name in skip:
+            keep &= ~skip[name]
+        if not keep.any():
+            continue
+        texts = native[name]
+        if texts.str.contains(r'["\\\x00-\x1f]').any():
+            texts = texts.str.replace_many(JSON_ESCAPES)
+        columns[name] = pl.select(pl.when(keep).then(texts)).to_series()
+        key = json.dumps(name, ensure_ascii=False)
+        parts.append(pl.concat_str(pl.lit(f'{key}:"'), pl.col(name), pl.lit('"')))
+    if not parts:
+        return pl.Series([None] * native.height, dtype=pl.String)
+    inner = pl.concat_str(parts, separator=",", ignore_nulls=True)
+    objects = pl.DataFrame(columns).select(pl.concat_str(pl.lit("{"), inner, pl.lit("}")).alias("extra"))
+    return objects.select(pl.when(pl.col("extra") != "{}").then("extra")).to_series()

@@ -1,0 +1,109 @@
+"""Check the options of mappings: texts, lists, tables, patterns and single characters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cdrkit.errors import ConfigError
+
+__all__ = [
+    "check_character",
+    "check_choice",
+    "check_list",
+    "check_optional_text",
+    "check_pattern",
+    "check_text_table",
+    "check_texts",
+]
+
+
+def check_texts(value: str | Iterable[str]) -> tuple[str, ...]:
+    """Return a text or a list of texts as a tuple.
+
+    Raises:
+        ConfigError: When the value is something else.
+    """
+    texts = (value,) if isinstance(value, str) else check_list(value)
+    if not all(isinstance(text, str) for text in texts):
+        raise ConfigError(f"{value!r} is not a text or a list of texts.")
+    return texts
+
+
+def check_list(value: object) -> tuple[Any, ...]:
+    """Return a list, or another iterable that is no mapping, as a tuple.
+
+    Raises:
+        ConfigError: When the value is something else.
+    """
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        raise ConfigError(f"{value!r} is not a list.")
+    return tuple(value)
+
+
+def check_text_table(value: object) -> dict[str, str]:
+    """Return a mapping of texts to texts as a dict.
+
+    Raises:
+        ConfigError: When the value is something else.
+    """
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in [*value, *value.values()]):
+        raise ConfigError(f"{value!r} is not a table of texts, such as {{'ANSWERED': 'answered'}}.")
+    return dict(value)
+
+
+def check_pattern(value: str | None) -> str | None:
+    """Return a regular expression, or None.
+
+    Raises:
+        ConfigError: When the text is not a regular expression.
+    """
+    if value is not None:
+        try:
+            re.compile(value)
+        except (re.error, TypeError, RecursionError, OverflowError) as exc:
+            raise ConfigError(f"The pattern {value!r} is not a regular expression: {exc}.") from exc
+    return value
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
+    """Return the value of an option if it is one of its choices.
+
+    Args:
+        name: The option, for the message.
+        value: The value.
+        choices: The values that the option may have.
+
+    Raises:
+        ConfigError: When the value is something else.
+    """
+    if value not in choices:
+        raise ConfigError(f"{name} cannot be {value!r}; give {', '.join(map(repr, choices))}.")
+    return value
+
+
+def check_character(name: str, value: str) -> str:
+    """Return the value of an option if it is one character that cannot end a line.
+
+    Args:
+        name: The option, for the message.
+        value: The value.
+
+    Raises:
+        ConfigError: When the value is something else.
+    """
+    if not isinstance(value, str) or len(value) != 1 or value in "\r\n\0":
+        raise ConfigError(f"{name} cannot be {value!r}; give one character.")
+    return value
+
+
+def check_optional_text(value: str | None) -> str | None:
+    """Return a text, or None.
+
+    Raises:
+        ConfigError: When the value is something else.
+    """
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(f"{value!r} is not a text.")
+    return value

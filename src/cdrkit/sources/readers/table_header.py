@@ -1,0 +1,166 @@
+"""Read the top of a table: its header, the promised number of rows, the names of its columns and the separator."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+from cdrkit.errors import ConfigError, SchemaError
+from cdrkit.sources.readers.apply_mapping import resolve_columns
+from cdrkit.sources.readers.encoding import BYTE_ORDER_MARK
+from cdrkit.sources.readers.field_rule import FieldRule
+from cdrkit.sources.readers.lines import Line, LineReader
+from cdrkit.sources.readers.mapping import SourceMapping
+from cdrkit.sources.readers.reject_reasons import shorten
+from cdrkit.sources.readers.table_line import split_line
+
+__all__ = [
+    "check_row_count",
+    "column_names",
+    "parse_names",
+    "parse_row_count",
+    "select_rules",
+    "skip_header",
+]
+
+_SEPARATORS: Final = (",", ";", "\t", "|")
+
+
+def column_names(head: bytes) -> set[str]:
+    """Return the names in the first line of a table, to detect its format.
+
+    Args:
+        head: The first bytes of the file.
+
+    Returns:
+        The names in lower case, without quotes, for every separator that a table may have.
+    """
+    first = head.removeprefix(BYTE_ORDER_MARK).lstrip(b"\r\n").replace(b"\r", b"\n").partition(b"\n")[0]
+    text = first.decode("utf-8", "replace").casefold()
+    return {name.strip(' "') for separator in _SEPARATORS for name in text.split(separator)}
+
+
+def skip_header(lines: LineReader, mapping: SourceMapping) -> int | None:
+    """Consume the header lines and blank lines above a table.
+
+    Returns:
+        How many rows the header promises, or None if it names no number.
+
+    Raises:
+        SchemaError: When the number of rows is malformed, or two lines promise different numbers.
+    """
+    promised = None
+    header = None if mapping.header is None else re.compile(mapping.header)
+    while (line := lines.peek()) is not None:
+        match = None if header is None else header.search(line.text)
+        if match is not None:
+            promised = parse_row_count(match, line, promised)
+        elif line.raw.strip():
+            break
+        lines.take(1)
+    return promised
+
+
+def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tuple[str, ...], str]:
+    """Parse the line of names at the top of a table.
+
+    If the mapping has no separator, each usual one is tried.
+
+    Returns:
+        The mapping with its columns named as the table has them, the names, and the separator.
+
+    Raises:
+        SchemaError: When the line is not text in the mapping's encoding, names a column twice, or lacks a column
+            that the mapping needs.
+    """
+    try:
+        text = line.raw.decode(mapping.encoding)
+    except UnicodeDecodeError as exc:
+        raise SchemaError(
+            f"The line of names is not {mapping.encoding} at byte {exc.start + 1}. Check that it is the right "
+            "file, or give the encoding that it is in, for example encoding='latin-1'."
+        ) from exc
+    errors: list[tuple[int, SchemaError]] = []
+    for separator in _SEPARATORS if mapping.separator is None else (mapping.separator,):
+        texts = split_line(text, attrs.evolve(mapping, separator=separator))
+        names = tuple(name.strip() or f"column {at}" for at, name in enumerate(texts or [], 1))
+        twice = sorted({name for name in names if names.count(name) > 1})
+        try:
+            if texts is None or twice:
+                flaw = f"names the column {twice[0]!r} twice" if twice else "has a quote that is not closed"
+                raise SchemaError(
+                    f"The line of names {flaw}: {shorten(text)}. Check that it is the right file."
+                )
+            return resolve_columns(mapping, names, table="The table"), names, separator
+        except SchemaError as exc:
+            errors.append((len(names), exc))
+    # The separator that gives most names is most likely the right one: its error helps most.
+    raise max(errors, key=lambda error: error[0])[1]
+
+
+def select_rules(mapping: SourceMapping, names: Sequence[str]) -> dict[str, FieldRule]:
+    """Return the rules that a table without a line of names can fill, with those of their columns that it has.
+
+    Raises:
+        ConfigError: When no column of a rule for ``start`` or ``call_id`` is there.
+    """
+    rules: dict[str, FieldRule] = {}
+    for name, rule in mapping.fields.items():
+        columns = [column for column in rule.columns if column in names]
+        if columns:
+            rules[name] = attrs.evolve(rule, columns=columns)
+        elif name in ("start", "call_id"):
+            raise ConfigError(f"The mapping of {name} needs a column {' or '.join(rule.columns)}; add it.")
+    return rules
+
+
+def parse_row_count(match: re.Match[str], line: Line, promised: int | None) -> int | None:
+    """Return how many rows a header or a trailer promises.
+
+    Args:
+        match: The match of its pattern; the group ``count`` is the number.
+        line: The line that matched.
+        promised: The number that an earlier line promised.
+
+    Returns:
+        The number in this line, or the number before it if this line has none.
+
+    Raises:
+        SchemaError: When the number is malformed, or differs from the number before it.
+    """
+    text = match.groupdict().get("count")
+    if text is None:
+        return promised
+    if not re.fullmatch(r"\s*[0-9]{1,15}\s*", text):
+        raise SchemaError(
+            f"Line {line.number} says there are {shorten(text)} rows, which is not a number. "
+            "Check that it is the right file.",
+            row=line.number,
+        )
+    if promised is not None and promised != int(text):
+        raise SchemaError(
+            f"The header promises {promised:,} rows, the trailer on line {line.number} {int(text):,}."
+        )
+    return int(text)
+
+
+def check_row_count(promised: int | None, read: int, line: int | None) -> None:
+    """Raise an error if a table has another number of rows than its header or trailer promises.
+
+    Args:
+        promised: The promised number; None: no number was promised.
+        read: How many rows were read.
+        line: The number of the trailer's line; None: the header made the promise.
+
+    Raises:
+        SchemaError: When the numbers differ.
+    """
+    if promised is not None and promised != read:
+        where = "The header" if line is None else f"Line {line}"
+        raise SchemaError(
+            f"{where} says there are {promised:,} rows, and {read:,} were read: the file is cut off or damaged. "
+            "Nothing was stored."
+        )

@@ -1,4 +1,4 @@
-"""Telling formats apart: one that fits is named with its reason; none, or two, and the caller is asked."""
+"""Detection of formats: one that fits is returned with its reason; no format, or two, is an error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Rival:
 
 
 def test_real_files(samples: Path) -> None:
-    """Every file of Asterisk's and FreeSWITCH's is told, by itself, and by its folder."""
+    """Every file of Asterisk and FreeSWITCH is detected, by itself and by its folder."""
     for folder, form in (("asterisk", "asterisk-csv"), ("freeswitch", "freeswitch-json")):
         assert detect(samples / folder).format == form
         for path in (samples / folder).iterdir():
@@ -52,7 +52,7 @@ def test_whatever_it_is_in(tmp_path: Path) -> None:
 
 
 def test_none_fits() -> None:
-    """What nothing tells is an error that names the formats; so is nothing at all."""
+    """A file that fits no format is an error that names the formats; so is an empty file."""
     with pytest.raises(UnknownFormatError, match=r"cannot be detected.*asterisk-csv") as caught:
         detect(b"a,b,c\n1,2,3\n")
     assert caught.value.available == ()
@@ -63,7 +63,7 @@ def test_none_fits() -> None:
 @pytest.mark.parametrize("torn", [b'"1003","02079460102"', b'"1003","020794', b"\x00\xff", b"a,b,c"])
 @pytest.mark.parametrize("at", [0, 2, 3])
 def test_most_rows_fit(torn: bytes, at: int) -> None:
-    """A few torn rows, wherever they are, do not hide what the others are, and the reason counts them."""
+    """A few torn rows at any place do not hide the format of the others, and the reason counts them."""
     rows = [ROW] * 3
     rows.insert(at, torn + b"\n")
     found = detect(b"".join(rows))
@@ -72,7 +72,7 @@ def test_most_rows_fit(torn: bytes, at: int) -> None:
 
 
 def test_as_many_rows_do_not_fit() -> None:
-    """Half of the rows are not most of them, and two orders of columns in one file are none that is known."""
+    """Half of the rows are not most of them, and two orders of columns in one file fit no format."""
     custom = (line(SAMPLE) + "\n").encode()
     for doubtful in (ROW + b"1003\n", b"1003\n" + ROW, ROW + custom, (ROW + custom) * 2):
         with pytest.raises(UnknownFormatError, match="cannot be detected"):
@@ -104,7 +104,7 @@ def test_two_fit(plug_in: Callable[..., str], tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_again() -> None:
-    """What would be used up by looking at it is refused."""
+    """An input that can be read only once is refused."""
 
     class Pipe:
         """A file that cannot seek."""
@@ -118,8 +118,8 @@ def test_what_cannot_be_read_again() -> None:
 
 
 @pytest.mark.parametrize("headers", ["names", "labels"])
-def test_own_export_is_told_from_connexcs(headers: Literal["names", "labels"]) -> None:
-    """cdrkit's export has the labels of ConnexCS's page, and is told by its instants; ConnexCS's is still told, too."""
+def test_own_export_is_distinguished_from_connexcs(headers: Literal["names", "labels"]) -> None:
+    """An export has the labels of ConnexCS, and its instants distinguish it; files of ConnexCS are detected, too."""
     store = open_store(f"memory://export-{headers}")
     store.append(synthesize_calls(5))
     page = io.BytesIO()

@@ -46,7 +46,7 @@ def rejects_of(data: bytes | str, mapping: Any, **options: Any) -> list[Reject]:
 
 
 def one(value: str, rule: dict[str, Any], field: str, **mapping: Any) -> tuple[Any, dict[str, str]]:
-    """Return what a rule makes of one text, and what is left for ``extra``."""
+    """Return the value that a rule makes of one text, and the texts that go into ``extra``."""
     page = io.StringIO()
     csv.writer(page).writerows([["start", "x"], ["2026-11-22T09:00:00Z", value]])
     fields = {"start": STAMP, field: {"columns": "x"} | rule}
@@ -86,7 +86,7 @@ NODOBO = {
 
 
 def test_nodobo(samples: Path) -> None:
-    """A damaged file of real calls: each row is as csv and strptime read it, or is rejected for what it lacks."""
+    """A damaged file of real calls: each row is as csv and strptime read it, or is rejected with the column that it lacks."""
     path = samples / "nodobo" / "calls_with_header.csv"
     with path.open(newline="") as file:
         plain = list(csv.DictReader(file))
@@ -122,7 +122,7 @@ def test_nodobo_again(samples: Path, tmp_path: Path) -> None:
 
 
 def test_copenhagen(samples: Path) -> None:
-    """Seconds since a study's start, and -1 for a missed call, are what the mapping says they are."""
+    """Seconds since a study's start, and -1 for a missed call, are read as the mapping describes them."""
     path = samples / "copenhagen" / "calls.csv"
     began = datetime(2012, 2, 1, tzinfo=UTC)
     mapping = {
@@ -154,7 +154,7 @@ def test_copenhagen(samples: Path) -> None:
 
 
 def test_bandicoot(samples: Path) -> None:
-    """A table without names: calls are taken, texts are rejected by what they are."""
+    """A table without names: calls are stored, text messages are rejected by their service."""
     path = samples / "bandicoot" / "u_test.csv"
     mapping = SourceMapping(
         name="bandicoot",
@@ -318,7 +318,7 @@ def test_refused_values(field: str, text: str, rule: dict[str, Any], what: str) 
 
 
 def test_columns_are_taken_in_turn_or_joined() -> None:
-    """The first column with something is taken; what was passed over is kept. Or all of them are joined."""
+    """The first column with a text is taken, and other texts are kept. Or all columns are joined."""
     mapping = {
         "timezone": "UTC",
         "fields": {
@@ -376,7 +376,7 @@ def test_identity_is_of_the_row() -> None:
 
 
 def test_empty_id_is_no_call() -> None:
-    """A row whose id is empty cannot be told from others: it is rejected."""
+    """A row whose id is empty cannot be distinguished from others: it is rejected."""
     mapping = {"fields": {"start": STAMP, "call_id": "id"}}
     [reject] = rejects_of("start,id\n2026-11-22T09:00:00Z,\n", mapping)
     assert reject.reason == "It has no id."
@@ -421,8 +421,8 @@ def test_quoted_lines_and_open_quotes() -> None:
     ]
 
 
-def test_rejects_are_mended_and_read_again(tmp_path: Path) -> None:
-    """The rejects of a table are written below its line of names, and can be ingested once they are mended."""
+def test_rejects_are_corrected_and_read_again(tmp_path: Path) -> None:
+    """The rejects of a table are written below its line of names, and can be ingested once they are corrected."""
     store = open_store(tmp_path / "calls")
     data = b"start,a,b\n2026-11-22T09:00:00Z,1,x\n22.11.2026,2,x\n2026-11-22T09:00:00Z,3\n"
     report = store.ingest(data, format="generic", mapping=PLAIN)
@@ -645,7 +645,7 @@ def field_with(**rule: Any) -> dict[str, Any]:
     ],
 )
 def test_mappings_that_cannot_work(mapping: dict[str, Any], message: str) -> None:
-    """A mistake in a mapping is refused when it is made, with what was meant."""
+    """A mistake in a mapping is refused when the mapping is made, with the likely correction."""
     with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
         Generic(mapping=mapping)
 

@@ -1,4 +1,4 @@
-"""Inputs: whatever holds calls is read to the same calls, in bounded memory, and what is broken stores nothing."""
+"""Inputs: every kind gives equal calls in bounded memory, and a broken file stores nothing."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class TestBucket:
 
     @pytest.mark.parametrize("kind", FAR)
     def test_one_file(self, bucket: str, s3_options: dict[str, object], kind: str, plain: list[Any]) -> None:
-        """A file is read by its URL, packed or not, and its format told."""
+        """A file is read by its URL, packed or not, and its format is detected."""
         url = f"{bucket}/packed/{kind}/Master.csv"
         store = new_store()
         assert detect(url, storage_options=s3_options).format == "asterisk-csv"
@@ -196,7 +196,7 @@ class TestBucket:
     def test_options_of_the_environment(
         self, bucket: str, s3_options: dict[str, Any], plain: list[Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What no option says is what the environment says."""
+        """The environment supplies the options that are not given."""
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_options["key"])
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_options["secret"])
         monkeypatch.setenv("AWS_ENDPOINT_URL", s3_options["client_kwargs"]["endpoint_url"])
@@ -214,7 +214,7 @@ class TestBucket:
 
 @pytest.mark.parametrize("given", [WHOLE, io.BytesIO(WHOLE), {"uuid": "1"}, "local"])
 def test_options_without_a_url(given: Any, tmp_path: Path) -> None:
-    """Options for what has no filesystem, or the local one, are refused."""
+    """Options for inputs without a filesystem, or on the local one, are refused."""
     path = tmp_path / "Master.csv"
     path.write_bytes(WHOLE)
     for ask in (lambda it: new_store().ingest(it, storage_options={"key": "k"}, **OPTIONS), detect_with_key):
@@ -223,7 +223,7 @@ def test_options_without_a_url(given: Any, tmp_path: Path) -> None:
 
 
 def detect_with_key(given: Any) -> None:
-    """Ask for the format of what is given, with options that it has no use for."""
+    """Detect a format with options that the input cannot use."""
     detect(given, storage_options={"key": "k"})
 
 
@@ -256,7 +256,7 @@ def test_damage_is_an_error_of_ours(kind: str) -> None:
 
 
 def test_globs_and_folders(tmp_path: Path) -> None:
-    """A pattern takes what it matches, part by part; a folder all that is not hidden; empty files are passed over."""
+    """A pattern matches part by part; a folder gives files that are not hidden; empty files are skipped."""
     for number, name in enumerate(["a.csv", "b.csv", "deep/c.csv", "deep/er/d.csv", "e.txt", ".hidden.csv"]):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -328,7 +328,7 @@ def test_line_ends_and_encodings(end: bytes, encoding: str) -> None:
     ids=itertools.count(),  # what is compressed has the time in it, and names of tests must not
 )
 def test_what_cannot_be_read(given: Any, error: type[CdrError], says: str) -> None:
-    """What is no input, or holds nothing, is an error that says what to give."""
+    """An impossible or empty input is an error that names possible inputs."""
     store = new_store()
     with pytest.raises(error, match=says):
         store.ingest(given, **OPTIONS)

@@ -96,6 +96,6 @@ def test_own_format_comes_first(plug_in: Callable[..., str]) -> None:
 
 
 def test_batch_counts_its_rows() -> None:
-    """A batch has read what is in its frame and what it rejects."""
+    """A batch counts the rows in its frame and its rejects."""
     frame = pl.DataFrame({"call_id": ["a", "b"]})
     assert SourceBatch(frame=frame, rejects=(Reject(3, "No.", "x"),)).read == 3

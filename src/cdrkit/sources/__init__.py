@@ -1,4 +1,4 @@
-"""Sources: readers of the formats in which switches and providers write call records."""
+"""Read the formats in which switches and providers write call records."""
 
 from __future__ import annotations
 

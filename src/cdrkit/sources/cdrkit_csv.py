@@ -1,4 +1,4 @@
-"""The format ``cdrkit-csv``: the CSV that cdrkit exports, with names or labels of fields and instants in UTC."""
+"""Read the format ``cdrkit-csv``: the CSV that cdrkit exports."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ class CdrkitCsv:
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:
-        """Return why a file is an export, or None: its columns are fields, and its starts are instants in UTC.
+        """Return why a file is an export, or None.
+
+        In an export, all columns are fields, and starts are instants in UTC.
 
         Args:
             head: The first bytes of the file.

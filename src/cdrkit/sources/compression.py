@@ -1,4 +1,7 @@
-"""Compressed streams: detect the compression by the first bytes, decompress while reading, and name damaged files."""
+"""Decompress files while they are read, and name the damaged ones in errors.
+
+The compression is detected by the first bytes of a file.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ __all__ = [
     "HEADER_BYTES",
     "InputStream",
     "TailStream",
-    "damaged_error",
+    "damage_error",
     "decompress",
     "name_damage",
     "open_compressed",
@@ -99,7 +102,7 @@ def read_head(stream: IO[bytes]) -> bytes:
     return head
 
 
-def damaged_error(name: str, error: Exception) -> CorruptDataError:
+def damage_error(name: str, error: Exception) -> CorruptDataError:
     """Return the error of a file that is cut off or damaged.
 
     Args:
@@ -114,18 +117,18 @@ def damaged_error(name: str, error: Exception) -> CorruptDataError:
 
 @contextlib.contextmanager
 def name_damage(name: str) -> Iterator[None]:
-    """Turn the errors of decompression and archives into errors of cdrkit that name the file."""
+    """Turn errors of decompression and archives into errors that name the file."""
     try:
         yield
     except CdrError:
         raise
     except _DAMAGE as exc:
-        raise damaged_error(name, exc) from exc
+        raise damage_error(name, exc) from exc
     except (RuntimeError, NotImplementedError) as exc:  # zipfile raises these for passwords and rare methods.
         raise ConfigError(f"{name} cannot be unpacked: {exc}. Unpack it first.") from exc
     except OSError as exc:
         if exc.errno is None:  # bz2, gzip and pyarrow raise these for damaged bytes, not for a failing disk.
-            raise damaged_error(name, exc) from exc
+            raise damage_error(name, exc) from exc
         raise StorageError(
             f"Cannot read {name} on: {exc.strerror or exc}. Nothing was stored.", url=name
         ) from exc

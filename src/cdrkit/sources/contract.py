@@ -1,8 +1,8 @@
-"""The contract of a source: it reads a stream of bytes and yields batches of calls and rejects.
+"""Define the contract of a source: it turns bytes into batches of calls.
 
-Every source is a `Source`. A source that needs several inputs at once is a `JoiningSource` as well: its calls have
-rows in two files, or each of its files holds one call. A source that reads tables of databases is a `DatabaseSource`.
-The factory of a source that detects its format has a static method ``sniff`` (`Sniff`).
+Every source is a `Source`. A source that needs several inputs at once is a `JoiningSource` as well. For example, its
+calls have rows in two files, or each of its files holds one call. A source that reads tables of databases is a
+`DatabaseSource`. The factory of a source that detects its format has a static method ``sniff`` (`Sniff`).
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ class Reject:
 
 @attrs.frozen
 class PendingCall:
-    """A call that a source has read only in part, such as a call without its end. It is not stored.
+    """A call that a source has read only in part.
+
+    It is not stored. An example is a call without its end.
 
     Example:
         >>> from cdrkit.sources import PendingCall
@@ -176,15 +178,20 @@ def is_only_input(opened: int, rest: Iterator[object]) -> bool:
 
 
 class OwnStream(io.BufferedReader):
-    """A stream that cdrkit opened itself: no other code uses it, so another thread may read it."""
+    """A stream that cdrkit opened itself.
+
+    No other code uses it, so another thread may read it.
+    """
 
 
 class Source(Protocol):
-    """A reader of one format: it takes a stream of bytes and yields batches of bounded size.
+    """A reader of one format.
+
+    It takes a stream of bytes and yields batches of bounded size.
 
     A source only reads. It normalises no number, computes no price and stores nothing. Every row of the stream is in
-    the ``frame`` or the ``rejects`` of a batch, or counts in its ``merged``, or belongs to one of its ``pending``
-    calls. A row has the same ``call_id`` at every reading. A native column without a field goes into ``extra``.
+    the ``frame`` or the ``rejects`` of a batch, counts in ``merged``, or belongs to a call in ``pending``. A row has
+    the same ``call_id`` at every reading. A native column without a field goes into ``extra``.
     """
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
@@ -237,7 +244,10 @@ class DatabaseSource(Source, Protocol):
 
 
 class Sniff(Protocol):
-    """A function that detects a format: the static method ``sniff`` of the format's factory."""
+    """A function that detects a format.
+
+    It is the static method ``sniff`` of the format's factory.
+    """
 
     def __call__(self, head: bytes, name: str, /) -> str | None:
         """Return why a file fits the format, in a few words, or None if it does not.

@@ -1,4 +1,4 @@
-"""Detect the format of a file: ask each format that can detect itself, and report the reason."""
+"""Detect the format of a file, with the reason."""
 
 from __future__ import annotations
 

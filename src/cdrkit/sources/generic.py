@@ -1,4 +1,4 @@
-"""The format ``generic``: any table of calls, as a mapping describes it."""
+"""Read the format ``generic``: any table of calls that a mapping describes."""
 
 from __future__ import annotations
 

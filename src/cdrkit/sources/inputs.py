@@ -1,4 +1,4 @@
-"""Open the inputs of an ingest: paths, URLs, globs, folders, archives, bytes, open files and documents.
+"""Open the inputs of an ingest, from paths and URLs to archives and documents.
 
 The compression of a file is detected by its first bytes, not by its name. Files are decompressed while they are read,
 so memory does not grow with their size. The members of an archive are read in place: nothing is unpacked to a disk.
@@ -24,7 +24,7 @@ from cdrkit.sources.compression import (
     HEADER_BYTES,
     InputStream,
     TailStream,
-    damaged_error,
+    damage_error,
     name_damage,
     open_compressed,
     peek,
@@ -56,7 +56,9 @@ _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 class Inputs:
-    """The inputs of one ingest, in order: a context manager that closes the files that it opened.
+    """The inputs of one ingest, in order.
+
+    This is a context manager that closes the files that it opened.
 
     Iterating yields each input as a `SourceInput`. It stays open until the next one is requested. Files that the
     caller opened stay open.
@@ -221,7 +223,7 @@ class Inputs:
     # -- archives and compression -------------------------------------------------------------------------------
 
     def _read_members(self, name: str, raw: io.RawIOBase, depth: int) -> Iterator[SourceInput]:
-        """Yield the files in a stream: the members of an archive, or its one decompressed file."""
+        """Yield the members of an archive, or the one decompressed file."""
         kind = OwnStream if self.is_self_contained else io.BufferedReader
         with contextlib.closing(raw), kind(raw, BUFFER_BYTES) as stream:
             head = peek(stream, HEADER_BYTES)
@@ -277,7 +279,7 @@ class Inputs:
                 yield from self._read_members(member, InputStream(file, member, owned=True), depth - 1)
         # An archive ends with blocks of zeros. tarfile accepts an archive that is cut off between two members.
         if tail.tail.strip(b"\0"):
-            raise damaged_error(name, EOFError("the end of the archive is missing"))
+            raise damage_error(name, EOFError("the end of the archive is missing"))
 
 
 def _name_of(given: object) -> str:
@@ -300,7 +302,7 @@ def _to_json(document: Mapping[str, Any]) -> bytes:
 
 
 def _split_glob(text: str) -> tuple[str, str]:
-    """Return the folder before the first part with a wildcard, and the pattern below it."""
+    """Split a glob into the folder before its first wildcard, and a pattern."""
     parts = text.split("/")
     first = next(number for number, part in enumerate(parts) if _WILDCARDS & set(part))
     root = "/".join(parts[:first])
@@ -308,7 +310,7 @@ def _split_glob(text: str) -> tuple[str, str]:
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """Return whether a path fits a pattern, part by part; ``**`` fits any number of folders."""
+    """Return whether a path fits a pattern; ``**`` fits any number of folders."""
 
     def fits(parts: list[str], patterns: list[str]) -> bool:
         if not patterns:

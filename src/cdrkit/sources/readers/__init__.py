@@ -1,4 +1,4 @@
-"""Readers that several formats share: CSV, tables, mappings, JSON documents and local times."""
+"""Read what several formats share: CSV, tables, JSON and local times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Apply a mapping to native rows: make calls of whole columns at a time, and find the rows that cannot be stored."""
+"""Apply a mapping to native rows: make calls, and find rows with problems.
+
+Whole columns are converted at a time.
+"""
 
 from __future__ import annotations
 
@@ -113,7 +116,7 @@ def resolve_columns(mapping: SourceMapping, names: Sequence[str], *, table: str)
     def name_of(column: str) -> str | None:
         return column if column in names else folded.get(column.strip().casefold())
 
-    def missing(columns: Iterable[str], purpose: str) -> SchemaError:
+    def column_error(columns: Iterable[str], purpose: str) -> SchemaError:
         hint, _ = suggestion(next(iter(columns)), names)
         listed = " or ".join(map(repr, columns))
         return SchemaError(
@@ -129,18 +132,18 @@ def resolve_columns(mapping: SourceMapping, names: Sequence[str], *, table: str)
             len(columns) < len(rule.columns) and not mapping.optional and rule.join is not None
         ):
             if needed:
-                raise missing(rule.columns, f"which {name} is made of")
+                raise column_error(rule.columns, f"which {name} is made of")
             continue
         fields[name] = attrs.evolve(rule, columns=columns)
     only: dict[str, tuple[str, ...]] = {}
     for column, words in mapping.only.items():
         own = name_of(column)
         if own is None:
-            raise missing([column], "which distinguishes calls from other rows")
+            raise column_error([column], "which distinguishes calls from other rows")
         only[own] = words
     identity = [name_of(column) for column in mapping.identity]
     if None in identity:
-        raise missing([mapping.identity[identity.index(None)]], "which identifies a call")
+        raise column_error([mapping.identity[identity.index(None)]], "which identifies a call")
     own_identity = [column for column in identity if column is not None]
     return attrs.evolve(mapping, fields=fields, only=only, identity=own_identity, columns=(), positions={})
 
@@ -314,7 +317,7 @@ def _make_instants(
     mapping: SourceMapping,
     start: pl.Series | None,
 ) -> tuple[pl.Series, int, int]:
-    """Return times as instants, and how many fell into a repeated and into a skipped hour."""
+    """Return times as instants, and how many fell into repeated or skipped hours."""
     local = [None if at is None or at.tzinfo is not None else at for at in values]
     aware = [None if at is None or at.tzinfo is None else at for at in values]
     utc = pl.Series(field.name, aware, dtype=pl.Datetime("us", "UTC"))

@@ -1,4 +1,7 @@
-"""Build batches from calls that are read one by one, for formats that no fast reader can parse."""
+"""Build batches from calls that are read one by one.
+
+Some formats cannot be parsed by a fast reader of whole columns.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parse one block of CSV lines: regular lines together and fast, unusual lines one by one."""
+"""Parse a block of CSV lines: regular lines together, unusual ones singly."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class BlockParser:
         return self._raw.removesuffix(b"\n").split(b"\n")
 
     def _decode_lines(self) -> pl.Series:
-        """Return the lines as text; a line that is not text is empty, and noted as undecodable."""
+        """Return the lines as text; an undecodable line is empty, and noted."""
         encoding = self._layout.encoding
         try:
             if self._untouched:
@@ -175,7 +175,7 @@ class BlockParser:
         self.rejects.append(self.reject(at, row))
 
     def _restore_nulls(self, at: int, row: list[str]) -> Sequence[str | None]:
-        """Return the values with null for those without any character, where the layout distinguishes them."""
+        """Return the values with null in place of empty ones, if the layout has nulls."""
         if not self._layout.empty_is_null or "" not in row:
             return row
         raw = b"\n".join(self._raw_lines[at : at + self._spans.get(at, 1)])
@@ -248,8 +248,8 @@ class BlockParser:
         """Return the rows by their number of columns.
 
         Returns:
-            For each number of columns a frame: ``row`` is the number of the line on which the row starts, and the
-            columns ``0``, ``1`` … are its values as text.
+            For each number of columns a frame. Its column ``row`` is the number of the line on which the row
+            starts. Its columns ``0``, ``1`` … are the values as text.
         """
         parts: dict[int, list[pl.DataFrame]] = {}
         for count, lines in self._regular:

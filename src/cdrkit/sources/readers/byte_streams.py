@@ -1,4 +1,4 @@
-"""Streams of bytes: check that a file gives bytes, read blocks, and look at the first bytes without losing them."""
+"""Read streams of bytes: in blocks, or with a look at the first bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV layouts: the separator, the encoding and the numbers of columns that the rows of a format have."""
+"""Describe how the rows of a CSV format are written."""
 
 from __future__ import annotations
 

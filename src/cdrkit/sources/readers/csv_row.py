@@ -1,4 +1,4 @@
-"""CSV rows: split the text of one row into values, as the standard library's ``csv`` does."""
+"""Split the text of a CSV row into values, as the standard library does."""
 
 from __future__ import annotations
 
@@ -66,7 +66,10 @@ def split_row(text: str, *, separator: str = ",", strict: bool = False) -> list[
 
 
 def match_values(text: str, separator: str) -> Iterator[re.Match[str]]:
-    """Yield a match for each value of a row; its group 1 is the text between quotes, and None without quotes."""
+    """Yield a match for each value of a row.
+
+    Group 1 of the match is the text between quotes, and None if the value has no quotes.
+    """
     value_pattern, at = _value_pattern(separator), 0
     while at <= len(text) and (match := value_pattern.match(text, at)) is not None:
         yield match
@@ -91,7 +94,10 @@ def first_rows(head: bytes, separator: str) -> list[list[str]]:
 
 
 def blanks_pattern(separator: str) -> str:
-    """Return the pattern of blanks that may follow a closing quote; a tab is no blank if it separates values."""
+    """Return the pattern of blanks that may follow a closing quote.
+
+    A tab is no blank if it separates values.
+    """
     return "[ ]*" if separator == "\t" else r"[ \t]*"
 
 

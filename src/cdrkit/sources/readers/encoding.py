@@ -1,4 +1,4 @@
-"""Text encodings: check the name of a file's encoding, and remove its byte order mark."""
+"""Check the text encoding of a file, and name its byte order mark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Field rules: which native columns become a field, and how their texts become its value."""
+"""Describe how the texts of native columns become the value of one field."""
 
 from __future__ import annotations
 
@@ -135,7 +135,9 @@ class FieldRule:
 
 
 def check_rules(value: object) -> dict[str, FieldRule]:
-    """Return the rules in a mapping of fields: each is a `FieldRule`, its dict, or the names of its columns.
+    """Return the rules in a table of fields.
+
+    Each rule is a `FieldRule`, its dict, or the names of its columns.
 
     Raises:
         ConfigError: When a rule is something else, or has an impossible value.

@@ -1,4 +1,4 @@
-"""The dispositions that hangup causes of FreeSWITCH and Telnyx mean."""
+"""List the dispositions that hangup causes of FreeSWITCH and Telnyx mean."""
 
 from __future__ import annotations
 

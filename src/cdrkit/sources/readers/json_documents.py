@@ -1,4 +1,6 @@
-"""Read calls from JSON: the answers of an API, as one document, several documents, or one document a line.
+"""Read calls from JSON, as the APIs of providers return them.
+
+A file is one document, several documents, or one document a line.
 
 Numbers stay the texts that they are in JSON: an amount such as ``0.00333333`` never becomes a binary fraction.
 """
@@ -68,7 +70,9 @@ def json_keys(head: bytes) -> set[str]:
 def read_pages(
     stream: Readable, pages: PageLayout, mapping: SourceMapping, *, compute: ComputeFields | None = None
 ) -> Iterator[SourceBatch]:
-    """Yield the calls in the documents of a stream; the last batch has the calls that have not ended.
+    """Yield the calls in the documents of a stream.
+
+    The last batch has the calls that have not ended, as pending calls.
 
     Args:
         stream: The bytes of the documents.
@@ -130,7 +134,10 @@ def _is_json(head: bytes) -> bool:
 
 
 def _read_documents(stream: Readable) -> Iterator[tuple[Any, int]]:
-    """Yield each document with the position of its end in the stream; a line that is not JSON is a reject."""
+    """Yield each document with the position of its end in the stream.
+
+    A line that is not JSON is a reject.
+    """
     lines = (line for line in read_lines(stream) if line.raw.strip())
     first = next(lines, None)
     if first is None:
@@ -242,7 +249,10 @@ def _to_json(document: Any) -> str:
 
 
 def _flatten(call: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the texts of a call by the paths of their keys; a list is its JSON, and null is left out."""
+    """Yield the texts of a call by the paths of their keys.
+
+    A list becomes its JSON, and null is left out.
+    """
     for key, value in call.items():
         name = prefix + key
         if isinstance(value, dict):

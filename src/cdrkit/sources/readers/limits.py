@@ -1,4 +1,4 @@
-"""Limits of the text readers: the longest line, and the longest row of several lines."""
+"""Limit the length of lines, and of rows that span several lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Local times: convert the times of switches, which have no offset, into instants."""
+"""Convert the local times of switches, which have no offset, into instants."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def resolve_instants(stamps: pl.Series, timezone: str, *, not_before: pl.Series 
 
 
 def _constant_offset(stamps: pl.Series, timezone: str) -> timedelta | None:
-    """Return the offset of all local times, or None if the clocks may have changed near any of them.
+    """Return the one offset of all local times, or None if they may have several.
 
     Subtracting one offset is much faster than converting each time. Most batches span a few hours.
     """

@@ -1,4 +1,4 @@
-"""Source mappings: the format of a table as data, so that a new switch needs no code."""
+"""Describe the format of a table as data: a new switch needs no code."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class SourceMapping:
         self._check_rule_options()
 
     def _check_names(self) -> None:
-        """Check that the names of the columns differ, and that they include each column of a rule."""
+        """Check that the names of columns differ, and include those of the rules."""
         for names, option in ((self.columns, "columns"), (tuple(self.positions), "positions")):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
@@ -183,7 +183,9 @@ class SourceMapping:
                 raise ConfigError(f"unit is for lengths; {name!r} is not a length.")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the mapping as data for JSON and TOML, without arguments at their default.
+        """Return the mapping as data for JSON and TOML.
+
+        Arguments at their default are left out.
 
         Example:
             >>> SourceMapping(fields={"start": "when"}).to_dict()

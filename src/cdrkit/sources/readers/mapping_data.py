@@ -37,7 +37,10 @@ def build_value(cls: Any, data: Mapping[Any, Any], label: str) -> Any:
 
 
 def plain_data(value: Any) -> dict[str, Any]:
-    """Return the arguments of an attrs value as lists, dicts, texts and numbers, without those at their default."""
+    """Return the arguments of an attrs value as lists, dicts, texts and numbers.
+
+    Arguments at their default are left out.
+    """
     data: dict[str, Any] = {}
     for attribute in attrs.fields(type(value)):
         item = getattr(value, attribute.name)

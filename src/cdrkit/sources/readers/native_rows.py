@@ -1,4 +1,4 @@
-"""Native rows: compute digests of their texts, and encode them as JSON for the field ``extra``."""
+"""Digest native rows, and encode them as JSON for the field ``extra``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ JSON_ESCAPES: Final = {"\\": "\\\\", '"': '\\"'} | {chr(code): f"\\u{code:04x}" 
 
 
 def digest_rows(native: pl.DataFrame) -> pl.Series:
-    """Return a digest of each row's texts; equal rows have equal digests, whatever the order of the columns."""
+    """Return a digest of each row's texts.
+
+    Equal rows have equal digests, whatever the order of the columns.
+    """
     parts = [pl.concat_str(pl.lit(f"{name}\0"), pl.col(name)) for name in sorted(native.columns)]
     joined = (
         native.select(pl.concat_str(parts, separator="\0\0", ignore_nulls=True)).to_series().cast(pl.Binary)

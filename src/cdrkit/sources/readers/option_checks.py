@@ -1,4 +1,4 @@
-"""Check the options of mappings: texts, lists, tables, patterns and single characters."""
+"""Check the options of mappings: texts, lists, tables, patterns, characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parsers of native texts: times, lengths, amounts, numbers and choices, as the rule of a field describes them."""
+"""Parse native texts as times, lengths, amounts, numbers and choices."""
 
 from __future__ import annotations
 

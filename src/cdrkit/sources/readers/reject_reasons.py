@@ -1,4 +1,4 @@
-"""Reasons of rejects: the sentences that say why a row of text cannot be read."""
+"""Phrase the reasons of rejects: why a row of text cannot be read."""
 
 from __future__ import annotations
 

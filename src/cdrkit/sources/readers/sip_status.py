@@ -1,4 +1,7 @@
-"""SIP status codes: convert them to dispositions. No Q.850 cause is derived from a status code."""
+"""Convert SIP status codes to dispositions.
+
+No Q.850 cause is derived from a status code.
+"""
 
 from __future__ import annotations
 

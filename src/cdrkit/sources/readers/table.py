@@ -1,4 +1,7 @@
-"""Read tables of text by a mapping: with or without a line of names, with separators or fixed positions."""
+"""Read tables of text by a mapping.
+
+A table may have a line of names or none, and separators or fixed positions.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ class TableChunk:
     header: str
 
     def to_batch(self, result: MappingResult) -> SourceBatch:
-        """Return the batch of the chunk, *result* being the calls that a mapping made of it."""
+        """Return the batch of the chunk, with the calls that a mapping made of it."""
         rejects = [*self.rejects, *self.make_rejects(result.problems)]
         return SourceBatch(
             frame=result.frame,
@@ -125,7 +128,7 @@ def read_table(
 
 
 def open_table(stream: Readable, mapping: SourceMapping, *, skip_row: SkipRow | None = None) -> Table:
-    """Open a table: read the lines above its rows, and match its columns with a mapping.
+    """Read the lines above a table's rows, and match its columns with a mapping.
 
     Args:
         stream: The bytes of the table.

@@ -1,4 +1,4 @@
-"""Read the top of a table: its header, the promised number of rows, the names of its columns and the separator."""
+"""Read the top of a table: its header, and the names of its columns."""
 
 from __future__ import annotations
 
@@ -102,7 +102,9 @@ def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tupl
 
 
 def select_rules(mapping: SourceMapping, names: Sequence[str]) -> dict[str, FieldRule]:
-    """Return the rules that a table without a line of names can fill, with those of their columns that it has.
+    """Return the rules that have columns in a table without a line of names.
+
+    Each rule keeps the columns that the table has.
 
     Raises:
         ConfigError: When no column of a rule for ``start`` or ``call_id`` is there.
@@ -148,7 +150,7 @@ def parse_row_count(match: re.Match[str], line: Line, promised: int | None) -> i
 
 
 def check_row_count(promised: int | None, read: int, line: int | None) -> None:
-    """Raise an error if a table has another number of rows than its header or trailer promises.
+    """Raise an error if a table has not as many rows as promised.
 
     Args:
         promised: The promised number; None: no number was promised.

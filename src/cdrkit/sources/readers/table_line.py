@@ -1,4 +1,4 @@
-"""Split the lines of a table into texts: by separator and quotes, or at fixed positions."""
+"""Split the lines of a table by separator and quotes, or at fixed positions."""
 
 from __future__ import annotations
 

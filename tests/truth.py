@@ -10,9 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from cdrkit import CallRecord, DailyTotal, Expr, Query
-from cdrkit._numbers.normalization import normalize_number
-from cdrkit._numbers.search import search_pattern
-from cdrkit._query.expressions import (
+from cdrkit._numbers import normalize_number, search_pattern
+from cdrkit._query import (
     And,
     Comparison,
     In,

@@ -40,7 +40,7 @@ CHOICES: dict[str, st.SearchStrategy[Any]] = {
 @st.composite
 def records(draw: st.DrawFn) -> CallRecord:
     """Return a record with any fields and any values that fit them."""
-    values = {}
+    values: dict[str, Any] = {}
     for name, info in FIELDS.items():
         kind = CHOICES[name] if name in CHOICES else KINDS[str(info.type)]
         values[name] = draw(kind if info.required else st.none() | kind)
@@ -121,7 +121,7 @@ class TestDicts:
 class TestFrames:
     """Dicts as call data."""
 
-    ROWS = (
+    ROWS: tuple[Any, ...] = (
         {"call_id": "1", "start": "2026-11-22T09:30:00Z", "charge": "0.25"},
         CallRecord(call_id="2", start=START, duration=3),
         {"call_id": "3", "start": START, "disposition": "busy"},
@@ -143,7 +143,7 @@ class TestFrames:
     def test_wrong_row(self) -> None:
         """The error names the row, the field and the value."""
         with pytest.raises(SchemaError, match=r"Row 1: duration cannot be 'x'") as caught:
-            list(frames_of([self.ROWS[1], {"call_id": "2", "start": START, "duration": "x"}]))
+            list(frames_of((self.ROWS[1], {"call_id": "2", "start": START, "duration": "x"})))
         assert (caught.value.row, caught.value.field) == (1, "duration")
 
     def test_rows_count_over_all(self) -> None:

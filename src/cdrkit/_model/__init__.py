@@ -26,7 +26,7 @@ from cdrkit._model.frames import (
     records_to_arrow,
 )
 from cdrkit._model.names import DirectionName, DispositionName, FieldName, HangupPartyName, PresetName
-from cdrkit._model.presets import PRESETS, check_preset, months_before, resolve_preset
+from cdrkit._model.presets import PRESETS, Preset, check_preset, months_before, resolve_preset
 from cdrkit._model.record import (
     FIELDS,
     SCHEMA,
@@ -61,6 +61,7 @@ __all__ = [
     "FieldName",
     "HangupParty",
     "HangupPartyName",
+    "Preset",
     "PresetName",
     "TimeRange",
     "arrow_table",

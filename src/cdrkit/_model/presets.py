@@ -7,11 +7,13 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+import attrs
+
 from cdrkit._model.times import TimeRange, day_start, format_instant, plain_instant
 from cdrkit._model.zones import zone
 from cdrkit.errors import QueryError, suggestion
 
-__all__ = ["PRESETS", "PRESET_PATTERNS", "check_preset", "months_before", "resolve_preset"]
+__all__ = ["PRESETS", "PRESET_PATTERNS", "Preset", "check_preset", "months_before", "resolve_preset"]
 
 #: The presets with a fixed name: whole calendar periods of the zone.
 PRESETS: Final[tuple[str, ...]] = (
@@ -44,6 +46,14 @@ _MOST: Final = {
     "week": 1998 * 52,
     "month": 1998 * 12,
 }
+
+
+@attrs.frozen
+class Preset:
+    """A named period of a time zone, such as ``last_7_days``, which the run of a query resolves into a range."""
+
+    name: str
+    timezone: str
 
 
 def check_preset(name: str) -> str:

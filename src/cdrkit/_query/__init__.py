@@ -1,28 +1,28 @@
-"""Queries: conditions, serialization, URL parameters and cursors."""
+"""Describe queries: conditions, order, cursors, and their forms as dicts and URL parameters."""
 
 from __future__ import annotations
 
+from cdrkit._query.compiler import number_column, polars_condition
 from cdrkit._query.cursor import Cursor
 from cdrkit._query.expressions import (
     And,
     Comparison,
     Expr,
-    FieldRef,
     In,
     IsNull,
     MaskedPrefix,
     Not,
     NumberSearch,
     Or,
+    TextMatch,
     equality_values,
-    field,
     field_names,
-    number_column,
     number_searches,
-    polars_condition,
 )
+from cdrkit._query.field_ref import FieldRef, field
+from cdrkit._query.parameters import check_keys
 from cdrkit._query.query import Query
-from cdrkit._query.url_params import check_keys
+from cdrkit._query.values import condition_texts
 
 __all__ = [
     "And",
@@ -37,7 +37,9 @@ __all__ = [
     "NumberSearch",
     "Or",
     "Query",
+    "TextMatch",
     "check_keys",
+    "condition_texts",
     "equality_values",
     "field",
     "field_names",

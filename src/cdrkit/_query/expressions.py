@@ -1,44 +1,28 @@
-"""Conditions on calls: trees of values, built from `field()`, checked against the catalogue, run by Polars.
+"""Represent the conditions of a query as immutable trees.
 
-A comparison with an absent value is neither true nor false, as in SQL: it selects nothing, and neither does
-its negation. `is_null` asks for absence itself.
+A comparison with an absent value is neither true nor false, as in SQL: the comparison does not match, and its negation
+does not match either. `IsNull` matches absent values.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date, datetime
-from decimal import Decimal
 from typing import Any, ClassVar, Final, Literal, NoReturn
 
 import attrs
-import polars as pl
 
-from cdrkit._model import (
-    CHOICE,
-    FRACTION,
-    FRAME_TYPES,
-    INSTANT,
-    INTEGER,
-    MONEY,
-    FieldInfo,
-    convert_value,
-    find_field,
-    format_instant,
-    parse_instant,
-)
-from cdrkit._numbers import search_pattern, visible_prefixes
-from cdrkit.errors import QueryError, SchemaError
+from cdrkit._model import json_value
+from cdrkit._numbers import search_pattern
+from cdrkit.errors import QueryError
 
 __all__ = [
-    "DEEPEST",
+    "MAX_DEPTH",
+    "MAX_PARTS",
     "OPERATORS",
-    "WIDEST",
     "And",
     "Comparison",
     "Expr",
-    "FieldRef",
     "In",
     "IsNull",
     "MaskedPrefix",
@@ -47,16 +31,16 @@ __all__ = [
     "Or",
     "TextMatch",
     "check_size",
-    "field",
+    "equality_values",
     "field_names",
-    "number_column",
     "number_search",
     "number_searches",
-    "polars_condition",
 ]
 
-DEEPEST: Final = 50
-WIDEST: Final = 10_000
+#: The deepest condition, counted in nested conditions.
+MAX_DEPTH: Final = 50
+#: The largest condition, counted in its parts.
+MAX_PARTS: Final = 10_000
 
 Role = Literal["source", "destination", "either", "did"]
 _ROLE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -68,10 +52,10 @@ _ROLE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class Expr:
-    """A condition on calls: an immutable value, made by comparing a `field`.
+    """A condition on calls: an immutable value that comparing a `field` creates.
 
-    Conditions combine with ``&`` (and), ``|`` (or) and ``~`` (not); two of them are equal when they are
-    built alike, and they are hashable.
+    Combine conditions with ``&`` (and), ``|`` (or) and ``~`` (not). Conditions that are built alike are equal and have
+    equal hashes.
 
     Example:
         >>> from cdrkit import field
@@ -85,30 +69,36 @@ class Expr:
     __slots__ = ()
 
     def __and__(self, other: Expr) -> Expr:
-        return _joined(And, self, other, "&")
+        return _combine(And, self, other, "&")
 
     def __or__(self, other: Expr) -> Expr:
-        return _joined(Or, self, other, "|")
+        return _combine(Or, self, other, "|")
 
     def __invert__(self) -> Expr:
         return self.inner if isinstance(self, Not) else Not(self)
 
     def __bool__(self) -> NoReturn:
         raise QueryError(
-            f"A condition is neither true nor false by itself: {self!r}. Write & instead of 'and', | instead of 'or', "
-            "~ instead of 'not' (each side in parentheses), .is_in([...]) instead of 'in', and two conditions "
-            "joined by & instead of a < b < c."
+            f"The condition {self!r} is neither true nor false by itself. Write & instead of 'and', | instead of 'or', "
+            "~ instead of 'not' (each side in parentheses), .is_in([...]) instead of 'in', and "
+            "(a < b) & (b < c) instead of a < b < c."
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the condition as a dict of JSON values; `Query.from_dict` reads it back."""
+        """Return the condition as a dict of JSON values, as it stands in ``Query.to_dict()["where"]``.
+
+        Example:
+            >>> from cdrkit import field
+            >>> (field("sip_code") == 486).to_dict()
+            {'field': 'sip_code', 'op': '==', 'value': 486}
+        """
         raise NotImplementedError
 
 
-def _joined(kind: type[And | Or], left: Expr, right: object, sign: str) -> Expr:
+def _combine(kind: type[And | Or], left: Expr, right: object, sign: str) -> Expr:
     if not isinstance(right, Expr):
         raise QueryError(
-            f"{right!r} is not a condition, so {left!r} {sign} {right!r} means nothing. "
+            f"{left!r} {sign} {right!r} cannot combine: {right!r} is not a condition. "
             f"Compare a field, in parentheses: (field('duration') > 0) {sign} (field('sip_code') == 200)."
         )
     parts: list[Expr] = []
@@ -130,31 +120,31 @@ OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 
 @attrs.frozen(repr=False)
 class Comparison(Expr):
-    """A field compared with a value of its type."""
+    """A comparison of a field with a value of its type."""
 
     field: str
     op: str
     value: Any
 
     def __repr__(self) -> str:
-        return f"field({self.field!r}) {self.op} {_shown(self.value)}"
+        return f"field({self.field!r}) {self.op} {json_value(self.value)!r}"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"field": self.field, "op": self.op, "value": _plain(self.value)}
+        return {"field": self.field, "op": self.op, "value": json_value(self.value)}
 
 
 @attrs.frozen(repr=False)
 class In(Expr):
-    """A field whose value is one of several."""
+    """A field that has one of several values."""
 
     field: str
     values: tuple[Any, ...]
 
     def __repr__(self) -> str:
-        return f"field({self.field!r}).is_in([{', '.join(map(_shown, self.values))}])"
+        return f"field({self.field!r}).is_in([{', '.join(repr(json_value(value)) for value in self.values)}])"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"field": self.field, "op": "in", "value": [_plain(value) for value in self.values]}
+        return {"field": self.field, "op": "in", "value": [json_value(value) for value in self.values]}
 
 
 @attrs.frozen(repr=False)
@@ -172,7 +162,7 @@ class IsNull(Expr):
 
 @attrs.frozen(repr=False)
 class TextMatch(Expr):
-    """A text field that contains, starts or ends with a text, to the letter."""
+    """A text field that contains, starts with or ends with a text; upper and lower case differ."""
 
     field: str
     how: str
@@ -187,7 +177,7 @@ class TextMatch(Expr):
 
 @attrs.frozen(repr=False)
 class NumberSearch(Expr):
-    """A telephone number, or several, looked for in a role; how a number was written does not matter."""
+    """A search for telephone numbers in a role, whatever way the numbers are written."""
 
     texts: tuple[str, ...]
     role: str
@@ -202,17 +192,20 @@ class NumberSearch(Expr):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields it looks into."""
+        """The fields that the search reads."""
         return _ROLE_FIELDS[self.role]
 
     def to_dict(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"number": list(self.texts), "role": self.role}
-        return found if self.match is None else {**found, "match": self.match}
+        data: dict[str, Any] = {"number": list(self.texts), "role": self.role}
+        return data if self.match is None else {**data, "match": self.match}
 
 
 @attrs.frozen(repr=False)
 class MaskedPrefix(Expr):
-    """A number that begins in some way, its masked end left out of account: what a scope makes of a number search."""
+    """A search for the beginnings of masked numbers, which ignores their hidden digits.
+
+    A scope replaces the number searches on a masked field by this condition. It has no dict form.
+    """
 
     field: str
     texts: tuple[str, ...]
@@ -225,7 +218,7 @@ class MaskedPrefix(Expr):
 
 @attrs.frozen(repr=False)
 class Not(Expr):
-    """The opposite of a condition."""
+    """The negation of a condition."""
 
     inner: Expr
 
@@ -238,7 +231,7 @@ class Not(Expr):
 
 @attrs.frozen(repr=False)
 class And(Expr):
-    """Every one of several conditions."""
+    """A condition that matches where all of its parts match."""
 
     parts: tuple[Expr, ...]
     sign: ClassVar[str] = "&"
@@ -252,7 +245,7 @@ class And(Expr):
 
 @attrs.frozen(repr=False)
 class Or(Expr):
-    """At least one of several conditions."""
+    """A condition that matches where at least one of its parts matches."""
 
     parts: tuple[Expr, ...]
     sign: ClassVar[str] = "|"
@@ -264,177 +257,51 @@ class Or(Expr):
         return {"any": [part.to_dict() for part in self.parts]}
 
 
-def field(name: str) -> FieldRef:
-    """Name a field, to be compared: ``field("sip_code") == 200``.
-
-    Example:
-        >>> from cdrkit import field
-        >>> field("charge") >= "0.50"
-        field('charge') >= '0.500000'
-        >>> field("release_reason").contains("BYE") & ~field("mos").is_null()
-        (field('release_reason').contains('BYE')) & (~(field('mos').is_null()))
-
-    Args:
-        name: One of the names of `FIELDS`.
-
-    Raises:
-        UnknownFieldError: When there is no such field; it names the nearest ones.
-    """
-    return FieldRef(find_field(name))
-
-
-class FieldRef:
-    """A field that waits to be compared; made by `field`.
-
-    Instants are compared with aware datetimes or ISO 8601 text (without an offset: UTC), money with
-    `decimal.Decimal`, whole numbers or text, choices with their words.
-    """
-
-    __slots__ = ("_info",)
-    __hash__: ClassVar[None]  # type: ignore[assignment]  # == builds a condition, so it cannot be a key
-
-    def __init__(self, info: FieldInfo) -> None:
-        self._info = info
-
-    def __repr__(self) -> str:
-        return f"field({self._info.name!r})"
-
-    def __bool__(self) -> NoReturn:
-        raise QueryError(f"{self!r} is not a condition; compare it, for example ~{self!r}.is_null().")
-
-    def _compare(self, op: str, other: object) -> Expr:
-        if op not in ("==", "!=") and self._info.type == CHOICE:
-            raise QueryError(f"{self._info.name} holds words without an order; use ==, != or .is_in([...]).")
-        return Comparison(self._info.name, op, _value(self._info, other))
-
-    def __eq__(self, other: object) -> Expr:  # type: ignore[override]  # builds a condition
-        return self._compare("==", other)
-
-    def __ne__(self, other: object) -> Expr:  # type: ignore[override]  # builds a condition
-        return self._compare("!=", other)
-
-    def __lt__(self, other: object) -> Expr:
-        return self._compare("<", other)
-
-    def __le__(self, other: object) -> Expr:
-        return self._compare("<=", other)
-
-    def __gt__(self, other: object) -> Expr:
-        return self._compare(">", other)
-
-    def __ge__(self, other: object) -> Expr:
-        return self._compare(">=", other)
-
-    def is_in(self, values: Iterable[object]) -> Expr:
-        """Match any of *values*; none of them matches nothing."""
-        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-            raise QueryError(f"{self!r}.is_in takes a list of values, not {values!r}.")
-        found = {_value(self._info, value): None for value in values}
-        return In(self._info.name, tuple(sorted(found)))
-
-    def is_null(self) -> Expr:
-        """Match calls that lack the field."""
-        return IsNull(self._info.name)
-
-    def contains(self, text: str) -> Expr:
-        """Match a text with *text* anywhere in it; upper and lower case differ."""
-        return self._match("contains", text)
-
-    def starts_with(self, text: str) -> Expr:
-        """Match a text that begins with *text*; upper and lower case differ."""
-        return self._match("starts_with", text)
-
-    def ends_with(self, text: str) -> Expr:
-        """Match a text that ends with *text*; upper and lower case differ."""
-        return self._match("ends_with", text)
-
-    def _match(self, how: str, text: str) -> Expr:
-        if not self._info.is_text:
-            raise QueryError(f"{self._info.name} is not text; .{how}() works on text fields only.")
-        if not isinstance(text, str) or any("\ud800" <= sign <= "\udfff" for sign in text):
-            raise QueryError(f"{self!r}.{how} takes text, not {text!r}.")
-        return TextMatch(self._info.name, how, text)
-
-
-def _value(info: FieldInfo, value: object) -> Any:
-    """Return *value* as the field holds it."""
-    if value is None:
-        raise QueryError(
-            f"Nothing equals absence: write field({info.name!r}).is_null(), or ~ of it, instead of None."
-        )
-    if isinstance(value, (Expr, FieldRef)):
-        raise QueryError(f"field({info.name!r}) can be compared with a value, not with {value!r}.")
-    if info.type == INSTANT:
-        if not isinstance(value, (str, datetime, date)):
-            raise QueryError(
-                f"{info.name} is compared with an aware datetime or ISO 8601 text, not {value!r}."
-            )
-        return parse_instant(value, parameter=info.name)
-    if info.type in INTEGER and isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) >= 2**62:
-            raise QueryError(f"{info.name} cannot be compared with a number as large as that.")
-        return value
-    try:
-        stored = convert_value(info, value)
-    except SchemaError as exc:
-        raise QueryError(
-            f"{exc} It is what field({info.name!r}) was compared with.", parameter=info.name
-        ) from exc
-    if stored is None:  # not a number
-        raise QueryError(
-            f"{info.name} cannot be compared with {value!r}; absence is asked for by .is_null()."
-        )
-    return str(stored) if info.choices else stored
-
-
-def _plain(value: Any) -> Any:
-    """Return a JSON value that `_value` turns back into *value*."""
-    if isinstance(value, datetime):
-        return format_instant(value)
-    return str(value) if isinstance(value, Decimal) else value
-
-
-def _shown(value: Any) -> str:
-    return repr(_plain(value))
-
-
 def number_search(texts: object, role: str, match: str | None) -> NumberSearch:
-    """Return the search for one number, or for any of several.
+    """Return the search for one number, or for any of several numbers.
 
     Raises:
-        QueryError: When a text, the role or the kind of match is not one.
+        QueryError: When a text contains nothing to search for, or the role or the match is unknown.
     """
     items: list[Any] = [texts] if isinstance(texts, str) or not isinstance(texts, Iterable) else list(texts)
     if not items:
-        raise QueryError("Give at least one number to search for.", parameter="number")
+        raise QueryError(
+            "The list of numbers to search for is empty; give at least one number.", parameter="number"
+        )
     if role not in _ROLE_FIELDS:
         raise QueryError(
-            f"There is no role {role!r} for a number; use source, destination or either.", parameter="role"
+            f"Unknown role {role!r} for a number; use source, destination or either.", parameter="role"
         )
     for text in items:
         if not isinstance(text, str):
-            raise QueryError(f"A number to search for is text, not {text!r}.", parameter="number")
-        search_pattern(text, None, match)  # refuses what cannot be searched, whatever the region
+            raise QueryError(
+                f"A number to search for must be text, not {text!r}; write it in quotes.", parameter="number"
+            )
+        search_pattern(text, None, match)  # raises for a text that is invalid in every region
     return NumberSearch(tuple(sorted(set(items))), role, match)
 
 
 def check_size(expr: Expr, depth: int = 0) -> int:
-    """Return how many conditions *expr* is made of.
+    """Return the number of conditions in a tree.
 
     Raises:
-        QueryError: When it is too deep or too wide to be sent and run.
+        QueryError: When the tree is deeper than `MAX_DEPTH` or larger than `MAX_PARTS`.
     """
     parts = expr.parts if isinstance(expr, (And, Or)) else (expr.inner,) if isinstance(expr, Not) else ()
-    if depth > DEEPEST:
-        raise QueryError(f"The condition is nested more than {DEEPEST} deep; flatten it.", parameter="where")
-    found = 1 + sum(check_size(part, depth + 1) for part in parts)
-    if found > WIDEST:
-        raise QueryError(f"The condition has more than {WIDEST} parts; use .is_in([...]).", parameter="where")
-    return found
+    if depth > MAX_DEPTH:
+        raise QueryError(
+            f"The condition is nested more than {MAX_DEPTH} deep; flatten it.", parameter="where"
+        )
+    size = 1 + sum(check_size(part, depth + 1) for part in parts)
+    if size > MAX_PARTS:
+        raise QueryError(
+            f"The condition has more than {MAX_PARTS} parts; use .is_in([...]).", parameter="where"
+        )
+    return size
 
 
 def field_names(expr: Expr) -> set[str]:
-    """Return the names of the fields *expr* looks at."""
+    """Return the names of the fields that a condition reads."""
     if isinstance(expr, (And, Or)):
         return {name for part in expr.parts for name in field_names(part)}
     if isinstance(expr, Not):
@@ -446,14 +313,14 @@ def field_names(expr: Expr) -> set[str]:
 
 
 def equality_values(expr: Expr) -> tuple[str, tuple[Any, ...]] | None:
-    """Return the field that *expr* is about and the values it asks for, one of which is to be there; None otherwise."""
+    """Return the field of an equality and its allowed values, or None for any other condition."""
     if isinstance(expr, Comparison) and expr.op == "==":
         return expr.field, (expr.value,)
     return (expr.field, expr.values) if isinstance(expr, In) else None
 
 
 def number_searches(expr: Expr) -> Iterator[NumberSearch]:
-    """Yield the number searches anywhere in *expr*."""
+    """Yield the number searches in a tree of conditions."""
     if isinstance(expr, (And, Or)):
         for part in expr.parts:
             yield from number_searches(part)
@@ -461,66 +328,3 @@ def number_searches(expr: Expr) -> Iterator[NumberSearch]:
         yield from number_searches(expr.inner)
     elif isinstance(expr, NumberSearch):
         yield expr
-
-
-def number_column(name: str) -> str:
-    """Return the name under which a frame carries the canonical form of the number field *name*."""
-    return f"_form:{name}"
-
-
-def polars_condition(expr: Expr, region: str | None) -> pl.Expr:
-    """Return *expr* for a frame that has its fields and, for number searches, their `number_column`."""
-    if isinstance(expr, And):
-        return pl.all_horizontal([polars_condition(part, region) for part in expr.parts])
-    if isinstance(expr, Or):
-        return pl.any_horizontal([polars_condition(part, region) for part in expr.parts])
-    if isinstance(expr, Not):
-        return ~polars_condition(expr.inner, region)
-    if isinstance(expr, NumberSearch):
-        patterns = [search_pattern(text, region, expr.match) for text in expr.texts]
-        masks = [pattern.condition(pl.col(number_column(name))) for name in expr.fields for pattern in patterns]
-        return pl.any_horizontal(masks)
-    if isinstance(expr, MaskedPrefix):
-        return _polars_beginning(expr, region)
-    if isinstance(expr, Comparison):
-        return _polars_comparison(expr)
-    if isinstance(expr, In):
-        return _texts(expr.field).is_in(pl.Series(expr.values, dtype=_literal_type(expr.field)).implode())
-    if isinstance(expr, IsNull):
-        return pl.col(expr.field).is_null()
-    assert isinstance(expr, TextMatch)
-    column = _texts(expr.field)
-    if expr.how == "contains":
-        return column.str.contains(expr.text, literal=True)
-    return column.str.starts_with(expr.text) if expr.how == "starts_with" else column.str.ends_with(expr.text)
-
-
-def _polars_beginning(expr: MaskedPrefix, region: str | None) -> pl.Expr:
-    """Return it for the text itself: no index may answer it, for an index knows the whole number."""
-    patterns = [search_pattern(text, region, expr.match) for text in expr.texts]
-    seen = pl.col(expr.field).map_batches(
-        lambda column: visible_prefixes(column, expr.masked_digits, region), return_dtype=pl.String
-    )
-    return pl.any_horizontal([pattern.condition(seen) for pattern in patterns])
-
-
-def _polars_comparison(expr: Comparison) -> pl.Expr:
-    literal = pl.lit(expr.value, dtype=_literal_type(expr.field))
-    column = pl.col(expr.field) if expr.op in ("==", "!=") else _texts(expr.field)
-    result: pl.Expr = OPERATORS[expr.op](column, literal)
-    return result
-
-
-def _texts(name: str) -> pl.Expr:
-    """Return the column, dictionary columns as plain text: those compare by their codes otherwise."""
-    column = pl.col(name)
-    return column.cast(pl.String) if isinstance(FRAME_TYPES[name], pl.Categorical) else column
-
-
-def _literal_type(name: str) -> pl.DataType:
-    info = find_field(name)
-    if info.type in INTEGER:
-        return pl.Int64()
-    if info.type in FRACTION or info.type in (MONEY, INSTANT):
-        return FRAME_TYPES[name]
-    return pl.String()

@@ -1,50 +1,142 @@
-"""Conditions as dicts of JSON values, read back: what other programs keep and send."""
+"""Convert queries and conditions to dicts of JSON values and back, as other programs keep and send them."""
 
 from __future__ import annotations
 
 import functools
 import operator
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from cdrkit._model import format_instant
 from cdrkit._query.expressions import (
-    DEEPEST,
+    MAX_DEPTH,
+    MAX_PARTS,
     OPERATORS,
-    WIDEST,
     And,
     Expr,
-    FieldRef,
+    NumberSearch,
     Or,
-    field,
     number_search,
 )
-from cdrkit.errors import QueryError
+from cdrkit._query.field_ref import FieldRef, field
+from cdrkit._query.parameters import check_keys
+from cdrkit.errors import CdrError, QueryError
 
-__all__ = ["condition_from_dict"]
+if TYPE_CHECKING:
+    from cdrkit._query.query import Query
+
+__all__ = ["condition_from_dict", "query_text", "query_to_dict", "read_query", "signed_order"]
 
 _TEXT_OPS: Final = ("contains", "starts_with", "ends_with")
 _OPS: Final = (*OPERATORS, "in", "is_null", *_TEXT_OPS)
 
 
-def condition_from_dict(data: object, depth: int = 0) -> Expr:
-    """Return the condition whose `Expr.to_dict` gave *data*.
+def signed_order(order: tuple[tuple[str, bool], ...]) -> list[str]:
+    """Return the fields of an order, each descending one with a ``-`` in front."""
+    return [f"-{name}" if descending else name for name, descending in order]
+
+
+def query_text(query: Query) -> str:
+    """Return a query as the Python expression that creates it."""
+    parts = ["Query()"]
+    for preset in query.presets:
+        zone = "" if preset.timezone == "UTC" else f", {preset.timezone!r}"
+        parts.append(f".during({preset.name!r}{zone})")
+    if query.period is not None:
+        bounds = (None if i is None else format_instant(i) for i in (query.period.start, query.period.end))
+        parts.append(f".between({', '.join(map(repr, bounds))})")
+    for condition in query.conditions:
+        text = repr(condition)
+        parts.append(text if isinstance(condition, NumberSearch) else f".where({text})")
+    if query.selected is not None:
+        parts.append(f".columns({', '.join(map(repr, query.selected))})")
+    if query.order == (("start", True),):
+        parts.append(".newest_first()")
+    elif query.order:
+        parts.append(f".order_by({', '.join(map(repr, signed_order(query.order)))})")
+    if query.maximum is not None:
+        parts.append(f".limit({query.maximum})")
+    if query.position is not None:
+        parts.append(f".after({query.position.encode()!r})")
+    return "".join(parts)
+
+
+def query_to_dict(query: Query) -> dict[str, Any]:
+    """Return a query as a dict of JSON values, without its unset parts."""
+    data: dict[str, Any] = {
+        "where": [condition.to_dict() for condition in query.conditions],
+        "during": [{"preset": preset.name, "timezone": preset.timezone} for preset in query.presets],
+        "columns": list(query.selected or ()),
+        "order": signed_order(query.order),
+    }
+    data = {key: value for key, value in data.items() if value}
+    if query.period is not None:
+        bounds = {"start": query.period.start, "end": query.period.end}
+        data["between"] = {key: None if at is None else format_instant(at) for key, at in bounds.items()}
+    if query.maximum is not None:
+        data["limit"] = query.maximum
+    if query.position is not None:
+        data["after"] = query.position.encode()
+    return data
+
+
+def read_query(query: Query, data: Mapping[str, Any]) -> Query:
+    """Return *query*, an empty one, with the parts of a dict that `query_to_dict` returned.
 
     Raises:
-        QueryError: When it is not such a dict, or nested too deeply.
-        UnknownFieldError: When it names a field that there is not.
+        QueryError: When *data* is not such a dict. The error names the key and the value.
+        ConfigError: When *data* names an unknown zone.
     """
-    if depth > DEEPEST:
-        raise QueryError(f"The condition is nested more than {DEEPEST} deep; flatten it.", parameter="where")
     if not isinstance(data, Mapping):
-        raise QueryError(f"{data!r} is not a condition; a dict is needed.", parameter="where")
+        raise QueryError(f"A query must be a dict, not {data!r}.")
+    check_keys(data, ("where", "during", "between", "columns", "order", "limit", "after"), "key")
+    for key in ("where", "during", "columns", "order"):
+        if not isinstance(data.get(key, []), list):
+            raise QueryError(f"{key} must be a list, not {data[key]!r}.", parameter=key)
+    try:
+        query = query.where(*(condition_from_dict(part) for part in data.get("where", [])))
+        for preset in data.get("during", []):
+            check_keys(preset, ("preset", "timezone"), "key in during")
+            query = query.during(preset["preset"], preset.get("timezone", "UTC"))
+        if "between" in data:
+            check_keys(data["between"], ("start", "end"), "key in between")
+            query = query.between(data["between"].get("start"), data["between"].get("end"))
+        if "columns" in data:
+            query = query.columns(*data["columns"])
+        if "order" in data:
+            query = query.order_by(*data["order"])
+        if "limit" in data:
+            query = query.limit(data["limit"])
+        return query.after(data["after"]) if "after" in data else query
+    except CdrError:
+        raise
+    except (TypeError, KeyError, ValueError, AttributeError) as exc:
+        raise QueryError(
+            f"{dict(data)!r} is not a query: {exc!r}. Compare the dict with the page on the query format."
+        ) from exc
+
+
+def condition_from_dict(data: object, depth: int = 0) -> Expr:
+    """Return the condition of a dict that `Expr.to_dict` returned.
+
+    Raises:
+        QueryError: When *data* is not such a dict, or is nested too deeply.
+        UnknownFieldError: When *data* names an unknown field.
+    """
+    if depth > MAX_DEPTH:
+        raise QueryError(
+            f"The condition is nested more than {MAX_DEPTH} deep; flatten it.", parameter="where"
+        )
+    if not isinstance(data, Mapping):
+        raise QueryError(f"{data!r} is not a condition; give a dict.", parameter="where")
     keys = set(data)
     if keys == {"not"}:
         return ~condition_from_dict(data["not"], depth + 1)
     for key, kind in (("all", And), ("any", Or)):
         if keys == {key}:
             parts = data[key]
-            if not isinstance(parts, list) or not 2 <= len(parts) <= WIDEST:
-                raise QueryError(f"{key!r} needs a list of 2 to {WIDEST} conditions.", parameter="where")
+            if not isinstance(parts, list) or not 2 <= len(parts) <= MAX_PARTS:
+                raise QueryError(f"{key!r} needs a list of 2 to {MAX_PARTS} conditions.", parameter="where")
             return functools.reduce(
                 operator.and_ if kind is And else operator.or_,
                 (condition_from_dict(part, depth + 1) for part in parts),
@@ -62,10 +154,11 @@ def condition_from_dict(data: object, depth: int = 0) -> Expr:
 def _comparison_from_dict(ref: FieldRef, data: Mapping[str, Any]) -> Expr:
     op = data["op"]
     if op not in _OPS:
-        raise QueryError(f"There is no operator {op!r}; use one of {', '.join(_OPS)}.", parameter="where")
+        raise QueryError(f"Unknown operator {op!r}; use one of {', '.join(_OPS)}.", parameter="where")
     if (op == "is_null") == ("value" in data):
         raise QueryError(
-            f"{dict(data)!r}: is_null takes no value, every other operator one.", parameter="where"
+            f"{dict(data)!r} is not a condition; give is_null no value, and every other operator a value.",
+            parameter="where",
         )
     if op == "is_null":
         return ref.is_null()

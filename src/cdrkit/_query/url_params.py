@@ -1,94 +1,193 @@
-"""URL parameters as frameworks hand them out, made into lists of values; knows nothing of what they mean."""
+"""Convert queries to URL parameters and back.
+
+A condition becomes a plain parameter, such as ``customer=1003``, where one exists; any other condition becomes JSON in
+a ``where`` parameter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, TypeAlias
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from cdrkit.errors import QueryError, suggestion
+from cdrkit._model import check_zone, format_instant
+from cdrkit._query.expressions import Comparison, Expr, In, NumberSearch
+from cdrkit._query.field_ref import CONNECTED, RECORDED
+from cdrkit._query.parameters import Given, group_params, parse_count, parse_flag, split_names
+from cdrkit._query.serialization import condition_from_dict, signed_order
+from cdrkit.errors import CdrError, QueryError
 
-__all__ = ["Given", "check_keys", "flag", "group_params", "names", "whole"]
+if TYPE_CHECKING:
+    from cdrkit._query.query import Query
 
-#: The values of each parameter that has one.
-Given: TypeAlias = Mapping[str, list[str]]
+__all__ = ["query_to_params", "read_params"]
 
-
-def group_params(
-    params: object, *, known: Collection[str], repeatable: Collection[str], ignore: Collection[str]
-) -> dict[str, list[str]]:
-    """Return the values of each parameter, whatever object the framework hands out; empty ones count as not given.
-
-    Raises:
-        QueryError: When a parameter is not *known*, or has several values without being *repeatable*.
-    """
-    pairs: Iterable[Any]
-    if hasattr(params, "multi_items"):  # Starlette
-        pairs = params.multi_items()
-    elif hasattr(params, "lists"):  # Werkzeug and Django
-        pairs = params.lists()
-    elif isinstance(params, Mapping):
-        pairs = params.items()
-    elif isinstance(params, Iterable) and not isinstance(params, (str, bytes)):
-        pairs = params
-    else:
-        raise QueryError(f"{params!r} are not URL parameters; give a mapping or (name, value) pairs.")
-    found: dict[str, list[str]] = {}
-    for pair in pairs:
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not isinstance(pair[0], str):
-            raise QueryError(f"{pair!r} is not a (name, value) pair.")
-        name, values = pair
-        if name in ignore:
-            continue
-        for value in values if isinstance(values, (list, tuple)) else [values]:
-            if not isinstance(value, str):
-                raise QueryError(f"{name} is {value!r}; a parameter is text.", parameter=name)
-            if value:
-                found.setdefault(name, []).append(value)
-    check_keys(found, known, "parameter")
-    for name, values in found.items():
-        if name not in repeatable and len(values) > 1:
-            raise QueryError(f"{name} is given {len(values)} times: {values}. Give it once.", parameter=name)
-    return found
+#: The parameters whose values are alternatives of one field.
+_LISTS: Final = {
+    "customer": "customer_id",
+    "provider": "provider_id",
+    "direction": "direction",
+    "disposition": "disposition",
+    "switch": "switch",
+}
+_REPEATABLE: Final = frozenset({"during", "number", "did", "where", *_LISTS})
 
 
-def check_keys(given: Iterable[str], known: Collection[str], what: str) -> None:
-    """Refuse a key that is not *known*, naming the nearest ones.
+def query_to_params(query: Query) -> list[tuple[str, str]]:
+    """Return a query as (name, value) pairs."""
+    zones = {preset.timezone for preset in query.presets}
+    zone = zones.pop() if len(zones) == 1 else None
+    pairs = [("during", p.name if zone else f"{p.name}@{p.timezone}") for p in query.presets]
+    if zone not in (None, "UTC"):
+        pairs.append(("timezone", str(zone)))
+    if query.period is not None:
+        bounds = (("start", query.period.start), ("end", query.period.end))
+        pairs += [(key, "any" if at is None else format_instant(at)) for key, at in bounds]
+    pairs += _condition_params(query.conditions)
+    if query.selected is not None:
+        pairs.append(("columns", ",".join(query.selected)))
+    if query.order:
+        pairs.append(("order", ",".join(signed_order(query.order))))
+    if query.maximum is not None:
+        pairs.append(("limit", str(query.maximum)))
+    if query.position is not None:
+        pairs.append(("cursor", query.position.encode()))
+    return pairs
 
-    Raises:
-        QueryError: When there is one.
-    """
-    for key in given:
-        if key not in known:
-            hint, _ = suggestion(str(key), known)
-            raise QueryError(
-                f"A query has no {what} {key!r}.{hint} There are: {', '.join(known)}.", parameter=str(key)
-            )
 
-
-def flag(value: str) -> bool:
-    """Return whether *value* switches something on.
+def read_params(query: Query, params: object, *, ignore: Iterable[str] = ()) -> Query:
+    """Return *query*, an empty one, with the parts that URL parameters contain.
 
     Raises:
-        QueryError: When it says neither.
+        QueryError: When a parameter is unknown, repeated wrongly, or has a wrong value. The error names the
+            parameter and the value.
     """
-    if value.lower() in ("1", "true", "on", "yes"):
-        return True
-    if value.lower() in ("0", "false", "off", "no"):
-        return False
-    raise QueryError("it is switched on by 1 and off by 0.")
+    given = group_params(params, known=tuple(_READERS), repeatable=_REPEATABLE, ignore=frozenset(ignore))
+    for name, read in _READERS.items():
+        if name in given:
+            try:
+                query = read(query, given[name], given)
+            except (
+                CdrError
+            ) as exc:  # the author of a URL sees nothing else, so that each message names the parameter
+                raise QueryError(f"{name}={', '.join(given[name])}: {exc}", parameter=name) from exc
+    return query
 
 
-def names(value: str) -> list[str]:
-    """Return the names in *value*, which has commas between them."""
-    return [name.strip() for name in value.split(",")]
+def _condition_params(conditions: tuple[Expr, ...]) -> Iterator[tuple[str, str]]:
+    """Yield each condition as a plain parameter where one is free, otherwise as JSON."""
+    used: set[str] = set()
+    for condition in conditions:
+        pairs = _plain_params(condition)
+        name = pairs[0][0] if pairs else "where"
+        if pairs and (name in ("connected", "recording") or name not in used):
+            used.add(name)
+            yield from pairs
+        else:
+            yield "where", json.dumps(condition.to_dict(), separators=(",", ":"), ensure_ascii=False)
 
 
-def whole(value: str) -> int:
-    """Return *value* as a whole number of 0 or more.
+def _plain_params(condition: Expr) -> list[tuple[str, str]]:
+    """Return the plain parameters that express a condition; an empty list where none do."""
+    if condition == CONNECTED:
+        return [("connected", "1")]
+    if condition == RECORDED:
+        return [("recording", "1")]
+    if isinstance(condition, In):
+        name = next((name for name, field_name in _LISTS.items() if field_name == condition.field), None)
+        is_plain = name is not None and all(condition.values)  # an empty value would count as absent
+        return [(str(name), value) for value in condition.values] if is_plain else []
+    if isinstance(condition, NumberSearch):
+        return _number_params(condition)
+    if isinstance(condition, Comparison) and condition.field == "duration" and condition.value >= 0:
+        bound = {">=": "min_duration", "<=": "max_duration"}.get(condition.op)
+        return [(bound, str(condition.value))] if bound else []
+    return []
 
-    Raises:
-        QueryError: When it is not one.
-    """
-    if not value.isascii() or not value.isdigit() or len(value) > 18:
-        raise QueryError("a whole number of 0 or more is needed.")
-    return int(value)
+
+def _number_params(search: NumberSearch) -> list[tuple[str, str]]:
+    if search.role == "did":
+        return [("did", text) for text in search.texts] if search.match is None else []
+    pairs = [("number", text) for text in search.texts]
+    if search.role != "either":
+        pairs.append(("role", search.role))
+    if search.match is not None:
+        pairs.append(("match", search.match))
+    return pairs
+
+
+_Reader: TypeAlias = "Callable[[Query, list[str], Given], Query]"
+
+
+def _zone_of(given: Given) -> str:
+    return given.get("timezone", ["UTC"])[0]
+
+
+def _read_during(query: Query, values: list[str], given: Given) -> Query:
+    for value in values:
+        preset, at, zone = value.partition("@")
+        query = query.during(preset, zone if at else _zone_of(given))
+    return query
+
+
+def _read_range(query: Query, values: list[str], given: Given) -> Query:
+    start, end = (given.get(name, ["any"])[0] for name in ("start", "end"))
+    return query.between(None if start == "any" else start, None if end == "any" else end, _zone_of(given))
+
+
+def _read_zone(query: Query, values: list[str], given: Given) -> Query:
+    check_zone(values[0])
+    return query  # the parameters of the period read the zone
+
+
+def _read_number(query: Query, values: list[str], given: Given) -> Query:
+    role, match = given.get("role", ["either"])[0], given.get("match", [None])[0]
+    return query.number(values, role, match)  # type: ignore[arg-type]  # number() checks both
+
+
+def _choice_reader(name: str, choices: tuple[str, ...]) -> _Reader:
+    """Return a check of a parameter that `_read_number` reads; a form also sends it without a number."""
+
+    def read(query: Query, values: list[str], given: Given) -> Query:
+        if values[0] not in choices:
+            raise QueryError(f"use one of {', '.join(choices)}.", parameter=name)
+        return query
+
+    return read
+
+
+def _read_where(query: Query, values: list[str], given: Given) -> Query:
+    conditions: list[Any] = []
+    for value in values:
+        try:
+            data = json.loads(value)
+        except (ValueError, RecursionError) as exc:
+            raise QueryError(f"the value is not JSON: {exc}.", parameter="where") from exc
+        conditions.append(condition_from_dict(data))
+    return query.where(*conditions)
+
+
+_READERS: Final[dict[str, _Reader]] = {
+    "timezone": _read_zone,
+    "during": _read_during,
+    "start": _read_range,
+    "end": _read_range,
+    "connected": lambda query, values, given: query.connected() if parse_flag(values[0]) else query,
+    "recording": lambda query, values, given: query.has_recording() if parse_flag(values[0]) else query,
+    "role": _choice_reader("role", ("source", "destination", "either")),
+    "match": _choice_reader("match", ("exact", "prefix", "suffix", "contains")),
+    "number": _read_number,
+    "did": lambda query, values, given: query.did(*values),
+    "customer": lambda query, values, given: query.customer(*values),
+    "provider": lambda query, values, given: query.provider(*values),
+    "direction": lambda query, values, given: query.direction(*values),
+    "disposition": lambda query, values, given: query.disposition(*values),
+    "switch": lambda query, values, given: query.switch(*values),
+    "min_duration": lambda query, values, given: query.duration(at_least=parse_count(values[0])),
+    "max_duration": lambda query, values, given: query.duration(at_most=parse_count(values[0])),
+    "where": _read_where,
+    "columns": lambda query, values, given: query.columns(*split_names(values[0])),
+    "order": lambda query, values, given: query.order_by(*split_names(values[0])),
+    "limit": lambda query, values, given: query.limit(parse_count(values[0])),
+    "cursor": lambda query, values, given: query.after(values[0]),
+}

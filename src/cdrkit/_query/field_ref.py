@@ -1,0 +1,203 @@
+"""Refer to a field of the catalogue and compare it with values, which creates conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any, ClassVar, Final, NoReturn
+
+from cdrkit._model import (
+    CHOICE,
+    INSTANT,
+    INTEGER,
+    FieldInfo,
+    FieldName,
+    convert_value,
+    find_field,
+    parse_instant,
+)
+from cdrkit._query.expressions import Comparison, Expr, In, IsNull, TextMatch
+from cdrkit.errors import QueryError, SchemaError
+
+__all__ = ["CONNECTED", "RECORDED", "FieldRef", "field"]
+
+
+def field(name: FieldName | str) -> FieldRef:
+    """Return a reference to a field, to compare in a condition: ``field("sip_code") == 200``.
+
+    Example:
+        >>> from cdrkit import field
+        >>> field("charge") >= "0.50"
+        field('charge') >= '0.500000'
+        >>> field("release_reason").contains("BYE") & ~field("mos").is_null()
+        (field('release_reason').contains('BYE')) & (~(field('mos').is_null()))
+
+    Args:
+        name: One of the names of `FIELDS`.
+
+    Raises:
+        UnknownFieldError: When the field is unknown. The error suggests the nearest names.
+    """
+    return FieldRef(find_field(name))
+
+
+class FieldRef:
+    """A reference to a field, whose comparisons create conditions; `field` returns it.
+
+    Compare instants with aware datetimes or ISO 8601 text (UTC, if the text has no offset). Compare money with
+    `decimal.Decimal`, whole numbers or text, and enumerations with their members or words.
+
+    Example:
+        >>> from cdrkit import field
+        >>> field("start") >= "2026-11-22T09:30"
+        field('start') >= '2026-11-22T09:30:00Z'
+        >>> field("disposition") == "busy"
+        field('disposition') == 'busy'
+    """
+
+    __slots__ = ("_info",)
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # == builds a condition, so it cannot be a key
+
+    def __init__(self, info: FieldInfo) -> None:
+        self._info = info
+
+    def __repr__(self) -> str:
+        return f"field({self._info.name!r})"
+
+    def __bool__(self) -> NoReturn:
+        raise QueryError(f"{self!r} is not a condition; compare the field, for example ~{self!r}.is_null().")
+
+    def _compare(self, op: str, other: object) -> Expr:
+        if op not in ("==", "!=") and self._info.type == CHOICE:
+            raise QueryError(f"The words of {self._info.name} have no order; use ==, != or .is_in([...]).")
+        return Comparison(self._info.name, op, _convert(self._info, other))
+
+    def __eq__(self, other: object) -> Expr:  # type: ignore[override]  # builds a condition
+        return self._compare("==", other)
+
+    def __ne__(self, other: object) -> Expr:  # type: ignore[override]  # builds a condition
+        return self._compare("!=", other)
+
+    def __lt__(self, other: object) -> Expr:
+        return self._compare("<", other)
+
+    def __le__(self, other: object) -> Expr:
+        return self._compare("<=", other)
+
+    def __gt__(self, other: object) -> Expr:
+        return self._compare(">", other)
+
+    def __ge__(self, other: object) -> Expr:
+        return self._compare(">=", other)
+
+    def is_in(self, values: Iterable[object]) -> Expr:
+        """Match calls whose field has one of several values.
+
+        Args:
+            values: The values; an empty list matches no call.
+
+        Raises:
+            QueryError: When *values* is not a list, or a value does not fit the field.
+
+        Example:
+            >>> from cdrkit import field
+            >>> field("sip_code").is_in([486, 600])
+            field('sip_code').is_in([486, 600])
+        """
+        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+            raise QueryError(f"{self!r}.is_in takes a list of values, not {values!r}.")
+        distinct = {_convert(self._info, value): None for value in values}
+        return In(self._info.name, tuple(sorted(distinct)))
+
+    def is_null(self) -> Expr:
+        """Match calls in which the field is absent.
+
+        Example:
+            >>> from cdrkit import field
+            >>> ~field("recording").is_null()
+            ~(field('recording').is_null())
+        """
+        return IsNull(self._info.name)
+
+    def contains(self, text: str) -> Expr:
+        """Match calls whose field contains *text*; upper and lower case differ.
+
+        Raises:
+            QueryError: When the field is not text, or *text* is not.
+
+        Example:
+            >>> from cdrkit import field
+            >>> field("release_reason").contains("BYE")
+            field('release_reason').contains('BYE')
+        """
+        return self._match("contains", text)
+
+    def starts_with(self, text: str) -> Expr:
+        """Match calls whose field starts with *text*; upper and lower case differ.
+
+        Raises:
+            QueryError: When the field is not text, or *text* is not.
+
+        Example:
+            >>> from cdrkit import field
+            >>> field("destination_name").starts_with("United")
+            field('destination_name').starts_with('United')
+        """
+        return self._match("starts_with", text)
+
+    def ends_with(self, text: str) -> Expr:
+        """Match calls whose field ends with *text*; upper and lower case differ.
+
+        Raises:
+            QueryError: When the field is not text, or *text* is not.
+
+        Example:
+            >>> from cdrkit import field
+            >>> field("recording").ends_with(".wav")
+            field('recording').ends_with('.wav')
+        """
+        return self._match("ends_with", text)
+
+    def _match(self, how: str, text: str) -> Expr:
+        if not self._info.is_text:
+            raise QueryError(f"{self._info.name} is not text; use .{how}() on text fields only.")
+        if not isinstance(text, str) or any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise QueryError(f"{self!r}.{how} takes text, not {text!r}; give a str without lone surrogates.")
+        return TextMatch(self._info.name, how, text)
+
+
+def _convert(info: FieldInfo, value: object) -> Any:
+    """Return *value* in the type of the field."""
+    if value is None:
+        raise QueryError(
+            f"{info.name} cannot be compared with None; write field({info.name!r}).is_null(), or ~ in front of that."
+        )
+    if isinstance(value, (Expr, FieldRef)):
+        raise QueryError(f"field({info.name!r}) cannot be compared with {value!r}; compare it with a value.")
+    if info.type == INSTANT:
+        if not isinstance(value, (str, datetime, date)):
+            raise QueryError(
+                f"{info.name} is compared with an aware datetime or ISO 8601 text, not {value!r}."
+            )
+        return parse_instant(value, parameter=info.name)
+    if info.type in INTEGER and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) >= 2**62:
+            raise QueryError(
+                f"{info.name} cannot be compared with a number of 63 bits or more; use a smaller one."
+            )
+        return value
+    try:
+        converted = convert_value(info, value)
+    except SchemaError as exc:
+        raise QueryError(
+            f"{exc} field({info.name!r}) was compared with that value.", parameter=info.name
+        ) from exc
+    if converted is None:  # NaN
+        raise QueryError(f"{info.name} cannot be compared with {value!r}; use .is_null() for absent values.")
+    return str(converted) if info.choices else converted
+
+
+#: The condition of `Query.connected`.
+CONNECTED: Final = field("duration") > 0
+#: The condition of `Query.has_recording`.
+RECORDED: Final = ~field("recording").is_null()

@@ -9,8 +9,9 @@ from typing import Final
 
 import attrs
 
-from cdrkit.sources.freeswitch.channel import Channel, callflows, quote_value
+from cdrkit.sources.freeswitch.channel import Channel, callflows
 from cdrkit.sources.readers.batch_builder import RowError
+from cdrkit.sources.readers.reject_reasons import quote_value
 
 __all__ = ["CallTimes", "parse_seconds"]
 

@@ -8,14 +8,14 @@ from typing import IO, Final
 
 import attrs
 
-from cdrkit._model import check_zone
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources.contract import Reject, SourceBatch
 from cdrkit.sources.freeswitch.calls import build_call
-from cdrkit.sources.freeswitch.channel import quote_value
 from cdrkit.sources.freeswitch.documents import check_patterns
 from cdrkit.sources.readers.batch_builder import BATCH_CALLS, BatchBuilder, RowError
 from cdrkit.sources.readers.encoding import check_encoding
+from cdrkit.sources.readers.reject_reasons import quote_value
+from cdrkit.sources.readers.timezone import check_timezone
 
 __all__ = ["FreeSwitchCsv"]
 
@@ -62,12 +62,8 @@ _BETWEEN: Final = re.compile(r'"[ \t]*,[ \t]*"')
 _STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 
 
-def _check_zone(value: str | None) -> str:
-    if value is None:
-        raise ConfigError(
-            "FreeSWITCH writes local times without an offset. Give their zone, for example timezone='Europe/London'."
-        )
-    return check_zone(value)
+def _check_timezone(value: str | None) -> str:
+    return check_timezone(value, "FreeSWITCH")
 
 
 def _check_template(value: str | None) -> str | None:
@@ -117,7 +113,7 @@ class FreeSwitchCsv:
         ConfigError: When the zone is missing, or an option is invalid.
     """
 
-    timezone: str = attrs.field(default=None, converter=_check_zone)
+    timezone: str = attrs.field(default=None, converter=_check_timezone)
     template: str | None = attrs.field(default=None, converter=_check_template)
     columns: tuple[str, ...] | None = attrs.field(default=None, converter=_check_columns)
     leave_out: tuple[str, ...] = attrs.field(default=(), converter=check_patterns)
@@ -266,7 +262,7 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
             return
         if len(pending) > _LINE_BYTES:
             raise SchemaError(
-                f"Line {number + 1} is longer than {_LINE_BYTES >> 20} MiB, longer than any row of a switch. Check that "
-                "it is the right file.",
+                f"Line {number + 1} is longer than {_LINE_BYTES >> 20} MiB, longer than any row of a switch. Check "
+                "that it is the right file.",
                 row=number + 1,
             )

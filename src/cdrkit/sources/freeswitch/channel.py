@@ -9,12 +9,10 @@ import attrs
 
 from cdrkit.sources.readers.batch_builder import RowError
 
-__all__ = ["Channel", "Document", "as_text", "callflows", "quote_value"]
+__all__ = ["Channel", "Document", "as_text", "callflows"]
 
 #: A document of a channel: ``variables``, ``callflow`` and other parts, with decoded values.
 Document: TypeAlias = Mapping[str, Any]
-
-_LONGEST_QUOTE = 80
 
 
 @attrs.frozen
@@ -68,11 +66,6 @@ def as_text(value: Any) -> str | None:
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return str(value) or None
     return None
-
-
-def quote_value(text: str) -> str:
-    """Return *text* in quotes for a message, shortened to 80 characters."""
-    return repr(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…")
 
 
 def callflows(document: Document) -> list[Any]:

@@ -104,8 +104,8 @@ def _split_stream(stream: IO[bytes]) -> Iterator[bytes]:
         pending = pending[at:]
         if len(pending) > _DOCUMENT_BYTES:
             raise SchemaError(
-                f"An XML document is longer than {_DOCUMENT_BYTES >> 20} MiB, longer than any of a switch. Check that it "
-                "is the right file."
+                f"An XML document is longer than {_DOCUMENT_BYTES >> 20} MiB, longer than any of a switch. Check that "
+                "it is the right file."
             )
     if pending.startswith((b"cdr=", b"uuid=")):
         pending = _decode_post(pending)

@@ -19,7 +19,7 @@ from cdrkit.sources.readers.local_time import resolve_instants
 from cdrkit.sources.readers.mapping import SourceMapping
 from cdrkit.sources.readers.native_rows import digest_rows, json_objects
 from cdrkit.sources.readers.parsers import NEGATIVE, make_parser
-from cdrkit.sources.readers.reject_reasons import shorten
+from cdrkit.sources.readers.reject_reasons import quote_value
 
 __all__ = ["ComputeFields", "MappingResult", "RowProblem", "apply_mapping", "resolve_columns"]
 
@@ -185,7 +185,9 @@ def _find_other_rows(native: pl.DataFrame, mapping: SourceMapping) -> Iterable[R
     for column, words in mapping.only.items():
         others = native.filter(~pl.col(column).fill_null("").is_in(list(words)))
         for row, text in others.select("row", column).rows():
-            reason = f"Its {column} is {shorten(text)}, which is no call." if text else f"It has no {column}."
+            reason = (
+                f"Its {column} is {quote_value(text)}, which is no call." if text else f"It has no {column}."
+            )
             yield RowProblem(row, reason)
 
 
@@ -241,7 +243,7 @@ def _find_problems(native: pl.DataFrame, field: _FieldTexts) -> list[tuple[int, 
             if not joins:
                 column = next((name for name, mask in field.chosen.items() if mask[at]), label)
             flaw = str(errors[text])
-            reason = f"Its {column}, {shorten(text)}, {flaw}."
+            reason = f"Its {column}, {quote_value(text)}, {flaw}."
             problems.append((at, RowProblem(rows[at], reason, flaw == NEGATIVE)))
     if field.rule.required or field.name in ("start", "call_id"):
         problems += [
@@ -328,7 +330,7 @@ def _make_instants(
     if timezone is None:
         at = stamps.is_not_null().arg_true()[0]
         raise ConfigError(
-            f"Row {native['row'][at]} has the {field.name} {shorten(field.texts[at])}, a local time without an "
+            f"Row {native['row'][at]} has the {field.name} {quote_value(field.texts[at])}, a local time without an "
             "offset: give its zone, for example timezone='Europe/London' or timezone='UTC'."
         )
     resolved = resolve_instants(stamps, timezone, not_before=start)

@@ -23,7 +23,7 @@ from cdrkit.sources.readers.byte_streams import PeekedStream, Readable
 from cdrkit.sources.readers.encoding import BYTE_ORDER_MARK
 from cdrkit.sources.readers.lines import Line, read_lines
 from cdrkit.sources.readers.mapping import SourceMapping
-from cdrkit.sources.readers.reject_reasons import shorten
+from cdrkit.sources.readers.reject_reasons import quote_value
 from cdrkit.sources.readers.table import read_table
 
 __all__ = ["PageLayout", "json_keys", "read_pages", "read_pages_or_table"]
@@ -179,7 +179,7 @@ def _read_whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]
                 at += 1
     except (ValueError, RecursionError) as exc:
         raise SchemaError(
-            f"It cannot be parsed as JSON: {exc}. It begins with {shorten(first.text)}. Check that it is the "
+            f"It cannot be parsed as JSON: {exc}. It begins with {quote_value(first.text)}. Check that it is the "
             "right file, and whole."
         ) from exc
     for document in documents:
@@ -232,7 +232,7 @@ def _is_call(call: object, pages: PageLayout) -> bool:
 
 
 def _not_calls_error(document: Any, pages: PageLayout) -> SchemaError:
-    finding = f"it is {shorten(_to_json(document))}"
+    finding = f"it is {quote_value(_to_json(document))}"
     if isinstance(document, dict):
         keys = list(document)
         foreign = next((pages.foreign[key] for key in keys if key in pages.foreign), None)

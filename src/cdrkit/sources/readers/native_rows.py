@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-__all__ = ["JSON_ESCAPES", "digest_rows", "json_objects"]
+__all__ = ["JSON_ESCAPES", "add_json_member", "digest_rows", "json_objects"]
 
 #: The characters that a JSON text escapes, and their escapes.
 JSON_ESCAPES: Final = {"\\": "\\\\", '"': '\\"'} | {chr(code): f"\\u{code:04x}" for code in range(32)}
@@ -62,3 +62,23 @@ def json_objects(
     inner = pl.concat_str(parts, separator=",", ignore_nulls=True)
     objects = pl.DataFrame(columns).select(pl.concat_str(pl.lit("{"), inner, pl.lit("}")).alias("extra"))
     return objects.select(pl.when(pl.col("extra") != "{}").then("extra")).to_series()
+
+
+def add_json_member(objects: pl.Expr, key: str, value: pl.Expr) -> pl.Expr:
+    """Return JSON objects with one more member.
+
+    Example:
+        >>> rows = pl.DataFrame({"extra": ['{"a":"1"}', None, None], "bye": ["{}", "{}", None]})
+        >>> rows.select(add_json_member(pl.col("extra"), "bye", pl.col("bye"))).to_series().to_list()
+        ['{"a":"1","bye":{}}', '{"bye":{}}', None]
+
+    Args:
+        objects: The objects, as `json_objects` returns them; a null becomes an object.
+        key: The key of the member.
+        value: The JSON text of the member's value. Where it is null, the object stays as it is.
+    """
+    members = objects.fill_null("{}").str.head(-1).str.slice(1)
+    comma = pl.when(members == "").then(pl.lit("")).otherwise(pl.lit(","))
+    name = pl.lit(f"{json.dumps(key, ensure_ascii=False)}:")
+    extended = pl.concat_str(pl.lit("{"), members, comma, name, value, pl.lit("}"))
+    return pl.when(value.is_not_null()).then(extended).otherwise(objects)

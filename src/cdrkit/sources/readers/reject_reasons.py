@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["NUL_BYTES", "TORN_LINE", "describe_undecodable", "describe_width", "shorten"]
+__all__ = ["NUL_BYTES", "TORN_LINE", "describe_undecodable", "describe_width", "quote_value"]
 
 #: The reason of a last line without a line end.
 TORN_LINE: Final = "It has no line end: the file is still being written; ingest it again later."
@@ -37,11 +37,11 @@ def describe_width(columns: int, expected: str) -> str:
     return f"It has {columns} column{'s' * (columns != 1)}; {expected}."
 
 
-def shorten(text: str) -> str:
-    """Return a text in quotes, as messages show it: its first 80 characters at most.
+def quote_value(text: str) -> str:
+    """Return a text in quotes for a message, shortened to 80 characters.
 
     Example:
-        >>> shorten("2041"), len(shorten("x" * 500))
+        >>> quote_value("2041"), len(quote_value("x" * 500))
         ("'2041'", 83)
     """
     return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")

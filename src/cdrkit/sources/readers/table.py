@@ -18,7 +18,7 @@ from cdrkit.sources.readers.apply_mapping import ComputeFields, MappingResult, R
 from cdrkit.sources.readers.byte_streams import Readable
 from cdrkit.sources.readers.lines import LineReader
 from cdrkit.sources.readers.mapping import SourceMapping
-from cdrkit.sources.readers.reject_reasons import shorten
+from cdrkit.sources.readers.reject_reasons import quote_value
 from cdrkit.sources.readers.table_header import (
     check_row_count,
     parse_names,
@@ -121,7 +121,7 @@ def read_table(
         if not (good or table.has_names) and first is not None:  # Nothing shows yet that it is such a table.
             raise SchemaError(
                 f"None of the {read:,} rows read can be taken as {mapping.name}. Row {first.row} is "
-                f"{shorten(first.text)}. {first.reason} Check the file, or give the format that it is in.",
+                f"{quote_value(first.text)}. {first.reason} Check the file, or give the format that it is in.",
                 row=first.row,
             )
         yield batch

@@ -14,7 +14,7 @@ from cdrkit.sources.readers.encoding import BYTE_ORDER_MARK
 from cdrkit.sources.readers.field_rule import FieldRule
 from cdrkit.sources.readers.lines import Line, LineReader
 from cdrkit.sources.readers.mapping import SourceMapping
-from cdrkit.sources.readers.reject_reasons import shorten
+from cdrkit.sources.readers.reject_reasons import quote_value
 from cdrkit.sources.readers.table_line import split_line
 
 __all__ = [
@@ -92,7 +92,7 @@ def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tupl
             if texts is None or twice:
                 flaw = f"names the column {twice[0]!r} twice" if twice else "has a quote that is not closed"
                 raise SchemaError(
-                    f"The line of names {flaw}: {shorten(text)}. Check that it is the right file."
+                    f"The line of names {flaw}: {quote_value(text)}. Check that it is the right file."
                 )
             return resolve_columns(mapping, names, table="The table"), names, separator
         except SchemaError as exc:
@@ -138,7 +138,7 @@ def parse_row_count(match: re.Match[str], line: Line, promised: int | None) -> i
         return promised
     if not re.fullmatch(r"\s*[0-9]{1,15}\s*", text):
         raise SchemaError(
-            f"Line {line.number} says there are {shorten(text)} rows, which is not a number. "
+            f"Line {line.number} says there are {quote_value(text)} rows, which is not a number. "
             "Check that it is the right file.",
             row=line.number,
         )

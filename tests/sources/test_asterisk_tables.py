@@ -162,10 +162,10 @@ def test_nothing_in_dumps() -> None:
     ("format", "data", "says"),
     [
         ("asterisk-sql", "", "empty"),
-        ("asterisk-sql", "a,b,c\n1,2,3\n", "no column 'start'"),
-        ("asterisk-sql", '"start,duration,billsec\n', "no row"),
+        ("asterisk-sql", "a,b,c\n1,2,3\n", "Column 'start' is missing"),
+        ("asterisk-sql", '"start,duration,billsec\n', "column names is invalid"),
         ("asterisk-sql", "start,calldate,duration,billsec\n1,2,3,4\n", "same name"),
-        ("asterisk-sql", "start,duration,billsec\nx,y,z\n", "None|cannot be taken"),
+        ("asterisk-sql", "start,duration,billsec\nx,y,z\n", "None|is not a row"),
         ("asterisk-custom", "a,b\n", "19"),
     ],
 )
@@ -179,7 +179,7 @@ def test_what_is_no_table(format: str, data: str, says: str) -> None:
     ("format", "options", "says"),
     [
         ("asterisk-sql", {"timezone": None}, "without an offset"),
-        ("asterisk-custom", {"columns": "start,start,duration,billsec"}, "each stands there once"),
+        ("asterisk-custom", {"columns": "start,start,duration,billsec"}, "give each column once"),
         ("asterisk-custom", {"columns": "start,duration,billsec,colour"}, "colour"),
         (
             "asterisk-custom",
@@ -230,7 +230,7 @@ def test_a_database_gives_what_its_dump_gives(tmp_path: Path) -> None:
         for query in ("SELECT 1", "SELECT", "SELECT * FROM nowhere"):
             with pytest.raises((SchemaError, StorageError)):
                 live.ingest(connection, format="freepbx", timezone="UTC", query=query)
-        with pytest.raises(ConfigError, match="not from a database"):
+        with pytest.raises(ConfigError, match="cannot be read from a database"):
             live.ingest(connection, format="asterisk-csv", timezone="UTC")
         assert connection.execute("SELECT count(*) FROM cdr").fetchone() == (25_000,)  # it is still open
     dumped = open_store("memory://dumped-table")

@@ -1,4 +1,4 @@
-"""Asterisk's ``cdr_custom``: another ``Master.csv``, in ``cdr-custom/``, whose columns the configuration orders."""
+"""Read ``cdr-custom/Master.csv`` of Asterisk's ``cdr_custom``, whose columns the configuration orders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import IO, Final
 import attrs
 
 from cdrkit.errors import ConfigError
-from cdrkit.sources.asterisk.calls import NATIVE, Meaning, is_row, read_all, told, why, zone_given
+from cdrkit.sources.asterisk.calls import CallBuilder, check_batches
+from cdrkit.sources.asterisk.columns import (
+    NATIVE_COLUMNS,
+    check_column,
+    check_timezone,
+    explain_match,
+    is_call_row,
+)
 from cdrkit.sources.contract import SourceBatch
 from cdrkit.sources.readers.csv_blocks import read_blocks
 from cdrkit.sources.readers.csv_layout import CsvLayout
@@ -18,7 +25,7 @@ from cdrkit.sources.readers.encoding import check_encoding
 
 __all__ = ["AsteriskCustom"]
 
-#: The order of cdr_custom.conf.sample.
+#: The order of columns in cdr_custom.conf.sample.
 _SAMPLE: Final = (
     "clid",
     "src",
@@ -43,23 +50,23 @@ _SAMPLE: Final = (
 _NEEDED: Final = ("start", "duration", "billsec")
 
 
-def _columns(value: str | tuple[str, ...]) -> tuple[str, ...]:
+def _check_columns(value: str | tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else tuple(value)
     if len(set(names)) != len(names) or not all(name in names for name in _NEEDED):
         raise ConfigError(
-            f"The columns of cdr_custom cannot be {', '.join(map(str, names))}: each stands there once, and "
-            f"{', '.join(_NEEDED)} are needed."
+            f"columns cannot be {', '.join(map(str, names))}; give each column once, among them "
+            f"{', '.join(_NEEDED)}."
         )
     for name in names:
-        told("columns", name, NATIVE)
+        check_column("columns", name, NATIVE_COLUMNS)
     return names
 
 
 @attrs.frozen(kw_only=True)
 class AsteriskCustom:
-    """Reads what Asterisk's ``cdr_custom`` writes: the columns of ``cdr_csv`` in an order of their own.
+    """The source for files of Asterisk's ``cdr_custom``: the columns of ``cdr_csv`` in another order.
 
-    What they mean is the same as for ``asterisk-csv``.
+    The columns fill the fields as for ``asterisk-csv``.
 
     Example:
         >>> import io
@@ -69,59 +76,61 @@ class AsteriskCustom:
         ('2026-07-22T08:00:00+00:00', 34)
 
     Args:
-        timezone: The zone of the stamps, by its IANA name.
-        columns: The native columns in the order of ``cdr_custom.conf``, with commas between; by default that of
-            Asterisk's sample.
-        recording_column: The native column that names the recording, for example ``userfield``.
-        customer_column: The native column that is the customer, for example ``accountcode``.
-        encoding: The encoding of the file.
+        timezone: IANA name of the zone of the local times.
+        columns: The native columns in the order of ``cdr_custom.conf``, with commas between. The default is the order of
+            Asterisk's sample configuration.
+        recording_column: The native column with the recording, for example ``userfield``.
+        customer_column: The native column with the customer, for example ``accountcode``.
+        encoding: Encoding of the file.
 
     Raises:
-        ConfigError: When no zone is given, or an option cannot work.
+        ConfigError: When the zone is missing, or an option is invalid.
     """
 
-    timezone: str = attrs.field(default=None, converter=zone_given)
-    columns: tuple[str, ...] = attrs.field(default=_SAMPLE, converter=_columns)
+    timezone: str = attrs.field(default=None, converter=check_timezone)
+    columns: tuple[str, ...] = attrs.field(default=_SAMPLE, converter=_check_columns)
     recording_column: str | None = None
     customer_column: str | None = None
     encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __attrs_post_init__(self) -> None:
-        """Check that the columns named are among those that there are."""
-        told("recording_column", self.recording_column, self.columns)
-        told("customer_column", self.customer_column, self.columns)
+        """Check that the named columns are among the columns of the file."""
+        check_column("recording_column", self.recording_column, self.columns)
+        check_column("customer_column", self.customer_column, self.columns)
 
     @staticmethod
-    def sniff(head: bytes, name: str) -> str | None:  # the name says nothing: both are Master.csv
-        """Return why a file fits: its rows are calls in the order of Asterisk's sample."""
-        return why(first_rows(head, ","), _SAMPLE, (len(_SAMPLE),))
+    def sniff(
+        head: bytes, name: str
+    ) -> str | None:  # the name does not help: cdr_csv writes a Master.csv, too
+        """Return the reason why the file is of this format, or None: calls in the order of Asterisk's sample."""
+        return explain_match(first_rows(head, ","), _SAMPLE, (len(_SAMPLE),))
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order, some ten thousand rows at a time.
+        """Yield the calls of *stream*, in its order, some ten thousand rows in a batch.
 
         Raises:
-            SchemaError: When the stream is empty, or none of its rows can be taken.
+            SchemaError: When the stream is empty, or none of its rows is a call.
         """
         width = len(self.columns)
         layout = CsvLayout(
             widths=(width,),
             expected=f"cdr_custom writes {width} here",
             encoding=self.encoding,
-            is_row=partial(is_row, columns=self.columns),
+            is_row=partial(is_call_row, columns=self.columns),
         )
-        meaning = Meaning(
+        builder = CallBuilder(
             origin="asterisk-custom",
             timezone=self.timezone,
             recording_column=self.recording_column,
             customer_column=self.customer_column,
         )
         names = dict(zip(map(str, range(width)), self.columns, strict=True))
-        found = (
+        batches = (
             (
-                meaning.batch([values.rename(names) for values in rows.groups.values()], rows),
+                builder.batch([values.rename(names) for values in rows.groups.values()], rows),
                 bool(rows.groups),
             )
             for rows in read_blocks(stream, layout)
         )
         shape = f"Asterisk's cdr_custom with the columns {', '.join(self.columns)}"
-        yield from read_all(found, shape)
+        yield from check_batches(batches, shape)

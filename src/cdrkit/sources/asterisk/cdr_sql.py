@@ -1,4 +1,4 @@
-"""Asterisk's SQL back ends and FreePBX's table ``cdr``: as a CSV dump with names on top, or read in the database."""
+"""Read the table ``cdr`` of Asterisk's SQL modules or of FreePBX, from a CSV dump or from the database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ import polars as pl
 
 from cdrkit._model import zone
 from cdrkit.errors import CdrError, ConfigError, SchemaError, StorageError
-from cdrkit.sources.asterisk.calls import ADDED, NATIVE, Meaning, is_row, read_all, zone_given
+from cdrkit.sources.asterisk.calls import CallBuilder, check_batches
+from cdrkit.sources.asterisk.columns import (
+    FREEPBX_COLUMNS,
+    NATIVE_COLUMNS,
+    check_timezone,
+    is_call_row,
+)
 from cdrkit.sources.contract import Reject, SourceBatch
 from cdrkit.sources.readers.csv_blocks import CsvBlock, read_blocks, read_first_line
 from cdrkit.sources.readers.csv_layout import CsvLayout
@@ -25,36 +31,37 @@ __all__ = ["AsteriskSql", "FreePbx"]
 
 _NEEDED: Final = ("start", "duration", "billsec")
 _ALIASES: Final = {"calldate": "start"}
-#: Names that are in use here; a column of such a name gets an underscore.
-_TAKEN: Final = ("row", "start_at", "answer_at", "end_at")
-_NOTHING: Final = ("NULL", "\\N")
+#: Names of internal columns; a native column of such a name gets an underscore.
+_RESERVED: Final = ("row", "start_at", "answer_at", "end_at")
+_NULLS: Final = ("NULL", "\\N")
 _ROWS_AT_ONCE: Final = 10_000
 _SEPARATORS: Final = (",", ";", "\t")
 
 
-def _named(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of a table's columns as Asterisk has them.
+def _column_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the native names of a table's columns.
 
     Raises:
-        SchemaError: When one that is needed is not among them.
+        SchemaError: When a needed column is missing, or two columns have one name.
     """
     plain = (str(name).strip().casefold() for name in names)
-    known = tuple(f"{name}_" if name in _TAKEN else _ALIASES.get(name, name) for name in plain)
+    known = tuple(f"{name}_" if name in _RESERVED else _ALIASES.get(name, name) for name in plain)
     for name in _NEEDED:
         if name not in known:
             raise SchemaError(
-                f"There is no column {name!r}; there are {', '.join(known[:40])}. A table of Asterisk's calls has "
-                f"{', '.join(_NEEDED)} (or calldate for start): check that it is the right one, with the names on top.",
+                f"Column {name!r} is missing; the columns are {', '.join(known[:40])}. A table of Asterisk's calls has "
+                f"{', '.join(_NEEDED)} (or calldate for start). Check that it is the right table, with names in the "
+                "first line.",
                 row=1,
             )
     if len(set(known)) != len(known):
-        raise SchemaError(f"Two columns have the same name; there are {', '.join(known[:40])}.", row=1)
+        raise SchemaError(f"Two columns have the same name; the columns are {', '.join(known[:40])}.", row=1)
     return known
 
 
 @attrs.frozen
-class _Fetched:
-    """Rows that came from a database, by their numbers."""
+class _FetchedRows:
+    """The texts of rows fetched from a database, by row number."""
 
     texts: Mapping[int, str]
     position: int
@@ -66,11 +73,11 @@ class _Fetched:
 
 @attrs.frozen(kw_only=True)
 class AsteriskSql:
-    """Reads the table that Asterisk's SQL back ends fill: as a CSV dump, or in the database itself.
+    """The source for the table of Asterisk's SQL modules, from a CSV dump or from the database.
 
-    A dump has the columns' names in its first line; ``,``, ``;`` or a tab stand between values, and ``NULL`` or
-    ``\\N`` for nothing. Columns are found by name, in any order; ``calldate`` is the start. What they mean is the
-    same as for ``asterisk-csv``. A table without ``answer`` and ``end`` gets them from its lengths.
+    A dump has column names in its first line. Values are separated by ``,``, ``;`` or a tab; ``NULL`` or ``\\N`` means
+    an absent value. Columns may be in any order; ``calldate`` is the start. The columns fill the fields as for
+    ``asterisk-csv``. Without the columns ``answer`` and ``end``, both are computed from the lengths.
 
     Example:
         >>> import io
@@ -80,89 +87,92 @@ class AsteriskSql:
         ('2026-07-22T08:00:00+00:00', 34)
 
     Args:
-        timezone: The zone of the stamps, by its IANA name.
-        query: What is asked of a database.
-        recording_column: The column that names the recording.
-        customer_column: The column that is the customer, for example ``accountcode``.
-        encoding: The encoding of a dump.
+        timezone: IANA name of the zone of the local times.
+        query: The SQL query for a database.
+        recording_column: The column with the recording.
+        customer_column: The column with the customer, for example ``accountcode``.
+        encoding: Encoding of a dump.
 
     Raises:
-        ConfigError: When no zone is given, or an option cannot work.
+        ConfigError: When the zone is missing, or an option is invalid.
     """
 
     origin: ClassVar[str] = "asterisk-sql"
 
-    timezone: str = attrs.field(default=None, converter=zone_given)
+    timezone: str = attrs.field(default=None, converter=check_timezone)
     query: str = "SELECT * FROM cdr"
     recording_column: str | None = None
     customer_column: str | None = None
     encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     @staticmethod
-    def sniff(head: bytes, name: str) -> str | None:  # a dump has whatever name
-        """Return why a file fits: the names on top are those of Asterisk's table, without FreePBX's."""
-        return _why(head, freepbx=False)
+    def sniff(head: bytes, name: str) -> str | None:  # a dump may have any name
+        """Return the reason why the file is of this format, or None: column names of Asterisk, not FreePBX."""
+        return _explain_match(head, freepbx=False)
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order, some ten thousand rows at a time.
+        """Yield the calls of *stream*, in its order, some ten thousand rows in a batch.
 
         Raises:
-            SchemaError: When the stream is empty, lacks a column, or none of its rows can be taken.
+            SchemaError: When the stream is empty or lacks a column, or none of its rows is a call.
         """
         header, rest = read_first_line(stream)
         text = header.decode(self.encoding, "replace")
         if not text.strip():
-            raise SchemaError("The file is empty: there is no row in it. Check that it is the right one.")
+            raise SchemaError("The file is empty: it contains no row. Check that it is the right one.")
         separator = max(_SEPARATORS, key=text.count)
         split = split_row(text, separator=separator)
         if isinstance(split, QuoteFlaw):
-            raise SchemaError(f"The line of names is no row: column {split.column} is not closed.", row=1)
-        names = _named(split)
-        above = header.decode("utf-8", "surrogateescape")
+            raise SchemaError(
+                f"The line of column names is invalid: the quote in column {split.column} is not closed.",
+                row=1,
+            )
+        names = _column_names(split)
+        header_text = header.decode("utf-8", "surrogateescape")
         layout = CsvLayout(
             widths=(len(names),),
-            expected=f"there are {len(names)} names on top",
+            expected=f"the first line has {len(names)} names",
             encoding=self.encoding,
-            is_row=lambda row: is_row(row, names),
+            is_row=lambda row: is_call_row(row, names),
             separator=separator,
         )
         columns = dict(zip(map(str, range(len(names))), names, strict=True))
-        meaning = self._meaning(names)
-        found = (
+        builder = self._make_builder(names)
+        batches = (
             (
-                self._batch(meaning, [v.rename(columns) for v in rows.groups.values()], rows, above),
+                self._batch(builder, [v.rename(columns) for v in rows.groups.values()], rows, header_text),
                 bool(rows.groups),
             )
             for rows in read_blocks(rest, layout, number=2)
         )
-        yield from read_all(found, f"the table of {self.origin}")
+        yield from check_batches(batches, f"the table of {self.origin}")
 
     def read_connection(self, connection: Any, /) -> Iterator[SourceBatch]:
-        """Yield the calls that the query finds, some ten thousand rows at a time.
+        """Yield the calls of the query, some ten thousand rows in a batch.
 
         Args:
-            connection: A connection as PEP 249 has it; it stays open.
+            connection: A connection by PEP 249. It stays open.
 
         Raises:
             StorageError: When the database fails.
-            SchemaError: When a column is missing, or none of the rows can be taken.
+            SchemaError: When a column is missing, or none of the rows is a call.
         """
         try:
             cursor = connection.cursor()
             try:
                 cursor.execute(self.query)
-                names = _named([column[0] for column in cursor.description or ()])
-                fetched = self._fetched(cursor, names)
-                yield from read_all(fetched, f"the table of {self.origin}")
+                names = _column_names([column[0] for column in cursor.description or ()])
+                batches = self._fetch_batches(cursor, names)
+                yield from check_batches(batches, f"the table of {self.origin}")
             finally:
                 cursor.close()
         except CdrError:
             raise
-        except Exception as exc:  # each driver has classes of its own
+        except Exception as exc:  # each driver has its own error classes
             raise StorageError(f"The database cannot be read: {exc}. Nothing was stored.") from exc
 
-    def _fetched(self, cursor: Any, names: Sequence[str]) -> Iterator[tuple[SourceBatch, bool]]:
-        meaning = self._meaning(names)
+    def _fetch_batches(self, cursor: Any, names: Sequence[str]) -> Iterator[tuple[SourceBatch, bool]]:
+        builder = self._make_builder(names)
         clock = zone(self.timezone)
 
         def text(value: object) -> str:
@@ -185,40 +195,39 @@ class AsteriskSql:
             schema = dict.fromkeys(names, pl.String())
             values = pl.DataFrame(rows, schema=schema, orient="row")
             values = values.insert_column(0, pl.Series("row", numbers, dtype=pl.Int64))
-            texts = {at: _line(row) for at, row in zip(numbers, rows, strict=True)}
-            yield self._batch(meaning, [values], _Fetched(texts, number), _line(names)), True
+            texts = {at: _csv_line(row) for at, row in zip(numbers, rows, strict=True)}
+            yield self._batch(builder, [values], _FetchedRows(texts, number), _csv_line(names)), True
 
-    def _meaning(self, names: Sequence[str]) -> Meaning:
+    def _make_builder(self, names: Sequence[str]) -> CallBuilder:
         for option in ("recording_column", "customer_column"):
             column = getattr(self, option)
             if column is not None and column not in names:
                 raise ConfigError(f"{option} cannot be {column!r}; the columns are {', '.join(names)}.")
-        return Meaning(
+        return CallBuilder(
             origin=self.origin,
             timezone=self.timezone,
             recording_column=self.recording_column,
             customer_column=self.customer_column,
-            derives="answer" not in names and "end" not in names,
+            derives_times="answer" not in names and "end" not in names,
         )
 
     @staticmethod
     def _batch(
-        meaning: Meaning, values: Sequence[pl.DataFrame], rows: CsvBlock | _Fetched, header: str
+        builder: CallBuilder, values: Sequence[pl.DataFrame], rows: CsvBlock | _FetchedRows, header: str
     ) -> SourceBatch:
         plain = [
-            each.with_columns(
-                pl.when(~pl.col(pl.String).is_in(_NOTHING)).then(pl.col(pl.String)).fill_null("")
-            )
+            each.with_columns(pl.when(~pl.col(pl.String).is_in(_NULLS)).then(pl.col(pl.String)).fill_null(""))
             for each in values
         ]
-        return attrs.evolve(meaning.batch(plain, rows), header=header)
+        return attrs.evolve(builder.batch(plain, rows), header=header)
 
 
 @attrs.frozen(kw_only=True)
 class FreePbx(AsteriskSql):
-    """Reads FreePBX's table ``cdr``: as a CSV dump, or in the database ``asteriskcdrdb`` itself.
+    """The source for FreePBX's table ``cdr``, from a CSV dump or from the database ``asteriskcdrdb``.
 
-    As `AsteriskSql`; ``did`` is the DID, ``recordingfile`` the recording, and ``cnam`` the caller's name.
+    The columns fill the fields as for `AsteriskSql`. In addition, ``did`` is the DID, ``recordingfile`` the recording
+    and ``cnam`` the caller's name.
 
     Example:
         >>> import io
@@ -231,23 +240,25 @@ class FreePbx(AsteriskSql):
     origin: ClassVar[str] = "freepbx"
 
     @staticmethod
-    def sniff(head: bytes, name: str) -> str | None:  # a dump has whatever name
-        """Return why a file fits: the names on top are those of FreePBX's table."""
-        return _why(head, freepbx=True)
+    def sniff(head: bytes, name: str) -> str | None:  # a dump may have any name
+        """Return the reason why the file is of this format, or None: column names of FreePBX's table."""
+        return _explain_match(head, freepbx=True)
 
 
-def _why(head: bytes, *, freepbx: bool) -> str | None:
+def _explain_match(head: bytes, *, freepbx: bool) -> str | None:
     for separator in _SEPARATORS:
         for row in first_rows(head, separator)[:1]:
             names = {_ALIASES.get(name, name) for name in (name.strip().casefold() for name in row)}
             marks = [name for name in ("recordingfile", "cnum") if name in names]
-            if {*_NEEDED, "dcontext"} <= names <= {*NATIVE, *ADDED, *names} and bool(marks) == freepbx:
+            if {*_NEEDED, "dcontext"} <= names <= {*NATIVE_COLUMNS, *FREEPBX_COLUMNS, *names} and bool(
+                marks
+            ) == freepbx:
                 added = f", and FreePBX's {' and '.join(marks)}" if marks else ""
-                return f"the names on top are those of Asterisk's table cdr{added}"
+                return f"the first line has the column names of Asterisk's table cdr{added}"
     return None
 
 
-def _line(values: Sequence[str]) -> str:
+def _csv_line(values: Sequence[str]) -> str:
     page = io.StringIO(newline="")
     csv.writer(page, lineterminator="").writerow(values)
     return page.getvalue()

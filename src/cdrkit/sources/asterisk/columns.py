@@ -1,0 +1,134 @@
+"""The native columns of Asterisk, in the order of its files, and checks of rows against them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from cdrkit._model import check_zone
+from cdrkit.errors import ConfigError, suggestion
+
+__all__ = [
+    "BASE_COLUMNS",
+    "DISPOSITIONS",
+    "FREEPBX_COLUMNS",
+    "LOCAL_TIME",
+    "NATIVE_COLUMNS",
+    "NEW_COLUMNS",
+    "check_column",
+    "check_timezone",
+    "explain_match",
+    "is_call_row",
+]
+
+#: The columns that every CDR module writes, in the order of ``cdr_csv``.
+BASE_COLUMNS: Final = (
+    "accountcode",
+    "src",
+    "dst",
+    "dcontext",
+    "clid",
+    "channel",
+    "dstchannel",
+    "lastapp",
+    "lastdata",
+    "start",
+    "answer",
+    "end",
+    "duration",
+    "billsec",
+    "disposition",
+    "amaflags",
+)
+#: The columns of ``newcdrcolumns``.
+NEW_COLUMNS: Final = ("peeraccount", "linkedid", "sequence")
+#: All columns of Asterisk.
+NATIVE_COLUMNS: Final = (*BASE_COLUMNS, "uniqueid", "userfield", *NEW_COLUMNS)
+#: The columns that FreePBX adds and that have a field.
+FREEPBX_COLUMNS: Final = ("did", "recordingfile", "cnam")
+#: The disposition for each native one.
+DISPOSITIONS: Final = {
+    "ANSWERED": "answered",
+    "NO ANSWER": "no_answer",
+    "BUSY": "busy",
+    "FAILED": "failed",
+    "CONGESTION": "failed",
+    "CANCEL": "cancelled",
+    # numbers of include/asterisk/cdr.h, as some tables contain
+    "0": "no_answer",
+    "2": "failed",
+    "4": "busy",
+    "8": "answered",
+    "16": "failed",
+    "32": "cancelled",
+}
+
+#: A regular expression for local times of the years 1970 to 2099.
+LOCAL_TIME: Final = (
+    "(?:19[7-9][0-9]|20[0-9][0-9])-[0-9][0-9]-[0-9][0-9] (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    "(?:\\.[0-9]{1,6})?"
+)
+_LOCAL_TIME: Final = re.compile(LOCAL_TIME)
+#: The dispositions in files, which have no numbers.
+_FILE_DISPOSITIONS: Final = {"", "UNKNOWN", *(word for word in DISPOSITIONS if not word.isdigit())}
+
+
+def check_timezone(value: str | None) -> str:
+    """Return the zone of the local times.
+
+    Raises:
+        ConfigError: When the zone is absent or unknown.
+    """
+    if value is None:
+        raise ConfigError(
+            "Asterisk writes local times without an offset. Give their zone, for example timezone='Europe/London', or "
+            "timezone='UTC' when cdr.conf has usegmtime=yes."
+        )
+    return check_zone(value)
+
+
+def check_column(option: str, column: str | None, known: Sequence[str]) -> None:
+    """Check that the value of *option* is a known column, or None.
+
+    Raises:
+        ConfigError: When the column is unknown.
+    """
+    if column is not None and column not in known:
+        hint, _ = suggestion(str(column), known)
+        raise ConfigError(f"{option} cannot be {column!r}; Asterisk's columns are {', '.join(known)}.{hint}")
+
+
+def is_call_row(values: Sequence[str], columns: Sequence[str]) -> bool:
+    """Return whether *values* in the order of *columns* are certainly a call: a start time and whole seconds."""
+    named = dict(zip(columns, values, strict=False))
+    lengths = (named.get(name, "") for name in ("duration", "billsec"))
+    return _LOCAL_TIME.fullmatch(named.get("start", "")) is not None and all(map(str.isdecimal, lengths))
+
+
+def explain_match(rows: Sequence[Sequence[str]], columns: Sequence[str], widths: Sequence[int]) -> str | None:
+    """Return the reason why the first rows of a file have the given order of columns, or None.
+
+    More than half of the rows must be calls, so that no file matches two orders. The rest may be damaged.
+
+    Args:
+        rows: The first rows of the file.
+        columns: The order of columns.
+        widths: The possible numbers of columns.
+    """
+    good = [
+        row
+        for row in rows
+        if len(row) in widths
+        and is_call_row(row, columns)
+        and row[columns.index("disposition")] in _FILE_DISPOSITIONS
+    ]
+    if 2 * len(good) <= len(rows) or _is_header(rows[0]):
+        return None
+    part = "" if len(good) == len(rows) else f", in {len(good)} of the first {len(rows)} rows"
+    return f"{len(good[0])} columns without a header, the start in column {columns.index('start') + 1}{part}"
+
+
+def _is_header(row: Sequence[str]) -> bool:
+    """Return whether *row* has column names. A file with names is of another format, which uses the names."""
+    return {"duration", "billsec"} <= {value.strip().casefold() for value in row}

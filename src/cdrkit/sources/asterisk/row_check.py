@@ -1,0 +1,80 @@
+"""Checks of Asterisk's rows: which rows are calls, and the reasons why the others are not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import polars as pl
+
+from cdrkit.sources.asterisk.columns import LOCAL_TIME
+
+__all__ = ["IS_NEGATIVE", "LENGTHS", "TIMES", "quote_value", "separate_invalid_rows"]
+
+#: The columns with local times.
+TIMES: Final = ("start", "answer", "end")
+#: The columns with whole seconds.
+LENGTHS: Final = ("duration", "billsec")
+#: The end of the reason for a negative length.
+IS_NEGATIVE: Final = "is negative."
+_MOST_SECONDS: Final = 2**31 - 1
+_LONGEST_QUOTE: Final = 80
+
+
+def separate_invalid_rows(values: pl.DataFrame) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
+    """Return the rows that are calls, with parsed times, and the numbers of other rows with their reasons."""
+    values = values.with_columns(
+        pl.lit("", dtype=pl.String).alias(name) for name in (*TIMES, *LENGTHS) if name not in values.columns
+    )
+    times = [
+        pl.when(pl.col(name).str.contains(f"^{LOCAL_TIME}$"))
+        .then(pl.col(name))
+        .str.to_datetime(
+            "%Y-%m-%d %H:%M:%S%.f"
+            if values[name].str.contains(".", literal=True).any()
+            else "%Y-%m-%d %H:%M:%S",
+            time_unit="us",
+            strict=False,
+        )
+        .alias(f"{name}_at")
+        for name in TIMES
+    ]
+    values = values.with_columns(times)
+    is_invalid = pl.col("start_at").is_null()
+    for name in TIMES:
+        is_invalid |= pl.col(f"{name}_at").is_null() & (pl.col(name) != "")
+    for name in LENGTHS:
+        number = pl.col(name).str.contains(r"^[0-9]{1,10}$")
+        is_invalid |= ~number | (pl.col(name).cast(pl.Int64, strict=False) > _MOST_SECONDS)
+    invalid = values.select(is_invalid).to_series()
+    if not invalid.any():
+        return values, []
+    return values.filter(~invalid), [
+        (row["row"], _reason(row)) for row in values.filter(invalid).iter_rows(named=True)
+    ]
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    """Return the reason why *row* is not a call."""
+    if not row["start"]:
+        return "It has no start time."
+    for name in TIMES:
+        if row[name] and row[f"{name}_at"] is None:
+            return f"Its {name}, {quote_value(row[name])}, is not a time such as '2026-11-22 09:30:00'."
+    for name in LENGTHS:
+        text, quoted = row[name], quote_value(row[name])
+        if not text:
+            return f"It has no {name}."
+        if re.fullmatch(r"-[0-9]+", text):
+            return f"Its {name}, {quoted}, {IS_NEGATIVE}"
+        if not re.fullmatch(r"[0-9]+", text):
+            return f"Its {name}, {quoted}, is not a whole number of seconds."
+        if len(text) > 10 or int(text) > _MOST_SECONDS:
+            break
+    return f"Its {name}, {quoted}, is too large for a length in seconds."
+
+
+def quote_value(text: str) -> str:
+    """Return *text* in quotes for a message, shortened to 80 characters."""
+    return repr(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…")

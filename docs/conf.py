@@ -10,6 +10,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 import cdrkit
+from cdrkit import errors
 
 project = "cdrkit"
 copyright = "the cdrkit developers"  # noqa: A001  # Sphinx uses this name
@@ -40,7 +41,7 @@ nitpick_ignore_regex = [
 ]
 # Type aliases without an entry: the docstring describes the argument.
 nitpick_ignore = [("py:class", alias) for alias in ("CallData", "Input", "OnConflict", "Progress", "Rows")]
-nitpick_ignore += [("py:class", "cdrkit.viewer.state.AnswerT")]  # a type variable
+nitpick_ignore += [("py:class", "cdrkit.viewer.state.ViewResultT")]  # a type variable
 nitpick_ignore += [("py:obj", "field")]  # `field` in the docstring of its class
 
 
@@ -53,12 +54,13 @@ def leave_first_line(
 
 
 def link_public_name(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: Any) -> Any:
-    """Link a name such as `SCHEMA` to ``cdrkit.SCHEMA``, in the docstring of any module."""
+    """Link a name such as `SCHEMA` or `Store.run` to its public path, in the docstring of any module."""
     name = node["reftarget"]
-    if node["refdomain"] != "py" or name not in cdrkit.__all__:
+    modules = [module for module in (cdrkit, errors) if name.partition(".")[0] in module.__all__]
+    if node["refdomain"] != "py" or not modules:
         return None
-    domain = env.get_domain("py")
-    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", f"cdrkit.{name}", node, contnode)
+    target, domain = f"{modules[0].__name__}.{name}", env.get_domain("py")
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, contnode)
 
 
 def setup(app: Sphinx) -> None:

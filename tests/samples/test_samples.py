@@ -23,13 +23,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdrkit._model.record import SCHEMA, CallRecord, records_to_arrow
+from cdrkit._model import SCHEMA, CallRecord, records_to_arrow
 from cdrkit.errors import AccessDeniedError, ConfigError, StorageError
 from cdrkit.samples.asterisk_lines import asterisk_lines
-from cdrkit.samples.calls import END, _as_table, made_up_frames, synthesize_calls, synthesize_tables
+from cdrkit.samples.calls import END, call_frames, call_table, synthesize_calls, synthesize_tables
 from cdrkit.samples.catalogue import CARDS, HOSTILE_NAMES, PROVIDERS
 from cdrkit.samples.office import Office, write_office
-from cdrkit.samples.random_numbers import GAMMA, drawn, mixed
+from cdrkit.samples.random_numbers import GAMMA, draw, mix
 
 NOW = datetime(2026, 10, 27, 16, 40, 12, 345678, tzinfo=UTC)  # two days after Britain put its clocks back
 LONDON = ZoneInfo("Europe/London")
@@ -66,7 +66,7 @@ def share(frame: pl.DataFrame, condition: pl.Expr) -> float:
 def test_splitmix64_gives_its_published_numbers() -> None:
     """The mixing is splitmix64's: from state 1234567 come the numbers that everyone's gives."""
     states = [1234567 + step * GAMMA for step in (1, 2, 3)]
-    assert [mixed(state) for state in states] == [
+    assert [mix(state) for state in states] == [
         6457827717110365317,
         3203168211198807973,
         9817491932198370423,
@@ -77,9 +77,9 @@ def test_splitmix64_gives_its_published_numbers() -> None:
 def test_expressions_draw_what_whole_numbers_draw(seed: int, stream: int, rows: list[int]) -> None:
     """An expression over any counters, however large, gives what Python's whole numbers give."""
     frame = pl.DataFrame({"row": pl.Series(rows, dtype=pl.UInt64)})
-    key = mixed(seed + (stream + 2) * GAMMA)
-    assert frame.select(drawn(seed, stream, pl.col("row"))).to_series().to_list() == [
-        mixed(key + row * GAMMA) for row in rows
+    key = mix(seed + (stream + 2) * GAMMA)
+    assert frame.select(draw(seed, stream, pl.col("row"))).to_series().to_list() == [
+        mix(key + row * GAMMA) for row in rows
     ]
 
 
@@ -138,8 +138,8 @@ def test_laws_of_the_table(rows: int, days: int, seed: int, customers: int, regi
     """Rows do not depend on how many are made at once, are in order and in range, and are valid records."""
     chosen: dict[str, Any] = {"days": days, "seed": seed, "customers": customers, "region": region}
     table = synthesize_calls(rows, **chosen)
-    frames = list(made_up_frames(rows, rows_at_once=-(-rows // parts), **chosen))
-    assert pa.concat_tables(map(_as_table, frames)).to_pylist() == table.to_pylist()
+    frames = list(call_frames(rows, rows_at_once=-(-rows // parts), **chosen))
+    assert pa.concat_tables(map(call_table, frames)).to_pylist() == table.to_pylist()
     assert len(frames) <= parts
     records = [CallRecord(**row) for row in table.to_pylist()]
     identities = [(record.start, record.call_id) for record in records]

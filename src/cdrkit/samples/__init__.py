@@ -1,9 +1,9 @@
-"""Made-up calls, an office and recordings for tests, tutorials and demonstrations."""
+"""Make up calls, an office and recordings for tests, tutorials and demonstrations."""
 
 from __future__ import annotations
 
 from cdrkit.samples.asterisk_lines import asterisk_lines
-from cdrkit.samples.office import Office, write_office
 from cdrkit.samples.calls import synthesize_calls, synthesize_tables
+from cdrkit.samples.office import Office, write_office
 
 __all__ = ["Office", "asterisk_lines", "synthesize_calls", "synthesize_tables", "write_office"]

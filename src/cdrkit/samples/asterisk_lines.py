@@ -1,4 +1,4 @@
-"""Large Asterisk files: the calls of the generator as lines of ``Master.csv``."""
+"""Make up large Asterisk files: made-up calls as lines of ``Master.csv``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 import polars as pl
 
 from cdrkit._model import Disposition, check_zone
-from cdrkit.samples.calls import made_up_frames
+from cdrkit.samples.calls import call_frames
 
 __all__ = ["asterisk_lines"]
 
@@ -34,38 +34,40 @@ def asterisk_lines(
     region: str = "GB",
     timezone: str = "Europe/London",
 ) -> Iterator[bytes]:
-    r"""Make up the lines of a large Asterisk ``Master.csv``: the calls of `synthesize_calls`, for benchmarks.
+    r"""Make up the lines of a large Asterisk ``Master.csv``, for benchmarks.
 
-    The lines have the 18 columns that `write_office` writes, in the order in which calls began. A million
-    take a few seconds; memory does not grow with them.
+    The lines hold the calls of `synthesize_calls`, in the 18 columns that `write_office` writes and in the order in
+    which calls began. A million lines take a few seconds; memory does not grow with the number of lines.
 
     Example:
+        >>> from cdrkit.samples import asterisk_lines
         >>> sum(block.count(b"\n") for block in asterisk_lines(500))
         500
 
     Args:
-        rows: How many lines.
+        rows: The number of lines.
         days: As for `synthesize_calls`.
         seed: As for `synthesize_calls`.
         end: As for `synthesize_calls`.
         customers: As for `synthesize_calls`.
         region: As for `synthesize_calls`.
-        timezone: The zone of the naive stamps.
+        timezone: IANA name of the zone of the stamps, which have no offset.
 
     Returns:
         Blocks of whole lines.
 
     Raises:
-        ConfigError: When an argument cannot work, before the first block.
+        ConfigError: When an argument is out of its range, *end* is naive, or the region or the zone is unknown. The
+            error is raised before the first block.
     """
     timezone = check_zone(timezone)
-    frames = made_up_frames(
+    frames = call_frames(
         rows, days=days, seed=seed, end=end, customers=customers, region=region, rows_at_once=50_000
     )
-    return (_lines_of(frame, timezone).encode() for frame in frames)
+    return (_format_lines(frame, timezone).encode() for frame in frames)
 
 
-def _lines_of(frame: pl.DataFrame, timezone: str) -> str:
+def _format_lines(frame: pl.DataFrame, timezone: str) -> str:
     def stamp(name: str) -> pl.Expr:
         return pl.col(name).dt.convert_time_zone(timezone).dt.strftime('"%Y-%m-%d %H:%M:%S"').fill_null("")
 
@@ -77,7 +79,7 @@ def _lines_of(frame: pl.DataFrame, timezone: str) -> str:
             pl.lit('"'), *(pl.lit(p) if isinstance(p, str) else p for p in parts), pl.lit('"')
         )
 
-    # Asterisk keeps a caller's name on one line.
+    # Asterisk writes a caller's name on one line.
     name = pl.col("source_name").fill_null("").str.replace_all("\n", " ", literal=True)
     words = pl.Series([_WORDS[word] for word in Disposition])
     near = pl.when(pl.col("direction") == 0).then(pl.lit("trunk")).otherwise(pl.col("customer_id"))

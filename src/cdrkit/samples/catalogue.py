@@ -1,4 +1,4 @@
-"""What made-up calls are made of: countries and their numbers, ways to end, rate cards, carriers and names."""
+"""List the countries, number blocks, outcomes, rate cards, carriers and names of made-up calls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
     "Region",
 ]
 
-# How busy each local hour of a weekday is; 10-12 and 14-16 are the peaks.
+# Relative number of calls in each local hour of a weekday; 10-12 and 14-16 are the peaks.
 WEEKDAY: Final = (
     4, 3, 2, 2, 2, 4, 10, 28, 70, 130, 170, 160, 110, 120, 165, 155, 130, 95, 55, 36, 28, 20, 12, 7,
 )  # fmt: skip
@@ -37,7 +37,15 @@ WEEKEND_SHARE: Final = 5  # a fifth of a weekday
 
 @attrs.frozen
 class Place:
-    """A block of numbers: E.164 digits, how many more follow, the rate deck's words, millionths a minute."""
+    """A block of numbers.
+
+    Attributes:
+        prefix: The first E.164 digits.
+        digits: The count of digits that follow the prefix.
+        code: The rate deck's code.
+        name: The rate deck's name.
+        rate: The price of a minute, in millionths of the currency.
+    """
 
     prefix: int
     digits: int
@@ -48,7 +56,18 @@ class Place:
 
 @attrs.frozen
 class Region:
-    """How a country writes its numbers, and four popular blocks, wide blocks and customers' own numbers."""
+    """A country: its numbering plan, its zone and its blocks of numbers.
+
+    Attributes:
+        calling_code: The calling code.
+        trunk: The prefix dialled before a national number.
+        exit: The prefix dialled before a foreign calling code.
+        zone: IANA name of the time zone.
+        currency: ISO 4217 code of the usual currency.
+        own: The first E.164 digits of the customers' own numbers.
+        popular: Four small blocks whose numbers have many calls.
+        wide: Large blocks.
+    """
 
     calling_code: str
     trunk: str
@@ -138,7 +157,18 @@ REGIONS: Final[dict[str, Region]] = {
 
 @attrs.frozen
 class Outcome:
-    """How an attempt ended: in thousandths of the calls, and what the switch says; ringing in milliseconds."""
+    """An outcome of attempts.
+
+    Attributes:
+        share: The share of this outcome, in thousandths of the calls.
+        disposition: The outcome in words common to all switches.
+        sip_code: The final SIP status.
+        sip_reason: The text of the SIP status.
+        q850_cause: The Q.850 cause.
+        release_reason: The switch's own word.
+        shortest_ring: The least ringing time, in milliseconds.
+        longest_ring: The greatest ringing time, in milliseconds.
+    """
 
     share: int
     disposition: Disposition
@@ -164,7 +194,7 @@ OUTCOMES: Final = (
     Outcome(18, Disposition.FAILED, 503, "Service Unavailable", 34, "NORMAL_CIRCUIT_CONGESTION", 20, 1_500),
     Outcome(14, Disposition.FAILED, 484, "Address Incomplete", 28, "INVALID_NUMBER_FORMAT", 20, 300),
     Outcome(8, Disposition.FAILED, 500, "Server Internal Error", 41, "NORMAL_TEMPORARY_FAILURE", 20, 3_000),
-    # A leg that another leg of the same call was faster than.
+    # A leg that ended because another leg of the call answered first.
     Outcome(0, Disposition.CANCELLED, 487, "Request Terminated", 26, "LOSE_RACE", 0, 0),
 )
 ANSWERED: Final = 0
@@ -173,7 +203,14 @@ LOST_RACE: Final = len(OUTCOMES) - 1
 
 @attrs.frozen
 class Card:
-    """A rate card: seconds billed at least, the increment after them, millionths for connecting."""
+    """A rate card.
+
+    Attributes:
+        id: The identifier.
+        least: The least billed duration, in seconds.
+        step: The increment of the billed duration, in seconds.
+        connect_cost: The price of a connected call, in millionths of the currency.
+    """
 
     id: str
     least: int
@@ -191,7 +228,12 @@ CARDS: Final = (
 
 @attrs.frozen
 class Provider:
-    """A carrier, and how many hundredths of the customer's rate it asks for; it bills by the second."""
+    """A carrier, which bills by the second.
+
+    Attributes:
+        id: The identifier.
+        share: The carrier's rate, in hundredths of the customer's rate.
+    """
 
     id: str
     share: int

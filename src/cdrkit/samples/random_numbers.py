@@ -1,4 +1,4 @@
-"""Random numbers as Polars expressions: splitmix64 over a counter, in whole-number arithmetic that wraps."""
+"""Draw random numbers as Polars expressions: splitmix64 over counters, in arithmetic modulo 2**64."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-__all__ = ["GAMMA", "SLICE", "call_lengths", "drawn", "looked_up", "mixed", "sliced", "thousandths", "u64"]
+__all__ = ["GAMMA", "SLICE", "draw", "draw_below", "duration_steps", "look_up", "mix", "thousandths", "u64"]
 
 _MASK: Final = 2**64 - 1
 GAMMA: Final = 0x9E3779B97F4A7C15
@@ -19,8 +19,8 @@ _MIX_2: Final = 0x94D049BB133111EB
 SLICE: Final = 2**16
 
 
-def mixed(number: int) -> int:
-    """Return splitmix64's output for the state *number*."""
+def mix(number: int) -> int:
+    """Return the output of splitmix64 for the state *number*."""
     number &= _MASK
     number = (number ^ (number >> 30)) * _MIX_1 & _MASK
     number = (number ^ (number >> 27)) * _MIX_2 & _MASK
@@ -28,25 +28,26 @@ def mixed(number: int) -> int:
 
 
 def u64(value: int) -> pl.Expr:
-    """Return *value* as 64 bits without a sign: beside a column of that kind, sums and products wrap."""
+    """Return *value* as an unsigned integer of 64 bits, whose sums and products with such a column wrap."""
     return pl.lit(value, dtype=pl.UInt64)
 
 
-def sliced(draw: str, place: int, choices: int) -> pl.Expr:
-    """Return a number below *choices* from the *place*-th 16 bits of the column *draw*."""
-    bits = pl.col(draw) // u64(SLICE**place) % u64(SLICE)
-    return bits * u64(choices) // u64(SLICE)
+def draw_below(bits: str, place: int, choices: int) -> pl.Expr:
+    """Return a number below *choices* from the *place*-th 16 bits of the column *bits*."""
+    chosen = pl.col(bits) // u64(SLICE**place) % u64(SLICE)
+    return chosen * u64(choices) // u64(SLICE)
 
 
-def looked_up(values: Sequence[int | str | None], index: pl.Expr, dtype: type[pl.DataType]) -> pl.Expr:
-    """Return the value at each *index*, counted from 0."""
+def look_up(values: Sequence[int | str | None], index: pl.Expr, dtype: type[pl.DataType]) -> pl.Expr:
+    """Return the value at each *index*, which counts from 0."""
     return pl.lit(pl.Series(values, dtype=dtype)).gather(index)
 
 
 def thousandths(index: pl.Expr) -> pl.Expr:
-    """Return *index* / 1000, for less than 60,000, to the last bit.
+    """Return *index* / 1000 for indexes below 60,000, exact to the last bit.
 
-    Frames may divide by multiplying with a reciprocal, which is a bit off, and not for every length of a frame.
+    Polars may divide by multiplying with a reciprocal. That result can differ in its last bit, and does so for some
+    lengths of a frame only.
     """
     return pl.lit(_thousandths()).gather(index)
 
@@ -57,16 +58,16 @@ def _thousandths() -> pl.Series:
 
 
 @functools.cache
-def call_lengths() -> tuple[int, ...]:
-    """Return seconds at 4,096 even steps of a log-normal distribution: median 70 s, at most four hours."""
+def duration_steps() -> tuple[int, ...]:
+    """Return seconds at 4,096 equal steps of a log-normal distribution: median 70 s, at most four hours."""
     normal = statistics.NormalDist(math.log(70), 1.25)
     steps = (math.exp(normal.inv_cdf((step + 0.5) / 4096)) for step in range(4096))
     return (*(max(1, round(step)) for step in steps), 4 * 3600)
 
 
-def drawn(seed: int, stream: int, index: pl.Expr) -> pl.Expr:
-    """Return 64 random bits for each *index*; each *stream* of a seed is independent of the others."""
-    state = index * u64(GAMMA) + u64(mixed(seed + (stream + 2) * GAMMA))
+def draw(seed: int, stream: int, index: pl.Expr) -> pl.Expr:
+    """Return 64 random bits for each *index*. The streams of a seed are independent of each other."""
+    state = index * u64(GAMMA) + u64(mix(seed + (stream + 2) * GAMMA))
     state = (state ^ (state // u64(2**30))) * u64(_MIX_1)
     state = (state ^ (state // u64(2**27))) * u64(_MIX_2)
     return state ^ (state // u64(2**31))

@@ -1,4 +1,4 @@
-"""Recordings made of tones: ringing, keys, and two voices by turns."""
+"""Write recordings that consist of tones: ringing, keys and two alternating voices."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SAMPLES: Final = 8000  # a second
 
 @functools.cache
 def _phrase(notes: tuple[tuple[float, float], ...], milliseconds: int) -> bytes:
-    """Return tones one after the other, each the sum of two frequencies, as samples of 16 bits."""
+    """Return consecutive tones, each the sum of two frequencies, as samples of 16 bits."""
     count = _SAMPLES * milliseconds // 1000
     samples = array.array("h")
     for low, high in notes:
         for n in range(count):
-            swell = min(1.0, n / 120, (count - n) / 400)  # no click at either end
+            swell = min(1.0, n / 120, (count - n) / 400)  # fades in and out, so that no tone clicks
             angle = 2 * math.pi * n / _SAMPLES
             samples.append(round(6500 * swell * (math.sin(low * angle) + 0.5 * math.sin(high * angle))))
     samples.extend([0] * (_SAMPLES // 10))
@@ -43,7 +43,13 @@ _VOICES: Final = (
 
 
 def write_tones(target: Path, seconds: int, chance: random.Random) -> None:
-    """Write a recording: ringing, sometimes keys, then two voices by turns."""
+    """Write a WAV file of 8 kHz and 16 bits: ringing, sometimes keys, then two alternating voices.
+
+    Args:
+        target: The path of the file.
+        seconds: The length of the recording.
+        chance: The source of random choices.
+    """
     size = seconds * _SAMPLES * 2
     parts = [_phrase(*_RINGBACK)] + ([_phrase(*_KEYS)] if chance.random() < 0.3 else [])
     turn = 0

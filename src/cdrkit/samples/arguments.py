@@ -1,0 +1,33 @@
+"""Check the arguments of the functions that make up data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from cdrkit.errors import ConfigError
+
+__all__ = ["check_count", "check_instant"]
+
+
+def check_count(name: str, value: object, *, at_least: int, at_most: int) -> int:
+    """Return *value* if it is a whole number from *at_least* to *at_most*, both inclusive.
+
+    Raises:
+        ConfigError: When *value* is not such a number.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= at_most:
+        raise ConfigError(f"{name} cannot be {value!r}; give a whole number from {at_least} to {at_most}.")
+    return value
+
+
+def check_instant(name: str, value: object) -> datetime:
+    """Return *value* if it is an aware datetime.
+
+    Raises:
+        ConfigError: When *value* is not an aware datetime.
+    """
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise ConfigError(
+            f"{name} cannot be {value!r}; give an aware datetime, such as datetime(2026, 11, 23, tzinfo=UTC)."
+        )
+    return value

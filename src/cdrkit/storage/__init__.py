@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdrkit._files import Entry, Files
+from cdrkit._files import Entry, Files, open_files
 from cdrkit._numbers import KeySearch
 from cdrkit.storage.indexes import Totals
 from cdrkit.storage.log import Segment
@@ -19,4 +19,5 @@ __all__ = [
     "Tier",
     "TierFactory",
     "Totals",
+    "open_files",
 ]

@@ -1,4 +1,4 @@
-"""Kamailio and OpenSIPS: transactions paired into calls, against a plain-Python pairing."""
+"""Kamailio and OpenSIPS: calls from transactions, compared with a pairing in plain Python."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from cdrkit import open_store
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources import JoiningSource, SourceBatch, SourceInput
-from cdrkit.sources.sip_proxies.kamailio import KamailioAcc, KamailioCdrs, OpenSipsAcc
+from cdrkit.sources.sip_proxies.acc import KamailioAcc, OpenSipsAcc
+from cdrkit.sources.sip_proxies.acc_cdrs import KamailioCdrs
 
 NAMES = ["method", "from_tag", "to_tag", "callid", "sip_code", "sip_reason", "time", "src_user", "dst_user"]
 EPOCH = datetime(2026, 11, 22, 9)
@@ -37,7 +38,7 @@ class Event:
     at: int
 
     def row(self) -> list[str]:
-        """Return its texts."""
+        """Return the texts of the row."""
         time = (EPOCH + timedelta(seconds=self.at)).isoformat(" ")
         return [
             self.method, self.from_tag, self.to_tag, self.callid, str(self.sip_code), "x", time, "2041", "442079460018"
@@ -51,7 +52,7 @@ def table(*rows: list[str], names: list[str] = NAMES, separator: str = ",") -> b
     return page.getvalue().encode()
 
 
-def joined(source: JoiningSource, *files: bytes) -> list[SourceBatch]:
+def read_files(source: JoiningSource, *files: bytes) -> list[SourceBatch]:
     """Return the batches of several files of one ingest."""
     return list(
         source.read_all(SourceInput(name=f"f{at}", stream=io.BytesIO(file)) for at, file in enumerate(files))
@@ -63,10 +64,10 @@ def calls_of(batches: list[SourceBatch]) -> list[dict[str, Any]]:
     return [row for batch in batches for row in batch.frame.to_dicts()]
 
 
-def plainly_paired(events: set[Event]) -> tuple[dict[tuple[Any, ...], Any], list[str]]:
-    """Return calls and open dialogs, by going through the events as one would by hand."""
+def pair_plainly(events: set[Event]) -> tuple[dict[tuple[Any, ...], Any], list[str]]:
+    """Return the calls and the Call-IDs of pending calls, dialog by dialog in plain Python."""
     calls: dict[tuple[Any, ...], Any] = {}
-    held: list[str] = []
+    pending: list[str] = []
     dialogs = {(e.callid, frozenset((e.from_tag, e.to_tag))) for e in events}
     for callid, tags in dialogs:
         mine = [e for e in events if e.callid == callid and frozenset((e.from_tag, e.to_tag)) == tags]
@@ -78,20 +79,20 @@ def plainly_paired(events: set[Event]) -> tuple[dict[tuple[Any, ...], Any], list
             start, _, caller = answered[0]
             end, _, by = byes[0]
             talked = end - start
-            # With one tag on both sides nothing tells the parties apart.
+            # If both tags are equal, the tags do not show the party: it counts as the caller.
             party = "caller" if by == caller else "callee"
             calls[callid, *sorted(tags), "answered"] = (start, end, talked if talked >= 0 else None, party)
         elif answered or byes:
-            held.append(callid)
+            pending.append(callid)
         if not answered:
             for e in mine:
                 if e.method == "INVITE":
                     calls[callid, e.from_tag, e.to_tag, e.sip_code, e.at] = (e.at, e.at, 0, None)
-    return calls, held
+    return calls, pending
 
 
 def key(call: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what `plainly_paired` knows a call by."""
+    """Return the key of a call in `pair_plainly`."""
     native = json.loads(call["extra"])
     if call["disposition"] == "answered":
         return call["linked_id"], *sorted({native["from_tag"], native["to_tag"]}), "answered"
@@ -117,36 +118,36 @@ EVENTS = st.builds(
 @settings(max_examples=60)
 @given(st.lists(EVENTS, max_size=24), st.data())
 def test_pairing(events: list[Event], data: st.DataObject) -> None:
-    """A call is an answered INVITE and the BYE of its dialog, in whatever order, file and number they come."""
+    """A call is an answered INVITE and the BYE of its dialog, in any order, in any file, and however often."""
     again = data.draw(st.lists(st.sampled_from(events), max_size=5)) if events else []
     shuffled = data.draw(st.permutations([*events, *again]))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(shuffled)), max_size=3)))
     parts = [shuffled[a:b] for a, b in zip([0, *cuts], [*cuts, len(shuffled)], strict=True)]
-    batches = joined(
+    batches = read_files(
         KamailioAcc(timezone="UTC"), *(table(*(event.row() for event in part)) for part in parts)
     )
     assert sum(batch.read for batch in batches) == len(shuffled)
     assert all(batch.rejects == () for batch in batches)
-    found = calls_of(batches)
-    calls, held = plainly_paired(set(events))
+    actual = calls_of(batches)
+    calls, pending = pair_plainly(set(events))
     assert {
         key(call): (seconds(call["start"]), seconds(call["end"]), call["duration"], call["hangup_party"])
-        for call in found
+        for call in actual
     } == calls
-    assert len(found) == len(calls) == len({(call["start"], call["call_id"]) for call in found})
-    waiting = [one for batch in batches for one in batch.pending]
-    assert sorted(one.call for one in waiting) == sorted(held)
-    # Neither order nor files nor repeated rows change what is stored.
+    assert len(actual) == len(calls) == len({(call["start"], call["call_id"]) for call in actual})
+    reported = [call for batch in batches for call in batch.pending]
+    assert sorted(call.call for call in reported) == sorted(pending)
+    # The order of rows, the files and repeated rows do not change the calls.
     assert (
-        calls_of(joined(KamailioAcc(timezone="UTC"), table(*(e.row() for e in dict.fromkeys(events)))))
-        == found
+        calls_of(read_files(KamailioAcc(timezone="UTC"), table(*(e.row() for e in dict.fromkeys(events)))))
+        == actual
     )
 
 
 @settings(max_examples=20)
 @given(st.lists(EVENTS, max_size=12), st.integers(0, 12))
 def test_reading_again_adds_nothing(events: list[Event], cut: int) -> None:
-    """Files read again, and together with what came later, add only calls that were open before."""
+    """Files that are read again together with later rows add only calls that were pending before."""
     store = open_store(f"memory://kamailio-{next(_numbers)}")
     files = [table(*(event.row() for event in part)) for part in (events[:cut], events)]
     reports = [store.ingest(file, format="kamailio-acc", timezone="UTC") for file in (*files, files[1])]
@@ -157,8 +158,8 @@ def test_reading_again_adds_nothing(events: list[Event], cut: int) -> None:
     assert store.count() == sum(report.added for report in reports)
 
 
-def test_what_a_call_is_made_of() -> None:
-    """Fields, hangup party and the rows themselves of an answered call and a failed attempt."""
+def test_fields() -> None:
+    """An answered call and a failed attempt have their fields, the hangup party and their rows."""
     source = KamailioAcc(timezone="Europe/Berlin")
     rows = table(
         Event("BYE", "b", "a", "x@1", 200, 38).row(),
@@ -190,7 +191,7 @@ def test_what_a_call_is_made_of() -> None:
 
 
 def test_other_rows() -> None:
-    """Rows of other methods, provisional answers and rows without a code or a time are rejected, each by its reason."""
+    """Rows of other methods, with a provisional code, or without a code or time are rejected with a reason."""
     rows = [
         Event("ACK", "a", "b", "x@1", 200, 4).row(),
         Event("INVITE", "a", "b", "x@1", 183, 4).row(),
@@ -200,7 +201,7 @@ def test_other_rows() -> None:
     batches = list(KamailioAcc(timezone="UTC")(io.BytesIO(table(*rows))))
     assert [reject.reason for batch in batches for reject in batch.rejects] == [
         "Its method is 'ACK', which is no call.",
-        "Its sip_code, 183, is no end of a transaction: a final one comes.",
+        "Its sip_code, 183, is provisional; a transaction ends with a code of 200 or more.",
         "Its method is 'method', which is no call.",
         "Its time, 'yesterday', is not a time (iso, epoch).",
     ]
@@ -208,7 +209,7 @@ def test_other_rows() -> None:
 
 
 def test_columns_of_numbers() -> None:
-    """Other columns for the numbers are named; one that is not there is refused."""
+    """Options name other columns for the numbers; a missing column is refused."""
     rows = table(
         [*Event("INVITE", "a", "b", "x@1", 404, 1).row()[:7], "sip:1@x", "sip:2@x"],
         names=[*NAMES[:7], "caller", "callee"],
@@ -232,12 +233,12 @@ def test_columns_of_numbers() -> None:
                 io.BytesIO(b"method,from_tag,callid,time,sip_code\nBYE,a,x,2026-11-22 09:00:00,200\n")
             )
         )
-    with pytest.raises(ConfigError, match="say whose"):
+    with pytest.raises(ConfigError, match="The proxy writes local times without an offset. Give their zone"):
         KamailioAcc()
 
 
 def test_call_across_the_repeated_hour() -> None:
-    """A BYE in an hour that came twice is not before its INVITE; a turned tag does not tell who hung up."""
+    """A BYE in a repeated hour is not before its INVITE; swapped tags leave the hangup party empty."""
     rows = table(
         ["INVITE", "a", "b", "x@1", "200", "OK", "2026-10-25 01:59:50", "1", "2"],
         ["BYE", "a", "b", "x@1", "200", "OK", "2026-10-25 01:00:05", "1", "2"],
@@ -252,8 +253,8 @@ OPENSIPS = [*NAMES[:7], "duration", "ms_duration", "setuptime", "created"]
 
 
 def test_opensips() -> None:
-    """A row with a length is a whole call; the time of the INVITE is the start where the row has it."""
-    whole = [
+    """A row with a length is a complete call; the start is the time of the INVITE, if the row has it."""
+    complete = [
         "INVITE",
         "a",
         "b",
@@ -281,9 +282,9 @@ def test_opensips() -> None:
         "2026-11-22 09:00:00",
     ]
     bye = ["BYE", "a", "b", "y@1", "200", "OK", "2026-11-22 09:00:10", "0", "0", "0", "NULL"]
-    batches = joined(
+    batches = read_files(
         OpenSipsAcc(timezone="UTC"),
-        table(whole, plain, names=OPENSIPS, separator="\t"),
+        table(complete, plain, names=OPENSIPS, separator="\t"),
         table(missed, bye, names=OPENSIPS),
     )
     first, third, second = calls_of(batches)
@@ -302,7 +303,7 @@ def test_opensips() -> None:
 
 
 def test_acc_cdrs() -> None:
-    """What a duration is depends on a setting that must be said."""
+    """A setting decides the meaning of the duration, and must be given."""
     rows = table(
         ["1", "2026-11-22 09:00:04", "2026-11-22 09:00:38", "34.213000", "x@1"],
         ["2", "2026-11-22 09:00:04", "2026-11-22 09:00:04", "0.000000", "y@1"],
@@ -327,29 +328,29 @@ def test_acc_cdrs() -> None:
         list(KamailioCdrs(timezone="UTC", start_on_confirmed=True, call_id_column="cid")(io.BytesIO(rows)))
 
 
-def test_nothing_is_no_call() -> None:
-    """A table without rows has no calls; a stream without a table is refused, by the name of its file."""
-    assert calls_of(joined(KamailioAcc(timezone="UTC"), table())) == []
+def test_empty_tables() -> None:
+    """A table without rows has no calls; an empty file is refused by its name."""
+    assert calls_of(read_files(KamailioAcc(timezone="UTC"), table())) == []
     with pytest.raises(SchemaError, match="f1: The file is empty"):
-        joined(KamailioAcc(timezone="UTC"), table(), b"")
+        read_files(KamailioAcc(timezone="UTC"), table(), b"")
 
 
 def test_following(tmp_path: Path) -> None:
-    """A table that grows is followed: a call that is open waits for its BYE, also where it is the first of a store."""
+    """A table that grows is followed: a call is pending until its BYE comes, even if the store is empty."""
     store = open_store(tmp_path / "calls")
     path = tmp_path / "acc.csv"
     path.write_bytes(table(Event("INVITE", "a", "b", "x@1", 200, 4).row()))
 
-    def looked() -> list[tuple[int, int]]:
-        found = store.follow(path, format="kamailio-acc", timezone="UTC", wait=False)
-        return [(report.added, report.pending_rows) for report in found]
+    def follow_once() -> list[tuple[int, int]]:
+        reports = store.follow(path, format="kamailio-acc", timezone="UTC", wait=False)
+        return [(report.added, report.pending_rows) for report in reports]
 
-    assert sum(added for added, _ in looked()) == 0
+    assert sum(added for added, _ in follow_once()) == 0
     with path.open("ab") as file:
         rows = table(
             Event("INVITE", "c", "d", "y@1", 486, 5).row(), Event("BYE", "a", "b", "x@1", 200, 38).row()
         )
         file.write(rows.partition(b"\n")[2])
-    assert sum(added for added, _ in looked()) == 2
-    assert sum(added for added, _ in looked()) == 0
+    assert sum(added for added, _ in follow_once()) == 2
+    assert sum(added for added, _ in follow_once()) == 0
     assert [(call.linked_id, call.duration) for call in store.run()] == [("x@1", 34), ("y@1", 0)]

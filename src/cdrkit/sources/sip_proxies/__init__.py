@@ -1,4 +1,4 @@
-"""SIP proxies: Kamailio and OpenSIPS."""
+"""Read the tables of SIP proxies: Kamailio and OpenSIPS."""
 
 from __future__ import annotations
 

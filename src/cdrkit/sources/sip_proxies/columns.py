@@ -1,0 +1,68 @@
+"""The columns and options that the tables of SIP proxies share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from cdrkit.errors import SchemaError
+from cdrkit.sources.readers.field_rule import FieldRule
+from cdrkit.sources.readers.table_header import column_names
+from cdrkit.sources.readers.timezone import check_timezone
+
+__all__ = ["NULLS", "check_columns", "check_proxy_timezone", "number_rules"]
+
+#: Texts that mean an absent value.
+NULLS: Final = ("NULL", "\\N", "0000-00-00 00:00:00")
+#: The columns that Kamailio's sample configuration adds to its tables.
+_NUMBER_COLUMNS: Final[Mapping[str, str]] = {
+    "source": "src_user",
+    "destination": "dst_user",
+    "dialled": "dst_ouser",
+    "source_ip": "src_ip",
+}
+_SHOWN_NAMES: Final = 40
+
+
+def check_proxy_timezone(value: str | None) -> str:
+    """Return the zone of the local times.
+
+    Raises:
+        ConfigError: When the zone is absent or unknown.
+    """
+    return check_timezone(value, "The proxy", "it writes UTC")
+
+
+def check_columns(head: bytes, *columns: str | None) -> None:
+    """Refuse a table that lacks a column which an option names.
+
+    Args:
+        head: The first bytes of the table.
+        columns: The columns; None for an option that was not given.
+
+    Raises:
+        SchemaError: When a column is missing.
+    """
+    names = column_names(head)
+    for column in columns:
+        if column is not None and column.strip().casefold() not in names:
+            raise SchemaError(
+                f"The table has no column {column!r}, which an option names; the columns are "
+                f"{', '.join(sorted(names)[:_SHOWN_NAMES])}. Correct the option.",
+                row=1,
+            )
+
+
+def number_rules(source_column: str | None, destination_column: str | None) -> dict[str, FieldRule]:
+    """Return the rules of the fields with numbers.
+
+    Args:
+        source_column: The column with the caller. None: the column of the sample configuration.
+        destination_column: The column with the called number. None: the column of the sample configuration.
+    """
+    options = {"source": source_column, "destination": destination_column}
+    columns = {
+        **_NUMBER_COLUMNS,
+        **{field: column for field, column in options.items() if column is not None},
+    }
+    return {field: FieldRule(columns=column) for field, column in columns.items()}

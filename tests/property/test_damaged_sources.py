@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdrkit._model.frames import conformed
+from cdrkit._model import conform_frame
 from cdrkit.errors import CdrError
 from cdrkit.sources import JoiningSource, Source, SourceBatch, SourceInput, available, find_factory
 from cdrkit.sources.cloud.plivo import Plivo
@@ -25,7 +25,8 @@ from cdrkit.sources.generic import Generic
 from cdrkit.sources.pbx.connexcs import ConnexCsCsv
 from cdrkit.sources.pbx.cucm import Cucm
 from cdrkit.sources.pbx.threecx import ThreeCx
-from cdrkit.sources.sip_proxies.kamailio import KamailioAcc, KamailioCdrs, OpenSipsAcc
+from cdrkit.sources.sip_proxies.acc import KamailioAcc, OpenSipsAcc
+from cdrkit.sources.sip_proxies.acc_cdrs import KamailioCdrs
 from tests.sources.test_cloud import CALL, REPORT
 from tests.sources.test_pbx import CDR, CMR, LABELS, LINE, table
 
@@ -125,7 +126,7 @@ def read(source: Source, data: bytes) -> list[SourceBatch] | None:
         assert str(error)
         return None
     for batch in batches:
-        conformed(batch.frame)
+        conform_frame(batch.frame)
         assert all(reject.reason and reject.row >= 0 for reject in batch.rejects)
     return batches
 
@@ -193,7 +194,7 @@ def test_any_damage_to_files_of_one_ingest(cdr: bytes, cmr: bytes) -> None:
     files = [SourceInput(name=name, stream=io.BytesIO(file)) for name, file in (("cdr", cdr), ("cmr", cmr))]
     try:
         for batch in Cucm().read_all(files):
-            conformed(batch.frame)
+            conform_frame(batch.frame)
     except CdrError as error:
         assert str(error)
 

@@ -86,7 +86,7 @@ NODOBO = {
 
 
 def test_nodobo(samples: Path) -> None:
-    """A damaged file of real calls: each row is as csv and strptime read it, or is rejected with the column that it lacks."""
+    """A damaged file of real calls: each row is as csv and strptime read it, or names the column that it lacks."""
     path = samples / "nodobo" / "calls_with_header.csv"
     with path.open(newline="") as file:
         plain = list(csv.DictReader(file))

@@ -78,7 +78,7 @@ class ConfigError(CdrError, ValueError):
 
 
 class UnknownFormatError(ConfigError):
-    """Raised when a source format is unknown, or when the format of a file cannot be detected.
+    """Raised when a source format is unknown or cannot be detected.
 
     Attributes:
         name: The requested format; empty where the format was to be detected.
@@ -191,7 +191,7 @@ class NotFoundError(StorageError, FileNotFoundError):
 
 
 class RecordingNotFoundError(NotFoundError):
-    """Raised when a call has no recording, or when the file of its recording does not exist.
+    """Raised when a call has no recording, or when the file does not exist.
 
     Attributes:
         call_id: The call whose recording was requested.
@@ -211,7 +211,10 @@ class AccessDeniedError(StorageError, PermissionError):
 
 
 class ConflictError(StorageError):
-    """Raised when a commit lost against other writers too often. A later attempt may succeed."""
+    """Raised when a commit lost against other writers too often.
+
+    A later attempt may succeed.
+    """
 
     code = "conflict"
     retryable = True
@@ -225,13 +228,18 @@ class UnavailableError(StorageError, ConnectionError):
 
 
 class CorruptDataError(StorageError):
-    """Raised when the checksum or the format of a file does not match. No row of such a file is returned."""
+    """Raised when the checksum or the format of a file does not match.
+
+    No row of such a file is returned.
+    """
 
     code = "corrupt_data"
 
 
 def missing_extra(needed_by: str, extra: str) -> MissingExtraError:
-    """Return the error for an operation that needs an extra, with the command that installs the extra.
+    """Return the error for an operation that needs an extra.
+
+    The message has the command that installs the extra.
 
     Args:
         needed_by: The operation, as the subject of a sentence: ``"to_pandas()"``.

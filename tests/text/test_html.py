@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, open_store
 from cdrkit._maintenance.erasure import EraseReport
-from cdrkit._maintenance.rewrite import MoveReport
-from cdrkit._maintenance.vacuum import VacuumReport, VerifyReport
+from cdrkit._maintenance.move_report import MoveReport
+from cdrkit._maintenance.vacuum import VacuumReport
+from cdrkit._maintenance.verification import VerifyReport
 from cdrkit._text import escape_html, html_table, sanitize_text
 from cdrkit.samples import write_office
 
@@ -140,7 +141,7 @@ class TestCalls:
 
     def test_no_calls(self) -> None:
         """An empty result says so."""
-        assert "No call is asked for." in read(open_store("memory://html-none").run()).text
+        assert "No calls match." in read(open_store("memory://html-none").run()).text
 
 
 class TestStore:
@@ -149,7 +150,7 @@ class TestStore:
     def test_a_store(self, hostile: CallRecord) -> None:
         """It says where it is, how much is in it, and from when."""
         store = open_store("memory://html-store<b>", region="GB")
-        assert "made at the first write" in read(store).text
+        assert "The first write makes it." in read(store).text
         store.append([hostile])
         rows = dict(read(store).rows)
         assert rows["Place"] == "memory://html-store<b>"
@@ -236,4 +237,4 @@ class TestRecording:
         assert facts["Duration"] == f"{recording.duration:.1f} s"
         assert str(tmp_path) not in found.text
         Path(recording.location).unlink()
-        assert "Its file is not there." in read(store.recording(call)).text
+        assert "The file does not exist." in read(store.recording(call)).text

@@ -1,4 +1,4 @@
-"""Instants as whole microseconds since 1970 in UTC, the form in which files store them."""
+"""Convert instants to microseconds since 1970, as files store them, and back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def to_microseconds(instant: datetime) -> int:
 
 
 def from_microseconds(count: int) -> datetime:
-    """Return the instant, in UTC, that is *count* microseconds after the start of 1970.
+    """Return the instant *count* microseconds after the start of 1970, in UTC.
 
     Example:
         >>> from_microseconds(2_000_000)

@@ -1,4 +1,6 @@
-"""Convert call data from Arrow, Polars, pandas or records into frames of the catalogue's types.
+"""Convert call data into frames of the catalogue's types, and frames back.
+
+Call data is an Arrow, Polars or pandas table, records, or dicts.
 
 A *frame* is a `polars.DataFrame` whose columns are fields of the catalogue, in its order and in the types of
 `FRAME_TYPES`. The library works on frames, and converts them to Arrow tables or records for its callers.
@@ -41,7 +43,10 @@ _LATEST: Final = 253_402_300_799_999_999
 
 @runtime_checkable
 class ArrowExportable(Protocol):
-    """An object that exports its rows through Arrow's C stream, such as a pandas or DuckDB table."""
+    """An object that exports its rows through Arrow's C stream.
+
+    pandas and DuckDB tables are such objects.
+    """
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
@@ -80,7 +85,9 @@ def empty_frame(columns: Sequence[str] = tuple(FIELDS)) -> pl.DataFrame:
 
 
 def frames_of(data: CallData) -> Iterator[pl.DataFrame]:
-    """Yield call data as frames of the catalogue's types, a bounded number of rows at a time.
+    """Yield call data as frames of the catalogue's types.
+
+    Each frame has a bounded number of rows.
 
     Args:
         data: A record, a dict as `CallRecord.from_dict` reads it, a table, or an iterable of records and dicts or
@@ -171,7 +178,10 @@ def _conform_slice(table: pa.Table | pa.RecordBatch | pl.DataFrame, at: int) -> 
 
 
 def _to_utc(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    """Return instants in UTC, because Polars does not support zones such as ``+01:00``."""
+    """Return instants in UTC.
+
+    Polars does not support zones such as ``+01:00``.
+    """
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
         return column.cast(pa.timestamp(column.type.unit, tz="UTC"))
     return column
@@ -254,7 +264,10 @@ def _conform_texts(column: pl.Series, info: FieldInfo, target: pl.DataType) -> p
 
 
 def _refuse_non_objects(info: FieldInfo, column: pl.Series) -> None:
-    """Refuse text that is not a JSON object: Polars checks all rows, and Python only those that Polars refuses."""
+    """Refuse text that is not a JSON object.
+
+    Polars checks all rows at once. Python checks row by row only where Polars refuses some of them.
+    """
     sample = column.head(_SAMPLE)
     repeats = len(column) > _SAMPLE and 2 * sample.n_unique() < _SAMPLE
     try:
@@ -343,7 +356,10 @@ def _conform_amounts(column: pl.Series, info: FieldInfo) -> pl.Series:
 
 
 def arrow_table(frame: pl.DataFrame) -> pa.Table:
-    """Return a frame as an Arrow table in the types of `SCHEMA`; instants keep the zone of their column."""
+    """Return a frame as an Arrow table in the types of `SCHEMA`.
+
+    Instants keep the zone of their column.
+    """
     columns: list[pa.ChunkedArray[Any]] = []
     fields: list[pa.Field[Any]] = []
     for name in frame.columns:
@@ -364,7 +380,10 @@ def arrow_table(frame: pl.DataFrame) -> pa.Table:
 
 
 def records_of(frame: pl.DataFrame) -> Iterator[CallRecord]:
-    """Yield the rows of a frame as records; columns that the frame lacks are absent values."""
+    """Yield the rows of a frame as records.
+
+    Columns that the frame lacks are absent values.
+    """
     names = frame.columns
     for values in frame.iter_rows():
         yield CallRecord(**dict(zip(names, values, strict=True)))

@@ -50,7 +50,10 @@ _MOST: Final = {
 
 @attrs.frozen
 class Preset:
-    """A named period of a time zone, such as ``last_7_days``, which the run of a query resolves into a range."""
+    """A named period of a time zone, such as ``last_7_days``.
+
+    The run of a query resolves the period into a range.
+    """
 
     name: str
     timezone: str
@@ -140,7 +143,7 @@ def _calendar_days(preset: str, today: date) -> tuple[date, date]:
 
 
 def _days_back(number: int, unit: str, today: date) -> tuple[date, date]:
-    """Return the first day of a preset that counts days, weeks or months, and tomorrow."""
+    """Return the first day of a counted preset, and tomorrow."""
     tomorrow = today + timedelta(days=1)
     if unit == "month":
         return _plus_months(tomorrow, -number), tomorrow
@@ -148,13 +151,19 @@ def _days_back(number: int, unit: str, today: date) -> tuple[date, date]:
 
 
 def months_before(instant: datetime, months: int) -> datetime:
-    """Return the first instant of the UTC month that is *months* before the month of *instant*."""
+    """Return the first instant of an earlier UTC month.
+
+    That month is *months* before the month of *instant*.
+    """
     day = _plus_months(instant.astimezone(UTC).date(), -months)
     return datetime(day.year, day.month, 1, tzinfo=UTC)
 
 
 def _plus_months(day: date, months: int) -> date:
-    """Return the day with the same number in another month, or the last day of a shorter month."""
+    """Return the day with the same number *months* later.
+
+    In a shorter month, that is its last day.
+    """
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     if not 1 <= year <= 9999:
         raise OverflowError(f"year {year} is out of range")

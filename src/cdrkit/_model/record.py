@@ -1,4 +1,4 @@
-"""Hold one call as a record, and records as an Arrow table."""
+"""Hold one call as a record, and describe all fields in the catalogue."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ __all__ = ["FIELDS", "SCHEMA", "CallRecord", "convert_value", "find_field", "jso
 
 
 def json_value(value: Any) -> Any:
-    """Return a field's value as JSON has it: instants as ISO 8601 text in UTC, amounts and words as text."""
+    """Return the JSON value of a field's value.
+
+    Instants become ISO 8601 text in UTC; amounts and words become text.
+    """
     if isinstance(value, datetime):
         return format_instant(value)
     return str(value) if isinstance(value, (Decimal, enum.StrEnum)) else value
@@ -354,7 +357,10 @@ class CallRecord:
 
     @property
     def has_recording(self) -> bool:
-        """Whether the record names a recording. The file itself may be absent; see `Store.recording`."""
+        """Whether the record names a recording.
+
+        The file itself may be absent; see `Store.recording`.
+        """
         return self.recording is not None
 
     def to_dict(self) -> dict[str, Any]:
@@ -376,7 +382,9 @@ class CallRecord:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CallRecord:
-        """Return the record of a dict: of JSON values, as `to_dict` returns them, or of Python values.
+        """Return the record of a dict.
+
+        The dict has JSON values, as `to_dict` returns them, or Python values.
 
         Args:
             data: A value for each field. Instants are aware datetimes, or ISO 8601 text with an offset or ``Z``.

@@ -38,17 +38,17 @@ def plain_instant(value: object, parameter: str | None) -> datetime:
     """Return an aware datetime, also of a subclass, as a plain `datetime` in UTC."""
     if not isinstance(value, datetime):
         raise QueryError(
-            f"{_called(parameter)} must be an aware datetime, not {value!r}.", parameter=parameter
+            f"{_label(parameter)} must be an aware datetime, not {value!r}.", parameter=parameter
         )
     if value.tzinfo is None or value.utcoffset() is None:
         raise QueryError(
-            f"{_called(parameter)} {value!r} has no time zone; make it aware, "
+            f"{_label(parameter)} {value!r} has no time zone; make it aware, "
             "for example with .replace(tzinfo=ZoneInfo('Europe/London')), or give ISO 8601 text and a zone.",
             parameter=parameter,
         )
     if getattr(value, "nanosecond", 0):
         raise QueryError(
-            f"{_called(parameter)} {value!r} is finer than a microsecond; round it first.",
+            f"{_label(parameter)} {value!r} is finer than a microsecond; round it first.",
             parameter=parameter,
         )
     try:
@@ -60,13 +60,13 @@ def plain_instant(value: object, parameter: str | None) -> datetime:
     )
 
 
-def _called(parameter: str | None) -> str:
+def _label(parameter: str | None) -> str:
     return "The time" if parameter is None else f"The time for {parameter}"
 
 
 def _out_of_range(value: object, parameter: str | None) -> QueryError:
     return QueryError(
-        f"{_called(parameter)} {value!r} is outside the years 1 to 9999 in UTC; give an instant within them.",
+        f"{_label(parameter)} {value!r} is outside the years 1 to 9999 in UTC; give an instant within them.",
         parameter=parameter,
     )
 
@@ -137,7 +137,10 @@ class TimeRange:
         return self.contains(instant)
 
     def intersect(self, other: TimeRange) -> TimeRange:
-        """Return the range that both ranges share; an empty range where they do not overlap."""
+        """Return the range that both ranges share.
+
+        The range is empty where they do not overlap.
+        """
         start = max((at for at in (self.start, other.start) if at is not None), default=None)
         end = min((at for at in (self.end, other.end) if at is not None), default=None)
         if start is not None and end is not None and end < start:
@@ -193,7 +196,7 @@ def parse_instant(
     except OverflowError as exc:
         raise _out_of_range(value, parameter) from exc
     raise QueryError(
-        f"{_called(parameter)} must be ISO 8601 text, a date or an aware datetime, not {value!r}.",
+        f"{_label(parameter)} must be ISO 8601 text, a date or an aware datetime, not {value!r}.",
         parameter=parameter,
     )
 
@@ -207,13 +210,13 @@ def _parse_text(value: str, timezone: str, parameter: str | None) -> datetime:
             hint = "at most six decimals of a second are stored; remove the others."
         elif _ISO.fullmatch(re.sub(r" (\d\d:?\d\d)$", r"+\1", text)) and text.count(":") > 1:
             hint = "write the + of an offset as %2B in a URL."
-        raise QueryError(f"{_called(parameter)} {value!r} is not ISO 8601: {hint}", parameter=parameter)
+        raise QueryError(f"{_label(parameter)} {value!r} is not ISO 8601: {hint}", parameter=parameter)
     try:
         day = date.fromisoformat(text) if parts["clock"] is None else None
         moment = datetime.fromisoformat(text.upper())
     except ValueError as exc:
         raise QueryError(
-            f"{_called(parameter)} {value!r} is not a date of the calendar or a time of the clock ({exc}); "
+            f"{_label(parameter)} {value!r} is not a date of the calendar or a time of the clock ({exc}); "
             "use months 01 to 12 and hours 00 to 23.",
             parameter=parameter,
         ) from exc
@@ -235,7 +238,7 @@ def parse_offset_instant(text: str, *, parameter: str | None = None) -> datetime
     parts = _ISO.fullmatch(text.strip())
     if parts is not None and parts["offset"] is None:
         raise QueryError(
-            f"{_called(parameter)} {text!r} has no time zone; end it with an offset such as +01:00, or with Z.",
+            f"{_label(parameter)} {text!r} has no time zone; end it with an offset such as +01:00, or with Z.",
             parameter=parameter,
         )
     return parse_instant(text, parameter=parameter)

@@ -1,4 +1,4 @@
-"""Check the names of time zones, and suggest a name for an abbreviation or a typing error."""
+"""Check the names of time zones, and suggest the right name for a wrong one."""
 
 from __future__ import annotations
 

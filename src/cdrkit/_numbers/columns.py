@@ -30,7 +30,9 @@ _COLUMN_NUMBER: Final = f"^[{SEPARATORS}]*\\+?[{SEPARATORS}]*[0-9][{SEPARATORS}0
 
 
 def normalize_column(column: pl.Series, region: str | None) -> pl.Series:
-    """Return the normalised number of every text of *column*; null where the column is null.
+    """Return the normalised number of every text of *column*.
+
+    A null stays null.
 
     Args:
         column: Numbers as switches wrote them: text, or categories of text.
@@ -51,7 +53,7 @@ def normalize_column(column: pl.Series, region: str | None) -> pl.Series:
 
 
 def visible_prefixes(column: pl.Series, digits: int, region: str | None) -> pl.Series:
-    """Return each number of *column* without its last digits, as a masked field shows it.
+    """Return each number without its last digits, as a masked field shows it.
 
     A text that is not a plain number, such as a SIP address, becomes an empty text: it can contain a number
     anywhere.
@@ -128,7 +130,10 @@ def _assign_with_plus(rows: _Rows) -> pl.DataFrame:
 
 
 def _assign_without_region(rows: _Rows) -> list[pl.DataFrame]:
-    """Assign numbers to digits without a plus where no region is set; return the rows that remain."""
+    """Assign numbers to digits without a plus where no region is set.
+
+    Return the rows that remain.
+    """
     digits = pl.col("digits")
     full = digits.str.slice(2)
     abroad = rows.take(digits.str.starts_with("00"))
@@ -141,7 +146,10 @@ def _assign_without_region(rows: _Rows) -> list[pl.DataFrame]:
 
 
 def _assign_national(rows: _Rows, region: str) -> list[pl.DataFrame]:
-    """Assign numbers to digits without a plus as dialled in *region*; return the rows that remain."""
+    """Assign numbers to digits without a plus, as dialled in *region*.
+
+    Return the rows that remain.
+    """
     digits, length = pl.col("digits"), pl.col("digits").str.len_bytes()
     own = dial_plan(region)
     main = code_plan(int(own.code))

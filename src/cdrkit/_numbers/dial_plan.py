@@ -113,7 +113,7 @@ def code_plan(code: int) -> DialPlan:
 
 
 def codes_of(beginning: str) -> Iterator[int]:
-    """Yield the calling codes with which a number that begins with these three digits may begin."""
+    """Yield the calling codes that may begin with these three digits."""
     for length in range(1, len(beginning) + 1):
         if beginning[0] != "0" and int(beginning[:length]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
             yield int(beginning[:length])

@@ -1,4 +1,4 @@
-"""Encode normalised numbers as integer keys that sort by digits, and search among such keys."""
+"""Encode normalised numbers as sortable integer keys, and search such keys."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ _HASHED: Final = (-(2**63), 0)
 
 
 def number_key(number: str) -> int:
-    """Return the sortable key of a normalised number, a signed integer of 64 bits that never changes.
+    """Return the sortable key of a normalised number.
 
-    A plus and at most fifteen digits: the key holds the digits, padded on the right to fifteen places, and in its
-    last four bits the count of digits. Such keys sort as their digits do, are equal for equal numbers only, and
-    the numbers of one prefix are one range of keys.
+    The key is a signed integer of 64 bits. Files contain keys, so that the key of a number never changes. A plus and
+    at most fifteen digits: the key holds the digits, padded on the right to fifteen places, and in its last four bits
+    the count of digits. Such keys sort as their digits do, are equal for equal numbers only, and the numbers of one
+    prefix are one range of keys.
 
     Any other text has a hash below zero. Two texts may share a hash: compare the rows themselves.
     """
@@ -36,7 +37,10 @@ def number_key(number: str) -> int:
 
 
 def number_keys(numbers: pl.Series) -> pl.Series:
-    """Return the key of every normalised number of a column, as Int64; null where the column is null."""
+    """Return the key of every normalised number of a column, as Int64.
+
+    A null stays null.
+    """
     number = pl.col("number")
     rows = numbers.cast(pl.String).alias("number").to_frame()
     digits = number.str.slice(1)
@@ -93,7 +97,9 @@ class KeySearch:
 
 
 def key_search(patterns: Iterable[NumberPattern]) -> KeySearch | None:
-    """Return the ranges of keys in which numbers match one of *patterns*; None when they may be anywhere.
+    """Return the ranges of keys in which numbers match one of *patterns*.
+
+    None means that matching numbers may be anywhere.
 
     >>> from cdrkit._numbers.search import search_pattern
     >>> key_search([search_pattern("020 7946 0018", "GB")])

@@ -22,11 +22,11 @@ __all__ = [
     "MIN_INTERNATIONAL",
     "MIN_NATIONAL",
     "SEPARATORS",
-    "dialled_digits",
     "fold_text",
     "normalize_digits",
     "normalize_number",
     "normalize_typed",
+    "parse_digits",
 ]
 
 #: A longer text is not parsed as a number.
@@ -67,7 +67,7 @@ def normalize_number(text: str, region: str | None) -> str:
             numbers are recognised.
     """
     stored = text.strip()
-    digits = dialled_digits(stored)
+    digits = parse_digits(stored)
     if digits is None:
         return fold_text(stored)
     return normalize_digits(digits, region) or digits
@@ -87,7 +87,7 @@ def normalize_typed(text: str, region: str | None) -> str:
     if len(shown) > MAX_CHARACTERS:
         return normalize_number(text, region)
     shown = "".join(_ascii_digit(sign) for sign in shown)
-    if shown[:4].casefold() == "tel:" and dialled_digits(shown[4:]) is not None:
+    if shown[:4].casefold() == "tel:" and parse_digits(shown[4:]) is not None:
         shown = shown[4:]
     stored = normalize_number(shown, region)
     if _CODE.fullmatch(shown) and "#" not in shown:
@@ -105,8 +105,11 @@ def _ascii_digit(sign: str) -> str:
     return str(unicodedata.decimal(sign, sign))
 
 
-def dialled_digits(text: str) -> str | None:
-    """Return the digits of *text* and its leading plus, or None when it has other characters than separators."""
+def parse_digits(text: str) -> str | None:
+    """Return the digits of a number and its leading plus.
+
+    None means that *text* has other characters than digits, a leading plus and separators.
+    """
     if len(text) > MAX_CHARACTERS or not _NUMBER.fullmatch(text):
         return None
     digits = text.translate(_CLEAN)
@@ -128,10 +131,12 @@ def fold_text(text: str) -> str:
 
 @functools.lru_cache(maxsize=1 << 16)
 def normalize_digits(digits: str, region: str | None) -> str | None:
-    """Return the E.164 number of dialled digits, or None when they are not a telephone number.
+    """Return the E.164 number of dialled digits.
+
+    None means that they are not a telephone number.
 
     Args:
-        digits: The digits, with a leading plus if there was one, as `dialled_digits` returns them.
+        digits: The digits, with a leading plus if there was one, as `parse_digits` returns them.
         region: The region whose numbering plan applies, or None.
     """
     if digits[0] == "+":

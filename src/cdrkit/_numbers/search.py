@@ -8,7 +8,7 @@ import attrs
 import polars as pl
 
 from cdrkit._numbers.dial_plan import dial_plan
-from cdrkit._numbers.normalization import dialled_digits, fold_text, normalize_number, normalize_typed
+from cdrkit._numbers.normalization import fold_text, normalize_number, normalize_typed, parse_digits
 from cdrkit.errors import QueryError
 
 __all__ = ["MatchKind", "NumberPattern", "search_pattern"]
@@ -39,7 +39,10 @@ class NumberPattern:
         return any(part in number for part in self.numbers)
 
     def condition(self, column: pl.Expr) -> pl.Expr:
-        """Return the condition for a column of normalised numbers; it is false for a null."""
+        """Return the condition for a column of normalised numbers.
+
+        The condition is false for a null.
+        """
         text = column.str
         if self.kind == "exact":
             matches = [column == number for number in self.numbers]
@@ -99,7 +102,7 @@ def search_pattern(text: str, region: str | None, match: str | None = None) -> N
         return NumberPattern(kind, tuple(dict.fromkeys(both)))
     if kind == "prefix":
         return NumberPattern(kind, _prefixes(wanted, region))
-    digits = dialled_digits(wanted)
+    digits = parse_digits(wanted)
     part = fold_text(wanted) if digits is None else digits
     return NumberPattern(kind, (part.removeprefix("+") if kind == "suffix" and len(part) > 1 else part,))
 
@@ -109,8 +112,8 @@ def _is_encodable(text: str) -> bool:
 
 
 def _prefixes(text: str, region: str | None) -> tuple[str, ...]:
-    """Return the beginnings of normalised numbers that a dialled beginning stands for."""
-    digits = dialled_digits(text)
+    """Return the beginnings of normalised numbers for a dialled beginning."""
+    digits = parse_digits(text)
     if digits is None:
         return (fold_text(text),)
     if digits[0] == "+":

@@ -1,4 +1,4 @@
-"""Describe queries: conditions, order, cursors, and their forms as dicts and URL parameters."""
+"""Build queries, compile their conditions, and convert them to data."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def polars_condition(expr: Expr, region: str | None) -> pl.Expr:
         columns = [pl.col(number_column(name)) for name in expr.fields]
         return pl.any_horizontal([pattern.condition(column) for column in columns for pattern in patterns])
     if isinstance(expr, MaskedPrefix):
-        return _masked_prefix_condition(expr, region)
+        return _prefix_condition(expr, region)
     if isinstance(expr, Comparison):
         return _comparison_condition(expr)
     if isinstance(expr, In):
@@ -65,7 +65,7 @@ def polars_condition(expr: Expr, region: str | None) -> pl.Expr:
     return column.str.starts_with(expr.text) if expr.how == "starts_with" else column.str.ends_with(expr.text)
 
 
-def _masked_prefix_condition(expr: MaskedPrefix, region: str | None) -> pl.Expr:
+def _prefix_condition(expr: MaskedPrefix, region: str | None) -> pl.Expr:
     """Compile the condition for the stored texts.
 
     A number index must not answer it, because the index has the hidden digits too.
@@ -85,7 +85,10 @@ def _comparison_condition(expr: Comparison) -> pl.Expr:
 
 
 def _plain_column(name: str) -> pl.Expr:
-    """Return a column, as plain text where it is categorical: categories compare by their codes."""
+    """Return a column, as plain text where it is categorical.
+
+    Categories compare by their codes.
+    """
     column = pl.col(name)
     return column.cast(pl.String) if isinstance(FRAME_TYPES[name], pl.Categorical) else column
 

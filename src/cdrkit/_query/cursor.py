@@ -22,7 +22,7 @@ _CURSOR_VERSION: Final = 1
 
 @attrs.frozen
 class Cursor:
-    """The position after the last record of a page, or before the first record of a page.
+    """A position in the order of a result: after a page, or before it.
 
     Attributes:
         order: The order of the page: (field, descending), down to the last tie.

@@ -85,7 +85,9 @@ class Expr:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the condition as a dict of JSON values, as it stands in ``Query.to_dict()["where"]``.
+        """Return the condition as a dict of JSON values.
+
+        The list ``Query.to_dict()["where"]`` consists of such dicts.
 
         Example:
             >>> from cdrkit import field
@@ -162,7 +164,10 @@ class IsNull(Expr):
 
 @attrs.frozen(repr=False)
 class TextMatch(Expr):
-    """A text field that contains, starts with or ends with a text; upper and lower case differ."""
+    """A text field that contains, starts with or ends with a text.
+
+    Upper and lower case differ.
+    """
 
     field: str
     how: str
@@ -202,7 +207,7 @@ class NumberSearch(Expr):
 
 @attrs.frozen(repr=False)
 class MaskedPrefix(Expr):
-    """A search for the beginnings of masked numbers, which ignores their hidden digits.
+    """A search for beginnings of masked numbers, without their hidden digits.
 
     A scope replaces the number searches on a masked field by this condition. It has no dict form.
     """
@@ -313,7 +318,10 @@ def field_names(expr: Expr) -> set[str]:
 
 
 def equality_values(expr: Expr) -> tuple[str, tuple[Any, ...]] | None:
-    """Return the field of an equality and its allowed values, or None for any other condition."""
+    """Return the field of an equality and its allowed values.
+
+    None stands for any other condition.
+    """
     if isinstance(expr, Comparison) and expr.op == "==":
         return expr.field, (expr.value,)
     return (expr.field, expr.values) if isinstance(expr, In) else None

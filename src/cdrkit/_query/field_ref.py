@@ -1,4 +1,4 @@
-"""Refer to a field of the catalogue and compare it with values, which creates conditions."""
+"""Refer to fields of the catalogue, and create conditions by comparing them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["CONNECTED", "RECORDED", "FieldRef", "field"]
 
 
 def field(name: FieldName | str) -> FieldRef:
-    """Return a reference to a field, to compare in a condition: ``field("sip_code") == 200``.
+    """Return a reference to a field, for comparisons.
 
     Example:
         >>> from cdrkit import field
@@ -42,10 +42,11 @@ def field(name: FieldName | str) -> FieldRef:
 
 
 class FieldRef:
-    """A reference to a field, whose comparisons create conditions; `field` returns it.
+    """A reference to a field; comparing the reference creates a condition.
 
-    Compare instants with aware datetimes or ISO 8601 text (UTC, if the text has no offset). Compare money with
-    `decimal.Decimal`, whole numbers or text, and enumerations with their members or words.
+    `field` returns references. Compare instants with aware datetimes or ISO 8601 text (UTC, if the text has no
+    offset). Compare money with `decimal.Decimal`, whole numbers or text, and enumerations with their members or
+    words.
 
     Example:
         >>> from cdrkit import field

@@ -1,4 +1,4 @@
-"""Group the URL parameters of any web framework into lists of texts, and check names."""
+"""Group the URL parameters of any web framework, and check their names."""
 
 from __future__ import annotations
 

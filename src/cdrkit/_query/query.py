@@ -1,4 +1,4 @@
-"""Describe which calls are wanted, in which columns and which order, as a value that can be kept and sent."""
+"""Describe the wanted calls as a value that can be kept, compared and sent."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ __all__ = ["Query"]
 
 @attrs.frozen(repr=False)
 class Query:
-    """A description of the calls that are wanted: conditions, columns, order and limit.
+    """A description of the wanted calls: conditions, columns, order and limit.
 
     A query is immutable: every method returns a new query. Queries with the same meaning are equal. Conditions are
-    combined with "and". Without an order, calls are sorted by (``start``, ``call_id``), oldest first. A query needs no
-    store: a portal can build it, keep it, send it and compare it.
+    combined with "and". Without an order, the oldest call comes first. A query needs no store: a portal can build it,
+    keep it, send it and compare it.
 
     Example:
         >>> from cdrkit import Query, field
@@ -95,7 +95,9 @@ class Query:
         return self.where(CONNECTED)
 
     def during(self, preset: PresetName | str, timezone: str = "UTC") -> Query:
-        """Match calls that began in a named period, which is resolved each time the query runs.
+        """Match calls that began in a named period.
+
+        Each run of the query resolves the period.
 
         Args:
             preset: ``today``, ``yesterday``, or ``this_`` or ``last_`` with ``week`` (from Monday on), ``month``,
@@ -167,9 +169,9 @@ class Query:
         return self.where(number_search(text, role, match))
 
     def cli(self, *numbers: str, match: MatchKind | None = None) -> Query:
-        """Match calls from any of several source numbers (CLIs), whatever way they were written.
+        """Match calls from any of several source numbers (CLIs).
 
-        The arguments and the errors are those of `number`.
+        The notation of a number does not matter. The arguments and the errors are those of `number`.
 
         Example:
             >>> Query().cli("020 7946 0018")
@@ -178,9 +180,9 @@ class Query:
         return self.where(number_search(numbers, "source", match))
 
     def did(self, *numbers: str, match: MatchKind | None = None) -> Query:
-        """Match calls that came in on any of several DIDs, whatever way they were written.
+        """Match calls that came in on any of several DIDs.
 
-        The arguments and the errors are those of `number`.
+        The notation of a number does not matter. The arguments and the errors are those of `number`.
 
         Example:
             >>> Query().did("020 7946 01*")
@@ -225,7 +227,7 @@ class Query:
             >>> Query().direction("inbound")
             Query().where(field('direction').is_in(['inbound']))
         """
-        return self._match_any("direction", _lower(directions))
+        return self._match_any("direction", directions, ignore_case=True)
 
     def disposition(self, *dispositions: Disposition | DispositionName | str) -> Query:
         """Match calls with any of several outcomes.
@@ -240,7 +242,7 @@ class Query:
             >>> Query().disposition("BUSY", "no_answer")
             Query().where(field('disposition').is_in(['busy', 'no_answer']))
         """
-        return self._match_any("disposition", _lower(dispositions))
+        return self._match_any("disposition", dispositions, ignore_case=True)
 
     def switch(self, *names: str) -> Query:
         """Match calls that any of several switches handled.
@@ -254,9 +256,11 @@ class Query:
         """
         return self._match_any("switch", names)
 
-    def _match_any(self, name: str, values: tuple[str, ...]) -> Query:
+    def _match_any(self, name: str, values: tuple[str, ...], *, ignore_case: bool = False) -> Query:
         if not values:
             raise QueryError(f"The list of values for {name} is empty; give at least one.", parameter=name)
+        if ignore_case:
+            values = tuple(word.lower() if isinstance(word, str) else word for word in values)
         return self.where(field(name).is_in(values))
 
     def duration(self, *, at_least: int | None = None, at_most: int | None = None) -> Query:
@@ -290,7 +294,9 @@ class Query:
         return self.where(RECORDED)
 
     def columns(self, *names: FieldName | str | Iterable[FieldName | str]) -> Query:
-        """Select the columns of tables and CSV, in this order. Records always have every field.
+        """Select the columns of tables and CSV, in this order.
+
+        Records always have every field.
 
         Args:
             names: Names of fields, or one list of names.
@@ -323,7 +329,7 @@ class Query:
         return attrs.evolve(self, order=(("start", True),))
 
     def oldest_first(self) -> Query:
-        """Sort by (``start``, ``call_id``), earliest first, which is also the order of a new query.
+        """Sort by (``start``, ``call_id``), earliest first, as a new query does.
 
         Example:
             >>> Query().newest_first().oldest_first() == Query()
@@ -332,7 +338,9 @@ class Query:
         return attrs.evolve(self, order=())
 
     def order_by(self, *names: FieldName | str, descending: bool = False) -> Query:
-        """Sort by fields. Absent values come last, and ties are sorted by (``start``, ``call_id``).
+        """Sort by fields.
+
+        Absent values come last. Ties are sorted by (``start``, ``call_id``).
 
         Args:
             names: Names of fields, the most important first; a ``-`` in front of a name reverses its order.
@@ -391,14 +399,13 @@ class Query:
             >>> start = "2026-11-22T09:30:00Z"
             >>> report = store.append([{"call_id": "1", "start": start}, {"call_id": "2", "start": start}])
             >>> first = store.run(cdrkit.Query()).page(1)
-            >>> second = store.run(cdrkit.Query().after(first.next_cursor)).page(1)
-            >>> second.records[0].call_id
+            >>> store.run(cdrkit.Query().after(first.next_cursor)).page(1).records[0].call_id
             '2'
         """
         return attrs.evolve(self, position=Cursor.decode(cursor))
 
     def full_order(self) -> tuple[tuple[str, bool], ...]:
-        """Return the order as (field, descending) pairs, with the fields that decide ties.
+        """Return the order as (field, descending) pairs, down to the last tie.
 
         Example:
             >>> Query().newest_first().full_order()
@@ -431,7 +438,7 @@ class Query:
         return query_text(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the query as a dict of JSON values, without its unset parts; `from_dict` reads it back.
+        """Return the query as a dict of JSON values, without its unset parts.
 
         Example:
             >>> Query().during("today").limit(10).to_dict()
@@ -454,7 +461,7 @@ class Query:
         return read_query(cls(), data)
 
     def to_params(self) -> list[tuple[str, str]]:
-        """Return the query as URL parameters, for ``urllib.parse.urlencode``; `from_params` reads them back.
+        """Return the query as URL parameters, for ``urllib.parse.urlencode``.
 
         Example:
             >>> from urllib.parse import urlencode
@@ -469,11 +476,10 @@ class Query:
 
         - ``during``: a preset. ``start`` and ``end``: ISO 8601 text, or ``any`` for no bound. ``timezone``: the zone
           of these three.
-        - ``connected`` and ``recording``: 1 or 0.
+        - ``connected`` and ``recording``: 1 or 0. ``where``: a condition as JSON.
         - ``number``, with ``role`` and ``match``; ``did``.
         - ``customer``, ``provider``, ``direction``, ``disposition``, ``switch``.
         - ``min_duration`` and ``max_duration``: seconds, inclusive.
-        - ``where``: a condition as JSON.
         - ``columns`` and ``order``: names with commas between them; ``-start`` is descending. ``limit``, ``cursor``.
 
         ``during``, ``number``, ``did``, ``customer``, ``provider``, ``direction``, ``disposition``, ``switch`` and
@@ -489,11 +495,7 @@ class Query:
                 names the parameter and the value.
 
         Example:
-            >>> Query.from_params({"customer": "1003", "order": "-start", "tab": "calls"}, ignore=["tab"])
-            Query().where(field('customer_id').is_in(['1003'])).newest_first()
+            >>> Query.from_params({"connected": "1", "order": "-start", "tab": "calls"}, ignore=["tab"])
+            Query().where(field('duration') > 0).newest_first()
         """
         return read_params(cls(), params, ignore=ignore)
-
-
-def _lower(words: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(word.lower() if isinstance(word, str) else word for word in words)

@@ -1,4 +1,4 @@
-"""Convert queries and conditions to dicts of JSON values and back, as other programs keep and send them."""
+"""Convert queries and conditions to dicts of JSON values and back."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from cdrkit.errors import CdrError, QueryError
 if TYPE_CHECKING:
     from cdrkit._query.query import Query
 
-__all__ = ["condition_from_dict", "query_text", "query_to_dict", "read_query", "signed_order"]
+__all__ = ["condition_from_dict", "order_names", "query_text", "query_to_dict", "read_query"]
 
 _TEXT_OPS: Final = ("contains", "starts_with", "ends_with")
 _OPS: Final = (*OPERATORS, "in", "is_null", *_TEXT_OPS)
 
 
-def signed_order(order: tuple[tuple[str, bool], ...]) -> list[str]:
+def order_names(order: tuple[tuple[str, bool], ...]) -> list[str]:
     """Return the fields of an order, each descending one with a ``-`` in front."""
     return [f"-{name}" if descending else name for name, descending in order]
 
@@ -53,7 +53,7 @@ def query_text(query: Query) -> str:
     if query.order == (("start", True),):
         parts.append(".newest_first()")
     elif query.order:
-        parts.append(f".order_by({', '.join(map(repr, signed_order(query.order)))})")
+        parts.append(f".order_by({', '.join(map(repr, order_names(query.order)))})")
     if query.maximum is not None:
         parts.append(f".limit({query.maximum})")
     if query.position is not None:
@@ -67,7 +67,7 @@ def query_to_dict(query: Query) -> dict[str, Any]:
         "where": [condition.to_dict() for condition in query.conditions],
         "during": [{"preset": preset.name, "timezone": preset.timezone} for preset in query.presets],
         "columns": list(query.selected or ()),
-        "order": signed_order(query.order),
+        "order": order_names(query.order),
     }
     data = {key: value for key, value in data.items() if value}
     if query.period is not None:
@@ -81,7 +81,7 @@ def query_to_dict(query: Query) -> dict[str, Any]:
 
 
 def read_query(query: Query, data: Mapping[str, Any]) -> Query:
-    """Return *query*, an empty one, with the parts of a dict that `query_to_dict` returned.
+    """Return *query*, an empty one, with the parts that a dict contains.
 
     Raises:
         QueryError: When *data* is not such a dict. The error names the key and the value.

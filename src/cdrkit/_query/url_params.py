@@ -14,7 +14,7 @@ from cdrkit._model import check_zone, format_instant
 from cdrkit._query.expressions import Comparison, Expr, In, NumberSearch
 from cdrkit._query.field_ref import CONNECTED, RECORDED
 from cdrkit._query.parameters import Given, group_params, parse_count, parse_flag, split_names
-from cdrkit._query.serialization import condition_from_dict, signed_order
+from cdrkit._query.serialization import condition_from_dict, order_names
 from cdrkit.errors import CdrError, QueryError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def query_to_params(query: Query) -> list[tuple[str, str]]:
     if query.selected is not None:
         pairs.append(("columns", ",".join(query.selected)))
     if query.order:
-        pairs.append(("order", ",".join(signed_order(query.order))))
+        pairs.append(("order", ",".join(order_names(query.order))))
     if query.maximum is not None:
         pairs.append(("limit", str(query.maximum)))
     if query.position is not None:
@@ -88,7 +88,7 @@ def _condition_params(conditions: tuple[Expr, ...]) -> Iterator[tuple[str, str]]
 
 
 def _plain_params(condition: Expr) -> list[tuple[str, str]]:
-    """Return the plain parameters that express a condition; an empty list where none do."""
+    """Return the plain parameters that express a condition, if any."""
     if condition == CONNECTED:
         return [("connected", "1")]
     if condition == RECORDED:
@@ -146,7 +146,10 @@ def _read_number(query: Query, values: list[str], given: Given) -> Query:
 
 
 def _choice_reader(name: str, choices: tuple[str, ...]) -> _Reader:
-    """Return a check of a parameter that `_read_number` reads; a form also sends it without a number."""
+    """Return a check of a parameter that `_read_number` reads.
+
+    A form also sends the parameter without a number.
+    """
 
     def read(query: Query, values: list[str], given: Given) -> Query:
         if values[0] not in choices:

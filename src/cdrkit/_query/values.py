@@ -1,4 +1,4 @@
-"""Values of conditions: the texts and numbers that a query compares calls with."""
+"""List the texts that the conditions of a query compare with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _NO_VALUES: Final = frozenset({"field", "op", "role", "match"})
 
 
 def condition_texts(query: Query) -> Iterator[str]:
-    """Yield the texts that the conditions of *query* compare with, numbers to search for included."""
+    """Yield the texts that the conditions of a query compare with.
+
+    Numbers to search for are such texts.
+    """
     for condition in query.conditions:
         yield from _texts(condition.to_dict())
 

@@ -10,7 +10,9 @@ __all__ = ["check_count", "check_instant"]
 
 
 def check_count(name: str, value: object, *, at_least: int, at_most: int) -> int:
-    """Return *value* if it is a whole number from *at_least* to *at_most*, both inclusive.
+    """Return *value* if it is a whole number within bounds.
+
+    Both bounds are inclusive.
 
     Raises:
         ConfigError: When *value* is not such a number.

@@ -74,7 +74,7 @@ def _format_lines(frame: pl.DataFrame, timezone: str) -> str:
     def second(name: str) -> pl.Expr:
         return pl.col(name).dt.epoch("us") // 1_000_000
 
-    def quoted(*parts: str | pl.Expr) -> pl.Expr:
+    def quote(*parts: str | pl.Expr) -> pl.Expr:
         return pl.concat_str(
             pl.lit('"'), *(pl.lit(p) if isinstance(p, str) else p for p in parts), pl.lit('"')
         )
@@ -86,26 +86,26 @@ def _format_lines(frame: pl.DataFrame, timezone: str) -> str:
     far = pl.when(pl.col("direction") == 1).then(pl.lit("trunk")).otherwise(pl.col("customer_id"))
     serial = pl.col("call_id").str.slice(12)
     columns = (
-        quoted(pl.col("customer_id")),
-        quoted(pl.col("source")),
-        quoted(pl.col("destination")),
-        quoted(
+        quote(pl.col("customer_id")),
+        quote(pl.col("source")),
+        quote(pl.col("destination")),
+        quote(
             pl.when(pl.col("direction") == 0).then(pl.lit("from-trunk")).otherwise(pl.lit("from-internal"))
         ),
-        quoted('""', name.str.replace_all('"', '""', literal=True), '"" <', pl.col("source"), ">"),
-        quoted("PJSIP/", near, "-", pl.col("linked_id").str.slice(12)),
-        quoted("PJSIP/", far, "-", serial),
-        quoted("Dial"),
-        quoted("PJSIP/", pl.col("destination"), "@trunk,60"),
+        quote('""', name.str.replace_all('"', '""', literal=True), '"" <', pl.col("source"), ">"),
+        quote("PJSIP/", near, "-", pl.col("linked_id").str.slice(12)),
+        quote("PJSIP/", far, "-", serial),
+        quote("Dial"),
+        quote("PJSIP/", pl.col("destination"), "@trunk,60"),
         stamp("start"),
         stamp("answer"),
         stamp("end"),
         second("end") - second("start"),
         pl.col("duration"),
-        quoted(pl.lit(words).gather(pl.col("disposition"))),
-        quoted("DOCUMENTATION"),
-        quoted(pl.col("linked_id")),
-        quoted(pl.col("recording").fill_null("")),
+        quote(pl.lit(words).gather(pl.col("disposition"))),
+        quote("DOCUMENTATION"),
+        quote(pl.col("linked_id")),
+        quote(pl.col("recording").fill_null("")),
     )
     lines = frame.select(pl.concat_str(*columns, separator=",").str.join("\n")).item()
     return f"{lines}\n"

@@ -80,7 +80,9 @@ def synthesize_tables(
     customers: int = 200,
     region: str = "GB",
 ) -> Iterator[pa.Table]:
-    """Make up the calls of `synthesize_calls` table by table, for more calls than fit into memory.
+    """Make up the calls of `synthesize_calls`, table by table.
+
+    Use this function for more calls than fit into memory.
 
     Example:
         >>> from cdrkit.samples import synthesize_tables

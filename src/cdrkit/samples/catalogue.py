@@ -1,4 +1,4 @@
-"""List the countries, number blocks, outcomes, rate cards, carriers and names of made-up calls."""
+"""List the countries, outcomes, rate cards and names of made-up calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make up the calls of a small office's telephone system, as rows of an Asterisk ``Master.csv``."""
+"""Make up the calls of a small office, as rows of an Asterisk ``Master.csv``."""
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ class Leg:
         return self.start + timedelta(seconds=self.ring + self.talk)
 
     def line(self, local: tzinfo) -> str:
-        """Return the row as Asterisk's cdr_csv writes it: only texts have quotes, and an unset stamp is empty."""
+        """Return the row as a line of Asterisk's cdr_csv.
+
+        Only texts have quotes. An unset stamp is empty.
+        """
         answer = self.start + timedelta(seconds=self.ring)
         columns = (
             _quote(self.account),
@@ -133,7 +136,9 @@ class _Attempt:
 
 @attrs.frozen(kw_only=True)
 class Exchange:
-    """The telephone system of the office, which makes up calls in the order of their starts.
+    """The telephone system of the office.
+
+    The exchange makes up calls in the order of their starts.
 
     Attributes:
         random: The source of random choices.
@@ -150,7 +155,10 @@ class Exchange:
     channels: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
 
     def legs(self, count: int) -> list[Leg]:
-        """Return *count* rows, sorted by their ends. The latest answered ones have a recording."""
+        """Return *count* rows, sorted by their ends.
+
+        The latest answered calls have a recording.
+        """
         legs = [leg for attempt in self._attempts(count) for leg in self._call(attempt)]
         legs.sort(key=lambda leg: leg.end)
         talks = [index for index, leg in enumerate(legs) if leg.talk and leg.application == "Dial"]
@@ -194,7 +202,10 @@ class Exchange:
         return choices[self._below(len(choices))]
 
     def _contacts(self) -> list[tuple[str, str]]:
-        """Return numbers in several notations with the names of their callers, the busiest first."""
+        """Return numbers in several notations, with the names of their callers.
+
+        The busiest comes first.
+        """
         contacts = []
         for index in range(90):
             style = self._below(20)
@@ -210,7 +221,10 @@ class Exchange:
         return contacts
 
     def _starts(self, count: int) -> list[datetime]:
-        """Return *count* instants in office hours, sorted. The last one is a minute or more before the end."""
+        """Return *count* instants in office hours, sorted.
+
+        The last one is a minute or more before the end.
+        """
         weights = []
         for hour in range((self.until - self.first) // timedelta(hours=1)):
             there = (self.first + timedelta(hours=hour, minutes=30)).astimezone(self.local)
@@ -224,7 +238,10 @@ class Exchange:
         return sorted(starts)
 
     def _call(self, attempt: _Attempt) -> Iterator[Leg]:
-        """Yield the rows of a call: one row, or three where three telephones ring at once."""
+        """Yield the rows of a call.
+
+        A call has one row, or three where three telephones ring at once.
+        """
         if attempt.from_outside:
             return self._inbound(attempt)
         return iter([self._outbound(attempt) if attempt.with_outside else self._internal(attempt)])

@@ -1,4 +1,4 @@
-"""Generate calls from counters and random numbers, written as Polars expressions.
+"""Generate calls from counters and random numbers with Polars.
 
 Every value depends on the seed and the number of its row only, in whole-number arithmetic. So a seed gives equal calls
 on every machine, whatever the number of rows made at once.
@@ -109,7 +109,7 @@ class CallGenerator:
         )
 
     def frame(self, start: int, stop: int) -> pl.DataFrame:
-        """Return the calls with the row numbers from *start*, inclusive, to *stop*, exclusive.
+        """Return the calls with row numbers from *start* to *stop*, exclusive.
 
         Columns of fixed words hold indexes into `WORDS`, and amounts hold millionths.
         """
@@ -122,7 +122,10 @@ class CallGenerator:
         return self._select_fields(frame)
 
     def _add_draws(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add the random bits. Of 100 groups of three rows, six are the legs of one call and share its bits."""
+        """Add the random bits.
+
+        Of 100 groups of three rows, six are the legs of one call and share its bits.
+        """
         row, group = pl.col("row"), pl.col("row") // u64(3)
         frame = frame.with_columns(draw(self.seed, 0, group).alias("group"))
         legs = (draw_below("group", 0, 100) < u64(6)) & (group * u64(3) + u64(2) < u64(self.rows))
@@ -149,7 +152,7 @@ class CallGenerator:
         )
 
     def _add_numbers(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add the direction, the number of the customer and the number of the other party."""
+        """Add the direction and the numbers of the customer and the other party."""
         region, places = self.region, self.places
         home = len(region.popular) + len(region.wide)
         share = draw_below("call3", 0, 100)
@@ -184,7 +187,10 @@ class CallGenerator:
         )
 
     def _add_outcomes(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add the outcome and the durations. Of the legs of an answered call, only one was answered."""
+        """Add the outcome and the durations.
+
+        Of the legs of an answered call, only one was answered.
+        """
         table = [number for number, outcome in enumerate(OUTCOMES) for _ in range(outcome.share)]
         ended = look_up(table, draw_below("call5", 0, 1000), pl.UInt64)
         loser = pl.col("legs") & (pl.col("row") % u64(3) != pl.col("group") // u64(SLICE) % u64(3))
@@ -210,7 +216,9 @@ class CallGenerator:
         )
 
     def _notation(self, number: str, style: pl.Expr, *, home: pl.Expr) -> pl.Expr:
-        """Return a number in one of several notations: mostly ``+44…``, sometimes as people dial.
+        """Return a number in one of several notations.
+
+        Most numbers begin with ``+44``; some are written as people dial.
 
         Args:
             number: The column with the E.164 digits.

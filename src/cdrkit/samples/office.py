@@ -1,4 +1,4 @@
-"""Write the files of a made-up office: its Asterisk ``Master.csv``, and recordings that consist of tones."""
+"""Write the files of a made-up office: an Asterisk CDR file and recordings."""
 
 from __future__ import annotations
 
@@ -52,12 +52,13 @@ def write_office(
     now: datetime | None = None,
     timezone: str = "Europe/London",
 ) -> Office:
-    """Write the files of a made-up office's Asterisk: ``Master.csv``, and recordings of its latest calls.
+    """Write the files of a made-up office's Asterisk.
 
-    The file has 18 columns (``loguniqueid`` and ``loguserfield`` are on), stamps in local time without an offset, and
-    rows in the order in which calls ended. Inbound calls may ring three telephones at once, which gives three rows with
-    one unique id. Most numbers are British ones reserved for drama, in national form. Up to 40 of the latest answered
-    calls have a recording: at most six seconds of tones, WAV, 16 bits, mono, 8 kHz.
+    The files are ``Master.csv`` and recordings of the latest calls. The file has 18 columns (``loguniqueid`` and
+    ``loguserfield`` are on), stamps in local time without an offset, and rows in the order in which calls ended.
+    Inbound calls may ring three telephones at once, which gives three rows with one unique id. Most numbers are
+    British ones reserved for drama, in national form. Up to 40 of the latest answered calls have a recording: at most
+    six seconds of tones, WAV, 16 bits, mono, 8 kHz.
 
     Equal arguments write equal bytes. An earlier ``Master.csv`` in the folder is replaced; earlier recordings stay.
 

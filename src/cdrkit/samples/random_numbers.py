@@ -1,4 +1,7 @@
-"""Draw random numbers as Polars expressions: splitmix64 over counters, in arithmetic modulo 2**64."""
+"""Draw random numbers as Polars expressions.
+
+The generator is splitmix64 over counters, in arithmetic modulo 2**64.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,18 @@ def mix(number: int) -> int:
 
 
 def u64(value: int) -> pl.Expr:
-    """Return *value* as an unsigned integer of 64 bits, whose sums and products with such a column wrap."""
+    """Return *value* as an unsigned integer of 64 bits.
+
+    Sums and products with a column of such integers wrap.
+    """
     return pl.lit(value, dtype=pl.UInt64)
 
 
 def draw_below(bits: str, place: int, choices: int) -> pl.Expr:
-    """Return a number below *choices* from the *place*-th 16 bits of the column *bits*."""
+    """Return a number below *choices*.
+
+    The number comes from the *place*-th 16 bits of the column *bits*.
+    """
     chosen = pl.col(bits) // u64(SLICE**place) % u64(SLICE)
     return chosen * u64(choices) // u64(SLICE)
 
@@ -59,14 +68,20 @@ def _thousandths() -> pl.Series:
 
 @functools.cache
 def duration_steps() -> tuple[int, ...]:
-    """Return seconds at 4,096 equal steps of a log-normal distribution: median 70 s, at most four hours."""
+    """Return seconds at 4,096 equal steps of a log-normal distribution.
+
+    The median is 70 seconds, the maximum four hours.
+    """
     normal = statistics.NormalDist(math.log(70), 1.25)
     steps = (math.exp(normal.inv_cdf((step + 0.5) / 4096)) for step in range(4096))
     return (*(max(1, round(step)) for step in steps), 4 * 3600)
 
 
 def draw(seed: int, stream: int, index: pl.Expr) -> pl.Expr:
-    """Return 64 random bits for each *index*. The streams of a seed are independent of each other."""
+    """Return 64 random bits for each *index*.
+
+    The streams of a seed are independent of each other.
+    """
     state = index * u64(GAMMA) + u64(mix(seed + (stream + 2) * GAMMA))
     state = (state ^ (state // u64(2**30))) * u64(_MIX_1)
     state = (state ^ (state // u64(2**27))) * u64(_MIX_2)

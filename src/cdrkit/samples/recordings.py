@@ -1,4 +1,4 @@
-"""Write recordings that consist of tones: ringing, keys and two alternating voices."""
+"""Write recordings of tones: ringing, keys and two alternating voices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _SAMPLES: Final = 8000  # a second
 
 @functools.cache
 def _phrase(notes: tuple[tuple[float, float], ...], milliseconds: int) -> bytes:
-    """Return consecutive tones, each the sum of two frequencies, as samples of 16 bits."""
+    """Return consecutive tones as samples of 16 bits.
+
+    Each tone is the sum of two frequencies.
+    """
     count = _SAMPLES * milliseconds // 1000
     samples = array.array("h")
     for low, high in notes:
@@ -43,7 +46,9 @@ _VOICES: Final = (
 
 
 def write_tones(target: Path, seconds: int, chance: random.Random) -> None:
-    """Write a WAV file of 8 kHz and 16 bits: ringing, sometimes keys, then two alternating voices.
+    """Write a WAV file of 8 kHz and 16 bits.
+
+    The sound is ringing, sometimes keys, then two alternating voices.
 
     Args:
         target: The path of the file.

@@ -165,7 +165,7 @@ ZONES = ["UTC", "Europe/London", "Australia/Lord_Howe", "America/New_York"]
 
 @st.composite
 def rolled_up(draw: st.DrawFn) -> Query:
-    """Return a query about nothing but what totals tell apart, over days, parts of days, or all time."""
+    """Return a query that rollups can answer, over days, parts of days, or all time."""
     query = Query()
     if draw(st.booleans()):
         edges = st.one_of(instants, instants.map(_midnight))

@@ -316,7 +316,7 @@ class TestParse:
             parse_instant(wrong, parameter="end")  # type: ignore[arg-type]
 
     def test_hints(self) -> None:
-        """Too many decimals and an offset mangled by a URL are told what they are."""
+        """The errors for too many decimals and for an offset damaged by a URL name the cause."""
         with pytest.raises(QueryError, match="six decimals"):
             parse_instant("2026-11-24T09:30:00.123456789Z")
         with pytest.raises(QueryError, match="%2B"):

@@ -321,7 +321,7 @@ class TestRegion:
     """What may be called a region."""
 
     def test_known(self) -> None:
-        """A region is given in capitals; none is none."""
+        """A region is returned in capitals; None stays None."""
         assert check_region("gb") == "GB"
         assert check_region("US") == "US"
         assert check_region(None) is None
@@ -339,7 +339,7 @@ class TestRegion:
 
     @pytest.mark.parametrize("wrong", ["", "ZZ", "001", "44", "+44", "England", 1, b"GB", ["GB"]])
     def test_unknown(self, wrong: object) -> None:
-        """What is no region is refused."""
+        """An unknown region is refused."""
         with pytest.raises(ConfigError, match="Unknown region"):
             check_region(wrong)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""What notebooks show by themselves: tables of text that strangers wrote, bounded, with labels and their zone."""
+"""HTML that notebooks show: bounded tables of untrusted text, with labels and a time zone."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Reader(HTMLParser):
 
 
 def read(value: Any) -> Reader:
-    """Return what a notebook shows of *value*; there is nothing in it but a plain table."""
+    """Return the HTML of *value* as a notebook shows it, after a check that it is a plain table."""
     found = Reader(value._repr_html_())
     assert found.tags <= TAGS
     assert found.attributes <= {"style", "class", "scope"}
@@ -68,7 +68,7 @@ def read(value: Any) -> Reader:
 
 
 class TestEscaping:
-    """Law: what a stranger wrote is shown character by character, and does nothing."""
+    """Law: untrusted text is shown character by character, and has no effect."""
 
     @given(TEXT)
     def test_a_text_is_text(self, text: str) -> None:
@@ -153,7 +153,7 @@ class TestStore:
         assert "The first write makes it." in read(store).text
         store.append([hostile])
         rows = dict(read(store).rows)
-        assert rows["Place"] == "memory://html-store<b>"
+        assert rows["Location"] == "memory://html-store<b>"
         assert (rows["Region"], rows["Calls, hot"], rows["Calls, warm"]) == ("GB", "1", "0")
         assert rows["First call"] == str(hostile.start)
 

@@ -139,8 +139,7 @@ class Query:
         zone = check_zone(timezone)
         first = None if start is None else parse_instant(start, zone, parameter="start")
         last = None if end is None else parse_instant(end, zone, parameter="end")
-        added = TimeRange(first, last)
-        return attrs.evolve(self, period=added if self.period is None else self.period.intersect(added))
+        return attrs.evolve(self, period=(self.period or TimeRange()).intersect(TimeRange(first, last)))
 
     def number(
         self,

@@ -1,4 +1,4 @@
-"""Twilio, Plivo, Vonage and Telnyx: what their APIs answer and their reports say, against plain readings of JSON."""
+"""Twilio, Plivo, Vonage and Telnyx: answers of their APIs and reports, compared with a plain parse of the JSON."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def read(source: Any, data: object) -> list[SourceBatch]:
 
 
 def calls_of(source: Any, data: object) -> list[dict[str, Any]]:
-    """Return the calls of a document; there must be no rejects."""
+    """Return the calls of a document without rejects."""
     batches = read(source, data)
     assert [reject for batch in batches for reject in batch.rejects] == []
     return [row for batch in batches for row in batch.frame.to_dicts()]
 
 
 def answers(samples: Path, provider: str) -> Iterator[tuple[Path, list[dict[str, Any]] | None]]:
-    """Yield a provider's files and the calls in each; None where it holds something else."""
+    """Yield the files of a provider, each with its calls; None for a file without calls."""
     for path in sorted((samples / provider).iterdir()):
         document = json.loads(path.read_text())
         if "recording" in path.name.lower():
@@ -64,7 +64,7 @@ def answers(samples: Path, provider: str) -> Iterator[tuple[Path, list[dict[str,
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_every_answer(samples: Path, tmp_path: Path, provider: str) -> None:
-    """Each file of calls is read with every call accounted for, and told by its content; no other is taken for one."""
+    """Every call of a file is counted, and the content decides the format; files without calls are refused."""
     store = open_store(tmp_path / "calls")
     for path, calls in answers(samples, provider):
         if calls is None:
@@ -80,7 +80,7 @@ def test_every_answer(samples: Path, tmp_path: Path, provider: str) -> None:
 
 
 def test_twilio(samples: Path) -> None:
-    """Every value of Twilio's calls is what a plain reading of the JSON gives; a charge is a price turned."""
+    """Every value of Twilio's calls equals the value in the JSON; a charge is the price with its sign inverted."""
     words = {"completed": "answered", "canceled": "cancelled"}
     for path, natives in answers(samples, "twilio"):
         if natives is None:
@@ -101,7 +101,7 @@ def test_twilio(samples: Path) -> None:
 
 
 def test_twilio_late_price_and_missing_lengths(tmp_path: Path) -> None:
-    """A price that comes later is a conflict, and replaces; an empty duration is 0; an anonymous caller stays one."""
+    """A price that comes later is a conflict and can replace; an empty duration is 0; anonymous stays anonymous."""
     store = open_store(tmp_path / "calls")
     page = {"calls": [CALL, CALL | {"sid": "CA2", "duration": None, "status": "no-answer"}]}
     assert store.ingest(json.dumps(page).encode(), format="twilio").added == 2
@@ -114,11 +114,11 @@ def test_twilio_late_price_and_missing_lengths(tmp_path: Path) -> None:
     assert (second.duration, second.disposition, second.charge) == (0, "no_answer", None)
 
 
-def test_calls_that_go_on(tmp_path: Path) -> None:
-    """A call that has not ended is held back with its id, and stored when it has."""
+def test_calls_in_progress(tmp_path: Path) -> None:
+    """A call that has not ended is pending, and stored when it has ended."""
     store = open_store(tmp_path / "calls")
-    going_on = CALL | {"status": "in-progress", "duration": None}
-    report = store.ingest(json.dumps([going_on, CALL | {"sid": "CA2"}]).encode(), format="twilio")
+    in_progress = CALL | {"status": "in-progress", "duration": None}
+    report = store.ingest(json.dumps([in_progress, CALL | {"sid": "CA2"}]).encode(), format="twilio")
     assert (report.read, report.added, report.pending_rows) == (2, 1, 1)
     assert report.pending[0].call == "CA1"
     assert store.ingest(json.dumps([CALL]).encode(), format="twilio").added == 1
@@ -138,20 +138,20 @@ def test_calls_that_go_on(tmp_path: Path) -> None:
     ids=["page", "indented", "list", "lines", "crlf", "documents", "mark"],
 )
 def test_shapes(write: Any) -> None:
-    """A page, a list, documents one after the other, and one a line hold the same calls."""
+    """A page, a list, several documents, and one document in a line give equal calls."""
     calls = [CALL | {"sid": f"CA{at}", "caller_name": f"é{at}"} for at in range(3)]
-    found = calls_of(Twilio(), write(calls).encode())
-    assert [call["source_name"] for call in found] == ["é0", "é1", "é2"]
-    assert found == calls_of(Twilio(), [dict(reversed(call.items())) for call in calls])
+    parsed = calls_of(Twilio(), write(calls).encode())
+    assert [call["source_name"] for call in parsed] == ["é0", "é1", "é2"]
+    assert parsed == calls_of(Twilio(), [dict(reversed(call.items())) for call in calls])
 
 
 def test_utf16() -> None:
-    """JSON in UTF-16 is JSON."""
+    """JSON may be in UTF-16."""
     assert len(calls_of(Twilio(), json.dumps({"calls": [CALL]}, indent=1).encode("utf-16"))) == 1
 
 
 def test_damaged_calls() -> None:
-    """A call of a page that cannot be read is rejected by its place, as one line of JSON that can be read again."""
+    """A malformed call of a page is rejected by its number; its text is one line of JSON and can be read again."""
     odd = [
         {**CALL, "start_time": "yesterday"},
         {"sid": "CA7"},
@@ -173,8 +173,8 @@ def test_damaged_calls() -> None:
     ):
         assert part in reasons
     assert batch.contradictions == {"negative_length": 1}
-    mended = batch.rejects[0].text.replace("yesterday", CALL["start_time"] or "")
-    assert calls_of(Twilio(), mended.encode())[0] == batch.frame.to_dicts()[0]
+    repaired = batch.rejects[0].text.replace("yesterday", CALL["start_time"] or "")
+    assert calls_of(Twilio(), repaired.encode())[0] == batch.frame.to_dicts()[0]
     lines = b"\n".join([json.dumps(CALL).encode(), b'{"sid": "CA', json.dumps(CALL).encode()])
     assert [(batch.frame.height, len(batch.rejects)) for batch in read(Twilio(), lines)] == [(2, 1)]
 
@@ -192,24 +192,24 @@ def test_damaged_calls() -> None:
         (b"7", "It holds no calls of Twilio's: it is"),
         (b'{"code": 20404, "message": "not found", "status": 404}', "it is an error answer"),
         (b'{"recordings": []}', "it is a list of recordings"),
-        (b'{"calls": [{"call_sid": "CA1", "sid": "RE1"}]}', "belongs to a call"),
+        (b'{"calls": [{"call_sid": "CA1", "sid": "RE1"}]}', "it is data of a call, such as a recording"),
         (b'{"colour": "red"}', "its keys are 'colour'"),
     ],
 )
 def test_no_calls(data: bytes, message: str) -> None:
-    """What is not Twilio's calls is refused with what it is."""
+    """Data without calls of Twilio is refused, and the message describes the data."""
     with pytest.raises(SchemaError, match=message):
         read(Twilio(), data)
 
 
 def test_empty_pages() -> None:
-    """A page without calls has none, which is no error."""
+    """A page without calls is read without an error."""
     assert read(Twilio(), {"calls": [], "page": 0}) == []
     assert read(Plivo(), {"objects": [], "meta": {}}) == []
 
 
 def test_plivo(samples: Path) -> None:
-    """Offsets become UTC, the stated length is kept though it contradicts the times, amounts are exact."""
+    """Times become UTC, the stated length is kept even if it contradicts the times, and amounts are exact."""
     for path, natives in answers(samples, "plivo"):
         if natives is None or "live" in path.name:
             continue
@@ -237,7 +237,7 @@ def test_plivo_contradiction_is_counted(samples: Path, tmp_path: Path) -> None:
 
 
 def test_plivo_hangup() -> None:
-    """An unanswered call is what its hangup cause says, and who hung up is told."""
+    """The hangup cause decides the disposition of an unanswered call; the hangup source is the hangup party."""
     call = {
         "call_uuid": "u",
         "initiation_time": "2026-11-22 09:00:00Z",
@@ -245,13 +245,13 @@ def test_plivo_hangup() -> None:
         "call_duration": 0,
     }
     cause = {"hangup_cause_name": "Busy Line", "hangup_cause_code": 3010, "hangup_source": "Callee"}
-    [found] = calls_of(Plivo(), call | cause)
-    assert (found["disposition"], found["hangup_party"], found["release_reason"]) == (
+    [parsed] = calls_of(Plivo(), call | cause)
+    assert (parsed["disposition"], parsed["hangup_party"], parsed["release_reason"]) == (
         "busy",
         "callee",
         "Busy Line",
     )
-    assert json.loads(found["extra"])["hangup_cause_code"] == "3010"
+    assert json.loads(parsed["extra"])["hangup_cause_code"] == "3010"
 
 
 @pytest.mark.parametrize(
@@ -266,14 +266,14 @@ def test_plivo_hangup() -> None:
     ],
 )
 def test_plivo_causes(cause: str, word: str) -> None:
-    """Causes are told in either spelling, and as Plivo's trunks write them."""
+    """Causes have either spelling, or the one of Plivo's trunks."""
     call = {"call_uuid": "u", "initiation_time": "2026-11-22 09:00:00Z", "call_duration": 0}
-    [found] = calls_of(Plivo(), call | {"hangup_cause_name": cause})
-    assert (found["disposition"], found["release_reason"]) == (word, cause)
+    [parsed] = calls_of(Plivo(), call | {"hangup_cause_name": cause})
+    assert (parsed["disposition"], parsed["release_reason"]) == (word, cause)
 
 
 def test_plivo_trunk() -> None:
-    """A trunk's call has times without an offset, one length billed, and a carrier that hung up is no party."""
+    """A trunk's call has times without an offset and one billed length; a carrier is not a hangup party."""
     call = {
         "call_uuid": "u",
         "call_direction": "outbound",
@@ -285,17 +285,17 @@ def test_plivo_trunk() -> None:
         "hangup_cause_name": "normal_hangup",
         "hangup_source": "carrier",
     }
-    [found] = calls_of(Plivo(timezone="UTC"), call)
-    assert found["answer"] == datetime(2026, 12, 6, 7, 1, 56, tzinfo=UTC)
-    assert (found["duration"], found["billed_duration"], found["hangup_party"]) == (4, 6, None)
-    [found] = calls_of(Plivo(timezone="UTC"), call | {"hangup_source": "Call recipient"})
-    assert found["hangup_party"] == "callee"
+    [parsed] = calls_of(Plivo(timezone="UTC"), call)
+    assert parsed["answer"] == datetime(2026, 12, 6, 7, 1, 56, tzinfo=UTC)
+    assert (parsed["duration"], parsed["billed_duration"], parsed["hangup_party"]) == (4, 6, None)
+    [parsed] = calls_of(Plivo(timezone="UTC"), call | {"hangup_source": "Call recipient"})
+    assert parsed["hangup_party"] == "callee"
     with pytest.raises(ConfigError, match="local time without an offset"):
         read(Plivo(), call)
 
 
 def test_vonage(samples: Path) -> None:
-    """Numbers are in objects, prices have eight decimals: six are stored, all are kept."""
+    """Numbers are in objects; six of the eight decimals of a price are stored, and extra keeps all."""
     for path, natives in answers(samples, "vonage"):
         for call, native in zip(calls_of(Vonage(), path.read_bytes()), natives or [], strict=True):
             assert call["start"] == datetime.fromisoformat(native["start_time"])
@@ -326,7 +326,7 @@ REPORT = {
 
 
 def test_vonage_reports() -> None:
-    """A report's price is that of a minute, as CSV and as JSON alike; local times need a zone."""
+    """The price in a report is the price of a minute, in CSV and in JSON; local times need a zone."""
     table = (",".join(REPORT) + "\n" + ",".join(REPORT.values()) + "\n").encode()
     [call] = calls_of(Vonage(), table)
     [same] = calls_of(Vonage(), {"records": [REPORT]})
@@ -354,9 +354,9 @@ def test_vonage_reports() -> None:
 
 
 def test_vonage_records_of_parts() -> None:
-    """What was recognised or spoken in a call has the call's id, and is no call."""
+    """Records of speech recognition have the id of their call, and are not calls."""
     speech = REPORT | {"status": "ok", "call_date_start": REPORT["date_start"], "asr_type": "standard"}
-    with pytest.raises(SchemaError, match="it is a recognition of speech in a call"):
+    with pytest.raises(SchemaError, match="it is a speech recognition in a call"):
         read(Vonage(), {"records": [speech]})
     table = (",".join(speech) + "\n" + ",".join(speech.values()) + "\n").encode()
     assert Vonage.sniff(table, "asr.csv") is None
@@ -364,7 +364,7 @@ def test_vonage_records_of_parts() -> None:
 
 
 def test_telnyx() -> None:
-    """The start is in UTC, other times in the report's zone; the time talked is from answer to end."""
+    """The start is in UTC, other times are in the zone of the report; the time talked is from answer to end."""
     rows = [
         "sip_call_id,start_timestamp_utc,start_timestamp,answer_timestamp,end_timestamp,direction,origination_number,"
         "terminating_number,billable_time,cost,rate,hangup_code,pdd,mos,tags",
@@ -395,7 +395,7 @@ def test_telnyx() -> None:
 
 
 def test_telnyx_labels() -> None:
-    """The report's CSV has labels, an id of its own, the time talked and FreeSWITCH's causes."""
+    """The CSV of a report has labels, its own id, the time talked and causes of FreeSWITCH."""
     header = (
         "Originating Number,Full Terminating number,Terminating number,Start Timestamp(UTC),Start Timestamp,"
         "Answer Timestamp,End Timestamp,Call duration,Billable time,Cost,Rate,Direction,Hangup code,Hangup cause,"
@@ -422,7 +422,7 @@ def test_telnyx_labels() -> None:
 
 
 def test_telnyx_detail_records() -> None:
-    """Detail records have other names than the report: times in UTC, the time talked, FreeSWITCH's causes."""
+    """Detail records have other names than a report, times in UTC, the time talked and causes of FreeSWITCH."""
     record = {
         "record_type": "sip-trunking",
         "id": "9a674ce4",
@@ -466,7 +466,7 @@ def test_telnyx_detail_records() -> None:
 
 @pytest.mark.parametrize("provider", ["twilio", "plivo", "vonage", "telnyx"])
 def test_long_pages_come_in_batches(monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
-    """However many calls a batch has, they are the same."""
+    """The size of a batch does not change the calls."""
     native: dict[str, dict[str, Any]] = {
         "twilio": CALL,
         "plivo": {"call_uuid": "u", "initiation_time": "2026-11-22 09:00:00Z", "call_duration": 0},

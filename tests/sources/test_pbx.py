@@ -1,4 +1,4 @@
-"""CUCM, ConnexCS and 3CX: tables by name and by position."""
+"""CUCM, ConnexCS and 3CX: columns by their names and by their order."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ CMR: dict[str, tuple[str, str]] = {
 
 
 def table(kind: dict[str, tuple[str, str]], *rows: dict[str, str], names: list[str] | None = None) -> bytes:
-    """Return a CUCM file: names, types, and rows that differ from the usual one as given."""
+    """Return a CUCM file: names, types, and rows that differ from the sample as given."""
     names = names or list(kind)
     page = io.StringIO()
     writer = csv.writer(page, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
@@ -68,20 +68,20 @@ def table(kind: dict[str, tuple[str, str]], *rows: dict[str, str], names: list[s
 
 
 def calls_of(batches: Any) -> list[dict[str, Any]]:
-    """Return the calls of batches; there must be no rejects."""
-    found = list(batches)
-    assert [reject for batch in found for reject in batch.rejects] == []
-    return [row for batch in found for row in batch.frame.to_dicts()]
+    """Return the calls of batches without rejects."""
+    batches = list(batches)
+    assert [reject for batch in batches for reject in batch.rejects] == []
+    return [row for batch in batches for row in batch.frame.to_dicts()]
 
 
-def cucm(*files: bytes) -> list[SourceBatch]:
-    """Return the batches of several files."""
+def read_cucm(*files: bytes) -> list[SourceBatch]:
+    """Return the batches of several CUCM files of one ingest."""
     inputs = [SourceInput(name=f"f{at}", stream=io.BytesIO(file)) for at, file in enumerate(files)]
     return list(Cucm().read_all(inputs))
 
 
 def test_cucm() -> None:
-    """Columns are found by name, wherever they are; the line of types is no row."""
+    """Columns are found by name in any order; the line of types is skipped."""
     [call] = calls_of(Cucm()(io.BytesIO(table(CDR, {}))))
     start = datetime(2026, 11, 22, 9, tzinfo=UTC)
     assert (call["start"], call["answer"], call["end"]) == (
@@ -128,14 +128,14 @@ def test_cucm_addresses(number: int) -> None:
     ],
 )
 def test_cucm_causes(given_: dict[str, str], expected: tuple[Any, ...]) -> None:
-    """Causes are Q.850 where they are one; who cleared has one; dateTimeConnect 0 was never answered."""
+    """Causes are Q.850 causes; the side with a cause hung up; dateTimeConnect 0 means that there was no answer."""
     [call] = calls_of(Cucm()(io.BytesIO(table(CDR, given_))))
     assert (call["q850_cause"], call["hangup_party"], call["disposition"]) == expected
     assert (call["answer"] is None) == (given_.get("dateTimeConnect") == "0")
 
 
 def test_cucm_quality(tmp_path: Path) -> None:
-    """CMR files among the CDR files give the lowest MOS of a call, in whatever order they come."""
+    """CMR files among the CDR files give a call its lowest MOS, in any order of the files."""
     cmr = table(
         CMR,
         {},
@@ -146,15 +146,15 @@ def test_cucm_quality(tmp_path: Path) -> None:
     cdr = table(
         CDR, {}, {"pkid": "a2", "globalCallID_callId": "18"}, {"pkid": "a3", "globalCallID_callId": "19"}
     )
-    batches = cucm(cmr, cdr)
+    batches = read_cucm(cmr, cdr)
     first, second, third = calls_of(batches)
     assert (first["mos"], second["mos"], third["mos"]) == (pytest.approx(3.9), None, None)
     assert [leg["callIdentifier"] for leg in json.loads(first["extra"])["cmr"]] == ["501", "502"]
     assert "cmr" not in json.loads(third["extra"])
-    assert calls_of(cucm(cdr, cmr)) == [first, second, third]
+    assert calls_of(read_cucm(cdr, cmr)) == [first, second, third]
     assert sum(batch.read for batch in batches) == 7
     assert sum(batch.merged for batch in batches) == 3
-    assert [(held.call, held.row, held.input) for batch in batches for held in batch.pending] == [
+    assert [(call.call, call.row, call.input) for batch in batches for call in batch.pending] == [
         ("Cluster1-1-99", 6, "f0")
     ]
     for name, data in (("cdr_1", cdr), ("cmr_1", cmr)):
@@ -164,7 +164,7 @@ def test_cucm_quality(tmp_path: Path) -> None:
 
 
 def test_cucm_other_files() -> None:
-    """A row of another kind is rejected; a file of another kind is refused."""
+    """A row of another type is rejected; a file of another format is refused."""
     [batch] = Cucm()(
         io.BytesIO(table(CDR, {"cdrRecordType": "2"}, {"dateTimeOrigination": "0"}, {"pkid": ""}))
     )
@@ -176,9 +176,9 @@ def test_cucm_other_files() -> None:
     with pytest.raises(SchemaError, match="no column 'pkid'"):
         list(Cucm()(io.BytesIO(table(CMR, {}))))
     with pytest.raises(SchemaError, match="^f0: .*no column"):
-        cucm(b"a,b\n1,2\n", table(CDR, {}))
+        read_cucm(b"a,b\n1,2\n", table(CDR, {}))
     with pytest.raises(SchemaError, match="^The table has no column"):
-        cucm(b"a,b\n1,2\n")
+        read_cucm(b"a,b\n1,2\n")
     assert detect(table(CDR, {})).format == detect(table(CMR, {})).format == "cucm"
 
 
@@ -248,7 +248,7 @@ def page(row: dict[str, str]) -> bytes:
 
 
 def test_connexcs() -> None:
-    """All 26 columns of the portal, and those of the database, become the same call."""
+    """All 26 columns of the portal, and the columns of the database, become one call."""
     [call] = calls_of(ConnexCsCsv()(io.BytesIO(page(LABELS))))
     assert call["start"] == datetime(2026, 11, 22, 9, tzinfo=UTC)
     assert (call["call_id"], call["switch"], call["direction"]) == ("a1@10.0.0.1", "sw1", "outbound")
@@ -266,7 +266,7 @@ def test_connexcs() -> None:
 
 
 def test_connexcs_chosen_columns() -> None:
-    """A viewer chooses columns and their order; an unanswered call is what its SIP status says."""
+    """The columns may be any, in any order; the SIP code decides the disposition of an unanswered call."""
     some = {name: LABELS[name] for name in ("Charge", "Call Time", "Call ID", "PDD", "SIP Code", "Duration")}
     some |= {"SIP Code": "486", "Duration": "0", "PDD": "1500"}
     [call] = calls_of(ConnexCsCsv(length_unit="ms")(io.BytesIO(page(some))))
@@ -289,7 +289,7 @@ LINE = (
 
 
 def test_threecx() -> None:
-    """The columns as 3CX lists them: nothing quoted, lengths by the clock, local times."""
+    """The columns in the order of 3CX have no quotes, lengths in clock format, and local times."""
     [call] = calls_of(ThreeCx(timezone="Europe/London", currency="GBP")(io.BytesIO(f"{LINE}\r\n".encode())))
     assert call["start"] == datetime(2026, 7, 22, 9, tzinfo=UTC)
     assert (call["duration"], call["disposition"], call["hangup_party"]) == (34, "answered", "caller")
@@ -314,7 +314,7 @@ def test_threecx() -> None:
     ],
 )
 def test_threecx_dispositions(reason: str, word: str) -> None:
-    """A call without an answer is what its reason says, if it does; the reason is kept."""
+    """The reason decides the disposition of a call without an answer, and is kept."""
     source = ThreeCx(
         timezone="UTC", columns=["historyid", "time-start", "reason-terminated", "time-answered"]
     )
@@ -323,7 +323,7 @@ def test_threecx_dispositions(reason: str, word: str) -> None:
 
 
 def test_threecx_before_a_line() -> None:
-    """3CX writes a word before each line, whatever the first column is; the line of its version 20 is read."""
+    """The word before each line is removed, as in a line of version 20."""
     line = (
         "Call 265500,89d3af2d8f010000_3456,00:08:10,2024/04/30 06:27:28,2024/04/30 06:27:36,2024/04/30 06:35:46,"
         "TerminatedByDst,070123456,Ext.80002,10020,80002,80002,ReplacedDst,Ext.10013,10013,,,,,"
@@ -349,7 +349,7 @@ def test_threecx_before_a_line() -> None:
 )
 @pytest.mark.parametrize("before", ["Call ", ""])
 def test_threecx_first_column(before: str, first: str, field: str, text: str, value: object) -> None:
-    """The word is no part of the first column, be it there or not; a name keeps it, since it may be its own."""
+    """The first column may begin with the word, and is read without it; a name keeps the word, which may be its own."""
     columns = list(dict.fromkeys([first, "historyid", "time-start"]))
     rest = ["7", "2026/07/22 10:00:00"][: len(columns) - 1]
     line = ",".join([before + text, *rest])
@@ -359,8 +359,8 @@ def test_threecx_first_column(before: str, first: str, field: str, text: str, va
 
 
 def test_threecx_options() -> None:
-    """A zone is needed; columns must be 3CX's, and enough to tell a call; other files are refused."""
-    with pytest.raises(ConfigError, match="say whose"):
+    """The zone, known columns and the needed columns are required; other files are refused."""
+    with pytest.raises(ConfigError, match="3CX writes local times without an offset. Give their zone"):
         ThreeCx()
     with pytest.raises(ConfigError, match="Did you mean .*'time-start'"):
         ThreeCx(timezone="UTC", columns="historyid time-begin")

@@ -1,4 +1,4 @@
-"""Cloud providers: Twilio, Telnyx, Plivo and Vonage."""
+"""Read call records of cloud providers: Twilio, Telnyx, Plivo and Vonage."""
 
 from __future__ import annotations
 

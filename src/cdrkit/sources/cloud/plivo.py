@@ -1,4 +1,4 @@
-"""Plivo's calls, as its REST API answers them."""
+"""Read calls of Plivo, as its REST API returns them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import attrs
 import polars as pl
 
 from cdrkit._model import check_zone
+from cdrkit.sources.cloud.currency import set_currency
 from cdrkit.sources.contract import SourceBatch
 from cdrkit.sources.readers.field_rule import FieldRule
 from cdrkit.sources.readers.json_documents import PageLayout, json_keys, read_pages
@@ -23,7 +24,7 @@ _PAGES: Final = PageLayout(
     foreign={"recording_id": "it is a recording", "error": "it is an error answer"},
     going_on={"call_status": frozenset({"queued", "initiated", "early", "ringing", "in-progress"})},
 )
-#: What an unanswered call's hangup cause says of it, without capitals, and with one spelling of "canceled".
+#: The disposition of an unanswered call by its hangup cause, in lower case and with the spelling "canceled".
 _DISPOSITIONS: Final = {
     "busy line": "busy",
     "busy everywhere": "busy",
@@ -81,7 +82,8 @@ _MAPPING: Final = SourceMapping(
         "release_reason": ["hangup_cause_name", "call_state"],
         "hangup_party": FieldRule(
             columns="hangup_source",
-            # The carrier passes on what the far end did, and a request or an answer is of either side's making.
+            # Other words do not show the party: the carrier forwards the hangup of the far end, and either side may
+            # cause an API request or an XML answer.
             values={
                 "caller": "caller",
                 "callee": "callee",
@@ -97,25 +99,24 @@ _MAPPING: Final = SourceMapping(
 )
 
 
-def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition: answered where there is an answer, otherwise what the hangup cause says."""
+def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
+    """Return the disposition: answered if there is an answer, otherwise the one of the hangup cause."""
     if "hangup_cause_name" not in native.columns:
         native = native.with_columns(hangup_cause_name=pl.lit(None, dtype=pl.String))
-    word = pl.col("hangup_cause_name").str.to_lowercase().str.replace_all("_", " ", literal=True)
-    cause = word.str.replace("cancelled", "canceled", literal=True).replace_strict(
-        _DISPOSITIONS, default="unknown", return_dtype=pl.String
-    )
+    cause = pl.col("hangup_cause_name").str.to_lowercase().str.replace_all("_", " ", literal=True)
+    cause = cause.str.replace("cancelled", "canceled", literal=True)
+    by_cause = cause.replace_strict(_DISPOSITIONS, default="unknown", return_dtype=pl.String)
     answered = pl.when(values["answer"].is_not_null()).then(pl.lit("answered"))
-    return {"disposition": native.select(pl.coalesce(answered, cause)).to_series()}
+    return {"disposition": native.select(pl.coalesce(answered, by_cause)).to_series()}
 
 
 @attrs.frozen(kw_only=True)
 class Plivo:
-    """Reads Plivo's Call resources: one call, a page of them, or one a line.
+    """The source for Call resources of Plivo: one call, pages of calls, or one call in a line.
 
-    ``duration`` is Plivo's ``call_duration``, which need not agree with the times of answer and end;
-    ``billed_duration`` is its ``billed_duration``, or ``bill_duration`` of a trunk's call, which has no other. Times
-    have an offset, which need not be UTC; those of a trunk's call have none.
+    The field ``duration`` is Plivo's ``call_duration``, which may differ from the times of answer and end. The field
+    ``billed_duration`` is Plivo's ``billed_duration``. A call of a trunk has only ``bill_duration``. Times have an
+    offset, not always that of UTC; the times of a trunk's call have no offset.
 
     Example:
         >>> import io
@@ -126,27 +127,29 @@ class Plivo:
         ('2017-05-22T12:19:30+00:00', 'unknown')
 
     Args:
-        currency: The ISO 4217 code of the account's amounts, which Plivo does not state.
-        timezone: The zone of times without an offset.
+        currency: ISO 4217 code of the account's amounts, which Plivo does not state.
+        timezone: IANA name of the zone of times without an offset.
+
+    Raises:
+        ConfigError: When an option is invalid.
     """
 
     currency: str | None = None
     timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order; those that have not ended are held back.
+        """Yield the calls of *stream*, in its order; the last batch has the pending calls.
 
         Raises:
-            SchemaError: When it is empty, no JSON, or holds something else than calls of Plivo's.
+            SchemaError: When the stream is empty, is not JSON, or has no calls of Plivo.
             ConfigError: When times have no offset and no zone is given.
         """
-        constants = {} if self.currency is None else {"currency": self.currency}
-        mapping = attrs.evolve(_MAPPING, constants=constants, timezone=self.timezone)
-        yield from read_pages(stream, _PAGES, mapping, compute=_computed)
+        mapping = attrs.evolve(set_currency(_MAPPING, self.currency), timezone=self.timezone)
+        yield from read_pages(stream, _PAGES, mapping, compute=_compute_fields)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return why a file may be Plivo's calls, or None."""
+        """Return the reason why the file is of this format, or None: JSON with the keys of Plivo's calls."""
         keys = json_keys(head)
         if "call_uuid" in keys and keys & {"initiation_time", "call_direction", "call_status"}:
             return "JSON with the keys call_uuid and initiation_time or call_status"

@@ -1,4 +1,4 @@
-"""Telnyx's calls: the voice report as CSV, and detail records of calls as JSON."""
+"""Read calls of Telnyx: the voice report as CSV, and detail records as JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import attrs
 import polars as pl
 
 from cdrkit._model import check_zone
+from cdrkit.sources.cloud.currency import set_currency
 from cdrkit.sources.contract import SourceBatch
 from cdrkit.sources.readers.field_rule import FieldRule
 from cdrkit.sources.readers.hangup_causes import CAUSES
@@ -26,17 +27,17 @@ _PAGES: Final = PageLayout(
         "errors": "it is an error answer",
         "recording_id": "it is a recording",
         "participant_count": "it is a conference",
-        "conference_id": "it is about something that belongs to a conference",
+        "conference_id": "it is data of a conference",
     },
     going_on={},
 )
-#: The labels in the CSV of a voice report, the names that its API has for them, and those of detail records.
+#: For each field, the label in the CSV of a voice report, the name in its API, and the key of detail records.
 _MAPPING: Final = SourceMapping(
     name="telnyx",
     separator=None,
     optional=True,
     fields={
-        # The report's CDR ID is the detail record's id, and its call UUID the other's session.
+        # The CDR ID of a report is the id of a detail record, and its call UUID is the session id.
         "call_id": ["Unique CDR ID", "call_leg_id", "id", "sip_call_id"],
         "linked_id": ["Call UUID", "call_session_id", "telnyx_session_id", "sip_call_id"],
         "direction": FieldRule(
@@ -64,33 +65,33 @@ _MAPPING: Final = SourceMapping(
 )
 
 
-def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition, and the time talked where no column has it: from answer to end.
+def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
+    """Return the disposition, and the time from answer to end if no column has the time talked.
 
-    A hangup cause is a word of FreeSWITCH's; a code says nothing.
+    A hangup cause is a word of FreeSWITCH. A hangup code does not decide the disposition.
     """
     nothing = pl.Series([None] * native.height, dtype=pl.Datetime("us", "UTC"))
     answer, end = values.get("answer", nothing), values.get("end", nothing)
     reason = values.get("release_reason", nothing.cast(pl.String))
-    said = reason.str.to_uppercase().replace_strict(CAUSES, default="failed", return_dtype=pl.String)
-    known = pl.when(reason.str.contains("[A-Za-z]")).then(said).otherwise(pl.lit("unknown"))
-    disposition = pl.when(answer.is_not_null()).then(pl.lit("answered")).otherwise(known)
-    found = {"disposition": native.select(disposition.alias("disposition")).to_series()}
+    by_word = reason.str.to_uppercase().replace_strict(CAUSES, default="failed", return_dtype=pl.String)
+    by_reason = pl.when(reason.str.contains("[A-Za-z]")).then(by_word).otherwise(pl.lit("unknown"))
+    disposition = pl.when(answer.is_not_null()).then(pl.lit("answered")).otherwise(by_reason)
+    fields = {"disposition": native.select(disposition.alias("disposition")).to_series()}
     if "duration" not in values or values["duration"].null_count() == native.height:
         talked = (end - answer).dt.total_seconds()
         length = pl.when(answer.is_null()).then(0).otherwise(pl.when(talked >= 0).then(talked))
-        found["duration"] = native.select(length.alias("duration")).to_series()
-    return found
+        fields["duration"] = native.select(length.alias("duration")).to_series()
+    return fields
 
 
 @attrs.frozen(kw_only=True)
 class Telnyx:
-    """Reads Telnyx's voice report, as CSV, and pages of detail records of calls, as JSON.
+    """The source for calls of Telnyx: voice reports as CSV, and pages of detail records as JSON.
 
-    A report has the labels of the portal, or the names that the API has for them. Its ``start`` is in UTC, its other
-    times are in the zone it was made in. Without a column for the time talked, that is from answer to end. Detail
-    records name the same things otherwise, such as ``started_at``, ``cli`` and ``call_sec``; their times are in UTC.
-    The hangup cause is FreeSWITCH's; the hangup code is kept as ``release_reason`` where there is no cause.
+    A report has the labels of the portal or the names of the API. Its start is in UTC; its other times are in the zone
+    of the report. If no column has the time talked, it is the time from answer to end. Detail records have other names,
+    such as ``started_at``, ``cli`` and ``call_sec``; their times are in UTC. ``release_reason`` is the hangup cause, or
+    the hangup code if there is no cause.
 
     Example:
         >>> import io
@@ -101,8 +102,11 @@ class Telnyx:
         (34, '2026-11-22T09:00:04+00:00')
 
     Args:
-        timezone: The zone the report was made in; without it, times other than the start need an offset.
-        currency: The ISO 4217 code of the amounts, where no column has it.
+        timezone: IANA name of the zone of the report. None: times other than the start must have an offset.
+        currency: ISO 4217 code of the amounts, instead of the column with the currency.
+
+    Raises:
+        ConfigError: When an option is invalid.
     """
 
     timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
@@ -112,18 +116,15 @@ class Telnyx:
         """Yield the calls of *stream*, in its order.
 
         Raises:
-            SchemaError: When it is empty, or holds something else than calls of Telnyx's.
+            SchemaError: When the stream is empty, or has no calls of Telnyx.
             ConfigError: When times have no offset and no zone is given.
         """
-        mapping = attrs.evolve(_MAPPING, timezone=self.timezone)
-        if self.currency is not None:
-            rules = {name: rule for name, rule in mapping.fields.items() if name != "currency"}
-            mapping = attrs.evolve(mapping, fields=rules, constants={"currency": self.currency})
-        yield from read_pages_or_table(stream, _PAGES, mapping, compute=_computed)
+        mapping = attrs.evolve(set_currency(_MAPPING, self.currency), timezone=self.timezone)
+        yield from read_pages_or_table(stream, _PAGES, mapping, compute=_compute_fields)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return why a file may be Telnyx's calls, or None."""
+        """Return the reason why the file is of this format, or None: names of a voice report or a detail record."""
         names = {"start_timestamp_utc", "sip_call_id"}
         keys = json_keys(head)
         if names <= keys:

@@ -1,4 +1,4 @@
-"""Twilio's calls, as its REST API answers them."""
+"""Read calls of Twilio, as its REST API returns them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PAGES: Final = PageLayout(
     lists=[("calls",)],
     marks=frozenset({"sid"}),
     foreign={
-        "call_sid": "it is about something that belongs to a call, such as a recording",
+        "call_sid": "it is data of a call, such as a recording",
         "recordings": "it is a list of recordings",
         "media_url": "it is a recording",
         "code": "it is an error answer",
@@ -69,11 +69,11 @@ _MAPPING: Final = SourceMapping(
 
 @attrs.frozen(kw_only=True)
 class Twilio:
-    """Reads Twilio's Call resources: one call, a page of them, or one a line.
+    """The source for Call resources of Twilio: one call, pages of calls, or one call in a line.
 
-    Twilio states a charge as a negative price; ``charge`` is positive. A price may come later than the call: the
-    call read again is a conflict then, and ``on_conflict="replace"`` takes the newer one. Twilio tells neither the
-    time of the answer nor a release cause.
+    Twilio states a charge as a negative price; the field ``charge`` is positive. A price may come later than the call.
+    The call is then a conflict when it is read again, and ``on_conflict="replace"`` stores the newer content. Twilio
+    states neither the time of the answer nor a release cause.
 
     Example:
         >>> import io
@@ -85,16 +85,16 @@ class Twilio:
     """
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order; those that have not ended are held back.
+        """Yield the calls of *stream*, in its order; the last batch has the pending calls.
 
         Raises:
-            SchemaError: When it is empty, no JSON, or holds something else than calls of Twilio's.
+            SchemaError: When the stream is empty, is not JSON, or has no calls of Twilio.
         """
         yield from read_pages(stream, _PAGES, _MAPPING)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return why a file may be Twilio's calls, or None."""
+        """Return the reason why the file is of this format, or None: JSON with the keys of Twilio's calls."""
         keys = json_keys(head)
         if {"sid", "from_formatted", "to_formatted"} <= keys or {"sid", "parent_call_sid"} <= keys:
             return "JSON with the keys sid, parent_call_sid, from_formatted"

@@ -1,4 +1,4 @@
-"""Vonage's calls: the Voice API's call resources, and the Reports API's records, as JSON or CSV."""
+"""Read calls of Vonage: calls of the Voice API, and records of the Reports API as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import IO, Final
 import attrs
 
 from cdrkit._model import check_zone
+from cdrkit.sources.cloud.currency import set_currency
 from cdrkit.sources.contract import SourceBatch
 from cdrkit.sources.readers.byte_streams import PeekedStream
 from cdrkit.sources.readers.field_rule import FieldRule
@@ -65,16 +66,16 @@ _VOICE: Final = SourceMapping(
         "charge": "price",
     },
 )
-#: Products besides calls have a ``call_id``, too: it is that of the call they belong to.
+#: Records of other products also have a ``call_id``, the one of their call.
 _REPORT_PAGES: Final = PageLayout(
     provider="Vonage's",
     lists=[("records",)],
     marks=frozenset({"call_id"}),
     foreign={
         **_FOREIGN,
-        "call_date_start": "it is a recognition of speech in a call",
-        "tts_level": "it is a text spoken in a call",
-        "amd_detection_result": "it is a detection of a machine in a call",
+        "call_date_start": "it is a speech recognition in a call",
+        "tts_level": "it is a text-to-speech conversion in a call",
+        "amd_detection_result": "it is an answering machine detection in a call",
     },
     going_on={},
 )
@@ -104,11 +105,11 @@ _REPORT: Final = SourceMapping(
 
 @attrs.frozen(kw_only=True)
 class Vonage:
-    """Reads Vonage's calls: pages of the Voice API, records of the Reports API as JSON, or as CSV.
+    """The source for calls of Vonage: pages of the Voice API, and records of the Reports API as JSON or CSV.
 
-    The two state money differently: ``price`` is what a call cost in the Voice API, and the price of a minute in a
-    report, where the call's is ``total_price``. More than six decimals are rounded; ``extra`` keeps them all. A report
-    of the product ``VOICE-CALL`` has answered calls only, one of ``VOICE-FAILED`` the others.
+    In the Voice API, ``price`` is the price of a call. In a report, ``price`` is the price of a minute, and
+    ``total_price`` is the price of the call. An amount with more than six decimals is rounded, and ``extra`` keeps its
+    text. A report of the product ``VOICE-CALL`` has only answered calls, and one of ``VOICE-FAILED`` all others.
 
     Example:
         >>> import io
@@ -119,33 +120,33 @@ class Vonage:
         (Decimal('0.003333'), '{"price":"0.00333333"}')
 
     Args:
-        timezone: The zone of times without an offset, which a report may have.
-        currency: The ISO 4217 code of the account's amounts, which the Voice API does not state.
+        timezone: IANA name of the zone of times without an offset, which a report may have.
+        currency: ISO 4217 code of the account's amounts, which the Voice API does not state.
+
+    Raises:
+        ConfigError: When an option is invalid.
     """
 
     timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
     currency: str | None = None
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order; those that have not ended are held back.
+        """Yield the calls of *stream*, in its order; the last batch has the pending calls.
 
         Raises:
-            SchemaError: When it is empty, or holds something else than calls of Vonage's.
+            SchemaError: When the stream is empty, or has no calls of Vonage.
             ConfigError: When times have no offset and no zone is given.
         """
         peeked = PeekedStream(stream)
         keys = json_keys(peeked.head)
-        report = "uuid" not in keys and (not keys or bool(keys & {"call_id", "records"}))
-        pages, mapping = (_REPORT_PAGES, _REPORT) if report else (_VOICE_PAGES, _VOICE)
-        if self.currency is not None:
-            rules = {name: rule for name, rule in mapping.fields.items() if name != "currency"}
-            mapping = attrs.evolve(mapping, fields=rules, constants={"currency": self.currency})
-        mapping = attrs.evolve(mapping, timezone=self.timezone)
+        is_report = "uuid" not in keys and (not keys or bool(keys & {"call_id", "records"}))
+        pages, mapping = (_REPORT_PAGES, _REPORT) if is_report else (_VOICE_PAGES, _VOICE)
+        mapping = attrs.evolve(set_currency(mapping, self.currency), timezone=self.timezone)
         yield from read_pages_or_table(peeked, pages, mapping)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return why a file may be Vonage's calls, or None."""
+        """Return the reason why the file is of this format, or None: names of Vonage's calls or report records."""
         keys = json_keys(head)
         if {"uuid", "conversation_uuid"} <= keys:
             return "JSON with the keys uuid, conversation_uuid"

@@ -1,4 +1,4 @@
-"""Other telephone systems: Cisco CUCM, 3CX and ConnexCS."""
+"""Read call records of other telephone systems: Cisco CUCM, 3CX and ConnexCS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ConnexCS: the CSV of its call page, with the portal's labels or the database's names on top."""
+"""Read CSV files of ConnexCS, with the labels of its portal or the column names of its database."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from cdrkit.sources.readers.table_header import column_names
 
 __all__ = ["ConnexCsCsv"]
 
-_OWN_INSTANT: Final = re.compile(
+#: An instant as cdrkit's own CSV files have it.
+_CDRKIT_INSTANT: Final = re.compile(
     rb"(?:^|,)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z(?:,|\r|\n)", re.MULTILINE
 )
-
-#: The portal's label and the database's column of each field; the portal's first.
+#: The label in the portal, and the column of the database, of each field.
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "call_id": ("Call ID", "callid"),
     "switch": ("Switch", "switch_ip"),
@@ -75,21 +75,21 @@ _MAPPING: Final = SourceMapping(
 )
 
 
-def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition: answered where it was talked, otherwise what the SIP status says."""
+def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
+    """Return the disposition: answered if there was a time talked, otherwise the one of the SIP code."""
     nothing = pl.Series([None] * native.height, dtype=pl.Int16)
-    talked = values.get("duration", nothing) > 0
-    said = dispositions(values.get("sip_code", nothing))
-    found = pl.when(talked).then(pl.lit("answered")).otherwise(said)
-    return {"disposition": native.select(found.alias("disposition")).to_series()}
+    is_answered = values.get("duration", nothing) > 0
+    by_code = dispositions(values.get("sip_code", nothing))
+    disposition = pl.when(is_answered).then(pl.lit("answered")).otherwise(by_code)
+    return {"disposition": native.select(disposition.alias("disposition")).to_series()}
 
 
 @attrs.frozen(kw_only=True)
 class ConnexCsCsv:
-    """Reads the CSV that a ConnexCS portal downloads, and that of its SQL editor.
+    """The source for CSV files of a ConnexCS portal: those of its call page and of its SQL editor.
 
-    The columns are those the viewer chose, in any order, by the portal's labels or the names of the table ``cdr``;
-    ``Call ID`` and ``Call Time`` must be among them. Times are UTC, as downloads always are.
+    The columns may be any, in any order. They have the labels of the portal or the names of the table ``cdr``.
+    ``Call ID`` and ``Call Time`` are needed. Times are in UTC, as in every download.
 
     Example:
         >>> import io
@@ -100,8 +100,11 @@ class ConnexCsCsv:
         ('2026-11-22T09:00:00+00:00', Decimal('0.012500'))
 
     Args:
-        length_unit: What PDD, PDD In and Ring Duration are counted in, ``s`` or ``ms``.
-        encoding: The encoding of the file.
+        length_unit: The unit of PDD, PDD In and Ring Duration: ``s`` or ``ms``.
+        encoding: Encoding of the file.
+
+    Raises:
+        ConfigError: When an option is invalid.
     """
 
     length_unit: str = "s"
@@ -114,24 +117,24 @@ class ConnexCsCsv:
         return attrs.evolve(_MAPPING, fields=fields, encoding=self.encoding)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an option that cannot work before a file is opened."""
+        """Check the options before a file is opened."""
         self._mapping()
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of *stream*, in its order.
 
         Raises:
-            SchemaError: When it is empty, or has no Call ID or Call Time.
+            SchemaError: When the stream is empty, or has no Call ID or Call Time.
         """
-        yield from read_table(stream, self._mapping(), compute=_computed)
+        yield from read_table(stream, self._mapping(), compute=_compute_fields)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return why a file may be of ConnexCS, or None."""
+        """Return the reason why the file is of this format, or None: labels of the portal, or names of the table."""
         names = column_names(head)
-        # cdrkit's own export has the same labels, and instants such as 2026-11-22T09:30:00Z.
+        # cdrkit's own CSV files have equal labels, and instants such as 2026-11-22T09:30:00Z.
         if (
-            not _OWN_INSTANT.search(head)
+            not _CDRKIT_INSTANT.search(head)
             and {"call id", "call time"} <= names
             and names
             & {
@@ -143,7 +146,7 @@ class ConnexCsCsv:
                 "source number",
             }
         ):
-            return "columns labelled Call ID, Call Time, as the portal does"
+            return "columns labelled Call ID, Call Time, as in the portal"
         if {"callid", "dt"} <= names:
-            return "columns named callid, dt, as the table cdr has them"
+            return "columns named callid, dt, as in the table cdr"
         return None

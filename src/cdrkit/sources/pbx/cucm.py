@@ -1,4 +1,4 @@
-"""Cisco Unified Communications Manager: its CDR files, and the CMR files with the quality of the same calls."""
+"""Read CDR files of Cisco Unified Communications Manager, and CMR files with the quality of their calls."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ import polars as pl
 
 from cdrkit._model import FRAME_TYPES, empty_frame
 from cdrkit.errors import SchemaError
-from cdrkit.sources.contract import PendingCall, SourceBatch, SourceInput, is_only_input
+from cdrkit.sources.contract import PendingCall, SourceBatch, SourceInput
 from cdrkit.sources.readers.apply_mapping import apply_mapping
 from cdrkit.sources.readers.byte_streams import PeekedStream, Readable
 from cdrkit.sources.readers.field_rule import FieldRule
+from cdrkit.sources.readers.input_errors import name_input
 from cdrkit.sources.readers.mapping import SourceMapping
-from cdrkit.sources.readers.native_rows import json_objects
+from cdrkit.sources.readers.native_rows import add_json_member, json_objects
 from cdrkit.sources.readers.table import Table, TableChunk, open_table
 from cdrkit.sources.readers.table_header import column_names
 
 __all__ = ["Cucm"]
 
-#: What the legs of a call and their CMRs share.
-_LINK: Final = ("globalCallId_ClusterID", "globalCallID_callManagerId", "globalCallID_callId")
-_MAPPING: Final = SourceMapping(
+#: The columns that are equal in the legs of a call and in their CMRs.
+_CALL_COLUMNS: Final = ("globalCallId_ClusterID", "globalCallID_callManagerId", "globalCallID_callId")
+_CDR_MAPPING: Final = SourceMapping(
     name="cucm",
     optional=True,
     only={"cdrRecordType": ("1",)},
     fields={
         "call_id": "pkid",
-        "linked_id": FieldRule(columns=_LINK, join="-"),
+        "linked_id": FieldRule(columns=_CALL_COLUMNS, join="-"),
         "start": FieldRule(columns="dateTimeOrigination", formats=("epoch",), absent=("0",)),
         "answer": FieldRule(columns="dateTimeConnect", formats=("epoch",), absent=("0",)),
         "end": FieldRule(columns="dateTimeDisconnect", formats=("epoch",), absent=("0",)),
@@ -41,35 +42,39 @@ _MAPPING: Final = SourceMapping(
         "duration": "duration",
     },
 )
-_QUALITY: Final = SourceMapping(
+_CMR_MAPPING: Final = SourceMapping(
     name="cucm",
     optional=True,
     only={"cdrRecordType": ("2",)},
-    # A CMR is no call; what must be there is what it is joined by.
+    # A CMR is not a call. Only the columns that join it to its call are needed.
     fields={
-        "call_id": FieldRule(columns=_LINK, join="-"),
+        "call_id": FieldRule(columns=_CALL_COLUMNS, join="-"),
         "start": FieldRule(columns="dateTimeStamp", formats=("epoch",)),
     },
 )
+#: A type of a column, in the line below the names.
 _TYPE: Final = re.compile(
     r"(?:INTEGER|VARCHAR\s*\(\d+\)|UNIQUEIDENTIFIER|[A-Z]+(?:\s*\(\d+\))?)", re.IGNORECASE
 )
+#: The average listening quality in ``varVQMetrics``.
 _MOS: Final = r"MLQKav=([0-9]+(?:\.[0-9]+)?)"
+#: The dispositions of Q.850 causes.
 _DISPOSITIONS: Final = {17: "busy", 18: "no_answer", 19: "no_answer", 21: "rejected"}
 
 
-def _types(texts: Sequence[str]) -> bool:
-    """Return whether a line has the types of the columns."""
+def _is_type_row(texts: Sequence[str]) -> bool:
+    """Return whether a line has the types of the columns, and not a call."""
     return all(_TYPE.fullmatch(text.strip()) for text in texts)
 
 
 @attrs.frozen(kw_only=True)
 class Cucm:
-    """Reads CDR files of Cisco Unified Communications Manager; CMR files among them give calls their MOS.
+    """The source for CDR files of Cisco Unified Communications Manager, and for CMR files among them.
 
-    Columns are found by their names, on the first line; the line of types below it is no row. Times are UTC. Causes
-    are Q.850: ``q850_cause`` is the one that is set, or both when they are equal. ``mos`` is the lowest ``MLQKav``
-    of the call's CMRs, each of which ``extra`` keeps; a CMR without its call is held back.
+    Columns are found by their names in the first line. The line of types below it is skipped. Times are in UTC. Causes
+    are Q.850 causes: ``q850_cause`` is the cause of the side that has one, or of both sides if they are equal. A CMR
+    gives its call the quality: ``mos`` is the lowest ``MLQKav`` of the call's CMRs, and ``extra`` keeps all of them. A
+    CMR without its call is a pending call.
 
     Example:
         >>> import io
@@ -86,51 +91,49 @@ class Cucm:
         """Yield the calls of one CDR file, in its order.
 
         Raises:
-            SchemaError: When it is empty, or no CDR file.
+            SchemaError: When the stream is empty, or is not a CDR file.
         """
-        table = _cdrs(stream)
-        for rows in table.chunks:
-            yield _batch(rows, table)
+        table = _open_cdr_table(stream)
+        for chunk in table.chunks:
+            yield _make_batch(chunk, table)
 
     def read_all(self, inputs: Iterable[SourceInput], /) -> Iterator[SourceBatch]:
-        """Yield the calls of all CDR files among *inputs*, with the quality that the CMR files among them tell.
+        """Yield the calls of all CDR files among *inputs*, with the quality from the CMR files among them.
 
-        The calls are kept until the last file was read: any of them may hold a call's CMR.
+        All calls stay in memory until the last file was read, because any file may have a call's CMR.
 
         Raises:
-            SchemaError: When one of them is empty, or neither kind of file.
+            SchemaError: When a file is empty, or is neither a CDR file nor a CMR file.
         """
         batches: list[SourceBatch] = []
         cmrs: list[tuple[str, pl.DataFrame]] = []
-        read = 0
-        for opened, one in (each := enumerate(inputs, 1)):
-            peeked = PeekedStream(one.stream)
+        position = 0
+        for opened, each in (rest := enumerate(inputs, 1)):
+            peeked = PeekedStream(each.stream)
             try:
-                quality = "datetimestamp" in column_names(peeked.head)
-                table = open_table(peeked, _QUALITY, skip_row=_types) if quality else _cdrs(peeked)
-                position = 0
-                for rows in table.chunks:
-                    position = rows.position
-                    if quality:
-                        done = apply_mapping(rows.native, table.mapping)
-                        batch = attrs.evolve(rows.to_batch(done), frame=empty_frame())
-                        cmrs.append((one.name, done.native.with_columns(call=done.frame["call_id"])))
+                if is_cmr := "datetimestamp" in column_names(peeked.head):
+                    table = open_table(peeked, _CMR_MAPPING, skip_row=_is_type_row)
+                else:
+                    table = _open_cdr_table(peeked)
+                bytes_read = 0
+                for chunk in table.chunks:
+                    bytes_read = chunk.position
+                    if is_cmr:
+                        result = apply_mapping(chunk.native, table.mapping)
+                        batch = attrs.evolve(chunk.to_batch(result), frame=empty_frame())
+                        cmrs.append((each.name, result.native.with_columns(call=result.frame["call_id"])))
                     else:
-                        batch = _batch(rows, table)
-                    rejects = tuple(attrs.evolve(reject, input=one.name) for reject in batch.rejects)
-                    batches.append(attrs.evolve(batch, rejects=rejects, bytes_read=read + position))
+                        batch = _make_batch(chunk, table)
+                    rejects = tuple(attrs.evolve(reject, input=each.name) for reject in batch.rejects)
+                    batches.append(attrs.evolve(batch, rejects=rejects, bytes_read=position + bytes_read))
             except SchemaError as exc:
-                raise (
-                    exc
-                    if not one.name or is_only_input(opened, each)
-                    else SchemaError(f"{one.name}: {exc}", row=exc.row)
-                ) from exc
-            read += position
-        yield from _joined(batches, cmrs, read)
+                raise name_input(exc, each, opened, rest) from exc
+            position += bytes_read
+        yield from _join_quality(batches, cmrs, position)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return why a file may be of CUCM, or None."""
+        """Return the reason why the file is of this format, or None: column names of a CDR file or a CMR file."""
         names = column_names(head)
         if {"cdrrecordtype", "globalcallid_callid"} <= names:
             kind = "CMR" if "datetimestamp" in names else "CDR"
@@ -138,24 +141,29 @@ class Cucm:
         return None
 
 
-def _cdrs(stream: Readable) -> Table:
-    table = open_table(stream, _MAPPING, skip_row=_types)
+def _open_cdr_table(stream: Readable) -> Table:
+    """Return the table of a CDR file.
+
+    Raises:
+        SchemaError: When a needed column is missing.
+    """
+    table = open_table(stream, _CDR_MAPPING, skip_row=_is_type_row)
     for field in ("linked_id", "answer", "duration"):
         if field not in table.mapping.fields:
-            column = _MAPPING.fields[field].columns[-1]
+            column = _CDR_MAPPING.fields[field].columns[-1]
             raise SchemaError(
-                f"The table has no column {column!r}, which {field} is made of: it is no whole CDR file.",
+                f"The table has no column {column!r}, which {field} is made of. Check that it is a complete CDR file.",
                 row=1,
             )
     return table
 
 
-def _batch(rows: TableChunk, table: Table) -> SourceBatch:
-    return rows.to_batch(apply_mapping(rows.native, table.mapping, compute=_computed))
+def _make_batch(chunk: TableChunk, table: Table) -> SourceBatch:
+    return chunk.to_batch(apply_mapping(chunk.native, table.mapping, compute=_compute_fields))
 
 
-def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return what takes more than one column: addresses, causes, who cleared, and the disposition."""
+def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
+    """Return the fields of several columns: address, cause, hangup party and disposition."""
     native = native.with_columns(
         pl.lit(None, dtype=pl.String).alias(name)
         for name in ("origIpAddr", "origIpv4v6Addr", "origCause_value", "destCause_value")
@@ -168,29 +176,29 @@ def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[
         for name in ("origCause_value", "destCause_value")
     )
     causes = native.select(orig=orig, dest=dest).with_columns(answered=values["answer"].is_not_null())
-    one = pl.when(pl.col("dest") == 0).then("orig").when(pl.col("orig") == 0).then("dest")
-    cause = one.when(pl.col("orig") == pl.col("dest")).then("orig")
+    only_one = pl.when(pl.col("dest") == 0).then("orig").when(pl.col("orig") == 0).then("dest")
+    cause = only_one.when(pl.col("orig") == pl.col("dest")).then("orig")
     causes = causes.with_columns(cause=pl.when(cause.is_between(1, 127)).then(cause))
     by_caller, by_callee = (
         (pl.col("orig") != 0) & (pl.col("dest") == 0),
         (pl.col("dest") != 0) & (pl.col("orig") == 0),
     )
     party = pl.when(by_caller).then(pl.lit("caller")).when(by_callee).then(pl.lit("callee"))
-    said = pl.col("cause").replace_strict(_DISPOSITIONS, default=None, return_dtype=pl.String)
+    by_cause = pl.col("cause").replace_strict(_DISPOSITIONS, default=None, return_dtype=pl.String)
     disposition = (
         pl.when("answered")
         .then(pl.lit("answered"))
-        .when(said.is_not_null())
-        .then(said)
+        .when(by_cause.is_not_null())
+        .then(by_cause)
         .when((pl.col("cause") == 16) & by_caller)
         .then(pl.lit("cancelled"))
         .when(pl.col("cause").is_null() | (pl.col("cause") == 16))
         .then(pl.lit("unknown"))
         .otherwise(pl.lit("failed"))
     )
-    found = causes.select(q850_cause="cause", hangup_party=party, disposition=disposition)
-    address = pl.coalesce(_unless_blank("origIpv4v6Addr"), _dotted(native["origIpAddr"]))
-    return {**{name: found[name] for name in found.columns}, "source_ip": native.select(address).to_series()}
+    computed = causes.select(q850_cause="cause", hangup_party=party, disposition=disposition)
+    address = pl.coalesce(_unless_blank("origIpv4v6Addr"), _dotted_addresses(native["origIpAddr"]))
+    return {**computed.to_dict(), "source_ip": native.select(address).to_series()}
 
 
 def _unless_blank(name: str) -> pl.Expr:
@@ -198,22 +206,28 @@ def _unless_blank(name: str) -> pl.Expr:
     return pl.when(text != "").then(text)
 
 
-def _dotted(numbers: pl.Series) -> pl.Series:
-    """Return addresses from signed 32-bit numbers in little-endian order; 0 is none."""
-    known = {text: _address(text) for text in numbers.unique().drop_nulls()}
-    return pl.Series([None if text is None else known[text] for text in numbers], dtype=pl.String)
+def _dotted_addresses(numbers: pl.Series) -> pl.Series:
+    """Return the IPv4 addresses of signed 32-bit numbers in little-endian order; null for 0."""
+    addresses = {text: _dotted_address(text) for text in numbers.unique().drop_nulls()}
+    return pl.Series([None if text is None else addresses[text] for text in numbers], dtype=pl.String)
 
 
-def _address(text: str) -> str | None:
+def _dotted_address(text: str) -> str | None:
     if not re.fullmatch(r"\s*-?[0-9]{1,10}\s*", text) or not -(2**31) <= int(text) < 2**32 or int(text) == 0:
         return None
     return str(ipaddress.IPv4Address((int(text) % 2**32).to_bytes(4, "little")))
 
 
-def _joined(
-    batches: list[SourceBatch], cmrs: list[tuple[str, pl.DataFrame]], read: int
+def _join_quality(
+    batches: list[SourceBatch], cmrs: list[tuple[str, pl.DataFrame]], position: int
 ) -> Iterator[SourceBatch]:
-    """Yield *batches*, whose calls have the quality that the CMRs tell."""
+    """Yield batches whose calls have the quality from their CMRs.
+
+    Args:
+        batches: The batches of all CDR files.
+        cmrs: The rows of CMR files, each with the name of its input.
+        position: How many bytes of all inputs were read.
+    """
     if not cmrs:
         yield from batches
         return
@@ -234,21 +248,23 @@ def _joined(
     )
     used: set[str] = set()
     for batch in batches:
-        calls = batch.frame.select(call="linked_id")
-        found = calls.join(by_call, on="call", how="left", maintain_order="left")
-        fresh = {call for call in found.filter(pl.col("texts").is_not_null())["call"] if call not in used}
-        merged = int(by_call.filter(pl.col("call").is_in(list(fresh)))["rows"].sum())
-        used |= fresh
-        yield attrs.evolve(batch, frame=_with_quality(batch.frame, found), merged=merged)
-    alone = quality.filter(~pl.col("call").is_in(list(used))).group_by("call", maintain_order=True)
-    held = tuple(
-        PendingCall(call, "Its CDR is not there yet.", row, rows, name)
-        for call, row, rows, name in alone.agg(
+        calls = batch.frame.select(call="linked_id").join(
+            by_call, on="call", how="left", maintain_order="left"
+        )
+        # The CMRs of a call count once, though each of its legs has them.
+        new = set(calls.filter(pl.col("texts").is_not_null())["call"]) - used
+        merged = int(by_call.filter(pl.col("call").is_in(list(new)))["rows"].sum())
+        used |= new
+        yield attrs.evolve(batch, frame=_add_quality(batch.frame, calls), merged=merged)
+    without_call = quality.filter(~pl.col("call").is_in(list(used))).group_by("call", maintain_order=True)
+    pending = tuple(
+        PendingCall(call, "Its CDR is missing.", row, rows, name)
+        for call, row, rows, name in without_call.agg(
             pl.col("row").first(), rows=pl.len(), input=pl.col("input").first()
         ).rows()
     )
-    if held:
-        yield SourceBatch(frame=empty_frame(), pending=held, bytes_read=read)
+    if pending:
+        yield SourceBatch(frame=empty_frame(), pending=pending, bytes_read=position)
 
 
 def _first_mos(native: pl.DataFrame) -> pl.Expr:
@@ -258,15 +274,17 @@ def _first_mos(native: pl.DataFrame) -> pl.Expr:
     return pl.when(mos.is_between(1, 5)).then(mos)
 
 
-def _with_quality(frame: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
-    if found.is_empty() or found["texts"].null_count() == found.height:
+def _add_quality(frame: pl.DataFrame, quality: pl.DataFrame) -> pl.DataFrame:
+    """Return calls with their MOS, and with their CMRs in ``extra``.
+
+    Args:
+        frame: The calls.
+        quality: The columns ``mos`` and ``texts``, a row for each call; ``texts`` is null for a call without a CMR.
+    """
+    if quality["texts"].null_count() == frame.height:
         return frame
-    extra = frame["extra"].cast(pl.String).fill_null("{}")
-    inner = extra.str.head(-1).str.slice(1)
-    texts = found["texts"]
-    comma = pl.when(inner == "").then(pl.lit("")).otherwise(pl.lit(","))
-    whole = pl.concat_str(pl.lit("{"), inner, comma, pl.lit('"cmr":['), texts, pl.lit("]}"))
-    joined = frame.select(pl.when(texts.is_not_null()).then(whole).otherwise(frame["extra"])).to_series()
+    cmrs = pl.concat_str(pl.lit("["), quality["texts"], pl.lit("]"))
+    extra = add_json_member(pl.col("extra").cast(pl.String), "cmr", cmrs)
     return frame.with_columns(
-        found["mos"].cast(FRAME_TYPES["mos"]).alias("mos"), joined.cast(FRAME_TYPES["extra"]).alias("extra")
+        quality["mos"].cast(FRAME_TYPES["mos"]).alias("mos"), extra.cast(FRAME_TYPES["extra"]).alias("extra")
     )

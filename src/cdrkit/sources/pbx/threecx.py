@@ -1,4 +1,4 @@
-"""3CX: the lines of its CDR service, in whatever order its console was told to write them."""
+"""Read CDR files of 3CX, whose columns have the order of the settings in its console."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import IO, Final
 import attrs
 import polars as pl
 
-from cdrkit._model import check_zone
 from cdrkit.errors import ConfigError, suggestion
 from cdrkit.sources.contract import SourceBatch
 from cdrkit.sources.readers.encoding import check_encoding
 from cdrkit.sources.readers.field_rule import FieldRule
 from cdrkit.sources.readers.mapping import SourceMapping
 from cdrkit.sources.readers.table import read_table
+from cdrkit.sources.readers.timezone import check_timezone
 
 __all__ = ["ThreeCx"]
 
@@ -49,19 +49,19 @@ _COLUMNS: Final = (
     "missed-queue-calls",
 )
 _NEEDED: Final = ("historyid", "time-start")
-_STAMPS: Final = ("%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
+_TIME_FORMATS: Final = ("%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 _NUMBER: Final = r"^(?:Ext\.|Line:[0-9]+>>)(.+)$"
-#: 3CX writes ``Call `` before a line, whatever its first column is.
+#: 3CX may write ``Call `` before a line.
 _FIRST: Final = r"^(?:Call )?(.+)$"
 _FIRST_NUMBER: Final = r"^(?:Call )?(?:Ext\.|Line:[0-9]+>>)?(.+)$"
-#: Fields whose own text may begin with that word.
-_WORDED: Final = frozenset({"source_name", "destination_name"})
+#: Fields whose text may itself begin with ``Call ``.
+_NAME_FIELDS: Final = frozenset({"source_name", "destination_name"})
 _FIELDS: Final[Mapping[str, FieldRule]] = {
     "call_id": FieldRule(columns="historyid"),
     "linked_id": FieldRule(columns=("callid", "historyid")),
-    "start": FieldRule(columns="time-start", formats=_STAMPS),
-    "answer": FieldRule(columns="time-answered", formats=_STAMPS),
-    "end": FieldRule(columns="time-end", formats=_STAMPS),
+    "start": FieldRule(columns="time-start", formats=_TIME_FORMATS),
+    "answer": FieldRule(columns="time-answered", formats=_TIME_FORMATS),
+    "end": FieldRule(columns="time-end", formats=_TIME_FORMATS),
     "source": FieldRule(columns="from-no", pattern=_NUMBER),
     "source_name": FieldRule(columns="from-dispname"),
     "destination": FieldRule(columns=("final-number", "to-no"), pattern=_NUMBER),
@@ -82,49 +82,44 @@ _FIELDS: Final[Mapping[str, FieldRule]] = {
     "rate": FieldRule(columns="bill-rate"),
     "charge": FieldRule(columns="bill-cost"),
 }
-_STAMP: Final = re.compile(rb"[0-9]{4}[/-][0-9]{2}[/-][0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
+_LOCAL_TIME: Final = re.compile(rb"[0-9]{4}[/-][0-9]{2}[/-][0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 
 
-def _zone(value: str | None) -> str:
-    if value is None:
-        raise ConfigError(
-            "3CX writes times without an offset: say whose they are, for example timezone='UTC' or "
-            "timezone='Europe/London'."
-        )
-    return check_zone(value)
+def _check_timezone(value: str | None) -> str:
+    return check_timezone(value, "3CX", "its times are in UTC")
 
 
-def _columns(value: str | Iterable[str]) -> tuple[str, ...]:
-    found = tuple(value.replace(",", " ").split()) if isinstance(value, str) else tuple(value)
-    for name in found:
+def _check_columns(value: str | Iterable[str]) -> tuple[str, ...]:
+    names = tuple(value.replace(",", " ").split()) if isinstance(value, str) else tuple(value)
+    for name in names:
         if name not in _COLUMNS:
             hint, _ = suggestion(str(name), _COLUMNS)
             raise ConfigError(f"3CX has no column {name!r}; its columns are {', '.join(_COLUMNS)}.{hint}")
     for name in _NEEDED:
-        if name not in found:
+        if name not in names:
             raise ConfigError(
-                f"The columns have no {name!r}: without it no call can be told; have 3CX write it."
+                f"The columns have no {name!r}, which every call needs. Add it to the columns that 3CX writes."
             )
-    return found
+    return names
 
 
-def _fields(first: str) -> dict[str, FieldRule]:
-    """Return the rules, with what 3CX writes before a line taken off the column that is the first."""
+def _make_rules(first_column: str) -> dict[str, FieldRule]:
+    """Return the rules. Those of the first column remove the word ``Call`` before a line."""
     return {
         name: attrs.evolve(rule, pattern=_FIRST if rule.pattern is None else _FIRST_NUMBER)
-        if first in rule.columns and name not in _WORDED
+        if first_column in rule.columns and name not in _NAME_FIELDS
         else rule
         for name, rule in _FIELDS.items()
     }
 
 
-def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition: answered where there is an answer, otherwise what the reason says, if it does."""
+def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
+    """Return the disposition: answered if there is an answer, otherwise the one of the reason, or unknown."""
     reason = values.get(
         "release_reason", pl.Series([None] * native.height, dtype=pl.String)
     ).str.to_lowercase()
     answer = values.get("answer", pl.Series([None] * native.height, dtype=pl.Datetime("us", "UTC")))
-    said = (
+    disposition = (
         pl.when(answer.is_not_null())
         .then(pl.lit("answered"))
         .when(reason.str.contains("busy"))
@@ -139,15 +134,15 @@ def _computed(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[
         .then(pl.lit("failed"))
         .otherwise(pl.lit("unknown"))
     )
-    return {"disposition": native.select(said.alias("disposition")).to_series()}
+    return {"disposition": native.select(disposition.alias("disposition")).to_series()}
 
 
 @attrs.frozen(kw_only=True)
 class ThreeCx:
-    """Reads the CDR files of 3CX: a line a call, nothing quoted, no names on top.
+    """The source for CDR files of 3CX: one call in a line, without quotes and without a line of names.
 
-    ``duration`` is 3CX's, written as hours, minutes and seconds. ``Call `` before a line and ``Ext.`` before a number
-    are taken off and kept in ``extra``.
+    The field ``duration`` is 3CX's, in hours, minutes and seconds. The fields are without ``Call `` before a line and
+    without ``Ext.`` or ``Line:`` before a number; ``extra`` keeps the text with them.
 
     Example:
         >>> import io
@@ -157,17 +152,18 @@ class ThreeCx:
         ('0001', 64, '100')
 
     Args:
-        timezone: The zone of the stamps.
-        columns: The fields in the order of the console's settings; as 3CX lists them, unless given.
-        currency: The ISO 4217 code of the costs.
-        encoding: The encoding of the file.
+        timezone: IANA name of the zone of the local times.
+        columns: The columns in the order of the console's settings, as a list, or as a text with commas or blanks
+            between. The default is the order in which 3CX lists them.
+        currency: ISO 4217 code of the costs.
+        encoding: Encoding of the file.
 
     Raises:
-        ConfigError: When no zone is given, or an option cannot work.
+        ConfigError: When the zone is missing, or an option is invalid.
     """
 
-    timezone: str = attrs.field(default=None, converter=_zone)
-    columns: tuple[str, ...] = attrs.field(default=_COLUMNS, converter=_columns)
+    timezone: str = attrs.field(default=None, converter=_check_timezone)
+    columns: tuple[str, ...] = attrs.field(default=_COLUMNS, converter=_check_columns)
     currency: str | None = None
     encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
@@ -175,11 +171,11 @@ class ThreeCx:
         """Yield the calls of *stream*, in its order.
 
         Raises:
-            SchemaError: When it is empty, or none of its lines is of that kind.
+            SchemaError: When the stream is empty, or none of its lines is a call.
         """
         mapping = SourceMapping(
             name="3cx",
-            fields=_fields(self.columns[0]),
+            fields=_make_rules(self.columns[0]),
             constants={} if self.currency is None else {"currency": self.currency},
             columns=self.columns,
             quote=None,
@@ -187,14 +183,14 @@ class ThreeCx:
             timezone=self.timezone,
             optional=True,
         )
-        yield from read_table(stream, mapping, compute=_computed)
+        yield from read_table(stream, mapping, compute=_compute_fields)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return why a file may be of 3CX, or None."""
+        """Return the reason why the file is of this format, or None: all columns of 3CX, in its order."""
         lines = [line.rstrip(b"\r") for line in head.split(b"\n")[:-1] or [head]]
         rows = [line.split(b",") for line in lines if line][:20]
         start = _COLUMNS.index("time-start")
-        if rows and all(len(row) == len(_COLUMNS) and _STAMP.fullmatch(row[start]) for row in rows):
+        if rows and all(len(row) == len(_COLUMNS) and _LOCAL_TIME.fullmatch(row[start]) for row in rows):
             return f"{len(_COLUMNS)} unquoted columns, the start in column {start + 1}"
         return None

@@ -9,27 +9,25 @@ import pytest
 from hypothesis import strategies as st
 
 from cdrkit._engine import order, scan
-from cdrkit._maintenance import rewrite as _moving
-from cdrkit.storage.indexes import number_index as _numberindex
-from cdrkit.storage.tiers import hot as _hot
-from cdrkit.storage.tiers import parquet as _parquet
-from cdrkit.storage.tiers import warm as _warm
+from cdrkit._maintenance import compaction, tiering
+from cdrkit.storage.indexes import number_index
+from cdrkit.storage.tiers import column_reader, hot, parquet, warm
 
 #: Where each size is read, its name, and how small it is made.
 SIZES = {
-    "segments that get an index file": (_hot, "INDEXED_ROWS", 1),
+    "segments that get an index file": (hot, "INDEXED_ROWS", 1),
     "segments whose roll-ups are asked for customers": (scan, "_MIN_SKIPPABLE", 1),
     "hits that are fetched together": (order, "_FEW_HITS", 2),
     "rows that are looked at first": (scan, "_FIRST_STEP", 2),
     "rows of a frame": (order, "_FRAME_ROWS", 3),
-    "places that are taken one by one": (_numberindex, "_FEW", 1),
-    "numbers of a block": (_numberindex, "_BLOCK", 2),
-    "rows of a row group": (_parquet, "_GROUP_ROWS", 3),
-    "rows of a hot segment that was compacted": (_moving, "_ROWS_A_HOT_SEGMENT", 4),
-    "rows of a warm segment": (_moving, "_ROWS_A_WARM_SEGMENT", 5),
-    "rows whose groups are found one by one": (_warm, "_FEW", 1),
-    "rows of many hot segments that are taken one by one": (_hot, "_FEW_EACH", 1),
-    "rows of many warm segments that are taken one by one": (_warm, "_FEW_ROWS", 1),
+    "places that are taken one by one": (number_index, "_FEW_POSTINGS", 1),
+    "numbers of a block": (number_index, "_BLOCK_POSTINGS", 2),
+    "rows of a row group": (parquet, "_GROUP_ROWS", 3),
+    "rows of a hot segment that was compacted": (compaction, "_ROWS_A_HOT_SEGMENT", 4),
+    "rows of a warm segment": (tiering, "_ROWS_A_WARM_SEGMENT", 5),
+    "rows whose groups are found one by one": (column_reader, "_FEW", 1),
+    "rows of many hot segments that are taken one by one": (hot, "_FEW_EACH", 1),
+    "rows of many warm segments that are taken one by one": (warm, "_FEW_ROWS", 1),
 }
 Small = Mapping[str, bool]
 

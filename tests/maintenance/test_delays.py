@@ -17,10 +17,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from cdrkit import Query, Store, open_store
-from cdrkit._files import files as _files
-from cdrkit._files.files import Files, open_files
-from cdrkit._maintenance import rewrite as _moving
-from cdrkit._maintenance import vacuum as _keeping
+from cdrkit._files import Files, local, open_files
+from cdrkit._maintenance import compaction, tiering, verification
+from cdrkit._maintenance.vacuum import vacuum_store
 from cdrkit.errors import ConfigError, ConflictError, CorruptDataError, StorageError
 from cdrkit.storage.log.segment import Segment
 from tests.conftest import Place
@@ -116,13 +115,13 @@ def test_paused_between_a_commit_and_the_look_at_it(
     act: Callable[[], object] = (
         (lambda: slow.append(calls_of("2026-11", part="-mine")))
         if job == "append"
-        else lambda: _moving.move_months(
-            inside(slow).log, inside(slow).tiers, inside(slow).hot, inside(slow).warm, now=NOW, keep=3
+        else lambda: tiering.move_months(
+            inside(slow).log, inside(slow).tiers, inside(slow).hot, inside(slow).warm, now=NOW, keep_months=3
         )
     )
-    once(monkeypatch, inside(slow).log, "_made", pause)
+    once(monkeypatch, inside(slow).log._objects, "create_commit", pause)
     if merged:
-        with pytest.raises(StorageError, match="cannot be told"):
+        with pytest.raises(StorageError, match="unknown whether"):
             act()
     else:
         act()
@@ -189,16 +188,17 @@ def test_a_move_that_took_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     store = open_store(tmp_path)
     store.append(calls_of("2026-05"))
     store.append(calls_of("2026-05", part="-more"))
-    original = _moving.rewritten
+    module = tiering if move == "rollover" else compaction
+    original: Callable[..., list[Segment]] = module.rewrite_segments
 
     def slow(*args: Any, **kwargs: Any) -> list[Segment]:
         fresh = original(*args, **kwargs)
         log, tiers = inside(store).log, inside(store).tiers
-        assert _keeping.vacuum_store(log, tiers, now=datetime.now(UTC) + DAY + HOUR).segments == len(fresh)
+        assert vacuum_store(log, tiers, now=datetime.now(UTC) + DAY + HOUR).segments == len(fresh)
         sleep_of_datetime(monkeypatch, DAY + HOUR)
         return fresh
 
-    monkeypatch.setattr(_moving, "rewritten", slow)
+    monkeypatch.setattr(module, "rewrite_segments", slow)
     with pytest.raises(StorageError, match="took so long"):
         store.maintenance.move_to_warm(now=NOW) if move == "rollover" else store.maintenance.compact()
     assert open_store(tmp_path).count() == 12
@@ -207,9 +207,9 @@ def test_a_move_that_took_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 def sleep_of_datetime(patch: pytest.MonkeyPatch, by: timedelta) -> None:
     """Let the storage take what it wrote so far for that much older."""
-    from cdrkit.storage.tiers import tier as _tiers
+    from cdrkit.storage.tiers import orphans
 
-    patch.setattr(_tiers, "_SAFE", _tiers._SAFE - by)
+    patch.setattr(orphans, "_SAFE", orphans._SAFE - by)
 
 
 # -- what is not durable yet -----------------------------------------------------------------------------------
@@ -218,13 +218,13 @@ def sleep_of_datetime(patch: pytest.MonkeyPatch, by: timedelta) -> None:
 def flushes(patch: pytest.MonkeyPatch) -> list[str]:
     """Return the folders that are flushed from now on, in their order."""
     found: list[str] = []
-    original = _files._sync_folder
+    original = local._sync_folder
 
     def flush(folder: str) -> None:
         found.append(folder)
         original(folder)
 
-    patch.setattr(_files, "_sync_folder", flush)
+    patch.setattr(local, "_sync_folder", flush)
     return found
 
 
@@ -232,7 +232,7 @@ def test_a_commit_that_could_not_be_flushed(tmp_path: Path, monkeypatch: pytest.
     """When the log's folder cannot be flushed, the append is not acknowledged; done again, it is, and only then."""
     store = open_store(tmp_path)
     store.append(calls_of("2026-05"))
-    original = _files._sync_folder
+    original = local._sync_folder
 
     def failing(folder: str) -> None:
         if folder.endswith("_log"):
@@ -240,7 +240,7 @@ def test_a_commit_that_could_not_be_flushed(tmp_path: Path, monkeypatch: pytest.
         original(folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_files, "_sync_folder", failing)
+        patch.setattr(local, "_sync_folder", failing)
         for _ in range(2):  # the second time its calls are there already
             with pytest.raises(StorageError, match="Input/output"):
                 store.append(calls_of("2026-06"))
@@ -274,7 +274,7 @@ def test_a_folder_that_another_has_just_made(tmp_path: Path, monkeypatch: pytest
 
 def test_a_file_in_a_folder_whose_parent_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder whose parent may not be opened, such as one below another user's, can be written to."""
-    original = _files._sync_folder
+    original = local._sync_folder
 
     def refusing(folder: str) -> None:
         if folder == str(tmp_path):
@@ -282,7 +282,7 @@ def test_a_file_in_a_folder_whose_parent_is_closed(tmp_path: Path, monkeypatch: 
         original(folder)
 
     (tmp_path / "hot").mkdir()
-    monkeypatch.setattr(_files, "_sync_folder", refusing)
+    monkeypatch.setattr(local, "_sync_folder", refusing)
     open_files(tmp_path / "hot").put("x", b"1")
     assert open_files(tmp_path / "hot").read("x") == b"1"
 
@@ -365,7 +365,7 @@ def test_verification_without_a_log(tmp_path: Path, lost: str) -> None:
     report = open_store(tmp_path).maintenance.verify()
     (problem,) = report.problems
     assert "6 segments" in problem
-    assert "rebuild()" in problem
+    assert "rebuild_log()" in problem
 
 
 def test_a_new_log_beside_a_writer_of_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,7 +389,7 @@ def test_a_new_log_beside_a_writer_of_the_old_one(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("job", ["erase", "compact and vacuum"])
-@pytest.mark.parametrize("at", ["_problems", "_repeats"])
+@pytest.mark.parametrize("at", ["_check_segment", "find_duplicates"])
 def test_verification_beside_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str, at: str
 ) -> None:
@@ -407,10 +407,10 @@ def test_verification_beside_others(
             other.maintenance.vacuum(now=datetime.now(UTC) + HOUR + TICK)
 
     with monkeypatch.context() as patch:
-        once(patch, _keeping, at, others)
+        once(patch, verification, at, others)
         assert store.maintenance.verify().problems == ()
     path = max((tmp_path / "hot").glob("day=*/*.arrow"))
     with monkeypatch.context() as patch:
-        once(patch, _keeping, "_problems", path.unlink)
+        once(patch, verification, "_check_segment", path.unlink)
         (problem,) = store.maintenance.verify().problems
         assert path.name in problem

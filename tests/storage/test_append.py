@@ -30,7 +30,7 @@ from cdrkit._model import frames_of
 from cdrkit.errors import AccessDeniedError, ConfigError, ConflictError, SchemaError, StorageError
 from cdrkit.storage.append import buffer, segment_writer
 from cdrkit.storage.log.segment import Segment
-from cdrkit.storage.tiers import tier as _tiers
+from cdrkit.storage.tiers import orphans
 from cdrkit.storage.tiers.hot import HotTier
 from tests.strategies import records
 
@@ -391,7 +391,7 @@ def test_an_append_that_takes_half_a_day(
     store = open_store(tmp_path)
     store.append(calls(range(2)))
     monkeypatch.setattr(buffer, "_ROWS_IN_MEMORY", 1)
-    monkeypatch.setattr(_tiers, "_SAFE", timedelta(0))
+    monkeypatch.setattr(orphans, "_SAFE", timedelta(0))
 
     def slow() -> Iterator[pl.DataFrame]:
         yield pl.DataFrame({"call_id": ["x"], "start": [START]})
@@ -414,8 +414,8 @@ def test_an_append_that_takes_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """What a vacuum could take between a look and the commit is not committed, though it is still there."""
     store = open_store(tmp_path)
     store.append(calls(range(2)))
-    monkeypatch.setattr(_tiers, "_SAFE", timedelta(0))
-    monkeypatch.setattr(_tiers, "_SWEPT", timedelta(0))
+    monkeypatch.setattr(orphans, "_SAFE", timedelta(0))
+    monkeypatch.setattr(orphans, "_AT_RISK", timedelta(0))
     with pytest.raises(StorageError, match="took so long"):
         store.append(calls(range(2, 4)))
     assert store.count() == 2

@@ -17,7 +17,7 @@ from cdrkit._model import conform_frame
 from cdrkit._numbers import KeySearch, key_search, search_pattern
 from cdrkit.errors import CorruptDataError, NotFoundError
 from cdrkit.samples import synthesize_calls
-from cdrkit.storage.indexes import number_index as _numberindex
+from cdrkit.storage.indexes import number_index
 from cdrkit.storage.indexes.index_file import (
     IndexFile,
     check_index,
@@ -28,7 +28,7 @@ from cdrkit.storage.indexes.index_file import (
 from cdrkit.storage.indexes.number_index import INDEXED, BlockIndex, NumberIndex
 from cdrkit.storage.indexes.rollups import totals_of
 from cdrkit.storage.log.segment import Segment
-from cdrkit.storage.tiers import hot as _hot
+from cdrkit.storage.tiers import hot
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.segment_file import SegmentFile
 from cdrkit.storage.tiers.tier import Tier
@@ -74,8 +74,8 @@ class Written:
 @pytest.fixture(params=["hot", "warm"])
 def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Written:
     """Return a segment of each tier in turn."""
-    monkeypatch.setattr(_hot, "INDEXED_ROWS", 1)
-    monkeypatch.setattr(_numberindex, "_BLOCK", 50)
+    monkeypatch.setattr(hot, "INDEXED_ROWS", 1)
+    monkeypatch.setattr(number_index, "_BLOCK_POSTINGS", 50)
     make, files = TIERS[request.param], open_files(f"memory://indexes-{next(_names)}")
     frame = calls()
     return Written(make, files, make(files).write(frame, "GB"), frame)
@@ -92,9 +92,9 @@ def test_round_trip(written: Written) -> None:
     whole = NumberIndex.of(written.frame, "GB")
     if isinstance(found.numbers, BlockIndex):
         assert len(found.numbers.first) > 1
-        assert found.numbers.holds(data)
+        assert found.numbers.matches(data)
     else:
-        for name in ("keys", "ends", "places"):
+        for name in ("keys", "offsets", "postings"):
             assert getattr(found.numbers, name).equals(getattr(whole, name)), name
     assert found.numbers.has_longer == whole.has_longer
     tier = written.make(written.files)

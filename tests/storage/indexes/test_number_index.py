@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit._numbers import NumberPattern, key_search, normalize_number, number_key, search_pattern
-from cdrkit.storage.indexes import number_index as _numberindex
+from cdrkit.storage.indexes import number_index
 from cdrkit.storage.indexes.number_index import INDEXED, BlockIndex, NumberIndex, pack_blocks
 
 #: Numbers that share digits, short ones, names, and some whose keys are hashed for their length.
@@ -105,8 +105,8 @@ class TestFind:
         search = key_search(patterns)
         assert search is not None
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_numberindex, "_FEW", 64 if few else 0)
-            patch.setattr(_numberindex, "_BLOCK", block)
+            patch.setattr(number_index, "_FEW_POSTINGS", 64 if few else 0)
+            patch.setattr(number_index, "_BLOCK_POSTINGS", block)
             index = NumberIndex.of(frame_of(calls), region)
             if index.has_longer:
                 search = search.with_longer()
@@ -209,14 +209,14 @@ class TestBlocks:
         """A search that needs a damaged block says so; one that does not need it is answered."""
         index = NumberIndex.of(frame_of(self.many()), "GB")
         blocks, data = in_blocks(index)
-        assert blocks.holds(data)
+        assert blocks.matches(data)
         search = key_search([search_pattern("+442079000001", "GB")])
         assert search is not None
         for at in range(0, len(data), 97):
             damaged = bytearray(data)
             damaged[at] ^= 0x10
             whole = bytes(damaged)
-            assert not blocks.holds(whole)
+            assert not blocks.matches(whole)
             found = blocks.find(search, INDEXED, lambda start, stop, whole=whole: whole[start:stop])  # type: ignore[misc]
             assert (found is None) == (at < blocks.ends[0])
 

@@ -57,13 +57,13 @@ def test_gathering_holds_no_more_than_is_kept_open(
     most = 2 * max(segment.size_bytes for segment in segments)
     monkeypatch.setattr(hot, "_HELD_BYTES", most)
     held: list[int] = []
-    gathered = hot._gathered
+    gathered = hot._gather_rows
 
     def watched(opened: Any, names: Any) -> pl.DataFrame:
         held.append(sum(segment.held_bytes for segment, _ in opened))
         return gathered(opened, names)
 
-    monkeypatch.setattr(hot, "_gathered", watched)
+    monkeypatch.setattr(hot, "_gather_rows", watched)
     assert tier.gather(picks, columns).equals(expected)
     assert len(held) >= DAYS // 2
     assert max(held) <= most

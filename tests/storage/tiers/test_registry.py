@@ -94,7 +94,7 @@ def test_a_tier_by_name(tmp_path: Path, plug_in: Callable[..., str]) -> None:
     live(store)
     assert months_in(store, "vault")
     assert list((tmp_path / "warm").glob("month=*/*.parquet"))
-    with pytest.raises(ConfigError, match="There is no tier 'vaul'. Did you mean 'vault'"):
+    with pytest.raises(ConfigError, match="Unknown kind of tier 'vaul'. Did you mean 'vault'"):
         open_store(tmp_path, warm=TierOptions(kind="vaul"))
 
 
@@ -135,10 +135,10 @@ def test_download(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "what"),
     [
-        ({"warm": TierOptions(kind="parquett")}, "no tier 'parquett'. Did you mean 'parquet'"),
-        ({"hot": TierOptions(kind="parquet")}, "no tier 'parquet'.*Tiers: arrow"),
-        ({"warm": object()}, "is no tier: it has no name, write, read"),
-        ({"warm": WarmTier}, "is a class; give an instance"),
+        ({"warm": TierOptions(kind="parquett")}, "nknown kind of tier 'parquett'. Did you mean 'parquet'"),
+        ({"hot": TierOptions(kind="parquet")}, "nknown kind of tier 'parquet'.*Kinds: arrow"),
+        ({"warm": object()}, "is not a tier: it lacks name, write, read"),
+        ({"warm": WarmTier}, "is a class. Give an instance"),
         ({"warm": HotTier(open_files("memory://tier-kinds"))}, "Both tiers are named 'hot'"),
         ({"hot": ForeignTier(open_files("memory://tier-kinds")), "cache": "x"}, "cache= is for"),
     ],
@@ -161,6 +161,6 @@ def test_a_name_is_a_text(tmp_path: Path) -> None:
     """A tier whose name is none is refused: the log tells calls by it."""
     tier = ForeignTier(open_files(tmp_path))
     tier.name = ""
-    with pytest.raises(ConfigError, match="the name of a tier is a text"):
+    with pytest.raises(ConfigError, match="The name of a tier must be a text"):
         open_store(tmp_path, warm=tier)
     assert inside(open_store(tmp_path)).tiers.keys() == {"hot", "warm"}

@@ -154,7 +154,7 @@ def test_a_damaged_copy_is_fetched_anew(remote: tuple[str, dict[str, Any]], tmp_
     whole = path.read_bytes()
     path.write_bytes(bytes(len(whole)))
     store = open_store(url, storage_options=options, cache=cache)
-    with pytest.raises(CorruptDataError, match="copy of .* try again"):
+    with pytest.raises(CorruptDataError, match="copy of .* Try again"):
         list(store.run())
     assert list(store.run()) == expected
     path.write_bytes(whole[:100])

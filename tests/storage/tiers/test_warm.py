@@ -25,10 +25,11 @@ from cdrkit._model import FRAME_TYPES, conform_frame, frames_of
 from cdrkit.errors import CorruptDataError
 from cdrkit.samples import synthesize_calls
 from cdrkit.storage.log.segment import Segment
-from cdrkit.storage.tiers import parquet as _parquet
-from cdrkit.storage.tiers import warm as _warm
-from cdrkit.storage.tiers.parquet import _Parts
-from cdrkit.storage.tiers.warm import WarmTier, _merged, _Recent
+from cdrkit.storage.tiers import parquet, range_reader
+from cdrkit.storage.tiers.parquet import _PartialFile
+from cdrkit.storage.tiers.range_reader import merge_spans
+from cdrkit.storage.tiers.recent_cache import RecentCache
+from cdrkit.storage.tiers.warm import WarmTier
 from tests.strategies import records
 
 ALL = list(FIELDS)
@@ -98,7 +99,7 @@ def groups() -> Month:
     """Return a segment of five row groups of 400 calls each that no test changes."""
     files, frame = open_files(f"memory://warm-{next(_places)}"), calls(2_000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_parquet, "_GROUP_ROWS", 400)
+        patch.setattr(parquet, "_GROUP_ROWS", 400)
         return Month(files, WarmTier(files).write(frame, "GB"), frame)
 
 
@@ -338,7 +339,7 @@ class TestRequests:
 
     def test_only_the_groups_that_are_needed(self, groups: Month, monkeypatch: pytest.MonkeyPatch) -> None:
         """One call takes the footer and one column of one row group; a neighbour takes nothing more."""
-        monkeypatch.setattr(_warm, "_GAP", 0)
+        monkeypatch.setattr(range_reader, "_GAP", 0)
         tier, counter = counting(groups.files)
         for row in (850, 860):
             assert (
@@ -473,7 +474,7 @@ class TestParts:
     @given(spans=contiguous.flatmap(lambda found: st.lists(st.sampled_from(found), unique=True)))
     def test_merged_ranges(self, spans: list[tuple[int, int]]) -> None:
         """Every span is within one range; ranges do not overlap; none is larger than the largest or a span alone."""
-        ranges = _merged(spans)
+        ranges = merge_spans(spans)
         for span in spans:
             assert any(start <= span[0] and span[1] <= stop for start, stop in ranges)
         assert all(one[1] <= other[0] for one, other in itertools.pairwise(ranges))
@@ -483,7 +484,7 @@ class TestParts:
     @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 12)), max_size=40))
     def test_recent_is_bounded(self, puts: list[tuple[str, int]]) -> None:
         """What is kept is what was put last, as much of it as the limit allows."""
-        recent, expected = _Recent[int](20), dict[str, int]()
+        recent, expected = RecentCache[int](20), dict[str, int]()
         for number, (key, weight) in enumerate(puts):
             recent.put(number, weight, key)
             expected.pop(key, None)
@@ -494,7 +495,7 @@ class TestParts:
 
     def test_recent_keeps_what_is_used(self) -> None:
         """Being asked for counts as being used."""
-        recent = _Recent[str](2)
+        recent = RecentCache[str](2)
         recent.put("first", 1, "a")
         recent.put("second", 1, "b")
         assert recent.get("a") == "first"
@@ -503,7 +504,7 @@ class TestParts:
 
     def test_recent_in_threads(self) -> None:
         """Threads that put the same things leave it with the weight of what it holds."""
-        recent = _Recent[int](100)
+        recent = RecentCache[int](100)
 
         def work(number: int) -> None:
             for round_ in range(200):
@@ -518,7 +519,7 @@ class TestParts:
 
     def test_parts_refuse_the_rest(self) -> None:
         """A file of parts gives its parts, and raises for anything beside or across them."""
-        parts = _Parts({10: b"abcd", 20: b"efgh"}, 40)
+        parts = _PartialFile({10: b"abcd", 20: b"efgh"}, 40)
         assert parts.seek(0, io.SEEK_END) == 40
         for at, expected in ((10, b"abcd"), (20, b"efgh")):
             parts.seek(at)

@@ -1,9 +1,9 @@
-"""The file that belongs to a segment's own: its number index and its totals.
+"""The index file of a segment: its number index and its rollup.
 
-They are an Arrow IPC file with a trailer of eight bytes: its CRC-32 and its length. Beside a hot segment that is all,
-uncompressed, to be mapped. The file of a warm one lies in a folder apart; there it is compressed and comes last: before
-it lie blocks of numbers, of which it says where each begins, so that a search reads the end of the file once, and then
-single blocks.
+The file is an Arrow IPC file with a trailer of eight bytes: the CRC-32 and the length of the Arrow part. The file
+beside a hot segment is that alone, uncompressed, so that it can be mapped. The index file of a warm segment lies in a
+folder of its own. It begins with the blocks of the number index, and the compressed Arrow part holds their directory.
+A search reads the end of the file once, and then single blocks.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ __all__ = [
     "warm_index",
 ]
 
-#: Segments with fewer rows have no such file: looking at their rows is as quick, and writing it is not.
+#: Hot segments with fewer rows have no index file: reading their rows is as fast, and writing the file takes time.
 INDEXED_ROWS: Final = 4_096
-_TRAILER: Final = 8
-#: Among the facts of a segment: its index file lies in a folder apart.
+_TRAILER_BYTES: Final = 8
+#: The fact of a segment whose index file lies in a folder of its own.
 _IS_APART: Final = "index_apart"
 
 
 @attrs.frozen(eq=False)
 class IndexFile:
-    """What an index file says.
+    """The content of an index file.
 
     Attributes:
-        segment: The id of the segment that it is about.
-        region: The region that the keys were made for.
-        numbers: The number index, whole or in blocks.
-        totals: The totals.
+        segment: The id of the segment that it describes.
+        region: The region that the keys were computed for.
+        numbers: The number index, or its directory of blocks.
+        totals: The rollup.
     """
 
     segment: str
@@ -60,14 +60,14 @@ class IndexFile:
 
     @classmethod
     def of(cls, tail: pa.Buffer) -> IndexFile:
-        """Return what the end of a file says: its Arrow part and the trailer.
+        """Parse the end of a file: its Arrow part and the trailer.
 
         Raises:
-            ValueError: When that is not what was written.
+            ValueError: When the checksum does not match.
         """
-        arrow, trailer = tail.slice(0, max(tail.size - _TRAILER, 0)), bytes(tail[-_TRAILER:])
+        arrow, trailer = tail.slice(0, max(tail.size - _TRAILER_BYTES, 0)), bytes(tail[-_TRAILER_BYTES:])
         if trailer != _trailer(arrow):
-            raise ValueError("its checksum does not hold")
+            raise ValueError("its checksum does not match")
         batch = pa.ipc.open_file(arrow).get_batch(0)
         about = json.loads((batch.schema.metadata or {})[b"cdrkit"])
 
@@ -86,9 +86,9 @@ class IndexFile:
 
 
 def index_paths(path: str) -> tuple[str, ...]:
-    """Return where the index file of the segment at *path* may lie; it is written to the first of these places.
+    """Return where the index file of the segment at *path* may lie; the first path is the one to write to.
 
-    That is beside a hot segment, and apart from a warm one: beside a warm one it lay in format 2.
+    It lies beside a hot segment. That of a warm segment lies in a folder of its own; in format 2 it lay beside it.
     """
     stem, _, suffix = path.rpartition(".")
     beside = f"{stem}{COMPANION}"
@@ -96,17 +96,17 @@ def index_paths(path: str) -> tuple[str, ...]:
 
 
 def index_path(segment: Segment) -> str:
-    """Return where the index file of *segment* lies."""
-    places = index_paths(segment.path)
-    return places[0] if _IS_APART in segment.facts else places[-1]
+    """Return the path of the index file of *segment*."""
+    paths = index_paths(segment.path)
+    return paths[0] if _IS_APART in segment.facts else paths[-1]
 
 
 def check_index(files: Files, segment: Segment) -> bytes:
-    """Return the index file of *segment*, whole; nothing where it has none.
+    """Read the whole index file of *segment* and verify it; return its bytes, or none where it has no such file.
 
     Raises:
-        CorruptDataError: When it is not what was written.
-        NotFoundError: When it is gone.
+        CorruptDataError: When the file differs from what was written.
+        NotFoundError: When the file is missing.
     """
     if "index_bytes" not in segment.facts:
         return b""
@@ -114,17 +114,17 @@ def check_index(files: Files, segment: Segment) -> bytes:
     data = files.read(path)
     if len(data) == segment.facts["index_bytes"]:
         index = parse_index(pa.py_buffer(data[-segment.facts["index_tail"] :]), segment)
-        if index is not None and _holds(data, index):
+        if index is not None and _blocks_match(data, index):
             return data
     url = files.url_of(path)
     raise CorruptDataError(
-        f"{url} is damaged: its checksum does not hold. Restore that file from a backup.", url=url
+        f"{url} is damaged: its checksum does not match. Restore that file from a backup.", url=url
     )
 
 
 def parse_index(tail: pa.Buffer, segment: Segment) -> IndexFile | None:
-    """Return what the end of the index file of *segment* says; None when it is not the one that was written."""
-    if int.from_bytes(bytes(tail[-_TRAILER:-4]), "little") != segment.facts["index_crc"]:
+    """Parse the end of the index file of *segment*; return None when it differs from what was written."""
+    if int.from_bytes(bytes(tail[-_TRAILER_BYTES:-4]), "little") != segment.facts["index_crc"]:
         return None
     try:
         return IndexFile.of(tail)
@@ -133,31 +133,63 @@ def parse_index(tail: pa.Buffer, segment: Segment) -> IndexFile | None:
 
 
 def load_index_facts(files: Files, path: str, region: str | None) -> Mapping[str, int]:
-    """Return what the log must know of the index file of the segment at *path*: nothing, where it is of no use."""
+    """Return the facts for the log about an existing index file, when a log is rebuilt.
+
+    Args:
+        files: The files of the tier.
+        path: The path of the segment.
+        region: The store's region.
+
+    Returns:
+        The facts; none where the file is missing, damaged, or made for another segment or region.
+    """
     place = next((place for place in index_paths(path) if files.size(place) is not None), None)
     if place is None:
         return {}
     data = files.read(place)
-    tail = data[-_TRAILER - int.from_bytes(data[-4:], "little") :]
+    tail = data[-_TRAILER_BYTES - int.from_bytes(data[-4:], "little") :]
     try:
-        found = IndexFile.of(pa.py_buffer(tail))
+        index = IndexFile.of(pa.py_buffer(tail))
     except ValueError:
         return {}
-    usable = found.region == region and found.segment == identity_of(place, COMPANION) and _holds(data, found)
+    is_own = index.region == region and index.segment == identity_of(place, COMPANION)
+    usable = is_own and _blocks_match(data, index)
     return _facts(len(data), tail, apart=place.startswith(APART)) if usable else {}
 
 
 def hot_index(frame: pl.DataFrame, identity: str, region: str | None) -> tuple[bytes, Mapping[str, int]]:
-    """Return the index file of the hot segment *identity*, whose calls are *frame*, and what the log keeps of it."""
+    """Build the index file of a hot segment.
+
+    Args:
+        frame: The calls of the segment.
+        identity: The id of the segment.
+        region: The store's region.
+
+    Returns:
+        The file's bytes, and the facts that the log keeps about it.
+    """
     numbers = NumberIndex.of(frame, region)
-    lists: dict[str, pa.Array[Any]] = {"keys": numbers.keys, "ends": numbers.ends, "places": numbers.places}
+    lists: dict[str, pa.Array[Any]] = {
+        "keys": numbers.keys,
+        "ends": numbers.offsets,
+        "places": numbers.postings,
+    }
     about = {"segment": identity, "region": region, "longer": numbers.has_longer}
-    data = _tail(lists, frame, about, compression=None)
+    data = _encode_tail(lists, frame, about, compression=None)
     return data, _facts(len(data), data, apart=False)
 
 
 def warm_index(frame: pl.DataFrame, identity: str, region: str | None) -> tuple[bytes, Mapping[str, int]]:
-    """Do the same for a warm segment."""
+    """Build the index file of a warm segment.
+
+    Args:
+        frame: The calls of the segment.
+        identity: The id of the segment.
+        region: The store's region.
+
+    Returns:
+        The file's bytes, and the facts that the log keeps about it.
+    """
     numbers = NumberIndex.of(frame, region)
     blocks, first = pack_blocks(numbers)
     ends, at = [], 0
@@ -170,12 +202,12 @@ def warm_index(frame: pl.DataFrame, identity: str, region: str | None) -> tuple[
         "block_crcs": pa.array(map(zlib.crc32, blocks), pa.uint32()),
     }
     about = {"segment": identity, "region": region, "longer": numbers.has_longer}
-    tail = _tail(lists, frame, about, compression="zstd")
+    tail = _encode_tail(lists, frame, about, compression="zstd")
     data = b"".join([*blocks, tail])
     return data, _facts(len(data), tail, apart=True)
 
 
-def _tail(
+def _encode_tail(
     lists: Mapping[str, pa.Array[Any]],
     frame: pl.DataFrame,
     about: Mapping[str, object],
@@ -203,12 +235,12 @@ def _trailer(arrow: pa.Buffer) -> bytes:
     return zlib.crc32(arrow).to_bytes(4, "little") + arrow.size.to_bytes(4, "little")
 
 
-def _holds(data: bytes, index: IndexFile) -> bool:
-    """Return whether the blocks in *data* are those that *index* names."""
-    return not isinstance(index.numbers, BlockIndex) or index.numbers.holds(data)
+def _blocks_match(data: bytes, index: IndexFile) -> bool:
+    """Return whether the blocks in *data*, a whole file, match the checksums in *index*."""
+    return not isinstance(index.numbers, BlockIndex) or index.numbers.matches(data)
 
 
 def _facts(size: int, tail: bytes, *, apart: bool) -> Mapping[str, int]:
-    crc = int.from_bytes(tail[-_TRAILER:-4], "little")
+    crc = int.from_bytes(tail[-_TRAILER_BYTES:-4], "little")
     where = {_IS_APART: 1} if apart else {}
     return {"index_bytes": size, "index_tail": len(tail), "index_crc": crc, **where}

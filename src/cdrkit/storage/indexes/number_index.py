@@ -1,7 +1,7 @@
-"""The number index of a segment: from the key of a telephone number to the rows that hold it.
+"""The number index: from the key of a telephone number to the rows of a segment that hold it.
 
-A *place* says where a number stands: the row in the low 30 bits, and above them in which field, by its place in
-`INDEXED`. Keys are sorted, so an exact number and a prefix are one binary search each.
+A *posting* is one occurrence of a number. Its low 30 bits are the row, the bits above them the position of the field
+in `INDEXED`. Keys are sorted, so the search for an exact number or a prefix is one binary search.
 """
 
 from __future__ import annotations
@@ -20,47 +20,55 @@ from cdrkit._numbers import KeySearch, normalize_column, number_keys
 
 __all__ = ["INDEXED", "BlockIndex", "NumberIndex", "pack_blocks"]
 
-#: The fields whose numbers are in an index, in the order that places count them in.
+#: The fields whose numbers are indexed. Postings contain the position of a field here: append only.
 INDEXED: Final = ("source", "destination", "did")
 _ROW_BITS: Final = 30
 _ROW: Final = (1 << _ROW_BITS) - 1
-_WORD: Final = (1 << 32) - 1
-#: Places that are quicker taken one by one than by an expression.
-_FEW: Final = 2_048
-#: What most segments answer: one for all is quicker than one each.
+#: Up to this many postings, a Python loop is faster than an expression.
+_FEW_POSTINGS: Final = 2_048
+#: The answer of most segments; sharing it is faster than making one each time.
 _NO_ROWS: Final = pl.Series([], dtype=pl.UInt32)
-#: Numbers in one block of a packed index: what a search has to read of it.
-_BLOCK: Final = 2_048
-_LEVEL: Final = 9
+#: Postings in one block: the least that a search reads of a block index.
+_BLOCK_POSTINGS: Final = 2_048
+_ZSTD_LEVEL: Final = 9
 
 
 @attrs.frozen(eq=False)
 class NumberIndex:
-    """The numbers of one segment, each key once, with the places of each.
+    """The number index of one segment, in memory.
 
     Attributes:
-        keys: The keys, ascending.
-        ends: For each key, where its places end; they begin where those of the key before end.
-        places: The places, ascending for each key.
-        has_longer: Whether there are numbers of more than fifteen digits, whose keys are hashed.
+        keys: The distinct keys, ascending.
+        offsets: The end of each key's postings. They start at the offset of the key before.
+        postings: The postings of all keys, ascending within a key.
+        has_longer: Whether there are numbers of more than fifteen digits, whose keys are hashes.
     """
 
     keys: pa.Int64Array
-    ends: pa.UInt32Array
-    places: pa.UInt32Array
+    offsets: pa.UInt32Array
+    postings: pa.UInt32Array
     has_longer: bool
-    _views: tuple[memoryview, memoryview, memoryview] = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        views = (_view(self.keys, "q"), _view(self.ends, "I"), _view(self.places, "I"))
-        object.__setattr__(self, "_views", views)
+    _keys_view: memoryview = attrs.field(
+        init=False, repr=False, default=attrs.Factory(lambda self: _view(self.keys, "q"), takes_self=True)
+    )
+    _offsets_view: memoryview = attrs.field(
+        init=False, repr=False, default=attrs.Factory(lambda self: _view(self.offsets, "I"), takes_self=True)
+    )
+    _postings_view: memoryview = attrs.field(
+        init=False, repr=False, default=attrs.Factory(lambda self: _view(self.postings, "I"), takes_self=True)
+    )
 
     @classmethod
     def of(cls, frame: pl.DataFrame, region: str | None) -> NumberIndex:
-        """Return the index of the calls of *frame*, whose national numbers are those of *region*."""
+        """Return the index of the calls of *frame*.
+
+        Args:
+            frame: Calls; a missing number field has no postings.
+            region: The region of numbers in national form.
+        """
         texts: list[pa.Array[Any]] = []
-        places: list[pl.Series] = []
-        for role, name in enumerate(INDEXED):
+        postings: list[pl.Series] = []
+        for position, name in enumerate(INDEXED):
             if name in frame.columns:
                 column = frame[name].cast(pl.String)
                 if column.null_count():
@@ -69,65 +77,78 @@ class NumberIndex:
                 else:
                     rows = pl.int_range(len(column), dtype=pl.UInt32, eager=True)
                 texts.append(column.to_arrow(compat_level=pl.CompatLevel.oldest()))
-                places.append(rows + (role << _ROW_BITS))
+                postings.append(rows + (position << _ROW_BITS))
+        # Each distinct text is normalised once.
         encoded = pa.concat_arrays(texts or [pa.array([], pa.large_string())]).dictionary_encode()
-        written = normalize_column(_series(encoded.dictionary), region)
+        normalized = normalize_column(_series(encoded.dictionary), region)
         entries = pl.DataFrame(
             {
-                "key": number_keys(written).gather(_series(encoded.indices)),
-                "place": pl.concat([pl.Series([], dtype=pl.UInt32), *places]),
+                "key": number_keys(normalized).gather(_series(encoded.indices)),
+                "posting": pl.concat([pl.Series([], dtype=pl.UInt32), *postings]),
             }
-        )
-        found = entries.sort("key", maintain_order=True)  # places ascend already
-        last = found["key"].ne_missing(found["key"].shift(-1)).arg_true()
-        longer = written.str.starts_with("+") & (written.str.len_bytes() > 16)
+        ).sort("key", maintain_order=True)  # postings ascend already
+        key = entries["key"]
+        last = key.ne_missing(key.shift(-1)).arg_true()
+        longer = normalized.str.starts_with("+") & (normalized.str.len_bytes() > 16)
         return cls(
-            _array(found["key"].gather(last), pa.int64()),
+            _array(key.gather(last), pa.int64()),
             _array(last + 1, pa.uint32()),
-            _array(found["place"], pa.uint32()),
+            _array(entries["posting"], pa.uint32()),
             has_longer=bool(longer.any()),
         )
 
     @property
     def size_bytes(self) -> int:
-        """How much memory it takes."""
-        return self.keys.nbytes + self.ends.nbytes + self.places.nbytes
+        """The memory that the index takes, in bytes."""
+        return self.keys.nbytes + self.offsets.nbytes + self.postings.nbytes
 
     def find(self, search: KeySearch, fields: Iterable[str]) -> pl.Series:
-        """Return the rows, ascending, with a number in one of *fields* that has a key searched for."""
-        keys_, ends, places = self._views
+        """Return the rows whose number has a matching key.
+
+        Args:
+            search: The ranges of keys to search for.
+            fields: The fields of `INDEXED` to search in.
+
+        Returns:
+            Row numbers, ascending.
+        """
+        keys, offsets, postings = self._keys_view, self._offsets_view, self._postings_view
         spans: list[tuple[int, int]] = []
         for low, high in search.ranges:
-            first = bisect_left(keys_, low)
-            if first < len(keys_) and keys_[first] < high:
-                spans.append((first, first + 1 if high - low == 1 else bisect_left(keys_, high, first)))
+            first = bisect_left(keys, low)
+            if first < len(keys) and keys[first] < high:
+                spans.append((first, first + 1 if high - low == 1 else bisect_left(keys, high, first)))
         if not spans:
             return _NO_ROWS
-        roles = [INDEXED.index(name) for name in fields]
+        positions = [INDEXED.index(name) for name in fields]
         few: list[int] = []
-        many: list[pl.Series] = []
+        parts: list[pl.Series] = []
         for first, after in spans:
-            begin, end = ends[first - 1] if first else 0, ends[after - 1]
-            if end - begin <= _FEW:
-                few += [place & _ROW for place in places[begin:end] if place >> _ROW_BITS in roles]
+            begin, end = offsets[first - 1] if first else 0, offsets[after - 1]
+            if end - begin <= _FEW_POSTINGS:
+                few += [
+                    posting & _ROW for posting in postings[begin:end] if posting >> _ROW_BITS in positions
+                ]
             else:
-                many.append(_rows_of(self.places.slice(begin, end - begin), roles))
+                parts.append(_select_rows(self.postings.slice(begin, end - begin), positions))
         if few:
-            many.append(pl.Series(sorted(set(few)), dtype=pl.UInt32))
-        if not many:
+            parts.append(pl.Series(sorted(set(few)), dtype=pl.UInt32))
+        if not parts:
             return _NO_ROWS
-        return many[0] if len(many) == 1 else pl.concat(many).unique().sort()
+        return parts[0] if len(parts) == 1 else pl.concat(parts).unique().sort()
 
 
 @attrs.frozen(eq=False)
 class BlockIndex:
-    """The same numbers in compressed blocks, of which a search reads those few that it needs.
+    """The directory of a number index whose postings lie in compressed blocks of a file.
+
+    A search reads only the blocks that may contain matching keys.
 
     Attributes:
         first: The first key of each block.
-        ends: Where each block ends in the file; it begins where the one before ends.
+        ends: The end of each block in the file, in bytes. A block starts at the end of the block before.
         crcs: The CRC-32 of each block.
-        has_longer: As of `NumberIndex`.
+        has_longer: Whether there are numbers of more than fifteen digits, whose keys are hashes.
     """
 
     first: Sequence[int]
@@ -138,19 +159,20 @@ class BlockIndex:
     def find(
         self, search: KeySearch, fields: Iterable[str], fetch: Callable[[int, int], bytes]
     ) -> pl.Series | None:
-        """Return the rows, ascending, with a number in one of *fields* that has a key searched for.
-
-        None where a block is not what was written.
+        """Return the rows whose number has a matching key; None when a block is damaged.
 
         Args:
-            search: Where among the keys.
-            fields: Fields of `INDEXED`.
-            fetch: Returns the bytes of the file from a place up to and without another.
+            search: The ranges of keys to search for.
+            fields: The fields of `INDEXED` to search in.
+            fetch: Returns the bytes of the file from a start up to an end (exclusive).
+
+        Returns:
+            Row numbers, ascending.
         """
-        roles = [INDEXED.index(name) for name in fields]
-        found: list[int] = []
+        positions = [INDEXED.index(name) for name in fields]
+        rows: set[int] = set()
         for low, high in search.ranges:
-            # A number with many places may have begun in the block before.
+            # The postings of one number may begin in the block before.
             begin, end = max(bisect_left(self.first, low) - 1, 0), bisect_left(self.first, high)
             if begin >= end:
                 continue
@@ -160,13 +182,15 @@ class BlockIndex:
                 block = data[self._start(number) - start : self.ends[number] - start]
                 if zlib.crc32(block) != self.crcs[number]:
                     return None
-                found += [
-                    place & _ROW for place in _unpacked(block, low, high) if place >> _ROW_BITS in roles
-                ]
-        return pl.Series(sorted(set(found)), dtype=pl.UInt32)
+                rows.update(
+                    posting & _ROW
+                    for posting in _unpack_block(block, low, high)
+                    if posting >> _ROW_BITS in positions
+                )
+        return pl.Series(sorted(rows), dtype=pl.UInt32)
 
-    def holds(self, data: bytes) -> bool:
-        """Return whether *data*, a whole file, has every block as it was written."""
+    def matches(self, data: bytes) -> bool:
+        """Return whether the blocks in *data*, a whole file, match their checksums."""
         return all(
             zlib.crc32(data[self._start(number) : end]) == crc
             for number, (end, crc) in enumerate(zip(self.ends, self.crcs, strict=True))
@@ -177,66 +201,71 @@ class BlockIndex:
 
 
 def pack_blocks(index: NumberIndex) -> tuple[list[bytes], list[int]]:
-    """Return the numbers of *index* as compressed blocks, and the first key of each.
+    """Return the postings of *index* as compressed blocks, and the first key of each block.
 
-    A block holds differences: of each key to the one before, modulo 2**64, and of each place to the one before, modulo
-    2**32; the first of each stand for themselves. Bytes of one significance lie together: that makes them small.
+    A block holds differences: of each key to the key before, modulo 2**64, and of each posting to the posting before,
+    modulo 2**32. The first key and posting are stored as they are. The bytes of equal significance are stored
+    together, because that compresses better.
     """
-    counts = _series(index.ends).cast(pl.Int64)
+    counts = _series(index.offsets).cast(pl.Int64)
     counts = counts - counts.shift(1, fill_value=0)
     entries = pl.DataFrame(
         {
             "key": _series(index.keys).repeat_by(counts).explode(empty_as_null=False),
-            "place": _series(index.places).cast(pl.Int64),
+            "posting": _series(index.postings).cast(pl.Int64),
         }
     )
-    codec = pa.Codec("zstd", compression_level=_LEVEL)
+    codec = pa.Codec("zstd", compression_level=_ZSTD_LEVEL)
     blocks: list[bytes] = []
-    for part in entries.iter_slices(_BLOCK):
+    for part in entries.iter_slices(_BLOCK_POSTINGS):
         key = part["key"]
-        steps = (key - key.shift(1)).fill_null(key[0])
-        place = part["place"]
-        places = (place - place.shift(1, fill_value=0)) % (1 << 32)
-        raw = _shuffled(_array(steps, pa.int64()), 8) + _shuffled(_array(places, pa.uint32()), 4)
+        key_steps = (key - key.shift(1)).fill_null(key[0])
+        posting = part["posting"]
+        posting_steps = (posting - posting.shift(1, fill_value=0)) % (1 << 32)
+        raw = _shuffle_bytes(_array(key_steps, pa.int64()), 8)
+        raw += _shuffle_bytes(_array(posting_steps, pa.uint32()), 4)
         blocks.append(len(part).to_bytes(4, "little") + codec.compress(raw, asbytes=True))
-    return blocks, entries["key"].gather_every(_BLOCK).to_list()
+    return blocks, entries["key"].gather_every(_BLOCK_POSTINGS).to_list()
 
 
-def _unpacked(block: bytes, low: int, high: int) -> list[int]:
-    """Return the places in *block* whose keys are from *low* up to and without *high*."""
-    rows = int.from_bytes(block[:4], "little")
-    raw = memoryview(pa.decompress(block[4:], rows * 12, codec="zstd", asbytes=True))
-    # Sums that wrap, as the differences do: from below zero to above may be beyond 63 bits.
-    keys_ = _view(_summed(_gathered(raw[: rows * 8], 8), pa.int64()), "q")
-    begin, end = bisect_left(keys_, low), bisect_left(keys_, high)
+def _unpack_block(block: bytes, low: int, high: int) -> list[int]:
+    """Return the postings in *block* whose keys lie from *low* up to *high* (exclusive)."""
+    count = int.from_bytes(block[:4], "little")
+    raw = memoryview(pa.decompress(block[4:], count * 12, codec="zstd", asbytes=True))
+    # The sums wrap as the differences do: the step from a negative key to a positive one may exceed 63 bits.
+    keys = _view(_sum_steps(_unshuffle_bytes(raw[: count * 8], 8), pa.int64()), "q")
+    begin, end = bisect_left(keys, low), bisect_left(keys, high)
     if begin == end:
         return []
-    return _view(_summed(_gathered(raw[rows * 8 :], 4), pa.uint32()), "I")[begin:end].tolist()
+    return _view(_sum_steps(_unshuffle_bytes(raw[count * 8 :], 4), pa.uint32()), "I")[begin:end].tolist()
 
 
-def _summed(steps: bytearray, kind: pa.DataType) -> pa.Array[Any]:
+def _sum_steps(steps: bytearray, kind: pa.DataType) -> pa.Array[Any]:
     array = pa.Array.from_buffers(kind, 8 * len(steps) // kind.bit_width, [None, pa.py_buffer(steps)])
     return pc.cumulative_sum(array)
 
 
-def _shuffled(array: pa.Array[Any], width: int) -> bytes:
+def _shuffle_bytes(array: pa.Array[Any], width: int) -> bytes:
+    """Return the values of *array* with the bytes of equal significance together."""
     raw = _view(array, "B")
     return b"".join(bytes(raw[at::width]) for at in range(width))
 
 
-def _gathered(raw: memoryview, width: int) -> bytearray:
-    found, rows = bytearray(len(raw)), len(raw) // width
+def _unshuffle_bytes(raw: memoryview, width: int) -> bytearray:
+    """Undo `_shuffle_bytes`."""
+    values, count = bytearray(len(raw)), len(raw) // width
     for at in range(width):
-        found[at::width] = raw[at * rows : (at + 1) * rows]
-    return found
+        values[at::width] = raw[at * count : (at + 1) * count]
+    return values
 
 
-def _rows_of(places: pa.UInt32Array, roles: Sequence[int]) -> pl.Series:
-    place = pl.col("place")
-    found = pl.DataFrame({"place": _series(places)})
-    if len(roles) < len(INDEXED):
-        found = found.filter((place // (1 << _ROW_BITS)).is_in(roles))
-    return found.select((place & _ROW).cast(pl.UInt32).unique().sort().alias("row")).to_series()
+def _select_rows(postings: pa.UInt32Array, positions: Sequence[int]) -> pl.Series:
+    """Return the rows of the postings whose field is at one of *positions* of `INDEXED`, ascending."""
+    posting = pl.col("posting")
+    frame = pl.DataFrame({"posting": _series(postings)})
+    if len(positions) < len(INDEXED):
+        frame = frame.filter((posting // (1 << _ROW_BITS)).is_in(positions))
+    return frame.select((posting & _ROW).cast(pl.UInt32).unique().sort().alias("row")).to_series()
 
 
 def _series(array: pa.Array[Any]) -> pl.Series:
@@ -250,7 +279,7 @@ def _array(series: pl.Series, kind: pa.DataType) -> Any:
 
 
 def _view(array: pa.Array[Any], kind: str) -> memoryview:
-    """Return the values of *array*, which has no nulls, as Python's own view of their bytes."""
+    """Return the values of *array*, which has no nulls, as a memoryview of that format."""
     buffer = array.buffers()[1] if len(array) else None
     if buffer is None:
         return memoryview(b"").cast(kind)  # type: ignore[call-overload, no-any-return]

@@ -1,6 +1,6 @@
-"""Roll-ups: the calls of a segment summed up per UTC day, by customer, reseller, direction, currency and connection.
+"""Rollups: the calls of a segment summed by UTC day, customer, reseller, direction, currency and connection.
 
-They answer totals and counts without a look at any call, and tell whether a segment holds a customer at all.
+Counts and totals come from rollups without reading a call. Rollups also show whether a segment has calls of a customer.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ __all__ = [
     "whole_days",
 ]
 
-#: The fields that calls are told apart by, besides their day and whether they were connected.
+#: The fields by which calls are grouped, besides their day and whether they were connected.
 _GROUPED: Final = ("customer_id", "reseller_id", "direction", "currency")
 _KEYS: Final = ("day", *_GROUPED, "connected")
-#: The fields that totals are made of.
+#: The fields that totals are computed from.
 TOTAL_FIELDS: Final = ("start", "duration", "billed_duration", "charge", *_GROUPED)
-#: What is summed up: the calls, and of those the connected ones, their seconds, and what is charged for them.
+#: The sums: calls, connected calls, their seconds, their billed seconds, and their charge.
 SUMMED: Final = ("attempts", "connections", "duration", "billed_duration", "charge")
 _MONEY: Final = pl.Decimal(38, 6)
 _MIDNIGHT: Final = time(tzinfo=UTC)
@@ -56,20 +56,22 @@ _SCHEMA: Final = {
     "billed_duration": pl.Int64(),
     "charge": _MONEY,
 }
+#: The totals of no calls.
 NO_TOTALS: Final = pl.DataFrame(schema=_SCHEMA)
 
 
 def totals_of(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the totals of the calls of *frame*: a row for each day and group that occurs.
+    """Return the totals of the calls of *frame*: a row for each day and group.
 
-    ``connected`` is absent where the duration is, as ``duration > 0`` is then; ``charge`` where no call names one.
+    ``connected`` is null where the duration is null, as ``duration > 0`` is then. ``charge`` is null where no call of
+    the group has a charge.
     """
     frame = frame.with_columns(
         pl.lit(None, dtype=FRAME_TYPES[name]).alias(name)
         for name in TOTAL_FIELDS
         if name not in frame.columns
     )
-    charged = pl.col("charge").is_not_null().any()
+    has_charge = pl.col("charge").is_not_null().any()
     return (
         frame.group_by(
             pl.col("start").dt.date().alias("day"),
@@ -80,7 +82,7 @@ def totals_of(frame: pl.DataFrame) -> pl.DataFrame:
             attempts=pl.len().cast(pl.Int64),
             duration=pl.col("duration").cast(pl.Int64).sum(),
             billed_duration=pl.col("billed_duration").cast(pl.Int64).sum(),
-            charge=pl.when(charged).then(pl.col("charge").cast(_MONEY).sum()),
+            charge=pl.when(has_charge).then(pl.col("charge").cast(_MONEY).sum()),
         )
         .with_columns(pl.col(name).cast(pl.String) for name in _GROUPED)
         .select(*_SCHEMA)
@@ -89,20 +91,20 @@ def totals_of(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def sum_totals(totals: pl.DataFrame, *by: str) -> pl.DataFrame:
-    """Return *totals* summed up *by* some of their keys, with the columns `SUMMED` behind those."""
-    charged = pl.col("charge").is_not_null().any()
+    """Return *totals* summed *by* some of their keys: these keys, then the columns `SUMMED`."""
+    has_charge = pl.col("charge").is_not_null().any()
     sums = [
         pl.col("attempts").sum(),
         pl.col("attempts").filter(pl.col("connected").fill_null(False)).sum().alias("connections"),
         pl.col("duration").sum(),
         pl.col("billed_duration").sum(),
-        pl.when(charged).then(pl.col("charge").sum()).alias("charge"),
+        pl.when(has_charge).then(pl.col("charge").sum()).alias("charge"),
     ]
     return totals.group_by(by).agg(sums) if by else totals.select(sums)
 
 
 def is_answerable(condition: Expr) -> bool:
-    """Return whether totals tell which calls *condition* holds for."""
+    """Return whether totals are enough to evaluate *condition*, without the calls."""
     if isinstance(condition, (And, Or)):
         return all(map(is_answerable, condition.parts))
     if isinstance(condition, Not):
@@ -113,19 +115,25 @@ def is_answerable(condition: Expr) -> bool:
 
 
 class Totals:
-    """The totals of one segment.
+    """The rollup of one segment.
+
+    A tier returns it from `Tier.totals`, when it has one.
+
+    Args:
+        rows: A row for each day and group. ``day`` is a UTC day; ``customer_id``, ``reseller_id``, ``direction`` and
+            ``currency`` are text; ``connected`` is a truth value. The sums are ``attempts``, ``duration`` and
+            ``billed_duration``, in seconds, and ``charge``.
 
     Attributes:
-        rows: A row for each day and group, with ``attempts``, ``duration``, ``billed_duration`` and ``charge``.
-        brief: The same by day, currency and connection alone, for questions about nothing else.
+        rows: The rows given.
     """
 
     def __init__(self, rows: pl.DataFrame) -> None:
         self.rows = rows
-        self._customers: frozenset[str | None] | None = None
 
     @functools.cached_property
     def brief(self) -> pl.DataFrame:
+        """The totals by day, currency and connection alone; the other keys are null."""
         return (
             sum_totals(self.rows, "day", "currency", "connected")
             .with_columns(
@@ -136,44 +144,50 @@ class Totals:
 
     @property
     def size_bytes(self) -> int:
-        """About how much memory it takes."""
+        """The memory that the rows take, in bytes; an estimate."""
         return int(self.rows.estimated_size())
 
     def may_hold(self, conditions: Iterable[Expr]) -> bool:
-        """Return whether there may be calls that all *conditions* hold for."""
-        return all(self._may_hold(condition) for condition in conditions)
+        """Return whether the segment may hold calls that satisfy all *conditions*; False is certain."""
+        return all(self._may_hold_customer(condition) for condition in conditions)
 
-    def _may_hold(self, condition: Expr) -> bool:
+    def _may_hold_customer(self, condition: Expr) -> bool:
         choice = equality_values(condition)
         if choice is None or choice[0] != "customer_id":
             return True
-        if self._customers is None:
-            self._customers = frozenset(self.rows["customer_id"].unique().to_list())
         return not self._customers.isdisjoint(choice[1])
+
+    @functools.cached_property
+    def _customers(self) -> frozenset[str | None]:
+        return frozenset(self.rows["customer_id"].unique().to_list())
 
 
 class TotalsOfMany:
-    """The totals of several segments, put together when they are first asked for."""
+    """The totals of several segments, combined on first use.
+
+    Args:
+        parts: The totals of each segment.
+    """
 
     def __init__(self, parts: Sequence[Totals]) -> None:
         self._parts = parts
-        self._whole: dict[tuple[str, ...], pl.DataFrame] = {}
+        self._sums: dict[tuple[str, ...], pl.DataFrame] = {}
 
     def whole(self, *by: str) -> pl.DataFrame:
-        """Return what `sum_totals` makes of the totals of all calls; it is kept."""
-        if by not in self._whole:
-            self._whole[by] = sum_totals(self._brief, *by)
-        return self._whole[by]
+        """Return the sums over all calls, as `sum_totals` gives them; later calls return the cached frame."""
+        if by not in self._sums:
+            self._sums[by] = sum_totals(self._brief, *by)
+        return self._sums[by]
 
     @functools.cached_property
     def _rows(self) -> pl.DataFrame:
-        """All rows, in the order of customers, so that those of one are a slice."""
+        """All rows, sorted by customer, so that the rows of a customer are a slice."""
         rows = pl.concat([NO_TOTALS, *(part.rows for part in self._parts)], rechunk=True)
         return rows.sort("customer_id", "day", maintain_order=True)
 
     @functools.cached_property
     def _customers(self) -> dict[str | None, tuple[int, int]]:
-        """Where the rows of each customer begin, and how many they are."""
+        """The first row and the number of rows of each customer."""
         runs = self._rows["customer_id"].rle().struct.unnest()
         begins = runs["len"].cum_sum() - runs["len"]
         return dict(zip(runs["value"], zip(begins, runs["len"], strict=True), strict=True))
@@ -183,14 +197,14 @@ class TotalsOfMany:
         return pl.concat([NO_TOTALS, *(part.brief for part in self._parts)], rechunk=True)
 
     def matching(self, conditions: Sequence[Expr], days: tuple[date | None, date | None]) -> pl.DataFrame:
-        """Return the totals of the calls that all *conditions* hold for; each is one that totals answer.
+        """Return the totals of the calls that satisfy all *conditions*.
 
         Args:
-            conditions: What must hold.
-            days: The first day, and the first after; None: without a bound.
+            conditions: Conditions for which `is_answerable` is true.
+            days: The first UTC day and the day after the last; None is no bound.
         """
-        asked = set[str]().union(*map(field_names, conditions))
-        totals = self._rows if asked & {"customer_id", "reseller_id", "direction"} else self._brief
+        fields = set[str]().union(*map(field_names, conditions))
+        totals = self._rows if fields & {"customer_id", "reseller_id", "direction"} else self._brief
         rest = list(conditions)
         for condition in conditions:
             choice = equality_values(condition)
@@ -200,17 +214,17 @@ class TotalsOfMany:
                 rest.remove(condition)
                 break
         first, after = days
-        kept = [polars_condition(condition, None) for condition in rest]
-        kept += [] if first is None else [pl.col("day") >= first]
-        kept += [] if after is None else [pl.col("day") < after]
-        if not kept:
+        filters = [polars_condition(condition, None) for condition in rest]
+        filters += [] if first is None else [pl.col("day") >= first]
+        filters += [] if after is None else [pl.col("day") < after]
+        if not filters:
             return totals
-        # The one condition on a duration that totals answer is that it is above 0.
-        questioned = totals.lazy().with_columns(
+        # The only answerable condition on the duration is "above 0": "connected" serves as the duration.
+        prepared = totals.lazy().with_columns(
             pl.col("duration").alias("_seconds"), pl.col("connected").cast(pl.Int64).alias("duration")
         )
         sums = [pl.col("_seconds").alias("duration") if name == "duration" else name for name in _SCHEMA]
-        return questioned.filter(pl.all_horizontal(kept)).select(sums).collect()
+        return prepared.filter(pl.all_horizontal(filters)).select(sums).collect()
 
 
 def whole_days(period: TimeRange) -> tuple[date | None, date | None] | None:

@@ -1,4 +1,4 @@
-"""Gather: rows of many arrays put together in one column."""
+"""Gathering: rows of many arrays in one column."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["pick_values", "take_values"]
 
 
 def pick_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[int]]]) -> pl.Series:
-    """Return a few values of one column from many arrays, one array after the other.
+    """Return values of one field from many arrays, array by array; fast for few rows of each array.
 
     Args:
         name: The field.
-        parts: Arrays of one type, each with the rows wanted of it; None for nulls.
+        parts: Arrays of one type, or None for nulls; each with the rows to return.
     """
     if FRAME_TYPES[name] in (pl.String, pl.Categorical):
         texts = [None if array is None else array[row].as_py() for array, rows in parts for row in rows]
@@ -27,30 +27,35 @@ def pick_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[
     pieces: list[pa.Array[Any]] = []
     for array, rows in parts:
         pieces += [pa.nulls(len(rows), plain)] if array is None else [array.slice(row, 1) for row in rows]
-    return _joined(name, pieces)
+    return _concat(name, pieces)
 
 
 def take_values(
     name: str, parts: Sequence[tuple[pa.Array[Any] | None, pa.Array[pa.UInt32Scalar]]]
 ) -> pl.Series:
-    """Return the same where there are more of them: of each array its rows at once."""
+    """Return values of one field from many arrays, array by array; fast for many rows of each array.
+
+    Args:
+        name: The field.
+        parts: Arrays of one type, or None for nulls; each with the rows to return.
+    """
     is_text = FRAME_TYPES[name] in (pl.String, pl.Categorical)
     plain: Any = pa.large_string() if is_text else _plain_type(name, [array for array, _ in parts])
     pieces: list[pa.Array[Any]] = []
     for array, rows in parts:
-        taken = pa.nulls(len(rows), plain) if array is None else array.take(rows)
-        pieces.append(taken if taken.type == plain else taken.cast(plain))
-    return _joined(name, pieces)
+        values = pa.nulls(len(rows), plain) if array is None else array.take(rows)
+        pieces.append(values if values.type == plain else values.cast(plain))
+    return _concat(name, pieces)
 
 
 def _plain_type(name: str, arrays: Iterable[pa.Array[Any] | None]) -> Any:
     return next((array.type for array in arrays if array is not None), SCHEMA.field(name).type)
 
 
-def _joined(name: str, pieces: Sequence[pa.Array[Any]]) -> pl.Series:
-    found = pa.concat_arrays(pieces)
-    if pa.types.is_decimal(found.type):
-        found = found.cast(pa.decimal128(18, 6))
-    series = pl.from_arrow(found)
+def _concat(name: str, pieces: Sequence[pa.Array[Any]]) -> pl.Series:
+    values = pa.concat_arrays(pieces)
+    if pa.types.is_decimal(values.type):
+        values = values.cast(pa.decimal128(18, 6))
+    series = pl.from_arrow(values)
     assert isinstance(series, pl.Series)
     return series.rename(name).cast(FRAME_TYPES[name])

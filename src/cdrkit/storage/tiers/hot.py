@@ -1,8 +1,7 @@
-"""The hot tier: uncompressed Arrow IPC, one UTC day a folder, memory-mapped where the disk is local.
+"""The hot tier: uncompressed Arrow IPC files, one folder per UTC day, mapped where the disk is local.
 
-The file's name carries its checksum, so a listing is enough to tell a whole file from a damaged one. Columns of
-few different words are written as dictionaries and money in 64 bits: both are unpacked for the rows that are asked
-for, and for no others.
+A file's name contains its checksum, so a listing is enough to distinguish a whole file from a damaged one. Columns with
+few distinct texts are written as dictionaries, and money in 64 bits. Both are unpacked for the requested rows only.
 """
 
 from __future__ import annotations
@@ -41,15 +40,24 @@ __all__ = ["HotTier"]
 
 _SUFFIX: Final = ".arrow"
 _OPEN_SEGMENTS: Final = 4096
-_HELD_BYTES: Final = 512 << 20  # of segments that nothing maps, and of what was worked out about any
-_SAMPLE: Final = 2_000
-_FEW_EACH: Final = 8  # rows of a segment, on the average, that are quicker taken one by one
+#: The memory of open segments besides their mappings: fetched files, computed indexes and rollups.
+_HELD_BYTES: Final = 512 << 20
+#: The rows by which a column of text is judged worth a dictionary.
+_SAMPLE_ROWS: Final = 2_000
+#: Up to this many rows per segment, on average, picking values one by one is faster.
+_FEW_EACH: Final = 8
 _SHORT_TEXT: Final = pa.string()
-_LARGEST_SHORT: Final = 2**31 - 1  # the letters that its offsets reach
+#: The bytes that the offsets of a short text column can address.
+_SHORT_TEXT_BYTES: Final = 2**31 - 1
 
 
 class HotTier:
-    """Segments as Arrow IPC files below one root. Safe to use from several threads."""
+    """Segments as Arrow IPC files below one root. Threads may share a tier.
+
+    Args:
+        files: The files below the root.
+        cache: The cache for copies of segments, where the files are remote.
+    """
 
     name = "hot"
 
@@ -58,17 +66,17 @@ class HotTier:
         self._cache = cache
         self._open: dict[str, MappedSegment] = {}
         self._uses = itertools.count()
-        self._gone: dict[str, None] = {}  # segments that were let go, the last of them
+        self._closed: dict[str, None] = {}  # ids of segments that were closed for good, latest last
         self._lock = threading.Lock()
 
     def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
-        held = [name for name in frame.columns if frame[name].null_count() < frame.height]
-        arrays = {name: _stored(frame[name]) for name in held}
+        filled = [name for name in frame.columns if frame[name].null_count() < frame.height]
+        arrays = {name: _encode_column(frame[name]) for name in filled}
         schema = pa.schema(
             [pa.field(name, array.type) for name, array in arrays.items()],
             metadata={"cdrkit": json.dumps(about_segment(frame))},
         )
-        data = _file_of(pa.record_batch(list(arrays.values()), schema=schema))
+        data = _encode_file(pa.record_batch(list(arrays.values()), schema=schema))
         identity = new_identity(memoryview(data))
         path = f"day={frame['start'][0]:%Y-%m-%d}/{identity}{_SUFFIX}"
         self._files.put(path, memoryview(data))
@@ -80,52 +88,50 @@ class HotTier:
             except BaseException:
                 self._files.remove(path)
                 raise
-        return self._described(identity, path, data, facts)
+        return self._describe(identity, path, data, facts)
 
-    def _described(self, identity: str, path: str, data: pa.Buffer, index: Mapping[str, int]) -> Segment:
-        """Return the segment whose file holds *data*, by what that says of itself."""
+    def _describe(self, identity: str, path: str, data: pa.Buffer, index: Mapping[str, int]) -> Segment:
+        """Return the segment whose file holds *data*, as described by the file's metadata."""
         batch = pa.ipc.open_file(data).get_batch(0)
         columns = {name: column_checksum(batch.column(name)) for name in batch.schema.names}
         about = json.loads((batch.schema.metadata or {})[b"cdrkit"])
         return describe_segment(self.name, identity, path, data.size, about, columns, index)
 
     def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
-        opened = self._opened(segment)
+        mapped = self._map(segment)
         wanted = range(segment.rows) if rows is None else rows
-        return pl.DataFrame([opened.column(name, wanted) for name in columns])
+        return pl.DataFrame([mapped.column(name, wanted) for name in columns])
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
         if len(picks) == 1:
             return self.read(picks[0][0], columns, picks[0][1])
         frames: list[pl.DataFrame] = []
-        opened: list[tuple[MappedSegment, pl.Series]] = []
+        batch: list[tuple[MappedSegment, pl.Series]] = []
         held = 0
         for segment, rows in picks:
-            each = self._opened(segment)
-            held += each.held_bytes
-            if opened and held > _HELD_BYTES:  # no more of them at once than are kept open
-                frames.append(_gathered(opened, columns))
-                opened, held = [], each.held_bytes
-            opened.append((each, rows))
-        return pl.concat([*frames, _gathered(opened, columns)])
+            mapped = self._map(segment)
+            held += mapped.held_bytes
+            if batch and held > _HELD_BYTES:  # hold no more of them at once than may stay open
+                frames.append(_gather_rows(batch, columns))
+                batch, held = [], mapped.held_bytes
+            batch.append((mapped, rows))
+        return pl.concat([*frames, _gather_rows(batch, columns)])
 
     def find(self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None) -> Hits:
-        index = self._opened(segment).numbers(region)
+        index = self._map(segment).numbers(region)
         if index.has_longer:
             search = search.with_longer()
         return Hits(index.find(search, fields), search.exact)
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        return self._opened(segment).rows_with(name, values, rows)
+        return self._map(segment).rows_with(name, values, rows)
 
     def totals(self, segment: Segment) -> Totals:
-        return self._opened(segment).totals
+        return self._map(segment).totals
 
     def remove(self, segment: Segment) -> None:
         self.close(segment.id)
-        self._files.remove(segment.path)
-        for place in index_paths(segment.path):
-            self._files.remove(place)
+        self._remove_files(segment.path)
 
     def check(self, segment: Segment) -> None:
         check_file(self._files, segment)
@@ -135,110 +141,113 @@ class HotTier:
         return list_segment_files(self._files, "day=", _SUFFIX)
 
     def close(self, identity: str) -> None:
-        """Close the segment of that id, which the store has no more, and drop the cache's copies of it.
+        """Close the segment of that id, which the store no longer has, and drop its copies in the cache.
 
-        Answers of an older version may still ask for it. It is opened for each of their questions then, and not kept.
+        Results of an older version may still read the segment. It is opened for each such read and not kept.
         """
         with self._lock:
             self._open.pop(identity, None)
-            self._gone[identity] = None
-            if len(self._gone) > _OPEN_SEGMENTS:
-                del self._gone[next(iter(self._gone))]
+            self._closed[identity] = None
+            if len(self._closed) > _OPEN_SEGMENTS:
+                del self._closed[next(iter(self._closed))]
         if self._cache is not None:
             self._cache.drop(identity)
 
-    def delete_orphan(self, found: SegmentFile) -> None:
-        self.close(found.id)
-        self._files.remove(found.path)
-        for place in index_paths(found.path):
-            self._files.remove(place)
+    def delete_orphan(self, file: SegmentFile) -> None:
+        self.close(file.id)
+        self._remove_files(file.path)
+
+    def _remove_files(self, path: str) -> None:
+        self._files.remove(path)
+        for index in index_paths(path):
+            self._files.remove(index)
 
     def remove_temporary(self, before: datetime) -> int:
         return self._files.remove_temporary(before)
 
-    def load(self, found: SegmentFile, region: str | None) -> Segment:
-        data = self._files.read(found.path)
-        url = self._files.url_of(found.path)
+    def load(self, file: SegmentFile, region: str | None) -> Segment:
+        data = self._files.read(file.path)
+        url = self._files.url_of(file.path)
         try:
-            if checksum_of(data) != found.id.partition("-")[2]:
-                raise ValueError("its checksum does not hold")
-            return self._described(
-                found.id, found.path, pa.py_buffer(data), load_index_facts(self._files, found.path, region)
-            )
+            if checksum_of(data) != file.id.partition("-")[2]:
+                raise ValueError("its checksum does not match")
+            index = load_index_facts(self._files, file.path, region)
+            return self._describe(file.id, file.path, pa.py_buffer(data), index)
         except (pa.ArrowException, ValueError, KeyError, IndexError) as exc:
             raise CorruptDataError(
                 f"{url} is damaged: {exc}. Restore that file from a backup.", url=url
             ) from exc
 
-    def _opened(self, segment: Segment) -> MappedSegment:
-        found = self._open.get(segment.id)
-        if found is not None and not found.is_damaged:
-            found.last_used = next(self._uses)
-            return found
-        cache = None if segment.id in self._gone else self._cache
-        opened = MappedSegment(self._files, segment, cache)
+    def _map(self, segment: Segment) -> MappedSegment:
+        """Return *segment*, opened unless it is open already."""
+        mapped = self._open.get(segment.id)
+        if mapped is not None and not mapped.is_damaged:
+            mapped.last_used = next(self._uses)
+            return mapped
+        cache = None if segment.id in self._closed else self._cache
+        mapped = MappedSegment(self._files, segment, cache)
         with self._lock:
-            if segment.id in self._gone:  # nothing would close it again
-                return opened
-            opened.last_used = next(self._uses)
-            self._open[segment.id] = opened
+            if segment.id in self._closed:  # nothing would close it again
+                return mapped
+            mapped.last_used = next(self._uses)
+            self._open[segment.id] = mapped
             held = sum(other.held_bytes for other in self._open.values())
             if len(self._open) > _OPEN_SEGMENTS or held > _HELD_BYTES:
                 self._close_oldest(held)
-        return opened
+        return mapped
 
     def _close_oldest(self, held: int) -> None:
-        """Close segments until no more are open than may be; the last one used stays."""
+        """Close segments, least recently used first, until the limits are met; the last used stays open."""
         for identity in sorted(self._open, key=lambda identity: self._open[identity].last_used)[:-1]:
             if len(self._open) <= _OPEN_SEGMENTS and held <= _HELD_BYTES:
                 return
             held -= self._open.pop(identity).held_bytes
 
 
-def _gathered(picks: Sequence[tuple[MappedSegment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-    """Return those columns of the rows picked of each of the segments."""
+def _gather_rows(picks: Sequence[tuple[MappedSegment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
+    """Return *columns* of the rows picked from each segment, segment by segment."""
     if sum(rows.len() for _, rows in picks) > _FEW_EACH * len(picks):
         takes = [(segment, rows.to_arrow()) for segment, rows in picks]
         return pl.DataFrame(
             [take_values(name, [(segment.array(name), rows) for segment, rows in takes]) for name in columns]
         )
-    listed = [(segment, rows.to_list()) for segment, rows in picks]
+    lists = [(segment, rows.to_list()) for segment, rows in picks]
     return pl.DataFrame(
-        [pick_values(name, [(segment.array(name), rows) for segment, rows in listed]) for name in columns]
+        [pick_values(name, [(segment.array(name), rows) for segment, rows in lists]) for name in columns]
     )
 
 
-def _file_of(batch: pa.RecordBatch) -> pa.Buffer:
-    """Return *batch* as an Arrow file, in a buffer that need not grow."""
-    measured = pa.MockOutputStream()
-    with pa.ipc.new_file(measured, batch.schema) as writer:
+def _encode_file(batch: pa.RecordBatch) -> pa.Buffer:
+    """Return *batch* as an Arrow file, in a buffer of exactly its size."""
+    counter = pa.MockOutputStream()
+    with pa.ipc.new_file(counter, batch.schema) as writer:
         writer.write_batch(batch)
-    buffer = pa.allocate_buffer(measured.size())
+    buffer = pa.allocate_buffer(counter.size())
     with pa.ipc.new_file(pa.FixedSizeBufferWriter(buffer), batch.schema) as writer:
         writer.write_batch(batch)
     return buffer
 
 
-def _stored(series: pl.Series) -> pa.Array[Any]:
-    """Return *series* as one array that holds its own values only, in the type it is written in."""
+def _encode_column(series: pl.Series) -> pa.Array[Any]:
+    """Return *series* in the type it is written in, as one array that holds no other values."""
     wanted = SCHEMA.field(series.name).type
     if wanted == MONEY:
         return series.to_arrow().cast(AMOUNT)
     if wanted not in (pa.string(), WORD, CHOICE):
-        return _as(series.to_arrow(), wanted)
+        return _cast(series.to_arrow(), wanted)
     texts = series.cast(pl.String)
-    # By way of large strings: a string view may point into buffers that hold far more than these rows.
-    array = _as(texts.to_arrow(compat_level=pl.CompatLevel.oldest()), TEXT)
+    # A string view may point into buffers that hold far more than these rows; a large string does not.
+    array = _cast(texts.to_arrow(compat_level=pl.CompatLevel.oldest()), TEXT)
     if len(array) < INDEXED_ROWS:
-        return array  # written often and rewritten soon: quick comes before small
-    if texts.head(_SAMPLE).n_unique() <= _SAMPLE // 2:
+        return array  # small segments are written often and soon rewritten: speed matters more than size
+    if texts.head(_SAMPLE_ROWS).n_unique() <= _SAMPLE_ROWS // 2:
         encoded = array.dictionary_encode()
         words = len(encoded.dictionary)
         if words <= len(array) // 4:
             width = pa.int8() if words < 2**7 else pa.int16() if words < 2**15 else pa.int32()
             return encoded.cast(pa.dictionary(width, _SHORT_TEXT))
-    return array.cast(_SHORT_TEXT) if array.nbytes <= _LARGEST_SHORT else array
+    return array.cast(_SHORT_TEXT) if array.nbytes <= _SHORT_TEXT_BYTES else array
 
 
-def _as(array: pa.Array[Any], kind: pa.DataType) -> pa.Array[Any]:
+def _cast(array: pa.Array[Any], kind: pa.DataType) -> pa.Array[Any]:
     return array if array.type == kind else array.cast(kind)

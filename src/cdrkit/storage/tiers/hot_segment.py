@@ -1,4 +1,4 @@
-"""A hot segment that is open: its file mapped, or fetched whole; each part is checked when it is first asked for."""
+"""An open hot segment: its file mapped or fetched whole, each part verified on first use."""
 
 from __future__ import annotations
 
@@ -33,47 +33,69 @@ from cdrkit.storage.tiers.tier import Rows
 
 __all__ = ["AMOUNT", "TEXT", "MappedSegment", "column_checksum"]
 
-#: What keeps a whole file from being mapped.
+#: Errors of mapping that leave a whole file unreadable although it is not damaged.
 _SHORTAGES: Final = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.EIO})
+#: The type in which text is written, unless a shorter one does.
 TEXT: Final = pa.large_string()
-_NO_ROWS: Final = pl.Series([], dtype=pl.UInt32)
+#: The type in which money is written.
 AMOUNT: Final = pa.decimal64(18, 6)
+_NO_ROWS: Final = pl.Series([], dtype=pl.UInt32)
 
 
 class MappedSegment:
-    """A segment of the hot tier, open for reading. Safe to use from several threads."""
+    """A segment of the hot tier, open for reading. Threads may share one.
+
+    Args:
+        files: The files of the tier.
+        segment: The segment.
+        cache: The cache for copies of remote segments; without one they are fetched into memory.
+
+    Attributes:
+        held_bytes: The memory that the segment takes besides its mapping.
+        last_used: A counter set by the owner; the greater the number, the later the last use.
+        is_damaged: Whether a part differs from what was written. Opened again, it may be whole.
+
+    Raises:
+        CorruptDataError: When the file differs from what was written.
+        NotFoundError: When the file is missing.
+        StorageError: When the file cannot be read.
+    """
 
     def __init__(self, files: Files, segment: Segment, cache: SegmentCache | None) -> None:
         self._files = files
         self._segment = segment
         self._cache = cache
-        self._checked: dict[str, pa.Array[Any]] = {}
+        self._verified: dict[str, pa.Array[Any]] = {}
         self._lock = threading.Lock()
         self._index: IndexFile | None = None
         self._numbers: NumberIndex | None = None
         self._totals: Totals | None = None
-        #: Memory that it takes, besides what is mapped.
         self.held_bytes = 0
-        #: When it was last used, for whoever keeps it open: a larger number is later.
         self.last_used = 0
-        #: Whether something of it is not what was written; opened anew, it may be whole.
         self.is_damaged = False
-        data = self._buffer(segment.path, segment.id, segment.size_bytes, lambda: check_file(files, segment))
+        data = self._load(segment.path, segment.id, segment.size_bytes, lambda: check_file(files, segment))
         try:
             self._batch = pa.ipc.open_file(data).get_batch(0)
         except (pa.ArrowException, OSError, IndexError, ValueError) as exc:
-            raise self._damaged(segment.path, str(exc)) from exc
+            raise self._damage(segment.path, str(exc)) from exc
         if self._batch.num_rows != segment.rows:
-            raise self._damaged(
+            raise self._damage(
                 segment.path, f"it holds {self._batch.num_rows} rows instead of {segment.rows}"
             )
 
-    def _buffer(self, path: str, name: str, size: int, fetch: Callable[[], bytes]) -> pa.Buffer:
-        """Return the whole of a file: mapped from the local disk, or from a copy of it, or in memory."""
+    def _load(self, path: str, name: str, size: int, fetch: Callable[[], bytes]) -> pa.Buffer:
+        """Return a whole file, mapped from the local disk or the cache, or else fetched into memory.
+
+        Args:
+            path: The file.
+            name: Its name in the cache.
+            size: Its size in bytes.
+            fetch: Returns the whole file, verified.
+        """
         local = self._files.local_path(path)
         try:
             if local is not None:
-                self._files.open(path).close()  # says what is the matter when it cannot be read
+                self._files.open(path).close()  # raises the fitting error when the file cannot be read
             elif self._cache is not None:
                 local = self._cache.copy_of(name, size, fetch)
             if local is not None:
@@ -81,33 +103,32 @@ class MappedSegment:
                     return mapped.read_buffer()
         except StorageError:
             raise
-        except (
-            FileNotFoundError
-        ):  # the copy was dropped just now, or the file removed, which fetching it tells
-            pass
+        except FileNotFoundError:
+            pass  # the copy was deleted just now, or the file was: fetching it raises an error then
         except (pa.ArrowException, OSError) as exc:
             if isinstance(exc, MemoryError) or getattr(exc, "errno", None) in _SHORTAGES:
                 url = self._files.url_of(path)
                 raise StorageError(f"Cannot read {url}: {exc}.", url=url) from exc
-            raise self._damaged(path, str(exc)) from exc
+            raise self._damage(path, str(exc)) from exc
         self.held_bytes += size
         return pa.py_buffer(fetch())
 
-    def _damaged(self, path: str, why: str) -> CorruptDataError:
+    def _damage(self, path: str, reason: str) -> CorruptDataError:
+        """Mark the segment as damaged, drop its cached copy, and return the error to raise."""
         self.is_damaged = True
         url = self._files.url_of(path)
         if self._cache is not None and self._files.local_path(path) is None:
             self._cache.drop(self._segment.id)
             return CorruptDataError(
-                f"The copy of {url} in the cache of segments is damaged: {why}. It was removed; try again.",
+                f"The copy of {url} in the segment cache is damaged: {reason}. It was deleted. Try again.",
                 url=url,
             )
-        return CorruptDataError(f"{url} is damaged: {why}. Restore that file from a backup.", url=url)
+        return CorruptDataError(f"{url} is damaged: {reason}. Restore that file from a backup.", url=url)
 
     # -- columns ------------------------------------------------------------------------------------------------
 
     def column(self, name: str, rows: Rows) -> pl.Series:
-        """Return the values of those rows of a column; nulls where the segment has none."""
+        """Return *rows* of a column; nulls where the segment lacks the column."""
         kind = FRAME_TYPES[name]
         array = self.array(name)
         if array is None:
@@ -119,62 +140,62 @@ class MappedSegment:
         if array.type == AMOUNT:
             array = array.cast(pa.decimal128(18, 6))
         if isinstance(array, pa.DictionaryArray) and kind == pl.String():
-            array = array.cast(TEXT)  # by way of Categorical, every word would enter Polars' categories
+            array = array.cast(TEXT)  # as a Categorical, every text would enter Polars' global categories
         series = pl.from_arrow(array)
         assert isinstance(series, pl.Series)
         return series.rename(name).cast(kind)
 
     def rows_with(self, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return those of *rows* whose value in a column is one of *values*; None where they are not told by codes."""
+        """Return those of *rows* whose field equals one of *values*; None where the column is not a dictionary."""
         array = self.array(name)
         if not isinstance(array, pa.DictionaryArray):
             return None if array is not None else _NO_ROWS
         codes = pc.index_in(pa.array(values, array.dictionary.type), value_set=array.dictionary).drop_null()
-        places = pl.from_arrow(array.indices.slice(rows.start, len(rows)))
-        assert isinstance(places, pl.Series)
-        fits = places == codes[0].as_py() if len(codes) == 1 else places.is_in(codes.to_pylist())
+        indices = pl.from_arrow(array.indices.slice(rows.start, len(rows)))
+        assert isinstance(indices, pl.Series)
+        fits = indices == codes[0].as_py() if len(codes) == 1 else indices.is_in(codes.to_pylist())
         return fits.arg_true() + rows.start
 
     def array(self, name: str) -> pa.Array[Any] | None:
-        """Return a column as it lies in the file; None where the segment has none."""
+        """Return a column as stored in the file, verified; None where the segment lacks the column."""
         if name not in self._segment.columns:
             return None
-        array = self._checked.get(name)
+        array = self._verified.get(name)
         if array is None:
-            array = self._checked[name] = self._check(name)
+            array = self._verified[name] = self._verify(name)
         return array
 
-    def _check(self, name: str) -> pa.Array[Any]:
+    def _verify(self, name: str) -> pa.Array[Any]:
         index = self._batch.schema.get_field_index(name)
         if index < 0:
-            raise self._damaged(self._segment.path, f"it has no column {name!r}")
+            raise self._damage(self._segment.path, f"it lacks the column {name!r}")
         array = self._batch.column(index)
         try:
-            found = column_checksum(array)
-        except (SystemError, ValueError):  # a negative count of nulls, and a name that is no text
-            found = -1
-        if found != self._segment.columns[name]:
-            raise self._damaged(self._segment.path, f"the checksum of its column {name!r} does not hold")
+            checksum = column_checksum(array)
+        except (SystemError, ValueError):  # a negative count of nulls, or a name that is not valid text
+            checksum = -1
+        if checksum != self._segment.columns[name]:
+            raise self._damage(self._segment.path, f"the checksum of its column {name!r} does not match")
         return array
 
-    # -- the file beside it -------------------------------------------------------------------------------------
+    # -- the index file -----------------------------------------------------------------------------------------
 
-    def _opened_index(self) -> IndexFile | None:
-        """Return what the index file says; None where the segment has none."""
+    def _load_index(self) -> IndexFile | None:
+        """Return the content of the index file; None where the segment has no such file."""
         segment = self._segment
         if self._index is None and "index_bytes" in segment.facts:
             path, size = index_path(segment), segment.facts["index_bytes"]
-            data = self._buffer(path, f"{segment.id}.index", size, lambda: check_index(self._files, segment))
+            data = self._load(path, f"{segment.id}.index", size, lambda: check_index(self._files, segment))
             self._index = parse_index(data, segment)
             if self._index is None:
-                raise self._damaged(path, "its checksum does not hold")
+                raise self._damage(path, "its checksum does not match")
         return self._index
 
     def numbers(self, region: str | None) -> NumberIndex:
-        """Return the number index; where no file has it, it is made, and kept while the segment is open."""
+        """Return the number index. Without an index file it is computed once from the columns."""
         if self._numbers is None:
             with self._lock:
-                index = self._opened_index()
+                index = self._load_index()
                 if index is not None:
                     assert isinstance(index.numbers, NumberIndex)
                     self._numbers = index.numbers
@@ -189,10 +210,10 @@ class MappedSegment:
 
     @property
     def totals(self) -> Totals:
-        """The totals; where no file has them, they are made, and kept while the segment is open."""
+        """The rollup. Without an index file it is computed once from the columns."""
         if self._totals is None:
             with self._lock:
-                index = self._opened_index()
+                index = self._load_index()
                 if index is not None:
                     self._totals = index.totals
                 elif self._totals is None:
@@ -204,15 +225,15 @@ class MappedSegment:
 
 
 def column_checksum(array: pa.Array[Any]) -> int:
-    """Return the CRC-32 of a column: its type, its buffers as they lie in the file, and what the file says of them.
+    """Return the CRC-32 of a column: its type, its buffers, its length and its count of nulls.
 
-    Lengths and counts of nulls are among that: Arrow believes them, and reads beyond a buffer where they are damaged.
+    Arrow trusts lengths and counts of nulls, and reads beyond a buffer where they are damaged.
     """
-    found = zlib.crc32(str(array.type).encode())
+    checksum = zlib.crc32(str(array.type).encode())
     parts = [array, array.dictionary] if isinstance(array, pa.DictionaryArray) else [array]
     for part in parts:
-        found = zlib.crc32(f"{len(part)} {part.null_count}".encode(), found)
+        checksum = zlib.crc32(f"{len(part)} {part.null_count}".encode(), checksum)
         for buffer in part.buffers():
-            found = zlib.crc32(b"-" if buffer is None else b"%d " % buffer.size, found)
-            found = found if buffer is None else zlib.crc32(buffer, found)
-    return found
+            checksum = zlib.crc32(b"-" if buffer is None else b"%d " % buffer.size, checksum)
+            checksum = checksum if buffer is None else zlib.crc32(buffer, checksum)
+    return checksum

@@ -1,4 +1,4 @@
-"""Parquet files as the warm tier writes them: row groups of one size, a checksum of each of their columns."""
+"""Parquet files of the warm tier: row groups of one size, with a checksum of each column of each group."""
 
 from __future__ import annotations
 
@@ -19,29 +19,33 @@ from cdrkit._model import CHOICE, FRAME_TYPES, SCHEMA, WORD
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-__all__ = ["Footer", "Span", "parquet_file", "tail_of"]
+__all__ = ["Footer", "Span", "encode_parquet", "tail_of"]
 
 _MAGIC: Final = b"PAR1"
-#: Rows of a row group: what has to be decoded for one call. Half as many take 3 % more room.
+#: The rows of a row group: all of them are decoded for one call. Half as many make files 3 % larger.
 _GROUP_ROWS: Final = 30_720
-_LEVEL: Final = 15  # of zstd: 4 % smaller than 9, and a second more for a quarter of a million calls
+#: The level of zstd: 4 % smaller than level 9, for one more second per quarter of a million calls.
+_LEVEL: Final = 15
 _TRIAL_LEVEL: Final = 1
 _LARGEST_DICTIONARY: Final = 32 << 20
 
+#: The start and the end (exclusive) of a range of bytes.
 Span: TypeAlias = tuple[int, int]
+#: How a column can be encoded: as a dictionary, as differences, or plainly.
+Encoding: TypeAlias = Literal["dictionary", "differences", "plain"]
 
 
 @attrs.frozen(eq=False)
 class Footer:
-    """What the end of a file says.
+    """The footer of a Parquet file.
 
     Attributes:
-        metadata: All of it.
-        about: What the segment says of itself.
-        starts: The first row of each group, and the number of rows behind them.
-        spans: Where the columns of each group lie.
-        crcs: Their CRC-32; none in format 1.
-        dictionaries: The columns of text that are encoded as dictionaries.
+        metadata: The parsed footer.
+        about: The segment's description of itself.
+        starts: The first row of each group, and at the end the number of rows.
+        spans: Where the columns of each group lie in the file.
+        crcs: The CRC-32 of these columns; empty in format 1.
+        dictionaries: The text columns that are encoded as dictionaries.
     """
 
     metadata: pq.FileMetaData
@@ -53,14 +57,14 @@ class Footer:
 
     @classmethod
     def of(cls, tail: bytes) -> Footer:
-        """Return the footer whose bytes, length and magic number are *tail*."""
+        """Parse a footer, its length and the magic number."""
         import pyarrow.parquet as pq
 
         metadata = pq.read_metadata(pa.BufferReader(tail))
-        kept = metadata.metadata or {}
+        facts = metadata.metadata or {}
         groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
-        spans = [_spans(group) for group in groups]
-        crcs = json.loads(kept.get(b"cdrkit:crc32", b"[]"))
+        spans = [_column_spans(group) for group in groups]
+        crcs = json.loads(facts.get(b"cdrkit:crc32", b"[]"))
         words = frozenset(
             chunk.path_in_schema
             for chunk in map(groups[0].column, range(metadata.num_columns))
@@ -68,41 +72,82 @@ class Footer:
         )
         return cls(
             metadata,
-            json.loads(kept[b"cdrkit"]),
+            json.loads(facts[b"cdrkit"]),
             [0, *itertools.accumulate(group.num_rows for group in groups)],
             spans,
-            [dict(zip(names, found, strict=True)) for names, found in zip(spans, crcs, strict=False)],
+            [dict(zip(names, values, strict=True)) for names, values in zip(spans, crcs, strict=False)],
             words,
         )
 
-    def decoded(self, parts: Mapping[int, bytes], names: list[str], group: int, size: int) -> pa.Table:
-        """Return the columns *names* of one group of a file of *size* bytes of which *parts* are at hand."""
+    def decode(self, parts: Mapping[int, bytes], names: list[str], group: int, size: int) -> pa.Table:
+        """Decode columns of a row group.
+
+        Args:
+            parts: Parts of the file by their start; they contain the columns.
+            names: The columns.
+            group: The number of the row group.
+            size: The size of the file in bytes.
+        """
         import pyarrow.parquet as pq
 
         file = pq.ParquetFile(
-            pa.PythonFile(_Parts(parts, size), mode="r"),
+            pa.PythonFile(_PartialFile(parts, size), mode="r"),
             metadata=self.metadata,
             read_dictionary=[name for name in names if name in self.dictionaries],
-            pre_buffer=False,  # it would fetch what lies between the columns
+            pre_buffer=False,  # it would read the bytes between the columns
         )
         return file.read_row_group(group, columns=names)
 
 
-def _spans(group: pq.RowGroupMetaData) -> dict[str, Span]:
-    found: dict[str, Span] = {}
+def _column_spans(group: pq.RowGroupMetaData) -> dict[str, Span]:
+    spans: dict[str, Span] = {}
     for chunk in map(group.column, range(group.num_columns)):
         start = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
         assert start is not None
-        found[chunk.path_in_schema] = (start, start + chunk.total_compressed_size)
-    return found
+        spans[chunk.path_in_schema] = (start, start + chunk.total_compressed_size)
+    return spans
 
 
-def _stored_field(name: str) -> pa.Field[Any]:
+def encode_parquet(frame: pl.DataFrame, about: Mapping[str, object]) -> memoryview:
+    """Return the calls of *frame* as a Parquet file with checksums in its footer.
+
+    The file has every field of the catalogue, because other tools read a folder best when all its files have equal
+    columns.
+
+    Args:
+        frame: Calls, sorted by (``start``, ``call_id``).
+        about: The segment's description of itself, for the footer.
+    """
+    import pyarrow.parquet as pq
+
+    whole = frame.select(
+        pl.col(name) if name in frame.columns else pl.lit(None, dtype=kind).alias(name)
+        for name, kind in FRAME_TYPES.items()
+    )
+    table = pa.table(
+        [_to_arrow(whole[name]) for name in whole.columns],
+        schema=pa.schema([_file_field(name) for name in whole.columns]),
+    )
+    data = _write_table(table, _smallest_encodings(table), level=_LEVEL)
+    crcs = [[zlib.crc32(data[start:stop]) for start, stop in spans.values()] for spans in _file_spans(data)]
+    # The checksums are known only when the columns are written: the footer is then written a second time.
+    empty = pa.BufferOutputStream()
+    with pq.ParquetWriter(empty, table.schema, store_schema=False, store_decimal_as_integer=True) as writer:
+        writer.add_key_value_metadata({"cdrkit": json.dumps(about), "cdrkit:crc32": json.dumps(crcs)})
+    metadata = pq.read_metadata(pa.BufferReader(empty.getvalue()))
+    metadata.append_row_groups(pq.read_metadata(pa.BufferReader(tail_of(data))))
+    footer = pa.BufferOutputStream()
+    metadata.write_metadata_file(footer)  # a file of a magic number and the footer
+    rows = data[: len(data) - len(tail_of(data))]
+    return memoryview(b"".join([rows, memoryview(footer.getvalue())[len(_MAGIC) :]]))
+
+
+def _file_field(name: str) -> pa.Field[Any]:
     field = SCHEMA.field(name).remove_metadata()
     return field.with_type(pa.large_string()) if _is_text(field.type) else field
 
 
-def _stored(series: pl.Series) -> pa.Array[Any]:
+def _to_arrow(series: pl.Series) -> pa.Array[Any]:
     wanted = SCHEMA.field(series.name).type
     if _is_text(wanted):
         return series.cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string())
@@ -113,69 +158,34 @@ def _is_text(kind: pa.DataType) -> bool:
     return kind in (pa.string(), WORD, CHOICE)
 
 
-#: How a column can be encoded: as a dictionary, as differences, or as it is.
-Encoding: TypeAlias = Literal["dictionary", "differences", "plain"]
-
-
 def _smallest_encodings(table: pa.Table) -> Mapping[str, Encoding]:
-    """Return for each column the encoding that takes the least room: each is tried, on the rows of one group."""
+    """Return the encoding of each column that takes the least room, by a trial with the rows of one group."""
     table = table.slice(max(table.num_rows - _GROUP_ROWS, 0) // 2, _GROUP_ROWS)
     sizes: dict[str, dict[Encoding, int]] = {name: {} for name in table.column_names}
     kinds: tuple[Encoding, ...] = ("dictionary", "differences", "plain")
     for kind in kinds:
-        data = _written(table, dict.fromkeys(table.column_names, kind), level=_TRIAL_LEVEL)
-        for name, (start, stop) in _footer_spans(data)[0].items():
+        data = _write_table(table, dict.fromkeys(table.column_names, kind), level=_TRIAL_LEVEL)
+        for name, (start, stop) in _file_spans(data)[0].items():
             sizes[name][kind] = stop - start
-    return {name: min(found, key=lambda kind: found[kind]) for name, found in sizes.items()}
+    return {name: min(trials, key=lambda kind: trials[kind]) for name, trials in sizes.items()}
 
 
-def _footer_spans(data: memoryview) -> list[dict[str, Span]]:
+def _file_spans(data: memoryview) -> list[dict[str, Span]]:
+    """Return where the columns of each group lie in the file *data*."""
     import pyarrow.parquet as pq
 
     metadata = pq.read_metadata(pa.BufferReader(tail_of(data)))
-    return [_spans(metadata.row_group(at)) for at in range(metadata.num_row_groups)]
+    return [_column_spans(metadata.row_group(at)) for at in range(metadata.num_row_groups)]
 
 
-def parquet_file(frame: pl.DataFrame, about: Mapping[str, object]) -> memoryview:
-    """Return the calls of *frame* as a file whose footer has the checksum of each column of each row group.
-
-    It has every field of the catalogue: other tools read a folder of files best when all have the same columns.
-
-    Args:
-        frame: Calls in order.
-        about: What the file says of itself.
-    """
-    import pyarrow.parquet as pq
-
-    whole = frame.select(
-        pl.col(name) if name in frame.columns else pl.lit(None, dtype=kind).alias(name)
-        for name, kind in FRAME_TYPES.items()
-    )
-    table = pa.table(
-        [_stored(whole[name]) for name in whole.columns],
-        schema=pa.schema([_stored_field(name) for name in whole.columns]),
-    )
-    data = _written(table, _smallest_encodings(table), level=_LEVEL)
-    crcs = [[zlib.crc32(data[start:stop]) for start, stop in spans.values()] for spans in _footer_spans(data)]
-    # What is summed must be written before the sums are known: the rows first, and then the footer once more.
-    empty = pa.BufferOutputStream()
-    with pq.ParquetWriter(empty, table.schema, store_schema=False, store_decimal_as_integer=True) as writer:
-        writer.add_key_value_metadata({"cdrkit": json.dumps(about), "cdrkit:crc32": json.dumps(crcs)})
-    metadata = pq.read_metadata(pa.BufferReader(empty.getvalue()))
-    metadata.append_row_groups(pq.read_metadata(pa.BufferReader(tail_of(data))))
-    footer = pa.BufferOutputStream()
-    metadata.write_metadata_file(footer)  # a file of a magic number and that footer
-    rows = data[: len(data) - len(tail_of(data))]
-    return memoryview(b"".join([rows, memoryview(footer.getvalue())[len(_MAGIC) :]]))
-
-
-def _written(table: pa.Table, encodings: Mapping[str, Encoding], *, level: int) -> memoryview:
+def _write_table(table: pa.Table, encodings: Mapping[str, Encoding], *, level: int) -> memoryview:
+    """Return *table* as a Parquet file without checksums."""
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
     dictionaries = [name for name, kind in encodings.items() if kind == "dictionary"]
     others = {
-        field.name: _differences(field.type) if encodings[field.name] == "differences" else "PLAIN"
+        field.name: _difference_encoding(field.type) if encodings[field.name] == "differences" else "PLAIN"
         for field in table.schema
         if field.name not in dictionaries
     }
@@ -184,33 +194,33 @@ def _written(table: pa.Table, encodings: Mapping[str, Encoding], *, level: int) 
         table.schema,
         compression="zstd",
         compression_level=level,
-        use_dictionary=dictionaries,  # type: ignore[arg-type]  # the stubs know True and False only
+        use_dictionary=dictionaries,  # type: ignore[arg-type]  # the stubs accept True and False only
         dictionary_pagesize_limit=_LARGEST_DICTIONARY,
         column_encoding=others or None,
         store_decimal_as_integer=True,
         store_schema=False,
-        write_statistics=["start"],  # the rest is in no order: its least and greatest tell nothing
+        write_statistics=["start"],  # other columns are unsorted: their least and greatest values do not help
     ) as writer:
         writer.write_table(table, row_group_size=_GROUP_ROWS)
     return memoryview(sink.getvalue())
 
 
-def _differences(kind: pa.DataType) -> str:
-    """Return the encoding of what differs little from row to row."""
+def _difference_encoding(kind: pa.DataType) -> str:
+    """Return the encoding of differences from row to row for a type."""
     if kind == pa.large_string():
         return "DELTA_BYTE_ARRAY"
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "PLAIN"  # amounts jump: their differences take more room than they do
+        return "PLAIN"  # the differences of amounts take more room than the amounts
     return "DELTA_BINARY_PACKED"
 
 
 def tail_of(data: memoryview) -> bytes:
-    """Return the footer of a file, with its length and the magic number that follow it."""
+    """Return the footer of a Parquet file, with the length and the magic number that follow it."""
     return bytes(data[-int.from_bytes(data[-8:-4], "little") - 8 :])
 
 
-class _Parts(io.RawIOBase):
-    """A file of which only some parts are at hand; reading anything else raises."""
+class _PartialFile(io.RawIOBase):
+    """A file of which only some parts are in memory; reading others raises an OSError."""
 
     def __init__(self, parts: Mapping[int, bytes], size: int) -> None:
         self._starts = sorted(parts)
@@ -236,7 +246,7 @@ class _Parts(io.RawIOBase):
         start = self._starts[before]
         part = self._parts[start]
         if before < 0 or size < 0 or self._at + size > start + len(part):
-            raise OSError(f"its footer points to {size} bytes at {self._at}, where no column is")
-        found = part[self._at - start : self._at - start + size]
+            raise OSError(f"its footer points to {size} bytes at {self._at}, outside of the columns")
+        data = part[self._at - start : self._at - start + size]
         self._at += size
-        return found
+        return data

@@ -1,4 +1,4 @@
-"""Kinds of tiers: an instance, or a name of this package, or one that others announce as ``cdrkit.tiers``."""
+"""Kinds of tiers by name: those of this package, and plugins in the entry point group ``cdrkit.tiers``."""
 
 from __future__ import annotations
 
@@ -10,49 +10,64 @@ from cdrkit._runtime import load_plugin, plugin_names
 from cdrkit.errors import ConfigError, suggestion
 from cdrkit.storage.tiers.tier import Tier
 
-__all__ = ["TierFactory", "make_tier"]
+__all__ = ["TierFactory", "Tiers", "make_tier"]
 
-#: Makes a tier in the place that is given.
+#: Makes a tier that stores its segments among the files given.
 TierFactory: TypeAlias = Callable[[Files], Tier]
 
 _GROUP: Final = "cdrkit.tiers"
 _MEMBERS: Final = tuple(name for name in vars(Tier) if not name.startswith("_"))
 
 
+class Tiers(dict[str, Tier]):
+    """The tiers of a store, by name."""
+
+    def __missing__(self, name: str) -> Tier:
+        """Raise an error about a segment whose tier is not among these.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(
+            f"Some calls are in the tier {name!r}, which this store was opened without: it has {', '.join(self)}. "
+            "Open the store with hot= or warm= as when these calls were written."
+        )
+
+
 def make_tier(kind: str | Tier, files: Files, built_in: Mapping[str, TierFactory]) -> Tier:
-    """Return the tier that *kind* is, or names.
+    """Return a tier of a kind, or the tier given.
 
     Args:
-        kind: A tier; it is taken as it is, with a place of its own. Or a name.
-        files: The place in which one that is named is made.
-        built_in: The kinds of this package; they come before those of others.
+        kind: The name of a kind; or a tier, which is returned as it is.
+        files: The files that a new tier stores its segments among.
+        built_in: The kinds of this package; they take precedence over plugins.
 
     Raises:
-        ConfigError: When there is no such kind, when the package that brings it cannot be loaded, or when that is no
-            tier.
+        ConfigError: When the kind is unknown, its plugin cannot be loaded, or the result is not a tier.
     """
     if not isinstance(kind, str):
-        return _checked(kind)
+        return _check_tier(kind)
     factory: TierFactory | None = built_in.get(kind) or load_plugin(_GROUP, kind, "tier")
     if factory is None:
         names = sorted({*built_in, *plugin_names(_GROUP)})
         hint, _ = suggestion(kind, names)
-        raise ConfigError(f"There is no tier {kind!r}.{hint} Tiers: {', '.join(names)}.")
+        raise ConfigError(f"Unknown kind of tier {kind!r}.{hint} Kinds: {', '.join(names)}.")
     try:
         made = factory(files)
     except TypeError as exc:
         raise ConfigError(
-            f"The tier {kind!r} is {factory!r}, which cannot make one of its files: {exc}. Upgrade what brings it."
+            f"The kind of tier {kind!r} is {factory!r}, which cannot make a tier of its files: {exc}. "
+            "Upgrade the package that provides it."
         ) from exc
-    return _checked(made)
+    return _check_tier(made)
 
 
-def _checked(tier: Tier) -> Tier:
+def _check_tier(tier: Tier) -> Tier:
     lacking = [name for name in _MEMBERS if not hasattr(tier, name)]
     if lacking:
-        raise ConfigError(f"{tier!r} is no tier: it has no {', '.join(lacking)}. See cdrkit.storage.Tier.")
+        raise ConfigError(f"{tier!r} is not a tier: it lacks {', '.join(lacking)}. See cdrkit.storage.Tier.")
     if isinstance(tier, type):
-        raise ConfigError(f"{tier!r} is a class; give an instance, made with the files that it keeps.")
+        raise ConfigError(f"{tier!r} is a class. Give an instance, made with the files that it stores.")
     if not isinstance(tier.name, str) or not tier.name:
-        raise ConfigError(f"{tier!r} has the name {tier.name!r}; the name of a tier is a text.")
+        raise ConfigError(f"{tier!r} has the name {tier.name!r}. The name of a tier must be a text.")
     return tier

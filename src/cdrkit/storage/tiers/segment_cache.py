@@ -1,7 +1,7 @@
-"""A local cache of whole segments, for hot tiers that are not on the local disk.
+"""The segment cache: whole segments on the local disk, for hot tiers on remote filesystems.
 
-Segments never change, so a copy is right for ever. Processes share the folder: a copy appears whole under its
-segment's name, and taking one away does not disturb those who have it mapped.
+Segments never change, so a copy never becomes stale. Processes share the folder: a copy appears whole under its
+segment's name, and deleting it does not disturb processes that have it mapped.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ __all__ = ["SegmentCache", "default_cache_folder"]
 
 _PART: Final = ".part-"
 _OWN_PART: Final = re.compile(r"\.part-[0-9a-f]{16}", re.ASCII)
-#: How long nothing was written to a copy whose process was killed: nobody writes one for that long.
-_CUT_OFF_SECONDS: Final = 3600
+#: An incomplete copy that was not written to for this long belongs to a killed process.
+_STALE_SECONDS: Final = 3600
 
 
 def default_cache_folder() -> str:
-    """Return the user's cache folder for segments (XDG base directory specification)."""
+    """Return the user's cache folder for segments, as in the XDG base directory specification."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "cdrkit", "segments")
 
 
 class SegmentCache:
-    """Copies of segments in one local folder, the least recently opened going first when room is needed.
+    """Copies of segments in one local folder. The least recently opened are deleted first when room is needed.
 
     Args:
-        folder: Where; it is made when it is first needed, for its owner's eyes only. Other files in it are left alone.
-        limit_bytes: How much room it may take. A segment larger than that is kept while it is the newest.
+        folder: The folder; it is made on first use, readable by its owner only. Other files in it are not touched.
+        limit_bytes: The largest total size of the copies. The newest copy is kept even if it is larger.
     """
 
     def __init__(self, folder: str, limit_bytes: int) -> None:
@@ -44,20 +44,20 @@ class SegmentCache:
         self._limit = limit_bytes
 
     def copy_of(self, name: str, size_bytes: int, fetch: Callable[[], bytes]) -> str:
-        """Return the path of a copy of a file, which *fetch* gets when there is none yet.
+        """Return the path of a copy of a file; make the copy if it is absent.
 
         Args:
-            name: The segment's id, or, of the file beside it, that and ``.index``.
-            size_bytes: How large the file is.
+            name: The segment's id; of its index file, the id and ``.index``.
+            size_bytes: The size of the file.
             fetch: Returns the whole file.
 
         Raises:
-            StorageError: When the cache's folder cannot be written.
+            StorageError: When the folder cannot be written.
         """
         path = os.path.join(self._folder, name)
         try:
             if os.stat(path).st_size == size_bytes:
-                os.utime(path)  # opened just now
+                os.utime(path)  # the time of last use
                 return path
         except FileNotFoundError:
             pass
@@ -71,7 +71,7 @@ class SegmentCache:
                 with open(part, "xb") as file:
                     file.write(data)
                     file.flush()
-                    os.fsync(file.fileno())  # a power failure must not leave a copy that looks whole
+                    os.fsync(file.fileno())  # a power failure must not leave a copy of the right size only
                 os.replace(part, path)
             finally:
                 with contextlib.suppress(FileNotFoundError):
@@ -82,13 +82,13 @@ class SegmentCache:
         return path
 
     def drop(self, identity: str) -> None:
-        """Forget the copies of the segment of that id and of the file beside it, if there are any."""
+        """Delete the copies of the segment of that id and of its index file, if they exist."""
         for name in (identity, identity + COMPANION):
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(self._folder, name))
 
     def _make_room(self, keep: str) -> None:
-        """Remove copies until no more room is taken than may be; what is no copy of a segment is somebody else's."""
+        """Delete copies, but *keep*, until the total size fits the limit; leave files of other programs alone."""
         copies: list[tuple[float, int, str]] = []
         used = 0
         with contextlib.suppress(OSError), os.scandir(self._folder) as entries:
@@ -96,16 +96,16 @@ class SegmentCache:
                 is_part = _OWN_PART.fullmatch(entry.name) is not None
                 if not is_part and not identity_of(entry.name, "") and not identity_of(entry.name, COMPANION):
                     continue
-                with contextlib.suppress(FileNotFoundError):  # another process made room, too
-                    about = entry.stat()
-                    used += about.st_size
-                    # Another process may be writing it.
+                with contextlib.suppress(FileNotFoundError):  # another process has deleted it
+                    status = entry.stat()
+                    used += status.st_size
+                    # Another process may still be writing a new part.
                     if not is_part:
-                        copies.append((about.st_mtime, about.st_size, entry.name))
-                    elif about.st_mtime < time.time() - _CUT_OFF_SECONDS:
-                        copies.append((0, about.st_size, entry.name))
-        for opened, size, name in sorted(copies):
-            if used <= self._limit and opened:
+                        copies.append((status.st_mtime, status.st_size, entry.name))
+                    elif status.st_mtime < time.time() - _STALE_SECONDS:
+                        copies.append((0, status.st_size, entry.name))
+        for last_use, size, name in sorted(copies):
+            if used <= self._limit and last_use:
                 return
             if name != keep:
                 with contextlib.suppress(OSError):
@@ -115,7 +115,7 @@ class SegmentCache:
     def _unusable(self, exc: OSError) -> StorageError:
         kind = AccessDeniedError if isinstance(exc, PermissionError) else StorageError
         return kind(
-            f"The cache of segments {self._folder!r} cannot be used: {exc.strerror or exc}. Give another folder with "
-            "cache=, or none with CacheOptions(max_bytes=0).",
+            f"The segment cache {self._folder!r} cannot be used: {exc.strerror or exc}. Give another folder with "
+            "cache=, or switch the cache off with cache=CacheOptions(max_bytes=0).",
             url=self._folder,
         )

@@ -1,19 +1,20 @@
-"""What tiers that keep one file a segment have in common: names that carry a checksum, checks, listings."""
+"""The files of segments: names that contain a checksum, listings, and verification."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import Any
 
 import attrs
 import polars as pl
 
 from cdrkit._files import Data, Entry, Files
+from cdrkit._model import to_microseconds
 from cdrkit.errors import CorruptDataError
-from cdrkit.storage.log import APART, COMPANION, FORMAT, Segment, Snapshot, identity_of
+from cdrkit.storage.log import APART, COMPANION, FORMAT, Segment, identity_of
 
 __all__ = [
     "SegmentFile",
@@ -21,28 +22,21 @@ __all__ = [
     "check_file",
     "checksum_of",
     "describe_segment",
-    "is_older",
     "list_segment_files",
     "new_identity",
 ]
 
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-#: How far the clocks of a writer and of its storage may differ.
-_CLOCKS_DIFFER: Final = timedelta(minutes=5)
-
-
 @attrs.frozen
 class SegmentFile:
-    """A segment in a tier's place, whether or not the log knows of it.
+    """A segment found in a tier's place, whether or not a commit names it.
 
     Attributes:
         id: The segment's id.
-        path: Where its file lies below the tier's root, or would lie: of a segment whose writing was cut off, there
-            may be only the file beside it.
-        modified: When it was last written to, where the filesystem tells.
-        is_whole: Whether its own file is there.
+        path: The path of its file below the tier's root. After an interrupted write the file may be absent, with just
+            its index file there.
+        modified: The time of the last change, in UTC; None where the filesystem does not record it.
+        is_whole: Whether the segment's own file exists.
     """
 
     id: str
@@ -52,14 +46,14 @@ class SegmentFile:
 
 
 def about_segment(frame: pl.DataFrame) -> dict[str, Any]:
-    """Return what a segment's file says of itself, in its metadata."""
+    """Return the description of a segment that is stored in its own file's metadata."""
     first, last = frame["start"][0], frame["start"][-1]
     return {
         "format": FORMAT,
         "rows": frame.height,
         "first": first.isoformat(),
         "last": last.isoformat(),
-        "written": (datetime.now(UTC) - _EPOCH) // _MICROSECOND,
+        "written": to_microseconds(datetime.now(UTC)),
     }
 
 
@@ -72,8 +66,18 @@ def describe_segment(
     columns: Mapping[str, int],
     facts: Mapping[str, int],
 ) -> Segment:
-    """Return the segment of which *about* is what its file says of itself."""
-    written = {"written": about["written"]} if "written" in about else {}  # not in format 1
+    """Return the segment that a file holds.
+
+    Args:
+        tier: The tier's name.
+        identity: The id in the file's name.
+        path: The file's path.
+        size_bytes: The file's size.
+        about: The description in the file's metadata, as from `about_segment`.
+        columns: The checksums of its columns.
+        facts: More facts about it.
+    """
+    written = {"written": about["written"]} if "written" in about else {}  # format 1 lacks it
     return Segment(
         id=identity,
         tier=tier,
@@ -89,17 +93,23 @@ def describe_segment(
 
 
 def checksum_of(data: Data) -> str:
-    """Return the BLAKE2b of a whole file, as hex digits."""
+    """Return the BLAKE2b digest (16 bytes) of a whole file, as hex digits."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def new_identity(data: Data) -> str:
-    """Return an id for a segment whose file is *data*: random, then its checksum."""
+    """Return a new segment id: random digits, then the checksum of the file *data*."""
     return f"{secrets.token_hex(6)}-{checksum_of(data)}"
 
 
 def list_segment_files(files: Files, folder_prefix: str, suffix: str) -> Iterator[SegmentFile]:
-    """Yield the segments below the root, in folders whose name begins with *folder_prefix*."""
+    """Yield the segments below a root.
+
+    Args:
+        files: The files below the root.
+        folder_prefix: How the names of folders with segments begin.
+        suffix: How the names of segments end.
+    """
     segments: dict[str, list[Entry]] = {}
     for entry in files.list(""):
         identity = identity_of(entry.path, suffix) or identity_of(entry.path, COMPANION)
@@ -112,23 +122,17 @@ def list_segment_files(files: Files, folder_prefix: str, suffix: str) -> Iterato
         yield SegmentFile(identity, path, max(times, default=None), is_whole=bool(own))
 
 
-def is_older(found: SegmentFile, snapshot: Snapshot) -> bool:
-    """Return whether a segment that no commit names is from before the log."""
-    made = snapshot.created
-    return made is not None and found.modified is not None and found.modified < made - _CLOCKS_DIFFER
-
-
 def check_file(files: Files, segment: Segment) -> bytes:
-    """Return the whole file of *segment*.
+    """Read the whole file of *segment*, verify its checksum, and return its bytes.
 
     Raises:
-        CorruptDataError: When it is not what was written.
-        NotFoundError: When it is gone.
+        CorruptDataError: When the file differs from what was written.
+        NotFoundError: When the file is missing.
     """
     data = files.read(segment.path)
     if len(data) != segment.size_bytes or checksum_of(data) != segment.checksum:
         url = files.url_of(segment.path)
         raise CorruptDataError(
-            f"{url} is damaged: its checksum does not hold. Restore that file from a backup.", url=url
+            f"{url} is damaged: its checksum does not match. Restore that file from a backup.", url=url
         )
     return data

@@ -1,40 +1,32 @@
-"""What a tier is: a place that keeps segments, in a format of its own."""
+"""The tier: the protocol of a place that stores segments in a format of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Protocol, TypeAlias
 
 import attrs
 import polars as pl
 
 from cdrkit._numbers import KeySearch
-from cdrkit.errors import ConfigError, StorageError
 from cdrkit.storage.indexes import Totals
 from cdrkit.storage.log import Segment
 from cdrkit.storage.tiers.segment_file import SegmentFile
 
-__all__ = ["Hits", "Rows", "Tier", "Tiers", "check_not_vacuumed"]
+__all__ = ["Hits", "Rows", "Tier"]
 
-#: Whoever took longer to write its segments looks whether they are still there: vacuums spare them for a day.
-_SAFE: Final = timedelta(hours=12)
-#: What is older than that may be swept at any instant, also between that look and a commit.
-_SWEPT: Final = timedelta(hours=23)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-#: Which rows of a segment: a run of them, or their numbers, ascending.
+#: Rows of a segment: a range, or row numbers in ascending order.
 Rows: TypeAlias = "range | pl.Series"
 
 
 @attrs.frozen
 class Hits:
-    """What a number index says.
+    """The candidate rows of a number search in one segment.
 
     Attributes:
-        rows: Rows that may have such a number, ascending; all others have none.
-        exact: Whether all of them have one; where not, each row is to be checked.
+        rows: Row numbers, ascending. Every row with a matching number is among them.
+        exact: Whether every one of these rows has a matching number. If not, the query checks each row again.
     """
 
     rows: pl.Series
@@ -42,164 +34,154 @@ class Hits:
 
 
 class Tier(Protocol):
-    """A place that keeps segments of calls.
+    """A place that stores segments of calls.
 
-    A tier never changes a segment: it writes one whole, reads it, and forgets it when told to. Which segments make up
-    the store is the log's business.
+    A tier never changes a segment: it writes it once, reads it, and deletes it when the store no longer has it. The
+    log decides which segments make up the store. A tier may be used by several threads at once.
+
+    Test a tier with `cdrkit.testing.TierTests`. Give it to `cdrkit.open_store` as ``hot`` or ``warm``.
+
+    Example:
+        >>> from cdrkit.storage import Tier
+        >>> sorted(name for name in vars(Tier) if not name.startswith("_"))  # doctest: +NORMALIZE_WHITESPACE
+        ['check', 'delete_orphan', 'find', 'gather', 'list_segments', 'load', 'name', 'read', 'remove',
+         'remove_temporary', 'rows_with', 'totals', 'write']
     """
 
     @property
     def name(self) -> str:
-        """What segments of this tier are marked with."""
+        """The name by which the log records the tier of a segment. It must never change."""
         ...
 
     def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
         """Write *frame* durably as one segment.
 
-        Its facts had better have ``written``, the instant in microseconds since 1970 in UTC; without it, every commit
-        looks whether the segment is still there.
+        The facts of the segment should contain ``written``, the present time in microseconds since 1970 in UTC. Without
+        it, every commit checks that the segment still exists.
 
         Args:
-            frame: At least one call, all of one UTC day, sorted by (``start``, ``call_id``), in the frame types of the
-                catalogue.
-            region: The region of numbers in national form, as the store was made with; for a number index.
+            frame: At least one call, all of one UTC day in the hot tier and of one UTC month in the warm tier. The
+                calls are sorted by (``start``, ``call_id``) and have the frame types of the catalogue of fields.
+            region: The region of numbers in national form, for a number index; None where the store has none.
+
+        Returns:
+            The segment, with a new id.
 
         Raises:
-            StorageError: When it could not be written; nothing of it is left in sight.
+            StorageError: When the segment could not be written; no part of it is visible then.
         """
         ...
 
     def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
-        """Return those *columns* of *segment*; a column it lacks comes back as nulls.
+        """Return *columns* of a segment.
 
         Args:
-            segment: One of this tier.
-            columns: Fields of the catalogue, in the order wanted.
-            rows: Which rows; None: all of them. They come in their order.
+            segment: A segment of this tier.
+            columns: The fields to return, in this order. A field without a column in the segment is returned as nulls.
+            rows: The rows to return, in ascending order; None returns all rows.
 
         Raises:
-            CorruptDataError: When what is read is not what was written.
-            NotFoundError: When the file is gone.
+            CorruptDataError: When the data differ from what was written.
+            NotFoundError: When the file is missing.
         """
         ...
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-        """Return those *columns* of rows of many segments, one segment after the other.
+        """Return *columns* of rows of many segments, segment by segment.
 
-        It is `read` of each, put together; a tier may know a quicker way for few rows.
+        The result is that of `read` for each segment, concatenated. A tier may have a faster way for few rows.
 
         Args:
-            picks: At least one segment, each with the numbers of its rows, ascending.
-            columns: As of `read`.
+            picks: At least one segment, each with row numbers in ascending order.
+            columns: The fields to return, in this order.
+
+        Raises:
+            CorruptDataError: When the data differ from what was written.
+            NotFoundError: When a file is missing.
         """
         ...
 
     def find(
         self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None
     ) -> Hits | None:
-        """Return the rows with a number searched for in one of *fields*; None where no index tells.
+        """Return the candidate rows of a number search; None where the tier has no number index.
 
         Args:
-            segment: One of this tier.
-            search: Where the numbers are among sorted keys.
-            fields: ``source``, ``destination``, ``did``: which of them.
-            region: As of `write`.
+            segment: A segment of this tier.
+            search: The ranges of number keys to search for.
+            fields: The fields to search in, of ``source``, ``destination`` and ``did``.
+            region: The region of numbers in national form.
 
         Raises:
-            CorruptDataError: When the index is not what was written.
+            CorruptDataError: When the index differs from what was written.
         """
         ...
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return those of *rows* whose field has one of *values*, ascending; None where a look is as quick.
+        """Return the rows whose field equals one of *values*; None where reading the column is as fast.
 
         Args:
-            segment: One of this tier.
+            segment: A segment of this tier.
             name: A field of text.
-            values: The texts, none of them absent.
-            rows: Where to look.
+            values: The texts to search for; none of them is null.
+            rows: The rows to search in.
+
+        Returns:
+            Row numbers, ascending.
 
         Raises:
-            CorruptDataError: When the column is not what was written.
+            CorruptDataError: When the column differs from what was written.
         """
         ...
 
     def totals(self, segment: Segment) -> Totals | None:
-        """Return the roll-ups of *segment*; None where there are none, and its calls must be looked at.
+        """Return the rollup of *segment*; None where the tier has none, so that the calls are read instead.
 
         Raises:
-            CorruptDataError: When they are not what was written.
+            CorruptDataError: When the rollup differs from what was written.
         """
         ...
 
     def remove(self, segment: Segment) -> None:
-        """Remove what *segment* occupies; nothing happens when it is gone."""
+        """Delete the files of *segment*; nothing happens if they are already deleted."""
         ...
 
     def check(self, segment: Segment) -> None:
-        """Read all of *segment* and compare it with its checksum.
+        """Read all of *segment* and verify its checksums.
 
         Raises:
-            CorruptDataError: When it is not what was written.
-            NotFoundError: When it is gone.
+            CorruptDataError: When the data differ from what was written.
+            NotFoundError: When a file is missing.
         """
         ...
 
     def list_segments(self) -> Iterable[SegmentFile]:
-        """Return the segments that lie in this tier's place, whether or not the log knows of them."""
+        """Return all segments in this tier's place, including those that no commit names."""
         ...
 
-    def delete_orphan(self, found: SegmentFile) -> None:
-        """Remove a segment that no log knows of; nothing happens when it is gone."""
+    def delete_orphan(self, file: SegmentFile) -> None:
+        """Delete the files of a segment that no commit names; nothing happens if they are already deleted."""
         ...
 
     def remove_temporary(self, before: datetime) -> int:
-        """Remove what writes that were cut off before that instant left behind; return how many files that were."""
-        ...
-
-    def load(self, found: SegmentFile, region: str | None) -> Segment:
-        """Return the segment in a file, by what the file says of itself.
+        """Delete the leftovers of interrupted writes.
 
         Args:
-            found: One that is whole.
-            region: The store's; a number index that was made for another one is of no use.
+            before: Leftovers last changed at or after this time stay: their writer may still be at work.
 
-        Raises:
-            CorruptDataError: When it is not what was written.
+        Returns:
+            How many files were deleted.
         """
         ...
 
+    def load(self, file: SegmentFile, region: str | None) -> Segment:
+        """Return the segment in a file, as described by the file itself, when a log is rebuilt.
 
-class Tiers(dict[str, Tier]):
-    """The tiers of a store, by name."""
-
-    def __missing__(self, name: str) -> Tier:
-        """Raise an error that says what to do.
+        Args:
+            file: A segment whose own file exists.
+            region: The store's region. A number index that was made for another region is not used.
 
         Raises:
-            ConfigError: Always.
+            CorruptDataError: When the file differs from what was written.
         """
-        raise ConfigError(
-            f"There are calls in the tier {name!r}, which this store was opened without: it has {', '.join(self)}. "
-            "Open the store with the hot= or warm= that wrote them."
-        )
-
-
-def check_not_vacuumed(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
-    """Refuse to commit segments that a vacuum may have taken for orphans, so old they are, and did, or could just now.
-
-    Raises:
-        StorageError: When one is gone, or so old that it may be gone before the commit.
-    """
-    now = (datetime.now(UTC) - _EPOCH) // _MICROSECOND
-    segments = tuple(segments)
-    old = {(s.tier, s.id) for s in segments if now - s.facts.get("written", 0) > _SAFE // _MICROSECOND}
-    if not old:
-        return
-    there = {(name, found.id) for name, tier in tiers.items() for found in tier.list_segments()}
-    oldest = min(s.facts.get("written", now) for s in segments)
-    if not there.issuperset(old) or now - oldest > _SWEPT // _MICROSECOND:
-        raise StorageError(
-            "This took so long that a vacuum may remove some of what it had written, or did; nothing was changed. Do "
-            "it again, in smaller parts."
-        )
+        ...

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from cdrkit._access import AuditEvent
     from cdrkit._engine import Explanation
     from cdrkit._ingest import AppendReport, Conflict, IngestReport, Writer
-    from cdrkit._maintenance import EraseReport, MoveReport, VacuumReport, VerifyReport
+    from cdrkit._maintenance import (
+        EraseReport,
+        MoveReport,
+        StoreStatus,
+        TierStatus,
+        VacuumReport,
+        VerifyReport,
+    )
     from cdrkit._model import (
         FIELDS,
         PRESETS,
@@ -24,8 +31,11 @@ if TYPE_CHECKING:
         CallRecord,
         Direction,
         Disposition,
+        DispositionName,
         FieldInfo,
+        FieldName,
         HangupParty,
+        PresetName,
         TimeRange,
     )
     from cdrkit._output import DisplaySettings, DisplaySettingsStore
@@ -45,6 +55,7 @@ if TYPE_CHECKING:
         open_store,
     )
     from cdrkit.reports import DailyTotal, DailyTotals
+    from cdrkit.sources import FormatName
 
 __all__ = [
     "FIELDS",
@@ -63,16 +74,20 @@ __all__ = [
     "DisplaySettings",
     "DisplaySettingsStore",
     "Disposition",
+    "DispositionName",
     "EraseReport",
     "Explanation",
     "Expr",
     "FieldInfo",
+    "FieldName",
     "FieldRef",
+    "FormatName",
     "HangupParty",
     "IngestReport",
     "Maintenance",
     "MoveReport",
     "Page",
+    "PresetName",
     "Query",
     "RangeResponse",
     "Recording",
@@ -80,7 +95,9 @@ __all__ = [
     "Result",
     "ScopedStore",
     "Store",
+    "StoreStatus",
     "TierOptions",
+    "TierStatus",
     "TimeRange",
     "VacuumReport",
     "VerifyReport",
@@ -98,10 +115,12 @@ _NAMES: Final = {
     "cdrkit._access": ["AuditEvent"],
     "cdrkit._engine": ["Explanation"],
     "cdrkit._ingest": ["AppendReport", "Conflict", "IngestReport", "Writer"],
-    "cdrkit._maintenance": ["EraseReport", "MoveReport", "VacuumReport", "VerifyReport"],
+    "cdrkit._maintenance": [
+        "EraseReport", "MoveReport", "StoreStatus", "TierStatus", "VacuumReport", "VerifyReport",
+    ],
     "cdrkit._model": [
-        "FIELDS", "PRESETS", "SCHEMA", "CallRecord", "Direction", "Disposition", "FieldInfo", "HangupParty",
-        "TimeRange",
+        "FIELDS", "PRESETS", "SCHEMA", "CallRecord", "Direction", "Disposition", "DispositionName",
+        "FieldInfo", "FieldName", "HangupParty", "PresetName", "TimeRange",
     ],
     "cdrkit._output": ["DisplaySettings", "DisplaySettingsStore"],
     "cdrkit._query": ["Expr", "FieldRef", "Query", "field"],
@@ -111,6 +130,7 @@ _NAMES: Final = {
         "Store", "TierOptions", "open_store",
     ],
     "cdrkit.reports": ["DailyTotal", "DailyTotals"],
+    "cdrkit.sources": ["FormatName"],
 }  # fmt: skip
 _MODULES: Final = {name: module for module, names in _NAMES.items() for name in names}
 

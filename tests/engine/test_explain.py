@@ -69,5 +69,5 @@ def test_other_orders(store: Store) -> None:
 def test_a_scope_tells_nothing(store: Store) -> None:
     """What was read for a tenant tells of other tenants."""
     scoped = store.scoped(customer_id="1003")
-    with pytest.raises(ScopeError, match="other people"):
+    with pytest.raises(ScopeError, match="other tenants"):
         scoped.run().explain()

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pytest
 
 from cdrkit import CallRecord, Query, Store, open_store
-from cdrkit._maintenance import rewrite as _moving
+from cdrkit._maintenance import tiering
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, QueryError, StorageError
 from tests.months import MONTHS, NOW, calls_of, every_file, in_order, inside
 
@@ -37,7 +37,7 @@ def fill(store: Store) -> list[CallRecord]:
     )
     store.append(calls_of(*MONTHS, each=4) + odd)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 6)
+        patch.setattr(tiering, "_ROWS_A_WARM_SEGMENT", 6)
         store.maintenance.move_to_warm(now=NOW)
     return list(store.run(IN_MONTH))
 

@@ -62,7 +62,7 @@ class TestRefusals:
             ({"url": 7}, "7 is not a folder or URL"),
             ({"url": "a", "warm": ""}, "warm='' is not a folder"),
             ({"url": "a", "warm": TierOptions(storage_options={"key": "k"})}, "Give warm=TierOptions"),
-            ({"url": "a", "hot": 7}, "no tier: it has no name"),
+            ({"url": "a", "hot": 7}, "is not a tier: it lacks name"),
             ({"url": "a", "warm": WarmTier}, "is a class"),
             ({"url": "a", "cache": 7}, "Give a path or CacheOptions"),
             ({"url": "a", "cache": "b"}, "Omit cache="),

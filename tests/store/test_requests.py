@@ -15,7 +15,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from cdrkit import Query, Store, field, open_store
-from cdrkit.samples.synthesis import synthesize_calls
+from cdrkit.samples import synthesize_calls
 
 MONTH = Query().between("2026-08-01", "2026-09-01")
 SHOWN = ("start", "source", "destination", "duration", "charge", "call_id")

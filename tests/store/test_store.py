@@ -23,8 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import FIELDS, SCHEMA, CallRecord, IngestReport, Query, Store, field, open_store
-from cdrkit._ingest.ingest import ingest
-from cdrkit._query.cursor import Cursor
+from cdrkit._ingest import Tally, ingest_inputs
+from cdrkit._query import Cursor
 from cdrkit.errors import (
     CdrError,
     ConfigError,
@@ -36,8 +36,7 @@ from cdrkit.errors import (
     StorageError,
     UnknownFormatError,
 )
-from cdrkit.samples.office import write_office
-from cdrkit.samples.synthesis import synthesize_calls
+from cdrkit.samples import synthesize_calls, write_office
 from cdrkit.sources import Inputs, SourceBatch
 from tests import truth
 from tests.strategies import queries, records
@@ -619,5 +618,5 @@ def test_batches_of_other_peoples_sources_are_checked() -> None:
 
     store = open_store("memory://careless")
     with store._append("report") as append, pytest.raises(SchemaError, match="call_id"):
-        ingest(Inputs(b""), Careless(), append, format="x", on_reject="report", progress=None)
+        ingest_inputs(Inputs(b""), Careless(), append, Tally("x", "x", "report"), progress=None)
     assert not store.exists

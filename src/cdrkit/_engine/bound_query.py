@@ -10,7 +10,7 @@ from typing import Final, Self
 import attrs
 
 from cdrkit._access import EVERYTHING, Scope
-from cdrkit._engine.sort_keys import SortOrder, is_chronological
+from cdrkit._engine.sort_keys import SortOrder, is_chronological, reverse_order
 from cdrkit._model import TimeRange
 from cdrkit._numbers import KeySearch, key_search, search_pattern
 from cdrkit._query import And, Cursor, Expr, NumberSearch, Query, field_names
@@ -56,7 +56,8 @@ class BoundQuery:
         conditions: What else the calls must match; all conditions apply.
         order: The sort order.
         maximum: The largest number of calls in the answer, or None.
-        position: The cursor after which the answer starts, or None.
+        position: The cursor beyond which the calls lie, or None.
+        reverse: Whether `order` is the query's order reversed; absent values then come first.
         scope: The part of the calls that the reader may see. `conditions` has its conditions already.
     """
 
@@ -68,6 +69,7 @@ class BoundQuery:
     order: SortOrder
     maximum: int | None
     position: Cursor | None
+    reverse: bool = False
     scope: Scope = EVERYTHING
 
     @classmethod
@@ -87,7 +89,7 @@ class BoundQuery:
             ScopeError: When *scope* does not allow the query.
         """
         check_process()
-        query = scope.bound(query)
+        query = scope.restrict(query)
         order = query.full_order()
         if query.position is not None and query.position.order != order:
             names = ", ".join(
@@ -105,7 +107,7 @@ class BoundQuery:
             period=query.time_range(now),
             conditions=tuple(_flatten(query.conditions)),
             order=order,
-            maximum=_smallest(query.maximum, None if query.position is None else query.position.left),
+            maximum=_largest_answer(query),
             position=query.position,
             scope=scope,
         )
@@ -114,6 +116,10 @@ class BoundQuery:
     def is_chronological(self) -> bool:
         """Whether the order is the order within segments, or its reverse."""
         return is_chronological(self.order)
+
+    def backward(self) -> Self:
+        """Return the query that gives the same calls in reverse order."""
+        return attrs.evolve(self, order=reverse_order(self.order), reverse=not self.reverse)
 
     @property
     def newest_first(self) -> bool:
@@ -124,12 +130,12 @@ class BoundQuery:
         """Return the start and the end (exclusive) of the segments' time range that can hold answers.
 
         In chronological order, a cursor narrows the period. The cursor's own instant stays inside: calls that started
-        at this instant may come after the cursor.
+        at this instant may lie beyond the cursor.
         """
         start, end = self.period.start, self.period.end
         if self.position is not None and self.is_chronological:
             at = self.position.values[0]
-            if not self.newest_first:
+            if self.position.order[0][1] == self.position.backward:
                 start = at if start is None else max(start, at)
             elif at < _LATEST:  # a microsecond after the latest instant does not exist
                 end = at + _MICROSECOND if end is None else min(end, at + _MICROSECOND)
@@ -174,8 +180,14 @@ def all_field_names(conditions: Iterable[Expr]) -> set[str]:
     return set[str]().union(*map(field_names, conditions))
 
 
-def _smallest(*limits: int | None) -> int | None:
-    return min((limit for limit in limits if limit is not None), default=None)
+def _largest_answer(query: Query) -> int | None:
+    """Return the number of calls that the limit leaves on the cursor's side, or None without a limit."""
+    cursor = query.position
+    if cursor is None or cursor.left is None:
+        return query.maximum
+    if not cursor.backward:
+        return cursor.left if query.maximum is None else min(query.maximum, cursor.left)
+    return None if query.maximum is None else max(0, query.maximum - cursor.left)
 
 
 def _flatten(conditions: Iterable[Expr]) -> Iterator[Expr]:

@@ -29,12 +29,12 @@ def read_frames(scan: Scan, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
     """Yield the calls in order, as frames of *columns* with a bounded number of rows; no frame is empty."""
     query = scan.query
     left = query.maximum
-    for frame in _read_sorted(scan, query.scope.readable(columns)):
+    for frame in _read_sorted(scan, query.scope.visible_columns(columns)):
         if left is not None:
             frame = frame.head(left)
             left -= frame.height
         for at in range(0, frame.height, _FRAME_ROWS):
-            yield query.scope.shown(frame.slice(at, _FRAME_ROWS), columns, query.region)
+            yield query.scope.mask_frame(frame.slice(at, _FRAME_ROWS), columns, query.region)
         if left == 0:
             return
 
@@ -86,7 +86,7 @@ def gather_rows(scan: Scan, parts: Sequence[Candidates], columns: Sequence[str])
     scan.counters.fetched += frame.height
     if conditions:
         frame = frame.filter(scan.mask(frame, conditions))
-    return sort_frame(frame, query.order).select(columns) if columns else frame
+    return sort_frame(frame, query.order, nulls_first=query.reverse).select(columns) if columns else frame
 
 
 def split_batches(parts: Sequence[Candidates]) -> Iterator[Sequence[Candidates]]:
@@ -121,7 +121,7 @@ def _merge_segments(
     for number, part in enumerate(parts):
         origin = (part.series().alias("_row"), pl.lit(number, dtype=pl.UInt32).alias("_segment"))
         keys.append(scan.read(part.segment, ["start", "call_id"], part.rows).with_columns(*origin))
-    merged = sort_frame(pl.concat(keys), query.order)
+    merged = sort_frame(pl.concat(keys), query.order, nulls_first=query.reverse)
     merged = merged.head(query.maximum if query.maximum is not None else 1 << 62)
     for slice_ in merged.iter_slices(_FRAME_ROWS):
         frames, positions = [], []
@@ -144,6 +144,6 @@ def _sort_all(scan: Scan, columns: Sequence[str]) -> pl.DataFrame:
             continue
         frames.append(scan.fetch(segment, names, rows))
         if query.maximum is not None:
-            best = sort_frame(pl.concat([best, *frames]), query.order).head(query.maximum)
+            best = sort_frame(pl.concat([best, *frames]), query.order, nulls_first=query.reverse).head(query.maximum)
             frames = []
-    return sort_frame(pl.concat([best, *frames]), query.order).select(columns)
+    return sort_frame(pl.concat([best, *frames]), query.order, nulls_first=query.reverse).select(columns)

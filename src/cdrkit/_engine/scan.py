@@ -15,7 +15,7 @@ import polars as pl
 
 from cdrkit._engine.bound_query import BoundQuery
 from cdrkit._engine.explain import ReadCounters
-from cdrkit._engine.sort_keys import next_page
+from cdrkit._engine.sort_keys import beyond
 from cdrkit._numbers import normalize_column
 from cdrkit._query import Expr, equality_values, number_column, number_searches, polars_condition
 from cdrkit.storage.log import Segment
@@ -163,7 +163,7 @@ class Scan:
         return Candidates(candidates.segment, rows, exact=True)
 
     def mask(self, frame: pl.DataFrame, conditions: Sequence[Expr]) -> pl.Series:
-        """Return for each row of *frame* whether it matches *conditions* and comes after the cursor."""
+        """Return for each row of *frame* whether it matches *conditions* and lies beyond the cursor."""
         query = self.query
         numbers = {name for c in conditions for search in number_searches(c) for name in search.fields}
         if numbers:
@@ -173,7 +173,8 @@ class Scan:
             )
         predicates = [polars_condition(condition, query.region) for condition in conditions]
         if query.position is not None:
-            predicates.append(next_page(query.order, query.position.values))
+            position = query.position
+            predicates.append(beyond(position.order, position.values, backward=position.backward))
         return frame.select(
             functools.reduce(operator.and_, predicates).fill_null(False).alias("mask")
         ).to_series()

@@ -8,7 +8,7 @@ import polars as pl
 
 from cdrkit._model import FRAME_TYPES
 
-__all__ = ["SortOrder", "is_chronological", "next_page", "sort_frame"]
+__all__ = ["SortOrder", "beyond", "is_chronological", "reverse_order", "sort_frame"]
 
 #: Pairs of field and whether it descends; the last pairs make the order of any two calls definite.
 SortOrder: TypeAlias = tuple[tuple[str, bool], ...]
@@ -23,24 +23,32 @@ def is_chronological(order: SortOrder) -> bool:
     return order in _CHRONOLOGICAL
 
 
-def sort_frame(frame: pl.DataFrame, order: SortOrder) -> pl.DataFrame:
-    """Sort *frame* by *order*; absent values come last, in either direction."""
+def reverse_order(order: SortOrder) -> SortOrder:
+    """Return *order* with every direction reversed."""
+    return tuple((name, not descending) for name, descending in order)
+
+
+def sort_frame(frame: pl.DataFrame, order: SortOrder, *, nulls_first: bool = False) -> pl.DataFrame:
+    """Sort *frame* by *order*; absent values come last in either direction, or first with *nulls_first*."""
     keys = [_sort_key(name) for name, _ in order]
-    return frame.sort(keys, descending=[descending for _, descending in order], nulls_last=True)
+    return frame.sort(keys, descending=[descending for _, descending in order], nulls_last=not nulls_first)
 
 
-def next_page(order: SortOrder, values: tuple[Any, ...]) -> pl.Expr:
-    """Return the condition for rows that come after *values* in *order*; absent values come last."""
+def beyond(order: SortOrder, values: tuple[Any, ...], *, backward: bool = False) -> pl.Expr:
+    """Return the condition for rows after *values* in *order*, or before them with *backward*.
+
+    Absent values come last in *order*.
+    """
     result = pl.lit(False)
     for (name, descending), value in zip(reversed(order), reversed(values), strict=True):
         column = _sort_key(name)
         if value is None:
-            result = column.is_null() & result
+            result = (column.is_not_null() | result) if backward else (column.is_null() & result)
             continue
         kind = pl.String() if isinstance(FRAME_TYPES[name], pl.Categorical) else FRAME_TYPES[name]
         at = pl.lit(value, dtype=kind)
-        further: pl.Expr = (column < at) if descending else (column > at)
-        result = further.fill_null(True) | ((column == at).fill_null(False) & result)
+        further: pl.Expr = (column < at) if descending != backward else (column > at)
+        result = further.fill_null(not backward) | ((column == at).fill_null(False) & result)
     return result
 
 

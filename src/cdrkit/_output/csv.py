@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import re
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ __all__ = [
     "Collector",
     "Compression",
     "Headers",
+    "check_csv_suffix",
     "compression_of",
     "guard_formulas",
     "iter_csv_frames",
@@ -40,6 +42,9 @@ _WORKERS: Final = min(os.cpu_count() or 1, 4)
 _AHEAD: Final = 2 * _WORKERS  # slices in memory beyond the one that the caller has
 _INSTANT: Final = "%Y-%m-%dT%H:%M:%S%.fZ"
 _SUFFIXES: Final[dict[str, Compression]] = {".gz": "gzip", ".zst": "zstd"}
+_CSV_NAMES: Final = ".csv, .csv.gz or .csv.zst"
+#: A suffix that looks like a format; digits, as in ``calls-2026.11.22``, do not.
+_FORMAT_SUFFIX: Final = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,9}", re.ASCII)
 # OWASP's list of characters that start a formula; spreadsheets read the full-width forms as the plain ones. A plus
 # starts a formula unless 1 to 15 digits and nothing else follow. A text with the guard's apostrophe in front of such
 # a start gets one more apostrophe, so that removing one restores every text. The pattern is a single one, because
@@ -114,6 +119,22 @@ def iter_csv_frames(
 def compression_of(path: str | os.PathLike[str]) -> Compression | None:
     """Return the compression for the suffix of *path*: gzip for ``.gz``, zstd for ``.zst``, else None."""
     return _SUFFIXES.get(os.path.splitext(os.fspath(path))[1].lower())
+
+
+def check_csv_suffix(path: str | os.PathLike[str]) -> None:
+    """Check that the suffix of *path* does not name another format than CSV.
+
+    Raises:
+        ConfigError: When the name ends like a file of another format, such as ``.parquet`` or ``.csv.zip``.
+    """
+    name = os.path.basename(os.fspath(path))
+    stem, suffix = os.path.splitext(name)
+    if suffix.lower() in _SUFFIXES:
+        suffix = os.path.splitext(stem)[1]
+    if suffix.lower() != ".csv" and _FORMAT_SUFFIX.fullmatch(suffix):
+        raise ConfigError(
+            f"{name!r} does not end like a CSV. Name the file {_CSV_NAMES}, or give it no suffix."
+        )
 
 
 def guard_formulas(texts: pl.Series) -> pl.Series:

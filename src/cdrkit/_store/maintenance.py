@@ -1,4 +1,4 @@
-"""Maintenance of a store: moving to warm, compaction, vacuum, verification and a new log."""
+"""Maintenance of a store: move to warm, compaction, vacuum, verification, status and a new log."""
 
 from __future__ import annotations
 
@@ -8,24 +8,42 @@ from datetime import datetime
 
 from cdrkit._maintenance import (
     MoveReport,
+    StoreStatus,
     VacuumReport,
     VerifyReport,
+    acquire_lease,
     compact_days,
-    lease,
     move_months,
+    read_status,
     rebuild_log,
     vacuum_store,
     verify_store,
 )
-from cdrkit._store.reader import present
+from cdrkit._store.reader import check_now
 from cdrkit.storage.log import Log, Snapshot
 from cdrkit.storage.tiers import Tier
 
-__all__ = ["Maintenance", "hold_lease"]
+__all__ = ["Maintenance", "job_lease"]
 
 
 class Maintenance:
-    """The maintenance jobs of one store, as `Store.maintenance` gives them. Readers and writers never wait for them."""
+    """The maintenance jobs of one store, as `Store.maintenance` returns them.
+
+    Readers and writers never wait for a job, and every job can be interrupted at any instant. Of two jobs that change
+    the store, one runs at a time.
+
+    Example:
+        >>> from datetime import datetime, timezone
+        >>> import cdrkit
+        >>> store = cdrkit.open_store("memory://maintenance-example")
+        >>> at = datetime(2026, 5, 22, 9, tzinfo=timezone.utc)
+        >>> _ = store.append([cdrkit.CallRecord(call_id="1", start=at)])
+        >>> move, compaction, vacuum = store.maintenance.run(now=datetime(2026, 11, 1, tzinfo=timezone.utc))
+        >>> move.months
+        ('2026-05',)
+        >>> store.maintenance.verify().ok
+        True
+    """
 
     def __init__(
         self,
@@ -47,20 +65,31 @@ class Maintenance:
     def move_to_warm(
         self, keep_months: int = 3, now: datetime | None = None, dry_run: bool = False
     ) -> MoveReport:
-        """Move whole UTC months past the hot window to the warm tier.
+        """Move whole UTC months from the hot tier to the warm tier.
 
-        A month moves when it ended more than *keep_months* months ago: no call younger than that ever moves. What is
-        written is read back and compared before one commit swaps it; readers and writers go on meanwhile. Calls that
-        came late for a month that is warm already are folded into it. The hot files go with a later `vacuum`.
+        A month moves when it ended more than *keep_months* calendar months ago. The written calls are read back and
+        compared, then one commit swaps them in. Late-arriving calls of a month in the warm tier are merged into it. A
+        later `vacuum` removes the hot files.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://move-to-warm-example")
+            >>> store.maintenance.move_to_warm(keep_months=6, dry_run=True).months
+            ()
 
         Args:
-            keep_months: Calendar months that stay hot.
-            now: The present; by default, this machine's.
-            dry_run: Only say what there is to do.
+            keep_months: Calendar months that stay in the hot tier, 0 or more. No call younger than that moves.
+            now: The present, an aware datetime; by default, the time of this machine.
+            dry_run: Whether to count only, and change nothing.
+
+        Returns:
+            The calls, segments and months moved.
 
         Raises:
-            ConflictError: When another maintenance job is under way.
-            CorruptDataError: When what was read back is not what was written; nothing is swapped then.
+            ConfigError: When *keep_months* is not a whole number of 0 or more.
+            QueryError: When *now* is naive.
+            ConflictError: When another maintenance job is running.
+            CorruptDataError: When the calls read back differ from those written. The store is unchanged then.
         """
         with self._lease("rollover", dry_run):
             return move_months(
@@ -68,58 +97,191 @@ class Maintenance:
                 self._tiers,
                 self._hot,
                 self._warm,
-                now=present(now),
-                keep=keep_months,
+                now=check_now(now),
+                keep_months=keep_months,
                 dry_run=dry_run,
             )
 
     def compact(self, dry_run: bool = False) -> MoveReport:
-        """Merge the small hot segments of each UTC day, which many small appends leave, into few.
+        """Merge the small hot segments of each UTC day, and rewrite segments without a number index.
+
+        Many small appends leave many small segments, which slow down reading. A segment lacks a number index after
+        `rebuild_log` with another region, or when an old version of cdrkit wrote it. Number searches scan it.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://compact-example")
+            >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> for number in range(3):
+            ...     _ = store.append([cdrkit.CallRecord(call_id=str(number), start=at)])
+            >>> report = store.maintenance.compact()
+            >>> report.read, report.written
+            (3, 1)
+
+        Args:
+            dry_run: Whether to count only, and change nothing.
+
+        Returns:
+            The calls and segments rewritten.
 
         Raises:
-            ConflictError: When another maintenance job is under way.
+            ConflictError: When another maintenance job is running.
+            CorruptDataError: When the calls read back differ from those written. The store is unchanged then.
         """
         with self._lease("compact", dry_run):
             return compact_days(self._log, self._tiers, self._hot, dry_run=dry_run)
 
     def vacuum(self, now: datetime | None = None, dry_run: bool = False) -> VacuumReport:
-        """Remove files that no reader needs any more: an hour after their commit, a day when none ever named them.
+        """Remove files that no reader needs any more.
+
+        A segment is removed an hour after a commit replaced it. An orphan, which no commit ever named, is removed
+        after a day. A vacuum also removes old log objects and the temporary files of interrupted writes.
+
+        Danger:
+            A result or a backup that is older than an hour may name removed files. Read it again from the store.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://vacuum-example").maintenance.vacuum(dry_run=True).segments
+            0
+
+        Args:
+            now: The present, an aware datetime; by default, the time of this machine.
+            dry_run: Whether to count only, and remove nothing.
+
+        Returns:
+            The numbers of segments and log objects removed, and of those that stay.
 
         Raises:
-            ConflictError: When another maintenance job is under way.
+            QueryError: When *now* is naive.
+            ConflictError: When another maintenance job is running.
         """
         with self._lease("vacuum", dry_run):
-            return vacuum_store(self._log, self._tiers, now=present(now), dry_run=dry_run)
+            return vacuum_store(self._log, self._tiers, now=check_now(now), dry_run=dry_run)
 
     def run(
         self, keep_months: int = 3, now: datetime | None = None
     ) -> tuple[MoveReport, MoveReport, VacuumReport]:
-        """Do what is due: `move_to_warm`, `compact` and `vacuum`; return their reports. Run it once a day or so."""
+        """Run all regular jobs: `move_to_warm`, `compact` and `vacuum`. Once a day is usual.
+
+        Example:
+            >>> import cdrkit
+            >>> for report in cdrkit.open_store("memory://run-example").maintenance.run():
+            ...     print(report)
+            No calls were moved.
+            No calls were moved.
+            0 segments and 0 log objects were removed.
+
+        Args:
+            keep_months: Calendar months that stay in the hot tier, 0 or more.
+            now: The present, an aware datetime; by default, the time of this machine.
+
+        Returns:
+            The reports of the move to warm, the compaction and the vacuum.
+
+        Raises:
+            ConfigError: When *keep_months* is not a whole number of 0 or more.
+            QueryError: When *now* is naive.
+            ConflictError: When another maintenance job is running.
+            CorruptDataError: When the calls read back differ from those written. That job changes nothing then.
+        """
         return self.move_to_warm(keep_months, now), self.compact(), self.vacuum(now)
 
     def verify(self) -> VerifyReport:
-        """Read every byte of the store and check every checksum, count, range, order and identity."""
+        """Read every byte of the store, and check every checksum, count, range, order and identity.
+
+        It reads as much data as the store has. Appends and other jobs may go on.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://verify-example").maintenance.verify().problems
+            ()
+
+        Returns:
+            The problems found, and the number of orphans, which are harmless.
+        """
         return verify_store(self._log, self._tiers)
 
-    def rebuild_log(self) -> int:
-        """Make a new log from the segments alone, after the log was lost; return how many calls it has.
+    def status(self, keep_months: int = 3, now: datetime | None = None) -> StoreStatus:
+        """Return calls, bytes and segments of each tier, the newest changes, and the work due.
 
-        Open the store with the region that it had: that was in the log, too.
+        The status comes from the log and from listings of the tiers; no data file is read.
+
+        Example:
+            >>> import cdrkit
+            >>> status = cdrkit.open_store("memory://status-example").maintenance.status()
+            >>> status.calls, status.last_append, status.work_due
+            (0, None, ())
+
+        Args:
+            keep_months: Calendar months that stay in the hot tier, as the store's maintenance is run with.
+            now: The present, an aware datetime; by default, the time of this machine.
+
+        Returns:
+            The status. An empty one when the store does not exist yet.
 
         Raises:
-            StorageError: When there still is a log, or a segment is damaged.
+            ConfigError: When *keep_months* is not a whole number of 0 or more.
+            QueryError: When *now* is naive.
+            CorruptDataError: When the log is damaged.
+        """
+        self._snapshot()
+        return read_status(
+            self._log, self._tiers, self._hot, self._warm, now=check_now(now), keep_months=keep_months
+        )
+
+    def rebuild_log(self) -> int:
+        """Make a new log from the segments alone, after the log was lost or taken away.
+
+        The store gets the region that it was opened with: the old region was in the old log. This is also the way to
+        change a store's region:
+
+        1. Stop all writers.
+        2. Move the folder ``_log`` out of the store. A store in one folder has it as ``hot/_log``.
+        3. Open the store with the new region, and call ``rebuild_log()``.
+        4. Call `compact`: it makes new number indexes. Until then, number searches scan, and are slow.
+
+        Danger:
+            The new log takes every intact segment. Segments that an erasure or another job replaced are gone from
+            disk only after that job or a vacuum. Calls that were replaced since the last vacuum may come back in the
+            version of the newest segment. Positions of `Store.follow` are lost: each file is read again from its
+            beginning, and its calls are skipped as duplicates.
+
+        Example:
+            >>> import tempfile
+            >>> from datetime import datetime, timezone
+            >>> from pathlib import Path
+            >>> import cdrkit
+            >>> folder = Path(tempfile.mkdtemp()) / "calls"
+            >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> call = cdrkit.CallRecord(call_id="1", start=at, source="020 7946 0018")
+            >>> _ = cdrkit.open_store(folder).append([call])
+            >>> _ = (folder / "hot" / "_log").rename(folder.parent / "old-log")
+            >>> store = cdrkit.open_store(folder, region="GB")
+            >>> store.maintenance.rebuild_log()
+            1
+            >>> store.count(cdrkit.Query().number("+44 20 7946 0018"))
+            1
+
+        Returns:
+            The number of calls in the store.
+
+        Raises:
+            StorageError: When a log exists, a segment is damaged, or another process writes to the store.
+            NotFoundError: When there are no segments.
         """
         return rebuild_log(self._log, self._tiers, self._hot, {"region": self._region}).rows
 
     def _lease(self, job: str, dry_run: bool) -> contextlib.AbstractContextManager[None]:
-        return hold_lease(self._log, self._snapshot, job, dry_run=dry_run)
+        return job_lease(self._log, self._snapshot, job, dry_run=dry_run)
 
 
 @contextlib.contextmanager
-def hold_lease(log: Log, snapshot: Callable[[], Snapshot], job: str, *, dry_run: bool) -> Iterator[None]:
-    """Hold the store's one lease of maintenance, where there is a store and something is to be changed."""
+def job_lease(log: Log, snapshot: Callable[[], Snapshot], job: str, *, dry_run: bool) -> Iterator[None]:
+    """Hold the store's only lease for *job*, unless the store does not exist or the job changes nothing."""
     if dry_run or snapshot().version < 0:
         yield
     else:
-        with lease(log.files, job):
+        with acquire_lease(log.files, job):
             yield

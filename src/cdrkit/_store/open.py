@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Final
 
-from cdrkit._access import checked_secret
+from cdrkit._access import check_secret
 from cdrkit._files import Files, open_files
 from cdrkit._numbers import check_region
 from cdrkit._recordings import Locator, RecordingLocation, make_locator
@@ -101,7 +101,7 @@ def open_store(
         region=check_region(region),
         locator=_make_locator(recordings),
     )
-    store = Store(backend, secrets.token_bytes(32) if secret is None else checked_secret(secret))
+    store = Store(backend, secrets.token_bytes(32) if secret is None else check_secret(secret))
     if must_exist:
         _check_exists(store, name)
     return store

@@ -1,4 +1,4 @@
-"""Results: a query that can be run, and every way out of it."""
+"""Results: the calls of a query as records, pages, tables, CSV and a notebook viewer."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from cdrkit._output import (
     DisplaySettings,
     Headers,
     TimeStyle,
+    check_csv_suffix,
     compression_of,
     display_text,
     iter_csv_frames,
@@ -40,34 +41,51 @@ __all__ = ["Page", "Result"]
 _LARGEST_PAGE: Final = 100_000
 _DEFAULT_BATCH: Final = 65_536
 _ROWS_IN_HTML: Final = 20
-_WIDEST_HTML: Final = 20
+_MOST_HTML_COLUMNS: Final = 20
 
 
 @attrs.frozen(kw_only=True)
 class Page:
-    """Some calls of a result, and how to get the next ones.
+    """A page of a result, with the cursors of its neighbours.
+
+    Example:
+        >>> from datetime import datetime, timezone
+        >>> import cdrkit
+        >>> store = cdrkit.open_store("memory://page-example")
+        >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+        >>> _ = store.append([cdrkit.CallRecord(call_id=name, start=at) for name in "abc"])
+        >>> first = store.run().page(2)
+        >>> [call.call_id for call in first.records], first.previous_cursor
+        (['a', 'b'], None)
+        >>> second = store.run(cdrkit.Query().after(first.next_cursor)).page(2)
+        >>> [call.call_id for call in second.records], second.next_cursor
+        (['c'], None)
+        >>> store.run(cdrkit.Query().after(second.previous_cursor)).page(2) == first
+        True
 
     Attributes:
-        records: The calls, whole, in the query's order.
-        next_cursor: What to give to `Query.after` for the next page; None when this is the last one.
-        columns: The columns that the query chose, or all of them.
-        timezone: The zone that `rows` shows instants in.
+        records: The calls with all fields, in the query's order.
+        next_cursor: The argument of `Query.after` for the next page; None on the last page.
+        columns: The columns that the query selects, or all fields.
+        timezone: The zone of the instants in `rows`.
+        previous_cursor: The argument of `Query.after` for the previous page; None on the first page.
     """
 
     records: tuple[CallRecord, ...]
     next_cursor: str | None
     columns: tuple[str, ...]
     timezone: str = "UTC"
+    previous_cursor: str | None = None
 
     def rows(self, *, labels: bool = False, times: TimeStyle = "iso") -> list[dict[str, str]]:
-        """Return the chosen columns as text for eyes, in the display zone.
+        """Return the selected columns as display text, a dict a call.
 
         Args:
-            labels: Name the columns as portals do (``Call Time``) instead of by field.
-            times: How instants are written: ``iso``, ``day_first`` or ``month_first``.
+            labels: Use labels, such as ``Call Time``, as keys instead of field names.
+            times: The style of instants: ``iso``, ``day_first`` or ``month_first``.
 
         Raises:
-            ConfigError: When times are not written so.
+            ConfigError: When the style is unknown.
         """
         frame = pl.DataFrame(
             {name: [getattr(record, name) for record in self.records] for name in self.columns},
@@ -79,24 +97,26 @@ class Page:
         return self._html("There are more. " if self.next_cursor else "")
 
     def _html(self, more: str) -> str:
-        chosen = self.columns
-        if len(chosen) > _WIDEST_HTML:  # what nobody chose; the usual ones can be looked at
-            chosen = tuple(name for name in DEFAULT_COLUMNS if name in chosen) or chosen[:_WIDEST_HTML]
-        rows = [[row[name] for name in chosen] for row in self.rows()]
-        empty = "" if rows else "No call is asked for. "
-        left = len(self.columns) - len(chosen)
-        note = f"{empty}{more}Times in {self.timezone}.{f' {left} more columns.' if left else ''}"
-        return html_table([FIELDS[name].label for name in chosen], rows, note=note)
+        columns = self.columns
+        if len(columns) > _MOST_HTML_COLUMNS:  # the query selects no columns: show the usual ones
+            columns = (
+                tuple(name for name in DEFAULT_COLUMNS if name in columns) or columns[:_MOST_HTML_COLUMNS]
+            )
+        rows = [[row[name] for name in columns] for row in self.rows()]
+        empty = "" if rows else "No calls match. "
+        hidden = len(self.columns) - len(columns)
+        note = f"{empty}{more}Times in {self.timezone}.{f' {hidden} more columns.' if hidden else ''}"
+        return html_table([FIELDS[name].label for name in columns], rows, note=note)
 
 
 class Result:
-    """The calls that a query asks for. Nothing is read before an exit is used.
+    """The calls that a query selects. No call is read before a method needs it.
 
-    It is bound to the store as it was when the query was run, and to that moment: every exit, and every repetition,
-    gives the same calls, whatever is appended meanwhile. Exits named ``to_`` return a new object, ``write_`` and
-    ``iter_csv`` produce CSV, iteration gives `CallRecord`.
+    A result belongs to the version of the store and to the instant at which the query was run. Every method, however
+    often it is called, gives the same calls, whatever is appended later. ``to_`` methods return a new object,
+    ``write_csv`` and ``iter_csv`` produce CSV, iteration gives `CallRecord`.
 
-    Tables and CSV have the columns that the query chose (all of them, if none); records are always whole.
+    Tables and CSV have the columns that the query selects, or all fields. Records always have all fields.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -105,7 +125,7 @@ class Result:
         >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
         >>> _ = store.append([cdrkit.CallRecord(call_id="1", start=at, source="+442079460018", duration=34)])
         >>> calls = store.run(cdrkit.Query().connected().columns("start", "source"))
-        >>> calls.count()
+        >>> len(calls)
         1
         >>> [call.source for call in calls]
         ['+442079460018']
@@ -119,43 +139,47 @@ class Result:
         query: Query,
         timezone: str = "UTC",
         *,
-        ask: Callable[[Query], Result],
-        find: Callable[[CallRecord], Recording],
+        run: Callable[[Query], Result],
+        find_recording: Callable[[CallRecord], Recording],
     ) -> None:
         self._plan = plan
         self._query = query
         self._timezone = timezone
-        self._ask = ask
-        self._find = find
+        self._run = run
+        self._find_recording = find_recording
 
     def __repr__(self) -> str:
         zone = "" if self._timezone == "UTC" else f", timezone={self._timezone!r}"
-        # How often a store was written to is nothing that a tenant needs to know.
-        version = "" if self._plan.scope.seals else f" at version {self._plan.snapshot.version}"
+        # A tenant must not see how often a store was written to.
+        version = "" if self._plan.scope.signer else f" at version {self._plan.snapshot.version}"
         return f"<Result of {self._query!r}{version}{zone}>"
 
     @property
     def query(self) -> Query:
-        """The query that was run."""
+        """The query of this result."""
         return self._query
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of tables and CSV, in their order."""
+        """The columns of tables and CSV, in order."""
         return self._query.selected or self._plan.scope.fields
 
     @property
     def timezone(self) -> str:
-        """The zone that instants are shown in; CSV and records stay in UTC."""
+        """The zone of instants in tables, pages and text; CSV and records stay in UTC."""
         return self._timezone
 
     def in_timezone(self, timezone: str) -> Result:
-        """Return the same result, shown in another zone: tables, pages and `to_text` change; CSV and records do not.
+        """Return these calls with tables, pages and `to_text` in another zone; CSV and records stay in UTC.
+
+        Args:
+            timezone: IANA name of the zone.
 
         Raises:
-            ConfigError: When there is no such zone.
+            ConfigError: When the zone is unknown.
         """
-        return Result(self._plan, self._query, check_zone(timezone), ask=self._ask, find=self._find)
+        zone = check_zone(timezone)
+        return Result(self._plan, self._query, zone, run=self._run, find_recording=self._find_recording)
 
     # -- in a notebook ------------------------------------------------------------------------------------------
 
@@ -165,99 +189,171 @@ class Result:
         return page._html(more)
 
     def viewer(self, *, columns: Iterable[str] | None = None, page_size: int = 25) -> Viewer[Result]:
-        """Return a viewer for a notebook: filter, sort, choose columns and zone, turn pages, play, take a CSV.
+        """Return an interactive viewer of these calls for a notebook.
 
-        It shows this result, at this version of the store, and can narrow it. Times that are chosen in it are those of
-        the zone that it shows. What is shown can be taken on in the next cell: its ``query`` and ``result``.
+        The viewer filters, sorts, pages, plays recordings and saves CSV. Its ``query`` and ``result`` give the calls
+        that it shows to the next cell. Times typed into it belong to the zone that it shows.
 
         .. code-block:: python
 
             viewer = store.run(Query().during("last_7_days")).in_timezone("Europe/London").viewer()
             viewer                            # ends a cell
-            viewer.result.to_polars()         # what is shown by then
+            viewer.result.to_polars()         # the calls that the viewer shows by then
 
         Args:
-            columns: The columns that are shown first; by default those that the query chose, else a portal's.
-            page_size: How many calls a page has, 1 to 1,000.
+            columns: The columns shown first. The default is those that the query selects, or `DisplaySettings`' own.
+            page_size: Calls of a page, 1 to 1,000.
 
         Raises:
             MissingExtraError: When anywidget is not installed.
-            QueryError: When the query goes on behind a page.
-            ConfigError: When the page size is out of range, or a column is chosen twice.
+            QueryError: When the query has a cursor.
+            ConfigError: When the page size is out of range, or a column is repeated.
             UnknownFieldError: When a column is not a field.
         """
         fields = self._plan.scope.fields
-        # Each row says whether it has sound.
+        # A button in each row already shows whether the call has a recording.
         usual = [name for name in DEFAULT_COLUMNS if name != "recording" and name in fields]
         chosen = columns or self._query.selected or usual
         settings = DisplaySettings(timezone=self._timezone, columns=chosen, page_size=page_size)
-        return Viewer(CallsView(self._query, settings, ask=self._ask, find=self._find, fields=fields))
+        return Viewer(
+            CallsView(
+                self._query, settings, run=self._run, find_recording=self._find_recording, fields=fields
+            )
+        )
 
-    # -- how many, and record by record -------------------------------------------------------------------------
+    # -- counts and records -------------------------------------------------------------------------------------
 
     def count(self) -> int:
-        """Return how many calls there are, a limit included."""
+        """Return the number of these calls. A limit and a cursor of the query reduce it; see `total`."""
         return self._plan.count()
 
+    def __len__(self) -> int:
+        return self.count()
+
+    def total(self) -> int:
+        """Return the number of calls on all pages: the count without the query's cursor.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://total-example")
+            >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> _ = store.append([cdrkit.CallRecord(call_id=name, start=at) for name in "abc"])
+            >>> rest = store.run(cdrkit.Query().after(store.run().page(2).next_cursor))
+            >>> rest.total(), rest.count()
+            (3, 1)
+        """
+        return self._without_cursor().count()
+
     def explain(self) -> Explanation:
-        """Run the query and return what was read for it, and why: in figures, and printed in sentences.
+        """Run the query and return what was read for it, in figures and in sentences.
 
         Example:
             >>> import cdrkit
             >>> from cdrkit.samples import synthesize_calls
             >>> store = cdrkit.open_store("memory://explain-example", region="GB")
             >>> _ = store.append(synthesize_calls(20_000, days=2))
-            >>> told = store.run(cdrkit.Query().number("020 7946 0018")).explain()
-            >>> told.indexed == told.in_period, told.rows_scanned
+            >>> explanation = store.run(cdrkit.Query().number("020 7946 0018")).explain()
+            >>> explanation.indexed == explanation.in_period, explanation.rows_scanned
             (True, 0)
 
         Raises:
-            ScopeError: Within a scope: what was read tells of other people's calls.
+            ScopeError: Within a scope: the figures depend on calls of other tenants.
         """
         if self._plan.scope != EVERYTHING:
-            raise ScopeError("A scope does not tell what was read: that would tell of other people's calls.")
+            raise ScopeError(
+                "A scope explains no query, because the figures depend on calls of other tenants. Explain it on the "
+                "store."
+            )
         return self._plan.explain(self.columns)
 
     def __iter__(self) -> Iterator[CallRecord]:
-        """Iterate over the calls as whole records, in order, a bounded number in memory."""
-        self._exporting("records")
+        """Iterate over the calls as records with all fields, in order, with a bounded number in memory."""
+        self._notify_export("records")
         for frame in self._plan.frames(tuple(FIELDS)):
             yield from records_of(frame)
 
     def page(self, size: int = 100) -> Page:
-        """Return the first *size* calls; `Page.next_cursor` leads to the next ones.
+        """Return the page of *size* calls next to the query's cursor, or the first page.
 
-        The cursor marks a place in the order, not a row number: it stays right while calls arrive and while they move
-        between tiers. A limit of the query holds for all pages together: the cursor knows what is left of it.
+        A cursor marks a position in the order, not a row number. It stays valid while calls arrive and while they move
+        between tiers. A limit of the query holds for all pages together.
+
+        Args:
+            size: Calls of the page, 1 to 100,000.
 
         Raises:
-            QueryError: When *size* is not between 1 and 100,000.
+            QueryError: When *size* is out of range.
+            StorageError: When the store cannot be read.
         """
         if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= _LARGEST_PAGE:
             raise QueryError(f"A page has 1 to {_LARGEST_PAGE} calls, not {size!r}.", parameter="size")
-        limit = self._plan.maximum
-        wanted = size + 1 if limit is None else min(size + 1, limit)
-        plan = attrs.evolve(self._plan, maximum=wanted)
-        records = [record for frame in plan.frames(tuple(FIELDS)) for record in records_of(frame)]
-        cursor = None
-        if len(records) > size:
-            records = records[:size]
-            order = self._plan.order
-            left = None if limit is None else limit - size
-            place = Cursor(order, tuple(getattr(records[-1], name) for name, _ in order), left)
-            cursor = self._plan.scope.sealed(place).encode()
-        return Page(records=tuple(records), next_cursor=cursor, columns=self.columns, timezone=self._timezone)
+        cursor = self._plan.position
+        if cursor is not None and cursor.backward:
+            return self._previous_page(size, cursor)
+        left = self._plan.maximum
+        records = self._read_records(self._plan, size)
+        has_next = len(records) > size
+        del records[size:]
+        after = self._cursor(records[-1], None if left is None else left - size) if has_next else None
+        before = self._cursor(records[0], left, backward=True) if cursor is not None and records else None
+        return self._page(records, before, after)
+
+    def _previous_page(self, size: int, cursor: Cursor) -> Page:
+        """Return the last *size* calls before a cursor, or the first page when no call precedes it."""
+        records = self._read_records(self._plan.backward(), size)
+        if not records:
+            return self._without_cursor().page(size)
+        has_previous = len(records) > size
+        del records[size:]
+        records.reverse()
+        left = None if cursor.left is None else cursor.left + len(records)
+        before = self._cursor(records[0], left, backward=True) if has_previous else None
+        return self._page(records, before, self._cursor(records[-1], cursor.left))
+
+    def _read_records(self, plan: Plan, size: int) -> list[CallRecord]:
+        """Return the first *size* records of a plan, and one more where there is one."""
+        maximum = size + 1 if plan.maximum is None else min(size + 1, plan.maximum)
+        frames = attrs.evolve(plan, maximum=maximum).frames(tuple(FIELDS))
+        return [record for frame in frames for record in records_of(frame)]
+
+    def _cursor(self, record: CallRecord, left: int | None, *, backward: bool = False) -> str:
+        order = self._plan.order
+        values = tuple(getattr(record, name) for name, _ in order)
+        return self._plan.scope.sign_cursor(Cursor(order, values, left, backward=backward)).encode()
+
+    def _page(self, records: list[CallRecord], before: str | None, after: str | None) -> Page:
+        return Page(
+            records=tuple(records),
+            next_cursor=after,
+            columns=self.columns,
+            timezone=self._timezone,
+            previous_cursor=before,
+        )
+
+    def _without_cursor(self) -> Result:
+        if self._query.position is None:
+            return self
+        return self._run(attrs.evolve(self._query, position=None)).in_timezone(self._timezone)
 
     # -- tables -------------------------------------------------------------------------------------------------
 
     def to_polars(self) -> pl.DataFrame:
-        """Return a Polars frame; instants in the display zone (the same instants)."""
-        self._exporting("polars")
+        """Return a Polars frame, with instants in the display zone.
+
+        Raises:
+            StorageError: When the store cannot be read.
+        """
+        self._notify_export("polars")
         return localize(pl.concat([empty_frame(self.columns), *self._frames()]), self._timezone)
 
     def to_arrow(self) -> pa.Table:
-        """Return an Arrow table in the types of `SCHEMA`; instants in the display zone (the same instants)."""
-        self._exporting("arrow")
+        """Return an Arrow table in the types of `SCHEMA`, with instants in the display zone.
+
+        Raises:
+            StorageError: When the store cannot be read.
+        """
+        self._notify_export("arrow")
         return self._table()
 
     def _table(self) -> pa.Table:
@@ -266,30 +362,32 @@ class Result:
         return parts[0] if len(parts) == 1 else pa.concat_tables(parts).unify_dictionaries()
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a pandas frame; instants in the display zone (the same instants).
+        """Return a pandas frame, with instants in the display zone.
 
         Raises:
             MissingExtraError: When pandas is not installed.
+            StorageError: When the store cannot be read.
         """
         try:
-            import pandas  # noqa: F401  # pyarrow imports it itself; asked here for a clear message
+            import pandas  # noqa: F401  # pyarrow imports it too; checked here for a clear message
         except ImportError as exc:
             raise missing_extra("to_pandas()", "pandas") from exc
-        self._exporting("pandas")
+        self._notify_export("pandas")
         frame: pd.DataFrame = self._table().to_pandas()
         return frame
 
     def to_text(self, *, labels: bool = True, times: TimeStyle = "iso") -> pl.DataFrame:
-        """Return a frame of text for eyes: instants with their offset in the display zone, durations as h:mm:ss.
+        """Return a frame of display text: instants with their offset in the display zone, durations as h:mm:ss.
 
         Args:
-            labels: Name the columns as portals do (``Call Time``) instead of by field.
-            times: How instants are written: ``iso``, ``day_first`` or ``month_first``.
+            labels: Name the columns by labels, such as ``Call Time``, instead of field names.
+            times: The style of instants: ``iso``, ``day_first`` or ``month_first``.
 
         Raises:
-            ConfigError: When times are not written so.
+            ConfigError: When the style is unknown.
+            StorageError: When the store cannot be read.
         """
-        self._exporting("text")
+        self._notify_export("text")
         return display_text(
             pl.concat([empty_frame(self.columns), *self._frames()]),
             self._timezone,
@@ -298,17 +396,21 @@ class Result:
         )
 
     def batches(self, rows: int = _DEFAULT_BATCH) -> Iterator[pa.RecordBatch]:
-        """Yield Arrow batches of at most *rows* calls each, in order, a bounded number in memory.
+        """Return an iterator of Arrow batches, in order, with a bounded number of calls in memory.
+
+        Args:
+            rows: The largest number of calls of a batch.
 
         Raises:
             QueryError: When *rows* is not a whole number above 0.
+            StorageError: When the store cannot be read.
         """
         if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
             raise QueryError(f"A batch has at least one call, not {rows!r}.", parameter="rows")
-        self._exporting("arrow")
-        return self._batches(rows)
+        self._notify_export("arrow")
+        return self._iter_batches(rows)
 
-    def _batches(self, rows: int) -> Iterator[pa.RecordBatch]:
+    def _iter_batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         for frame in self._frames():
             for part in frame.iter_slices(rows):
                 yield from arrow_table(localize(part, self._timezone)).to_batches()
@@ -316,9 +418,9 @@ class Result:
     def _frames(self) -> Iterator[pl.DataFrame]:
         return self._plan.frames(self.columns)
 
-    def _exporting(self, format: str) -> None:
-        """Say so to the audit of the scope, before anything leaves."""
-        self._plan.scope.heard("export", format=format, query=self._query)
+    def _notify_export(self, format: str) -> None:
+        """Notify the audit of the scope before any call leaves the store."""
+        self._plan.scope.notify_audit("export", format=format, query=self._query)
 
     # -- CSV ----------------------------------------------------------------------------------------------------
 
@@ -331,30 +433,35 @@ class Result:
         compression: Compression | None = None,
         storage_options: Mapping[str, object] | None = None,
     ) -> int:
-        """Write the calls as CSV (RFC 4180, UTF-8), instants always in UTC, and return how many there were.
+        """Write the calls as CSV (RFC 4180, UTF-8), with instants in UTC.
 
         Args:
-            dest: A path or any fsspec URL, which appears whole or not at all, or a binary file object. The suffixes
-                ``.gz`` and ``.zst`` compress.
-            guard: Put ``'`` before text that a spreadsheet would take for a formula; False for machines.
-            headers: ``names`` of the fields, or the ``labels`` that portals show.
-            compression: ``gzip`` or ``zstd``, whatever the suffix.
-            storage_options: Options for the filesystem of a URL (credentials, endpoint).
+            dest: A path, a URL or a binary file object. A file appears complete or not at all. Its name ends in
+                ``.csv``, or in ``.csv.gz`` or ``.csv.zst`` for a compressed file.
+            guard: Put ``'`` before text that a spreadsheet would run as a formula. Use False for other programs.
+            headers: The first line: field ``names``, or ``labels`` such as ``Call Time``.
+            compression: ``gzip`` or ``zstd``; the default follows the suffix.
+            storage_options: Options of the filesystem of a URL (credentials, endpoint).
+
+        Returns:
+            The number of calls written.
 
         Raises:
-            StorageError: When it cannot be written.
-            ConfigError: When an option is unknown.
+            ConfigError: When an option is unknown, or the suffix is that of another format, such as ``.parquet``.
+            StorageError: When the store cannot be read or the file cannot be written.
         """
-        self._exporting("csv")
         if not isinstance(dest, (str, os.PathLike)):
+            self._notify_export("csv")
             if not hasattr(dest, "write") or storage_options:
                 raise ConfigError(
-                    f"{dest!r} is no path or URL; give one, or a binary file without storage options."
+                    f"{dest!r} is not a path or URL. Give one, or a binary file object without storage options."
                 )
             return write_frames(
                 self._frames(), self.columns, dest, guard=guard, headers=headers, compression=compression
             )
         folder, name = split_url(dest)
+        check_csv_suffix(name)
+        self._notify_export("csv")
         with open_files(folder, storage_options).writer(name) as sink:
             return write_frames(
                 self._frames(),
@@ -368,15 +475,21 @@ class Result:
     def iter_csv(
         self, *, guard: bool = True, headers: Headers = "names", compression: Compression | None = None
     ) -> Iterator[bytes]:
-        """Return the same CSV piece by piece, for a web response.
+        """Return the CSV of `write_csv` piece by piece, for a web response.
 
-        In the order of time, memory is bounded by the identities of one day's calls and a slice of the rest; any other
-        order holds all of them.
+        In the order of time, memory is bounded: it holds the identities of one day's calls and a slice of the rest.
+        Any other order holds all calls.
+
+        Args:
+            guard: As for `write_csv`.
+            headers: As for `write_csv`.
+            compression: ``gzip`` or ``zstd``; none by default.
 
         Raises:
             ConfigError: When an option is unknown.
+            StorageError: When the store cannot be read.
         """
-        self._exporting("csv")
+        self._notify_export("csv")
         return iter_csv_frames(
             self._frames(), self.columns, guard=guard, headers=headers, compression=compression
         )

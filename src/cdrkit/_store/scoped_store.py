@@ -1,33 +1,33 @@
-"""The part of a store that one viewer may see: what a portal hands to a tenant's request."""
+"""Scoped stores: the part of a store that one viewer of a portal may see."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import NoReturn
 
 import attrs
 
-from cdrkit._access import EVERYTHING, RecordingRight, named_fields
-from cdrkit._model import FIELDS, CallRecord, format_instant, known_field, parse_instant, records_of
+from cdrkit._access import EVERYTHING, RecordingRight, query_fields
+from cdrkit._model import FIELDS, CallRecord, find_field, format_instant, parse_instant, records_of
 from cdrkit._query import Query, field
 from cdrkit._recordings import Recording
-from cdrkit._store.reader import Reader, checked_record
+from cdrkit._store.reader import Reader, check_record
 from cdrkit.errors import CdrError, QueryError, RecordingNotFoundError, ScopeError, UnknownFieldError
 
 __all__ = ["ScopedStore"]
 
 
 class ScopedStore(Reader):
-    """The calls of one tenant, as one viewer may see them: it reads like a `Store`, and cannot write.
+    """The calls of one tenant, as one viewer may see them. It has the reading methods of a `Store`.
 
-    `Store.scoped` makes one, for a request or for a session; that costs nothing. Whatever is asked of it holds for
-    the tenant's calls only: records, pages, counts, totals, tables, CSV and recordings. A hidden field is absent from
-    what comes out and unknown in what is asked. A masked one shows the beginning of a number, or ``****``, and can be
-    asked for no more than that. No query can widen it.
+    `Store.scoped` makes one, for a request or a session, without reading anything. Records, pages, counts, totals,
+    tables, CSV and recordings include only calls of the tenant. A hidden field is absent from every output and unknown
+    in queries. A masked field shows the beginning of a number, or ``****``, and a query can match only that. No query
+    can widen the scope.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -54,40 +54,59 @@ class ScopedStore(Reader):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields that there are for this viewer, in the catalogue's order: what a chooser of columns offers."""
+        """The visible fields, in the order of the catalogue, for a form that offers columns."""
         return self._scope.fields
 
     @property
     def viewer(self) -> str:
-        """Who it is for, as the application called them."""
+        """The name of the viewer, as `Store.scoped` received it."""
         return self._scope.viewer
 
     def query_from_params(self, params: object, *, ignore: Iterable[str] = ()) -> Query:
-        """Return the query in a URL's parameters, as `Query.from_params` does, for this viewer.
+        """Return the query of the parameters of a URL, as `Query.from_params` does, for this viewer.
 
-        A hidden field is refused here already, with the words for one that does not exist.
+        Errors name visible fields only; a hidden field is an unknown field.
+
+        Example:
+            >>> import cdrkit
+            >>> scoped = cdrkit.open_store("memory://params-example").scoped(customer_id="1003")
+            >>> scoped.query_from_params({"connected": "1", "page": "2"}, ignore=["page"])
+            Query().where(field('duration') > 0)
+
+        Args:
+            params: The parameters of a request, as for `Query.from_params`.
+            ignore: Parameters that do not belong to the query.
 
         Raises:
-            UnknownFieldError: When a parameter names a field that there is not.
+            UnknownFieldError: When a parameter names an unknown or hidden field.
             QueryError: When a parameter is unknown, or its value is not allowed.
         """
+        return self._check_fields(lambda: Query.from_params(params, ignore=ignore))
+
+    def _check_query(self, query: object) -> Query:
+        return self._check_fields(lambda: super(ScopedStore, self)._check_query(query))
+
+    def _check_fields(self, parse: Callable[[], Query]) -> Query:
+        """Return a query whose fields are visible.
+
+        Raises:
+            UnknownFieldError: When a field is unknown or hidden. The message suggests visible fields only.
+        """
         try:
-            query = Query.from_params(params, ignore=ignore)
+            query = parse()
         except QueryError as exc:
-            cause = exc.__cause__
-            if isinstance(
-                cause, UnknownFieldError
-            ):  # its message lists, and suggests, fields that are hidden
-                self._unknown(cause.field, exc.parameter)
+            cause = exc if isinstance(exc, UnknownFieldError) else exc.__cause__
+            if isinstance(cause, UnknownFieldError):
+                self._raise_unknown(cause.field, exc.parameter)
             raise
-        for name in named_fields(query):
+        for name in query_fields(query):
             if name not in self._scope.fields:
-                self._unknown(name, None)
+                self._raise_unknown(name, None)
         return query
 
-    def _unknown(self, name: str, parameter: str | None) -> NoReturn:
+    def _raise_unknown(self, name: str, parameter: str | None) -> NoReturn:
         try:
-            known_field(name, among=self._scope.fields)
+            find_field(name, among=self._scope.fields)
         except UnknownFieldError as exc:
             exc.parameter = parameter
             raise exc from None
@@ -96,93 +115,116 @@ class ScopedStore(Reader):
     # -- recordings ---------------------------------------------------------------------------------------------
 
     def recording(self, record: CallRecord) -> Recording:
-        """Return the recording of a call, which is looked up anew: what *record* says of it is not believed.
+        """Return the recording of a call of this tenant.
 
-        Every read of it needs its right, and is told to the audit hook.
+        The call is looked up in the store by its id and start; no other value of *record* is used. Each use of the
+        recording needs its right and notifies the audit function.
+
+        Args:
+            record: The call.
 
         Raises:
             SchemaError: When *record* is not a `CallRecord`.
-            ScopeError: When this viewer has no right to recordings, or its path would leave the recordings' root.
-            RecordingNotFoundError: When this viewer has no such call, or it names no recording.
+            ScopeError: When this viewer has no right to recordings, or the path would leave the recordings' root.
+            RecordingNotFoundError: When the tenant has no such call, or the call names no recording.
         """
-        found = checked_record(record)
+        check_record(record)
         if not self._scope.rights:
             self._scope.check_right("play")
-        return self._recording(found.call_id, found.start, self._scope.rights)
+        return self._find_call_recording(record.call_id, record.start, self._scope.rights)
 
     def recording_token(
         self, record: CallRecord, *, action: RecordingRight = "play", expires: int = 3_600
     ) -> str:
-        """Return a text for a URL, by which this viewer finds the call's recording again with `recording_by_token`.
+        """Return a signed token of a call's recording, for a URL; `recording_by_token` takes it.
 
-        It is good for this tenant, this viewer, these rights, this call and this action only. It names the call and
-        is signed, not encrypted; whether a recording exists is not looked at.
+        The token is valid for this tenant, viewer, rights, call and action only. It contains the id and the start of
+        the call, signed and not encrypted. The recording need not exist.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://token-example", recordings="memory://audio/{recording}")
+            >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> call = cdrkit.CallRecord(call_id="1", start=at, customer_id="1003", recording="1.wav")
+            >>> _ = store.append([call])
+            >>> scoped = store.scoped(customer_id="1003", recordings=["play"])
+            >>> scoped.recording_by_token(scoped.recording_token(call)).exists
+            False
 
         Args:
             record: The call.
             action: ``play``, or ``download``, which includes it.
-            expires: After how many seconds it is no longer good.
+            expires: The life of the token in seconds.
 
         Raises:
             SchemaError: When *record* is not a `CallRecord`.
             ScopeError: When this viewer has no right to *action*.
             QueryError: When *action* is neither, or *expires* is not a whole number above 0.
         """
-        found = checked_record(record)
+        check_record(record)
         if action not in ("play", "download"):
-            raise QueryError(f"A token is to 'play' or to 'download', not {action!r}.", parameter="action")
+            raise QueryError(f"A token is for 'play' or 'download', not for {action!r}.", parameter="action")
         if type(expires) is not int or not 1 <= expires <= 10**9:
             raise QueryError(
-                f"expires cannot be {expires!r}; give a whole number of seconds.", parameter="expires"
+                f"expires={expires!r} is not a number of seconds. Give a whole number from 1 to {10**9:,}.",
+                parameter="expires",
             )
         self._scope.check_right(action)
-        named = json.dumps([action, format_instant(found.start), found.call_id], separators=(",", ":"))
-        text = base64.urlsafe_b64encode(named.encode()).decode().rstrip("=")
-        assert self._scope.seals is not None
-        return f"{text}.{self._scope.seals.seal('recording', text, expires)}"
+        payload = json.dumps([action, format_instant(record.start), record.call_id], separators=(",", ":"))
+        text = base64.urlsafe_b64encode(payload.encode()).decode().rstrip("=")
+        assert self._scope.signer is not None
+        return f"{text}.{self._scope.signer.sign('recording', text, expires)}"
 
     def recording_by_token(self, token: str) -> Recording:
-        """Return the recording that *token* was made for.
+        """Return the recording of a token.
+
+        Args:
+            token: The token that `recording_token` returned to this viewer.
 
         Raises:
-            ScopeError: When the token is not this viewer's, was changed, or is too old; or the right was taken away.
-            RecordingNotFoundError: When the call or its recording is no longer there.
+            ScopeError: When the token belongs to another viewer, was changed or is expired, or its right was revoked.
+            RecordingNotFoundError: When the call or its recording no longer exists.
         """
-        text, _, seal = token.partition(".") if isinstance(token, str) else ("", "", "")
-        assert self._scope.seals is not None
-        if not self._scope.seals.holds("recording", text, seal):
-            raise ScopeError("The token was not given to this viewer, was changed, or is too old; ask anew.")
+        text, _, signature = token.partition(".") if isinstance(token, str) else ("", "", "")
+        assert self._scope.signer is not None
+        if not self._scope.signer.verify("recording", text, signature):
+            raise ScopeError(
+                "The token belongs to another viewer, was changed, or is expired. Request a new one."
+            )
         try:
             action, start, call_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             at = parse_instant(start)
         except (ValueError, TypeError, binascii.Error, CdrError) as exc:
-            raise ScopeError("The token is none of this version; ask anew.") from exc
+            raise ScopeError("The token was made by another version. Request a new one.") from exc
         self._scope.check_right(action)
         rights = frozenset({"play", "download"} if action == "download" else {"play"})
-        return self._recording(call_id, at, rights & self._scope.rights)
+        return self._find_call_recording(call_id, at, rights & self._scope.rights)
 
-    def _recording(self, call_id: str, start: datetime, rights: frozenset[str]) -> Recording:
-        record = self._true_record(call_id, start)
-        if record is None:  # whether it is somebody else's is not told
+    def _find_call_recording(self, call_id: str, start: datetime, rights: frozenset[str]) -> Recording:
+        record = self._read_call(call_id, start)
+        if record is None:  # the message is that of a call of another tenant, too
             raise RecordingNotFoundError(f"Call {call_id!r} has no recording.", call_id=call_id)
-        return self._found(record, rights)
+        return self._find_recording(record, rights)
 
-    def _found(self, record: CallRecord, rights: frozenset[str] | None = None) -> Recording:
+    def _find_recording(self, record: CallRecord, rights: frozenset[str] | None = None) -> Recording:
         scope = self._scope if rights is None else attrs.evolve(self._scope, rights=rights)
 
         def allow(action: str) -> None:
             scope.check_right("play" if action == "play" else "download")
-            scope.heard(action, call_id=record.call_id, start=record.start)
+            scope.notify_audit(action, call_id=record.call_id, start=record.start)
 
         return self._locator.find(record, allow)
 
-    def _true_record(self, call_id: str, start: datetime) -> CallRecord | None:
-        """Return the tenant's call as it is stored, without masks: a masked path leads nowhere."""
+    def _read_call(self, call_id: str, start: datetime) -> CallRecord | None:
+        """Return the tenant's call as it is stored, without masks: a masked path is useless."""
         try:
             end = start + timedelta(microseconds=1)
         except OverflowError:
             end = None
-        query = self._scope.narrowed(Query().where(field("call_id") == call_id).between(start, end).limit(1))
+        query = self._scope.add_conditions(
+            Query().where(field("call_id") == call_id).between(start, end).limit(1)
+        )
         for frame in self._plan(query, None, EVERYTHING).frames(tuple(FIELDS)):
             return next(records_of(frame))
         return None

@@ -1,4 +1,4 @@
-"""The store: what applications open, fill and ask."""
+"""The store: append, ingest, read, erase and scope its calls."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from types import EllipsisType
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-from cdrkit._access import AuditEvent, RecordingRight, scope_of
+import polars as pl
+
+from cdrkit._access import AuditEvent, RecordingRight, ScopeOptions, make_scope
 from cdrkit._ingest import (
     AppendReport,
     FollowOptions,
@@ -23,12 +25,12 @@ from cdrkit._ingest import (
     report_append,
 )
 from cdrkit._maintenance import EraseReport, check_reason, erase_calls
-from cdrkit._model import CallData, frames_of
+from cdrkit._model import CallData, CallRecord, frames_of, parse_instant
 from cdrkit._query import Query
 from cdrkit._store.archive import Archive
 from cdrkit._store.backend import Backend
 from cdrkit._store.maintenance import Maintenance, job_lease
-from cdrkit._store.reader import Reader, present
+from cdrkit._store.reader import Reader, check_now
 from cdrkit._store.scoped_store import ScopedStore
 from cdrkit._text import html_facts
 from cdrkit.errors import ConfigError, QueryError
@@ -37,13 +39,23 @@ from cdrkit.storage.append import Append
 
 __all__ = ["Store"]
 
-OnConflict = Literal["report", "replace"]
+OnConflict: TypeAlias = Literal["report", "replace"]
 
 
 class Store(Reader):
-    """A store of calls; `open_store` makes one. It lives as long as your application and is safe to share by threads.
+    """A store of calls. `open_store` makes one.
 
-    Reading never waits for writing: every `run` sees the newest complete version and keeps to it.
+    An application keeps one `Store` for its whole life; threads may share it. Reading never waits for writing: every
+    `run` sees the newest complete version of the store and stays with it.
+
+    Example:
+        >>> import cdrkit
+        >>> from cdrkit.samples import synthesize_calls
+        >>> store = cdrkit.open_store("memory://store-example", region="GB")
+        >>> store.append(synthesize_calls(100)).added
+        100
+        >>> len(store.run(cdrkit.Query().connected())) <= store.count()
+        True
     """
 
     def __init__(self, backend: Backend, secret: bytes) -> None:
@@ -65,25 +77,26 @@ class Store(Reader):
         return f"<Store {self._name!r}>"
 
     def _repr_html_(self) -> str:
+        # `Maintenance.status` knows more, but lists the files of both tiers.
         snapshot = self._snapshot()
-        facts: dict[str, object] = {"Place": self._name, "Region": self.region or "none"}
+        segments = snapshot.segments.values()
+        facts: dict[str, object] = {"Location": self._name, "Region": self.region or "none"}
         for name in self._tiers:
-            segments = [segment for segment in snapshot.segments.values() if segment.tier == name]
-            facts[f"Calls, {name}"] = sum(segment.rows for segment in segments)
-            facts[f"Bytes, {name}"] = sum(segment.size_bytes for segment in segments)
-        if snapshot.segments:
-            facts["First call"] = min(segment.first for segment in snapshot.segments.values())
-            facts["Last call"] = max(segment.last for segment in snapshot.segments.values())
-        note = "Times in UTC." if self.exists else "It is made at the first write."
+            facts[f"Calls, {name}"] = sum(segment.rows for segment in segments if segment.tier == name)
+            facts[f"Bytes, {name}"] = sum(segment.size_bytes for segment in segments if segment.tier == name)
+        if segments:
+            facts["First call"] = min(segment.first for segment in segments)
+            facts["Last call"] = max(segment.last for segment in segments)
+        note = "Times in UTC." if self.exists else "The first write makes it."
         return html_facts("Store of calls", facts, note=note)
 
     # -- writing ------------------------------------------------------------------------------------------------
 
     def append(self, data: CallData, *, on_conflict: OnConflict = "report") -> AppendReport:
-        """Store calls, durably, all of them in one step.
+        """Store calls durably, in one commit: all of them, or none after an error.
 
-        A call is identified by (``start``, ``call_id``). One that is there already with the same content is skipped;
-        one with other content is kept out and reported.
+        (``start``, ``call_id``) identifies a call. A call that is stored already is skipped if its content is equal,
+        and reported as a conflict if it differs.
 
         Example:
             >>> from datetime import datetime, timezone
@@ -92,19 +105,21 @@ class Store(Reader):
             >>> call = cdrkit.CallRecord(call_id="17", start=datetime(2026, 11, 22, 9, tzinfo=timezone.utc))
             >>> store.append([call, call]).added
             1
+            >>> store.append([{"call_id": "18", "start": "2026-11-22T09:30:00Z", "duration": 34}]).added
+            1
 
         Args:
-            data: Records; an Arrow, Polars or pandas table with columns named as the fields; or an iterable of either,
-                taken in bounded memory.
-            on_conflict: ``report``, or ``replace``: the newer content takes the older one's place.
+            data: Records, or dicts as `CallRecord.from_dict` takes them; an Arrow, Polars or pandas table with columns
+                named as the fields; or an iterable of these, read with bounded memory.
+            on_conflict: ``report`` a call whose content differs, or ``replace`` the stored content.
 
         Returns:
-            How many were added, skipped and kept out. They are durable when it returns.
+            The counts of added, skipped and conflicting calls. All added calls are durable.
 
         Raises:
-            SchemaError: When a column is not a field, or a value does not fit; nothing is stored then.
-            StorageError: When it cannot be written; nothing is stored then.
-            ConflictError: When other writers were faster too many times; nothing is stored then.
+            SchemaError: When a column is not a field, or a value does not fit its field.
+            StorageError: When the store cannot be written.
+            ConflictError: When other writers committed first too many times; try again.
         """
         with self._append(on_conflict) as append:
             for frame in frames_of(data):
@@ -122,13 +137,13 @@ class Store(Reader):
         storage_options: Mapping[str, object] | None = None,
         **options: object,
     ) -> IngestReport:
-        """Read a switch's file into the store, durably, all of it in one step.
+        """Read a switch's file into the store, in one commit: all of its calls, or none after an error.
 
-        Reading the same file again adds nothing; reading one that has grown adds what is new.
+        Ingesting a file again adds nothing; ingesting a file that has grown adds its new calls.
 
         Example:
             >>> import cdrkit
-            >>> store = cdrkit.open_store("memory://ingest-example")
+            >>> store = cdrkit.open_store("memory://ingest-example", region="GB")
             >>> row = (
             ...     b'"1001","02079460018","2041","office","","SIP/a","SIP/b","Dial","","2026-11-22 09:00:00",'
             ...     b'"2026-11-22 09:00:04","2026-11-22 09:00:38",38,34,"ANSWERED","BILLING","1763802000.1",""'
@@ -138,24 +153,26 @@ class Store(Reader):
             (1, 1, 0)
 
         Args:
-            source: A path, any fsspec URL, the bytes, or a file opened for reading bytes.
-            format: The source's name, such as ``asterisk-csv``.
-            on_conflict: As in `append`.
-            on_reject: ``report`` rows that cannot be taken, or ``raise`` at the first one.
-            progress: Called with the bytes read so far and the bytes there are (None where not known).
-            storage_options: Options for the filesystem of a URL (credentials, endpoint).
-            options: The source's own; ``timezone`` (IANA name) where it writes local times.
+            source: A path, a URL, bytes, or a file opened for reading bytes; for some formats also a database
+                connection. For a table or records, use `append`.
+            format: The name of the format, such as ``asterisk-csv``; see `cdrkit.sources.available`.
+            on_conflict: As for `append`.
+            on_reject: ``report`` rows that are not calls, or ``raise`` an error at the first one.
+            progress: A function that receives the bytes read and the bytes in total (None if unknown).
+            storage_options: Options of the filesystem of a URL (credentials, endpoint).
+            options: Options of the format, such as ``timezone`` (IANA name) for a switch that writes local times.
 
         Returns:
-            What became of every row.
+            The counts of rows by outcome, and the rejected rows.
 
         Raises:
-            UnknownFormatError: When there is no such format.
-            ConfigError: When an option is missing, unknown or cannot work.
-            SchemaError: When it is not such a file, is empty, or a row is rejected with ``on_reject="raise"``;
-                nothing is stored then.
-            StorageError: When it cannot be read or written; nothing is stored then.
+            UnknownFormatError: When the format is unknown.
+            ConfigError: When *source* is a table or records, or an option is missing, unknown or not valid.
+            SchemaError: When the file has another format or is empty, or a row is rejected with
+                ``on_reject="raise"``.
+            StorageError: When the file cannot be read, or the store cannot be written.
         """
+        _refuse_calls(source)
         reader = make_source(format, options)
         with Inputs(source, storage_options) as inputs, self._append(on_conflict) as append:
             region_check = None if self.exists or self._region is not None else RegionCheck()
@@ -173,40 +190,41 @@ class Store(Reader):
         wait: bool = True,
         **options: object,
     ) -> Iterator[IngestReport]:
-        """Read a file of this machine while it grows: new rows are stored as they come, each of them once.
+        """Read a local file while it grows, and store each new row once.
 
-        How far the file was taken is part of the commit that stored its rows. So it goes on where it stopped, whatever
-        stopped it; and when the file was rotated (renamed, copied and truncated, compressed) it takes the rest of the
-        old one, which it finds beside the new one, and begins with that. A last line that is not all there waits, and
-        so do the rows of a call that is still open.
+        The commit that stores rows also stores the position in the file. So a later `follow` continues where this one
+        stopped, for whatever reason. After a rotation (rename, copy and truncate, compression), the rest of the old
+        file is read first; the old file must be in the same folder. An incomplete last line, and the rows of a call
+        that is not complete, are read later.
 
         Example:
             >>> import cdrkit
             >>> from cdrkit.samples import write_office
-            >>> store = cdrkit.open_store("memory://follow-example")
+            >>> store = cdrkit.open_store("memory://follow-example", region="GB")
             >>> master = write_office("followed-office", calls=50).master
             >>> for report in store.follow(master, format="asterisk-csv", timezone="Europe/London", wait=False):
             ...     print(report.added)
             50
 
         Args:
-            path: The file. It need not be there yet.
-            format: The source's name; it writes a row at a time, at the end of the file.
-            on_conflict: As in `append`.
-            on_reject: ``report`` rows that cannot be taken, or ``raise`` at the first one.
-            poll: Seconds between two looks at the file.
-            wait: Go on for ever; False: take what is there, and end.
-            options: The source's own, as for `ingest`.
+            path: The file. It need not exist yet.
+            format: The name of a format whose rows are appended to the end of a file.
+            on_conflict: As for `append`.
+            on_reject: ``report`` rows that are not calls, or ``raise`` an error at the first one.
+            poll: Seconds between two reads of the file.
+            wait: Continue for ever. False: read the present content and return.
+            options: Options of the format, as for `ingest`.
 
         Yields:
-            What became of the rows of each commit. Stop by leaving the loop.
+            The report of each commit. Leave the loop to stop.
 
         Raises:
-            UnknownFormatError: When there is no such format.
-            ConfigError: When an option is missing, unknown or cannot work, or the file is not on this machine.
-            SchemaError: When nothing of the file was taken yet, and it is not of the format, or a row is rejected with
-                ``on_reject="raise"``; what was reported before is stored.
-            StorageError: When it cannot be read or written; what was reported before is stored.
+            UnknownFormatError: When the format is unknown.
+            ConfigError: When an option is missing, unknown or not valid, or the file is not a local file.
+            SchemaError: When the file has another format, or a row is rejected with ``on_reject="raise"``. Calls of
+                earlier reports are stored.
+            StorageError: When the file cannot be read or the store cannot be written. Calls of earlier reports are
+                stored.
         """
 
         def start(path: str) -> tuple[str, Mapping[str, Any]]:
@@ -214,9 +232,9 @@ class Store(Reader):
             return key, self._snapshot().positions.get(key, {})
 
         reader = make_source(format, options)
-        begun = functools.partial(self._append, on_conflict)
+        begin = functools.partial(self._append, on_conflict)
         settings = FollowOptions(format=format, on_reject=on_reject, poll=poll, wait=wait)
-        yield from follow_file(path, reader, start, begun, settings)
+        yield from follow_file(path, reader, start, begin, settings)
 
     def writer(
         self,
@@ -225,17 +243,21 @@ class Store(Reader):
         max_seconds: float | None = 1.0,
         on_conflict: OnConflict = "report",
     ) -> Writer:
-        """Return a buffered writer for a live feed: many small pieces in, few appends out.
+        """Return a buffered writer for a live feed: many small additions, few commits.
 
-        What it has taken is durable once it was flushed, which it does by itself; see `Writer`.
+        .. code-block:: python
+
+            with store.writer(max_seconds=5.0) as writer:
+                for call in feed:
+                    writer.add(call)
 
         Args:
-            max_rows: How many calls may be pending before they are stored.
-            max_seconds: How long a call may be pending; None: until there are *max_rows*, or `Writer.flush`.
-            on_conflict: As in `append`.
+            max_rows: The largest number of pending calls.
+            max_seconds: The longest time in seconds that a call is pending. None: until *max_rows* or `Writer.flush`.
+            on_conflict: As for `append`.
 
         Raises:
-            ConfigError: When an option cannot work.
+            ConfigError: When an option is not valid.
         """
         self._check_conflict(on_conflict)
         return Writer(lambda: self._append(on_conflict), max_rows=max_rows, max_seconds=max_seconds)
@@ -243,11 +265,11 @@ class Store(Reader):
     @staticmethod
     def _check_conflict(on_conflict: str) -> None:
         if on_conflict not in ("report", "replace"):
-            raise ConfigError(f"on_conflict cannot be {on_conflict!r}; give 'report' or 'replace'.")
+            raise ConfigError(f"on_conflict={on_conflict!r} is unknown. Give 'report' or 'replace'.")
 
     def _append(self, on_conflict: str) -> Append:
         self._check_conflict(on_conflict)
-        self._snapshot()  # refuses another region before anything is written
+        self._snapshot()  # raises the error of another region before anything is written
         settings = {"region": self._region}
         return Append(self._log, self._tiers, self._hot, replace=on_conflict == "replace", settings=settings)
 
@@ -266,28 +288,40 @@ class Store(Reader):
         audit: Callable[[AuditEvent], object] | None = None,
         expires: int = 86_400,
     ) -> ScopedStore:
-        """Return the part of the store that one viewer may see; hand a tenant's request nothing else.
+        """Return the part of the store that one viewer of a portal may see.
+
+        Serve every request of a tenant from a scoped store, never from the store itself.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://scope-example")
+            >>> scoped = store.scoped(customer_id="1003", hide=["provider_charge"], mask={"source": 4}, viewer="ann")
+            >>> scoped.count()
+            0
 
         Args:
-            customer_id: The customer whose calls they are, or several; never None or empty.
-            reseller_id: The reseller, or several. With both, a call must be of both.
-            hide: Fields that there are not. ``currency`` takes the amounts along.
-            mask: Fields of text that are covered. Of a telephone number the last four digits are, or as many as a
-                mapping says; ``****`` stands for any other text. What holds the same digits, as a rule, is covered
-                with them: ``source_name`` with ``source``; ``dialled`` and ``lrn`` with ``destination``;
-                ``recording``; and ``extra`` is hidden.
-            recordings: What may be done with recordings: ``play``, ``download``, both or, by default, nothing.
-            earliest: Calls that began before it do not exist; an aware datetime, a date or ISO 8601 text, in UTC.
-            viewer: Who it is, for the audit; cursors and tokens are good for the same viewer only.
-            audit: Called with an `AuditEvent` before a byte of a recording or an export leaves; if it raises, none does.
-            expires: After how many seconds a cursor is no longer good.
+            customer_id: The customer whose calls are visible, or several customers.
+            reseller_id: The reseller, or several. With both, a call must match both.
+            hide: Fields to remove. Hiding ``currency`` also hides all amounts.
+            mask: Text fields to mask: the last four digits of a telephone number, or as many as a mapping gives, and
+                the whole of any other text (``****``). Fields that usually repeat the digits are masked too:
+                ``source_name`` with ``source``; ``dialled`` and ``lrn`` with ``destination``; and ``recording``.
+                A mask also hides ``extra``.
+            recordings: The uses of recordings that the viewer may make: ``play``, ``download`` or both; none by
+                default.
+            earliest: The start of the earliest visible call, inclusive: an aware datetime, a date or ISO 8601 text,
+                in UTC.
+            viewer: The name of the viewer, for the audit. Cursors and tokens are valid for this name only.
+            audit: A function that receives an `AuditEvent` before any byte of a recording or an export is sent. An
+                exception from it prevents that.
+            expires: The life of cursors in seconds.
 
         Raises:
-            ScopeError: When no tenant is given, or one is None or empty.
-            UnknownFieldError: When *hide* or *mask* names a field that there is not.
-            ConfigError: When anything else cannot work.
+            ScopeError: When no tenant is given, or a tenant is None or empty.
+            UnknownFieldError: When *hide* or *mask* names an unknown field.
+            ConfigError: When another option is not valid.
         """
-        scope = scope_of(
+        options = ScopeOptions(
             customer_id=customer_id,
             reseller_id=reseller_id,
             hide=hide,
@@ -296,41 +330,52 @@ class Store(Reader):
             earliest=earliest,
             viewer=viewer,
             audit=audit,
-            secret=self._secret,
-            seconds=expires,
+            expires=expires,
         )
-        return ScopedStore(self._backend, scope)
+        return ScopedStore(self._backend, make_scope(options, self._secret))
 
-    # -- keeping ------------------------------------------------------------------------------------------------
+    # -- maintenance ------------------------------------------------------------------------------------------------
 
     @property
     def archive(self) -> Archive:
-        """The warm months, for bulk download."""
+        """The `Archive`: the warm months, for bulk download."""
         return self._archive
 
     @property
     def maintenance(self) -> Maintenance:
-        """The maintenance jobs: moving to warm, compaction, vacuum, verification, a new log."""
+        """The `Maintenance` of the store: move to warm, compaction, vacuum, verification, status, a new log."""
         return self._maintenance
 
     def erase(
         self, query: Query, *, reason: str, dry_run: bool = True, now: datetime | None = None
     ) -> EraseReport:
-        """Remove the calls that *query* asks for from both tiers, for good, and prove that none is left.
+        """Erase the calls that a query selects from both tiers, for good.
 
-        The log keeps the reason and the count, none of the erased values. Recordings are not touched. It is no rule
-        for the future: whoever ingests a file again that such calls are in stores them again.
+        .. warning::
+            An erasure cannot be undone. Without ``dry_run=False``, it only counts. Recordings, copies and backups are
+            not erased. A later ingest of the same file stores the calls again.
+
+        The log keeps the reason and the count, and none of the erased values.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://erase-example")
+            >>> store.erase(cdrkit.Query().customer("1003"), reason="request 17").rows
+            0
 
         Args:
-            query: Which calls; it needs a condition or a period, and no limit.
-            reason: Why, for the log: it must not say what the query asks for.
-            dry_run: Only count, which is the default: say ``dry_run=False`` to erase.
-            now: When presets are resolved; by default, the present.
+            query: The calls: a query with a condition or a period, and without a limit.
+            reason: The reason, for the log. It must not contain the values of the query.
+            dry_run: Only count, which is the default. False erases.
+            now: The instant at which presets are resolved, an aware datetime; the present by default.
+
+        Returns:
+            The number of calls, and of the segments that held them.
 
         Raises:
-            QueryError: When the query asks for everything or for a page, or no reason is given that can be kept.
-            ConflictError: When another maintenance job is under way, or such calls keep coming.
-            StorageError: When segments from before the log hold such calls: `rebuild` comes first then.
+            QueryError: When the query selects every call or a page, or the reason is not acceptable.
+            ConflictError: When another maintenance job is running, or new calls match again and again.
+            StorageError: When segments that are not in the log hold such calls. Run `Maintenance.rebuild_log` first.
         """
         check_reason(reason, query)
         return self._erase(query, reason, dry_run, now)
@@ -342,24 +387,54 @@ class Store(Reader):
         dry_run: bool = True,
         now: datetime | None = None,
     ) -> EraseReport:
-        """Erase calls that began before an instant: of these customers, or of all when none is named.
+        """Erase calls that began before an instant: those of some customers, or of all.
+
+        .. warning::
+            This is an erasure, as `erase`: it cannot be undone. Without ``dry_run=False``, it only counts.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://expire-example")
+            >>> store.expire("2025-01-01", "1003").rows
+            0
 
         Args:
-            before: Exclusive; an aware datetime, a date or ISO 8601 text, as in `Query.between`.
-            customers: Customer ids.
-            dry_run: Only count, which is the default: say ``dry_run=False`` to erase.
-            now: As in `erase`.
+            before: The end of the erased period, exclusive: an aware datetime, a date or ISO 8601 text, in UTC.
+            customers: Customer ids; all customers by default.
+            dry_run: Only count, which is the default. False erases.
+            now: As for `erase`.
+
+        Returns:
+            The number of calls, and of the segments that held them.
 
         Raises:
-            QueryError: When *before* is no instant.
-            ConflictError: When another maintenance job is under way.
+            QueryError: When *before* is not an instant.
+            ConflictError: As for `erase`.
         """
         if before is None:
-            raise QueryError("Calls expire before an instant; none was given.", parameter="before")
-        query = Query().between(None, before)
+            raise QueryError(
+                "before=None is not an instant. Give an aware datetime, a date or ISO 8601 text.",
+                parameter="before",
+            )
+        query = Query().between(None, parse_instant(before, parameter="before"))
         return self._erase(query.customer(*customers) if customers else query, "retention", dry_run, now)
 
     def _erase(self, query: Query, reason: str, dry_run: bool, now: datetime | None) -> EraseReport:
         with job_lease(self._log, self._snapshot, "erase", dry_run=dry_run):
             facts = {"reason": reason}
-            return erase_calls(self._log, self._tiers, query, now=present(now), facts=facts, dry_run=dry_run)
+            return erase_calls(
+                self._log, self._tiers, query, now=check_now(now), facts=facts, dry_run=dry_run
+            )
+
+
+def _refuse_calls(source: object) -> None:
+    """Refuse a table, records or dicts in the place of a file.
+
+    Raises:
+        ConfigError: When *source* holds calls already.
+    """
+    is_table = hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__")
+    first = source[0] if isinstance(source, (list, tuple)) and source else source
+    if is_table or isinstance(source, pl.LazyFrame) or isinstance(first, (CallRecord, dict)):
+        kind = type(source).__name__
+        raise ConfigError(f"A {kind} holds calls already, and ingest() reads files. Store it with append().")

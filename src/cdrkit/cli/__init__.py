@@ -1,7 +1,15 @@
-"""The command line."""
+"""The command line ``cdrkit`` (extra ``cli``): ingest, query, export, maintenance and a demo."""
 
 from __future__ import annotations
 
-from cdrkit.cli.cli import main
+from cdrkit.errors import missing_extra
+
+try:
+    import click  # noqa: F401  # checked here for a clear message
+    import rich  # noqa: F401
+except ImportError as _missing:
+    raise SystemExit(str(missing_extra("The command line", "cli"))) from _missing
+
+from cdrkit.cli.group import main
 
 __all__ = ["main"]

@@ -1,9 +1,10 @@
-"""What the command line writes to a terminal: lines, tables and bars. None of what is shown is taken for markup."""
+"""Output on a terminal: lines, tables, JSON and progress bars. No text of a call is read as markup."""
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -20,54 +21,77 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from cdrkit._ingest import Progress as ProgressCallback
-from cdrkit._text import visible
+from cdrkit._text import sanitize_text
 
-__all__ = ["complain", "progress", "say", "show", "tell"]
+__all__ = [
+    "print_error",
+    "print_heading",
+    "print_json_lines",
+    "print_note",
+    "print_table",
+    "print_text",
+    "progress_bar",
+]
 
-_UNWATCHED_WIDTH: Final = 200
+#: The width of a table that goes to a file or a pipe.
+_FILE_WIDTH: Final = 200
 
-_out = Console(width=None if sys.stdout.isatty() else _UNWATCHED_WIDTH)
+_out = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
 _err = Console(stderr=True)
 
 
 @contextmanager
-def progress(what: str, *, rows: bool = False) -> Iterator[ProgressCallback]:
-    """Show a bar on standard error while a terminal watches; it counts bytes, or rows."""
+def progress_bar(title: str, *, rows: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a progress bar on standard error, on a terminal only. It counts bytes, or rows."""
     amount = MofNCompleteColumn() if rows else DownloadColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
     with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
-        task = bar.add_task(escape(what), total=None)
+        task = bar.add_task(escape(title), total=None)
 
-        def advance(done: int, total: int | None) -> None:
+        def update(done: int, total: int | None) -> None:
             bar.update(task, completed=done, total=total)
 
-        yield advance
+        yield update
 
 
-def show(rows: list[dict[str, str]], caption: str) -> None:
+def print_table(rows: list[dict[str, str]], caption: str) -> None:
     """Print rows as a table, and a caption below."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold underline")
     for name in rows[0] if rows else ():
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row.values()))  # Text: what is in a cell is no markup
+        table.add_row(*(Text(cell) for cell in row.values()))  # Text: a cell contains no markup
     if rows:
         _out.print(table)
-    tell(caption)
+    print_text(caption)
 
 
-def tell(text: str) -> None:
-    """Print a line as it is: paths stay whole, and nothing in it is markup."""
-    _out.print(Text("\n".join(map(visible, text.split("\n")))), soft_wrap=True)
+def print_text(text: str) -> None:
+    """Print a line without markup and without wrapping, so that paths stay whole."""
+    _out.print(_sanitize_lines(text), soft_wrap=True)
 
 
-def say(title: str) -> None:
+def print_note(text: str) -> None:
+    """Print a line on standard error, beside output for programs."""
+    _err.print(_sanitize_lines(text), soft_wrap=True)
+
+
+def print_json_lines(values: Iterable[Mapping[str, object]]) -> None:
+    """Print each value as JSON on a line of its own, in ASCII."""
+    for value in values:
+        print(json.dumps(value))
+
+
+def print_heading(title: str) -> None:
     """Print a heading."""
     _out.print()
     _out.print(Text(title, style="bold"))
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """Print an error on standard error."""
-    _err.print(Text(f"cdrkit: {visible(text)}", style="bold red"), soft_wrap=True)
+    _err.print(Text(f"cdrkit: {sanitize_text(text)}", style="bold red"), soft_wrap=True)
+
+
+def _sanitize_lines(text: str) -> Text:
+    return Text("\n".join(map(sanitize_text, text.split("\n"))))

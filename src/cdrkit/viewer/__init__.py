@@ -1,8 +1,8 @@
-"""The viewer that `Result.viewer` puts into a notebook: its state in Python, its face in the browser."""
+"""The notebook viewer of `Result.viewer`: its state in Python, its page in the browser."""
 
 from __future__ import annotations
 
-from cdrkit.viewer.state import CallsView
+from cdrkit.viewer.state import CallsView, FileTransfer
 from cdrkit.viewer.widget import Viewer
 
-__all__ = ["CallsView", "Viewer"]
+__all__ = ["CallsView", "FileTransfer", "Viewer"]

@@ -1,4 +1,4 @@
-"""What a viewer shows, and the commands that change it. No notebook is needed here, and nothing sent is trusted."""
+"""The state of a viewer, and the commands that change it. It works without a notebook, and checks every command."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, Final, Generic, Literal, Protocol, Self, TypeAlias, Type
 
 import attrs
 
-from cdrkit._model import FIELDS, INSTANT, PRESETS, CallRecord, format_instant, known_field, zone_names
+from cdrkit._model import FIELDS, INSTANT, PRESETS, CallRecord, find_field, format_instant, zone_names
 from cdrkit._output import DisplaySettings
 from cdrkit._query import Query, check_keys
 from cdrkit._recordings import Recording
 from cdrkit.errors import CdrError, QueryError
 
-__all__ = ["Answer", "AnswerT", "CallsView", "Sending"]
+__all__ = ["CallsView", "FileTransfer", "ViewResult", "ViewResultT"]
 
 _FILTERS: Final = ("connected", "during", "start", "end", "number", "role")
 _PERIODS: Final = ("today", "yesterday", "last_7_days", "last_30_days", *PRESETS[2:])
@@ -35,19 +35,19 @@ class _Page(Protocol):
     def rows(self) -> list[dict[str, str]]: ...
 
 
-class Answer(Protocol):
-    """What a view needs of a result."""
+class ViewResult(Protocol):
+    """The methods of a result that a view uses."""
 
     def count(self) -> int:
-        """Return how many calls there are."""
+        """Return the number of calls."""
         ...
 
     def page(self, size: int) -> _Page:
-        """Return the first *size* calls."""
+        """Return the first page of *size* calls."""
         ...
 
     def in_timezone(self, timezone: str) -> Self:
-        """Return the same calls, shown in another zone."""
+        """Return these calls with display times in another zone."""
         ...
 
     def iter_csv(self, *, headers: Literal["names", "labels"] = "names") -> Iterator[bytes]:
@@ -55,19 +55,18 @@ class Answer(Protocol):
         ...
 
 
-AnswerT = TypeVar("AnswerT", bound=Answer)
-Find: TypeAlias = Callable[[CallRecord], Recording]
+ViewResultT = TypeVar("ViewResultT", bound=ViewResult)
 
 
 @attrs.frozen(kw_only=True)
-class Sending:
-    """A file on its way to the browser, which asks for one piece after the other.
+class FileTransfer:
+    """A file for the browser, which requests one piece after the other.
 
     Attributes:
-        name: What to call it.
-        content_type: Its media type.
-        use: What it is for: ``play`` or ``save``.
-        pieces: Its bytes, read as they are asked for.
+        name: The name of the file.
+        content_type: The media type.
+        use: The purpose: ``play`` or ``save``.
+        pieces: The bytes, read when the browser requests them.
     """
 
     name: str
@@ -77,14 +76,14 @@ class Sending:
 
 
 @attrs.frozen(kw_only=True)
-class _Asked:
-    """What was asked for last, and can be asked again.
+class _Request:
+    """The filters, the order, the settings and the page that the viewer shows.
 
     Attributes:
-        filters: The form's values, as they were sent.
-        order: Fields, ``-`` before one that is reversed.
+        filters: The values of the form, as the browser sent them.
+        order: Field names, with ``-`` before a descending one.
         settings: Zone, columns and page size.
-        cursors: Where each page begins, up to the one that is shown.
+        cursors: The cursor of each page up to the one shown.
     """
 
     filters: Mapping[str, str]
@@ -93,12 +92,12 @@ class _Asked:
     cursors: tuple[str | None, ...] = (None,)
 
 
-class CallsView(Generic[AnswerT]):
-    """The state of one viewer: a query, narrowed and shown as its user wants it.
+class CallsView(Generic[ViewResultT]):
+    """The state of one viewer: a query, its filters, its order and its display settings.
 
     Commands are mappings with ``do``: ``filter`` (``filters``), ``sort`` (``field``), ``columns`` (``columns``),
     ``zone`` (``timezone``), ``size`` (``page_size``), ``page`` (``to``), ``play`` (``row``, ``turn``) and ``csv``.
-    What cannot be done leaves everything as it was, and says why.
+    A command that fails changes nothing; the state then has an error message.
     """
 
     def __init__(
@@ -106,42 +105,44 @@ class CallsView(Generic[AnswerT]):
         query: Query,
         settings: DisplaySettings,
         *,
-        ask: Callable[[Query], AnswerT],
-        find: Find,
+        run: Callable[[Query], ViewResultT],
+        find_recording: Callable[[CallRecord], Recording],
         fields: Sequence[str] = tuple(FIELDS),
     ) -> None:
         if query.position is not None:
-            raise QueryError("A viewer turns the pages itself; leave after() away.", parameter="cursor")
+            raise QueryError(
+                "A viewer turns the pages itself. Remove after() from its query.", parameter="cursor"
+            )
         self._base = query
-        self._ask = ask
-        self._find = find
+        self._run = run
+        self._find_recording = find_recording
         self._fields = fields
         self._total = 0
         self._counted: Query | None = None
         self._turns = itertools.count(1)
         self._answers = itertools.count(1)
         order = tuple(f"-{name}" if descending else name for name, descending in query.order)
-        self._take(_Asked(filters={}, order=order or ("start",), settings=settings))
+        self._show(_Request(filters={}, order=order or ("start",), settings=settings))
 
-    # -- what is shown ------------------------------------------------------------------------------------------
+    # -- the state ------------------------------------------------------------------------------------------
 
     @property
     def query(self) -> Query:
-        """All that is asked for, on whatever page."""
-        return self._arranged(self._narrowed(self._asked), self._asked)
+        """The query of all calls shown, on every page."""
+        return self._arrange(self._filter_query(self._request), self._request)
 
     @property
-    def result(self) -> AnswerT:
-        """The result of that, in the zone that is shown."""
-        return self._ask(self.query).in_timezone(self.settings.timezone)
+    def result(self) -> ViewResultT:
+        """The result of `query`, in the zone shown."""
+        return self._run(self.query).in_timezone(self.settings.timezone)
 
     @property
     def settings(self) -> DisplaySettings:
         """The zone, the columns and the length of a page."""
-        return self._asked.settings
+        return self._request.settings
 
     def choices(self) -> dict[str, Any]:
-        """Return what there is to choose from: fields, periods, zones, page sizes."""
+        """Return the choices of the form: fields, periods, zones and page sizes."""
         return {
             "fields": [
                 {"name": name, "label": FIELDS[name].label, "meaning": FIELDS[name].meaning}
@@ -149,59 +150,59 @@ class CallsView(Generic[AnswerT]):
             ],
             "periods": [[name, name.replace("_", " ").capitalize()] for name in _PERIODS],
             "zones": zone_names(),
-            "sizes": sorted({*_PAGE_SIZES, self._asked.settings.page_size}),
+            "sizes": sorted({*_PAGE_SIZES, self._request.settings.page_size}),
             "within": "" if self._base == Query() else repr(self._base),
         }
 
-    def shown(self, error: str = "", note: str = "") -> dict[str, Any]:
-        """Return what the browser shows, as JSON values."""
-        asked, page = self._asked, self._page
-        first = (len(asked.cursors) - 1) * asked.settings.page_size + 1
+    def state(self, error: str = "", note: str = "") -> dict[str, Any]:
+        """Return the page, the form and a message as JSON values for the browser."""
+        request, page = self._request, self._page
+        first = (len(request.cursors) - 1) * request.settings.page_size + 1
         return {
             "turn": self._turn,
-            "answer": next(self._answers),  # what is shown again is news, too
-            "columns": [_head(name) for name in asked.settings.columns],
+            "answer": next(self._answers),  # an unchanged state is sent, too
+            "columns": [_column(name) for name in request.settings.columns],
             "rows": [
                 {
-                    "text": [text[name] for name in asked.settings.columns],
-                    "raw": [_raw(getattr(record, name)) for name in asked.settings.columns],
-                    "sound": self._sound(record) is not None,
+                    "text": [text[name] for name in request.settings.columns],
+                    "raw": [_raw(getattr(record, name)) for name in request.settings.columns],
+                    "sound": self._has_recording(record),
                 }
                 for record, text in zip(page.records, page.rows(), strict=True)
             ],
             "total": self._total,
             "first": first if page.records else 0,
             "has_next": page.next_cursor is not None,
-            "has_previous": len(asked.cursors) > 1,
-            "order": list(asked.order),
-            "filters": dict(asked.filters),
-            "timezone": asked.settings.timezone,
-            "page_size": asked.settings.page_size,
+            "has_previous": len(request.cursors) > 1,
+            "order": list(request.order),
+            "filters": dict(request.filters),
+            "timezone": request.settings.timezone,
+            "page_size": request.settings.page_size,
             "error": error,
             "note": note,
         }
 
-    # -- what changes it ----------------------------------------------------------------------------------------
+    # -- commands ----------------------------------------------------------------------------------------
 
-    def handle(self, command: object) -> tuple[dict[str, Any], Sending | None]:
-        """Do what a browser asks for.
+    def handle(self, command: object) -> tuple[dict[str, Any], FileTransfer | None]:
+        """Run a command of the browser.
 
         Returns:
-            What is shown now, with a message when it could not be done; and the file that was asked for, if any.
+            The new state, with a message when the command failed; and the file that the browser requested, or None.
         """
         try:
             if not isinstance(command, Mapping) or not isinstance(command.get("do"), str):
-                raise QueryError(f"{command!r} is no command.")
+                raise QueryError(f"{command!r} is not a command; a mapping with do is needed.")
             given = dict(command)
             name = given.pop("do")
             if name not in _COMMANDS:
-                raise QueryError(f"There is no command {name!r}; there are: {', '.join(_COMMANDS)}.")
+                raise QueryError(f"Unknown command {name!r}. Commands: {', '.join(_COMMANDS)}.")
             do, parameters = _COMMANDS[name]
             check_keys(given, parameters, f"parameter of {name}")
-            sending = do(self, *(given.get(parameter) for parameter in parameters))
-            return self.shown(), sending
+            transfer = do(self, *(given.get(parameter) for parameter in parameters))
+            return self.state(), transfer
         except CdrError as exc:
-            return self.shown(error=str(exc)), None
+            return self.state(error=str(exc)), None
 
     def _filter(self, filters: object) -> None:
         if not isinstance(filters, Mapping):
@@ -209,34 +210,34 @@ class CallsView(Generic[AnswerT]):
         check_keys(filters, _FILTERS, "filter")
         for name, value in filters.items():
             if not isinstance(value, str):
-                raise QueryError(f"{name} is {value!r}; a filter is text.", parameter=name)
+                raise QueryError(f"The filter {name} is {value!r}; give a text.", parameter=name)
         self._change(filters={name: value for name, value in filters.items() if value})
 
     def _sort(self, name: object) -> None:
-        (field,) = self._known([name])
-        self._change(order=(f"-{field}",) if self._asked.order[0] == field else (field,))
+        (field,) = self._check_fields([name])
+        self._change(order=(f"-{field}",) if self._request.order[0] == field else (field,))
 
     def _columns(self, columns: object) -> None:
         if not isinstance(columns, list):
             raise QueryError(f"Columns are a list of names, not {columns!r}.", parameter="columns")
-        self._settle(columns=self._known(columns))
+        self._change_settings(columns=self._check_fields(columns))
 
     def _zone(self, timezone: object) -> None:
-        self._settle(timezone=timezone)
+        self._change_settings(timezone=timezone)
 
     def _size(self, page_size: object) -> None:
         if not isinstance(page_size, int) or page_size > _LARGEST_PAGE:
             raise QueryError(f"A page here has at most {_LARGEST_PAGE:,} calls, not {page_size!r}.")
-        self._settle(page_size=page_size)
+        self._change_settings(page_size=page_size)
 
-    def _known(self, names: Sequence[object]) -> list[str]:
-        return [known_field(str(name), among=self._fields).name for name in names]
+    def _check_fields(self, names: Sequence[object]) -> list[str]:
+        return [find_field(str(name), among=self._fields).name for name in names]
 
-    def _settle(self, **chosen: Any) -> None:
-        self._change(settings=DisplaySettings.from_dict(self._asked.settings.to_dict() | chosen))
+    def _change_settings(self, **chosen: Any) -> None:
+        self._change(settings=DisplaySettings.from_dict(self._request.settings.to_dict() | chosen))
 
     def _turn_to(self, to: object) -> None:
-        cursors = self._asked.cursors
+        cursors = self._request.cursors
         if to == "first":
             cursors = (None,)
         elif to == "previous":
@@ -246,70 +247,75 @@ class CallsView(Generic[AnswerT]):
                 raise QueryError("This is the last page.")
             cursors = (*cursors, self._page.next_cursor)
         else:
-            raise QueryError(f"There is no page {to!r}; turn to first, previous or next.", parameter="to")
+            raise QueryError(f"Unknown page {to!r}. Turn to first, previous or next.", parameter="to")
         self._change(cursors=cursors)
 
-    def _play(self, row: object, turn: object) -> Sending:
+    def _play(self, row: object, turn: object) -> FileTransfer:
         if turn != self._turn or not isinstance(row, int) or not 0 <= row < len(self._page.records):
-            raise QueryError(f"Row {row!r} is not on the page that is shown now.", parameter="row")
+            raise QueryError(
+                f"Row {row!r} is not on the page shown. Select a row of this page.", parameter="row"
+            )
         record = self._page.records[row]
-        recording = self._find(record)
+        recording = self._find_recording(record)
         if recording.size_bytes > _MOST_SOUND:
             raise QueryError(
-                f"The recording has {recording.size_bytes:,} bytes, too many to be played here; "
-                "store.recording(call).download(…) copies it."
+                f"The recording has {recording.size_bytes:,} bytes, too many to play here. "
+                "Copy it with store.recording(call).download(…)."
             )
         name = f"{record.call_id}.{recording.format or 'bin'}"
-        pieces = _pieces(recording.respond().body)
-        return Sending(name=name, content_type=recording.content_type, use="play", pieces=pieces)
+        pieces = _split_pieces(recording.respond().body)
+        return FileTransfer(name=name, content_type=recording.content_type, use="play", pieces=pieces)
 
-    def _csv(self) -> Sending:
+    def _csv(self) -> FileTransfer:
         if self._total > _MOST_CSV_ROWS:
             raise QueryError(
-                f"{self._total:,} calls are too many for a browser's memory ({_MOST_CSV_ROWS:,} at most); "
-                'viewer.result.write_csv("calls.csv") writes them beside the notebook.'
+                f"{self._total:,} calls are too many for the memory of a browser ({_MOST_CSV_ROWS:,} at most). "
+                'Write them beside the notebook with viewer.result.write_csv("calls.csv").'
             )
         pieces = self.result.iter_csv(headers="labels")
-        return Sending(name="calls.csv", content_type="text/csv", use="save", pieces=_pieces(pieces))
+        return FileTransfer(
+            name="calls.csv", content_type="text/csv", use="save", pieces=_split_pieces(pieces)
+        )
 
-    # -- asking -------------------------------------------------------------------------------------------------
+    # -- queries -------------------------------------------------------------------------------------------------
 
     def _change(self, **changed: Any) -> None:
-        """Take what was asked for, on its first page unless another one is meant."""
-        self._take(attrs.evolve(self._asked, **({"cursors": (None,)} | changed)))
+        """Show the request with some values changed, on its first page unless *changed* has other cursors."""
+        self._show(attrs.evolve(self._request, **({"cursors": (None,)} | changed)))
 
-    def _take(self, asked: _Asked) -> None:
-        """Ask anew; only when all of it went well is anything kept."""
-        narrowed = self._narrowed(asked)
-        total = self._total if narrowed == self._counted else self._ask(narrowed).count()
-        query = self._arranged(narrowed, asked)
-        if asked.cursors[-1] is not None:
-            query = query.after(asked.cursors[-1])
-        zone, size = asked.settings.timezone, asked.settings.page_size
-        page = self._ask(query).in_timezone(zone).page(size)
-        self._asked, self._page, self._total, self._counted = asked, page, total, narrowed
+    def _show(self, request: _Request) -> None:
+        """Read the page of a request. An error leaves the state unchanged."""
+        filtered = self._filter_query(request)
+        total = self._total if filtered == self._counted else self._run(filtered).count()
+        query = self._arrange(filtered, request)
+        if request.cursors[-1] is not None:
+            query = query.after(request.cursors[-1])
+        zone, size = request.settings.timezone, request.settings.page_size
+        page = self._run(query).in_timezone(zone).page(size)
+        self._request, self._page, self._total, self._counted = request, page, total, filtered
         self._turn = next(self._turns)
 
-    def _narrowed(self, asked: _Asked) -> Query:
-        """Return which calls are asked for: those of the first query for which the form's conditions hold, too."""
-        form = Query.from_params({**asked.filters, "timezone": asked.settings.timezone})
+    def _filter_query(self, request: _Request) -> Query:
+        """Return the first query with the conditions of the form added."""
+        form = Query.from_params({**request.filters, "timezone": request.settings.timezone})
         query = self._base.where(*form.conditions)
         for preset in form.presets:
             query = query.during(preset.name, preset.timezone)
         return query if form.period is None else query.between(form.period.start, form.period.end)
 
-    def _arranged(self, query: Query, asked: _Asked) -> Query:
-        return query.columns(*asked.settings.columns).order_by(*asked.order)
+    def _arrange(self, query: Query, request: _Request) -> Query:
+        return query.columns(*request.settings.columns).order_by(*request.order)
 
-    def _sound(self, record: CallRecord) -> Recording | None:
-        """Return the recording of a call that says where it lies; whether it is there, nobody has looked."""
+    def _has_recording(self, record: CallRecord) -> bool:
+        """Return whether a call names a recording; the file is not looked up."""
         try:
-            return self._find(record)
+            self._find_recording(record)
         except CdrError:
-            return None
+            return False
+        return True
 
 
-_Command: TypeAlias = Callable[..., Sending | None]
+_Command: TypeAlias = Callable[..., FileTransfer | None]
 _COMMANDS: Final[Mapping[str, tuple[_Command, Sequence[str]]]] = {
     "filter": (CallsView._filter, ["filters"]),
     "sort": (CallsView._sort, ["field"]),
@@ -322,8 +328,8 @@ _COMMANDS: Final[Mapping[str, tuple[_Command, Sequence[str]]]] = {
 }
 
 
-def _head(name: str) -> dict[str, Any]:
-    info = known_field(name)
+def _column(name: str) -> dict[str, Any]:
+    info = find_field(name)
     kind = "text" if info.is_text or info.choices else "time" if info.type == INSTANT else "number"
     return {"name": name, "label": info.label, "kind": kind}
 
@@ -334,12 +340,12 @@ def _raw(value: object) -> object:
     return str(value) if isinstance(value, Decimal) else value
 
 
-def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes in pieces of one size, and a smaller one at the end."""
-    waiting = bytearray()
+def _split_pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of *chunks* in pieces of one size, with a smaller one at the end."""
+    pending = bytearray()
     for chunk in chunks:
-        waiting += chunk
-        while len(waiting) >= _PIECE:
-            yield bytes(waiting[:_PIECE])
-            del waiting[:_PIECE]
-    yield bytes(waiting)
+        pending += chunk
+        while len(pending) >= _PIECE:
+            yield bytes(pending[:_PIECE])
+            del pending[:_PIECE]
+    yield bytes(pending)

@@ -1,4 +1,4 @@
-"""The viewer as Jupyter shows it: commands come in, what is shown goes out, files leave piece by piece."""
+"""The notebook viewer: an anywidget that passes commands and files between a `CallsView` and the browser."""
 
 from __future__ import annotations
 
@@ -10,73 +10,80 @@ from typing import Any, Final, Generic
 from cdrkit._output import DisplaySettings
 from cdrkit._query import Query
 from cdrkit.errors import CdrError, missing_extra
-from cdrkit.viewer.state import AnswerT, CallsView
+from cdrkit.viewer.state import CallsView, ViewResultT
 
 __all__ = ["Viewer"]
 
 _NOTHING: Final[Iterator[bytes]] = iter(())
 
 
-class Viewer(Generic[AnswerT]):
-    """A viewer of calls in a notebook; ``Result.viewer`` makes it, and it is shown when it ends a cell.
+class Viewer(Generic[ViewResultT]):
+    """A viewer of calls in a notebook. `Result.viewer` returns it, and the notebook shows it at the end of a cell.
 
-    What it shows can be taken on: `query`, `settings` and `result` are those of the moment.
+    `query`, `settings` and `result` follow the viewer: other cells can continue with the calls that it shows.
+
+    .. code-block:: python
+
+        viewer = store.run(Query().during("last_7_days")).viewer()
+        viewer                           # ends a cell
+        viewer.result.count()            # another cell
     """
 
-    def __init__(self, view: CallsView[AnswerT]) -> None:
+    def __init__(self, view: CallsView[ViewResultT]) -> None:
         self._view = view
         self._token: object = None
         self._pieces: Iterator[bytes] = _NOTHING
-        self._widget = _widget_class()(choices=view.choices(), view=view.shown())
+        self._widget = _widget_class()(choices=view.choices(), view=view.state())
         self._widget.on_msg(self._receive)
 
     def __repr__(self) -> str:
+        """Return the query of the viewer in short."""
         return f"<Viewer of {self.query!r}>"
 
     @property
     def query(self) -> Query:
-        """All calls that are shown, on whatever page: the result's query, narrowed, in the order shown."""
+        """The query of all calls shown, on every page: the result's query with the filters and the order shown."""
         return self._view.query
 
     @property
     def settings(self) -> DisplaySettings:
-        """The zone, the columns and the length of a page."""
+        """The zone, the columns and the page size."""
         return self._view.settings
 
     @property
-    def result(self) -> AnswerT:
-        """The result of `query`, in the zone that is shown: at the version of the store that the viewer looks at."""
+    def result(self) -> ViewResultT:
+        """The result of `query`, in the zone shown, at the viewer's version of the store."""
         return self._view.result
 
     @property
     def widget(self) -> Any:
-        """The widget itself, an ``anywidget.AnyWidget``, to be put beside others."""
+        """The ``anywidget.AnyWidget`` of the viewer, for layouts with other widgets."""
         return self._widget
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self._widget._repr_mimebundle_(**options)
 
     def _receive(self, widget: Any, content: object, buffers: object) -> None:
-        """Answer one message of the browser's; its token says which of several faces sent it."""
+        """Answer a message of the browser. Its token names one of several displays of the widget."""
         command: object = dict(content) if isinstance(content, Mapping) else content
         token = command.pop("token", None) if isinstance(command, dict) else None
         if command == {"do": "more"}:
             self._send_piece(token)
             return
-        shown, sending = self._view.handle(command)
-        self._widget.view = shown
-        if sending is not None:
-            self._token, self._pieces = token, sending.pieces
-            facts = {"file": sending.name, "type": sending.content_type, "use": sending.use}
+        state, transfer = self._view.handle(command)
+        self._widget.view = state
+        if transfer is not None:
+            self._token, self._pieces = token, transfer.pieces
+            facts = {"file": transfer.name, "type": transfer.content_type, "use": transfer.use}
             self._widget.send({"token": token, **facts})
 
     def _send_piece(self, token: object) -> None:
-        """Send the next piece of the one file that is on its way; whoever asks for another has lost it."""
+        """Send the next piece of the current file. A display that requests another file loses its own."""
         try:
             piece = next(self._pieces, None) if token == self._token else None
         except CdrError as exc:
             self._pieces = _NOTHING
-            self._widget.view = self._view.shown(error=str(exc))
+            self._widget.view = self._view.state(error=str(exc))
             self._widget.send({"token": token, "piece": "lost"})
             return
         if piece is not None:

@@ -1,0 +1,47 @@
+"""The commands of the archive: list warm months, and download one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cdrkit.cli.options import open_existing, store_argument
+from cdrkit.cli.terminal import print_table, print_text, progress_bar
+
+__all__ = ["download_month", "list_months"]
+
+
+@click.command("months")
+@store_argument
+def list_months(store: str) -> None:
+    """List the warm months."""
+    rows = [
+        {
+            "Month": month.month,
+            "Items": f"{month.items:,}",
+            "Rows": f"{month.rows:,}",
+            "Bytes": f"{month.size_bytes:,}",
+        }
+        for month in open_existing(store).archive.months()
+    ]
+    print_table(rows, f"{len(rows)} months in the warm tier")
+
+
+@click.command("download")
+@store_argument
+@click.argument("month")
+@click.argument("dest")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["parquet", "csv.gz", "csv.zst"]),
+    default="parquet",
+    show_default=True,
+    help="parquet: DEST is a folder. csv.gz, csv.zst: DEST is a file.",
+)
+def download_month(store: str, month: str, dest: str, format_: Any) -> None:
+    """Copy the warm MONTH (2026-08) to DEST. Run it again to continue an interrupted download."""
+    with progress_bar(month, rows=True) as report_progress:
+        open_existing(store).archive.download(month, dest, format=format_, progress=report_progress)
+    print_text(f"{month} is in {dest}")

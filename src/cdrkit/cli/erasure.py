@@ -1,0 +1,48 @@
+"""The commands that erase calls for good: erase and expire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cdrkit.cli.options import (
+    build_query,
+    filter_options,
+    open_existing,
+    really_option,
+    store_argument,
+    timezone_option,
+)
+from cdrkit.cli.terminal import print_text
+
+if TYPE_CHECKING:
+    from cdrkit import EraseReport
+
+__all__ = ["erase", "expire"]
+
+
+@click.command("erase")
+@store_argument
+@filter_options
+@timezone_option
+@click.option("--reason", required=True, help="The reason, for the log.")
+@really_option
+def erase(store: str, timezone: str, reason: str, dry_run: bool, **filters: Any) -> None:
+    """Erase calls from both tiers, for good. Without --really, only count them."""
+    query = build_query(timezone, filters)
+    _print_report(open_existing(store).erase(query, reason=reason, dry_run=dry_run), dry_run)
+
+
+@click.command("expire")
+@store_argument
+@click.argument("before", metavar="BEFORE")
+@click.option("--customer", multiple=True, metavar="ID", help="Of these customers only.")
+@really_option
+def expire(store: str, before: str, customer: tuple[str, ...], dry_run: bool) -> None:
+    """Erase calls that began before BEFORE (ISO 8601, UTC). Without --really, only count them."""
+    _print_report(open_existing(store).expire(before, *customer, dry_run=dry_run), dry_run)
+
+
+def _print_report(report: EraseReport, dry_run: bool) -> None:
+    print_text(f"{report} Add --really to erase them." if dry_run else str(report))

@@ -1,0 +1,91 @@
+"""The commands of maintenance: moving to warm, compaction, vacuum, verification and a new log."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from cdrkit.cli.options import (
+    command_text,
+    dry_run_option,
+    open_existing,
+    open_store_argument,
+    region_option,
+    store_argument,
+)
+from cdrkit.cli.terminal import print_text
+from cdrkit.errors import CorruptDataError
+
+__all__ = ["compact", "maintain", "move_to_warm", "rebuild_log", "vacuum", "verify"]
+
+_PROBLEMS: Final = 4  # the exit status of verify
+
+_keep_option = click.option(
+    "--keep", default=3, show_default=True, metavar="MONTHS", help="Calendar months that stay hot."
+)
+
+
+@click.command("move-to-warm")
+@store_argument
+@_keep_option
+@dry_run_option
+def move_to_warm(store: str, keep: int, dry_run: bool) -> None:
+    """Move whole UTC months past the hot window to the warm tier."""
+    print_text(command_text(str(open_existing(store).maintenance.move_to_warm(keep, dry_run=dry_run))))
+
+
+@click.command("compact")
+@store_argument
+@dry_run_option
+def compact(store: str, dry_run: bool) -> None:
+    """Merge small hot segments."""
+    print_text(command_text(str(open_existing(store).maintenance.compact(dry_run=dry_run))))
+
+
+@click.command("vacuum")
+@store_argument
+@dry_run_option
+def vacuum(store: str, dry_run: bool) -> None:
+    """Remove files that no reader needs any more."""
+    print_text(command_text(str(open_existing(store).maintenance.vacuum(dry_run=dry_run))))
+
+
+@click.command("maintain")
+@store_argument
+@_keep_option
+def maintain(store: str, keep: int) -> None:
+    """Do the work that is due: move-to-warm, compact and vacuum. For a daily timer."""
+    reports = open_existing(store).maintenance.run(keep)
+    for job, report in zip(("move to warm", "compaction", "vacuum"), reports, strict=True):
+        print_text(f"{job}: {command_text(str(report))}")
+
+
+@click.command("verify")
+@store_argument
+def verify(store: str) -> None:
+    """Read every byte and check everything; the exit status is 4 when something is wrong."""
+    opened = open_store_argument(store)
+    try:
+        exists = opened.exists
+    except CorruptDataError:  # the report names this damage and all other
+        exists = True
+    report = opened.maintenance.verify()
+    if report.ok and not exists:
+        open_existing(store)  # raises the error of a missing store
+    print_text(command_text(str(report)))
+    if not report.ok:
+        raise click.exceptions.Exit(_PROBLEMS)
+
+
+@click.command("rebuild-log")
+@store_argument
+@region_option
+def rebuild_log(store: str, region: str | None) -> None:
+    """Make a new log from the segments alone, after the log was lost.
+
+    Give the --region that the store had. To change the region of a store, move its _log folder away first, and give
+    the new --region.
+    """
+    count = open_store_argument(store, region=region).maintenance.rebuild_log()
+    print_text(f"The new log has {count:,} calls. Run cdrkit verify now.")

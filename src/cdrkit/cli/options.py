@@ -1,0 +1,149 @@
+"""Options that several commands share, and the store and the query that they describe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+import cdrkit
+from cdrkit.errors import CdrError, QueryError
+
+if TYPE_CHECKING:
+    from cdrkit import Query, Store
+
+__all__ = [
+    "build_query",
+    "command_text",
+    "dry_run_option",
+    "filter_options",
+    "open_existing",
+    "open_store_argument",
+    "option_message",
+    "really_option",
+    "region_option",
+    "store_argument",
+    "timezone_option",
+]
+
+# The options whose names differ from the parameter of Query.from_params.
+_OPTION_NAMES: Final = {"recording": "--recorded"}
+
+# Words of messages that differ on the command line.
+_NEEDED: Final = re.compile(r"needs the option '(\w+)'")
+_ARGUMENT: Final = re.compile(r"\b(timezone|region|recordings|warm)=(?:'([^']*)'|(?=[\s,.;:)]|$))")
+_METHOD: Final = re.compile(r"\b(?:maintenance\.)?(rebuild_log|verify|vacuum)\(\)")
+
+store_argument = click.argument("store", metavar="STORE")
+timezone_option = click.option(
+    "--timezone",
+    default="UTC",
+    show_default=True,
+    metavar="ZONE",
+    help="IANA name of the zone of dates, and of the times shown.",
+)
+region_option = click.option(
+    "--region", metavar="CODE", help="Region of numbers in national form (GB, US, ...)."
+)
+dry_run_option = click.option("--dry-run", is_flag=True, help="Only show the work that is due.")
+really_option = click.option(
+    "--dry-run/--really", default=True, show_default=True, help="Only count the calls, or erase them."
+)
+
+
+def filter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that choose calls; `build_query` takes their values."""
+    options = [
+        click.option("--connected", is_flag=True, help="Connected calls only."),
+        click.option("--during", metavar="PRESET", help="today, last_7_days, this_month, ..."),
+        click.option(
+            "--start", metavar="TIME", help="At or after (ISO 8601; local to --timezone without an offset)."
+        ),
+        click.option("--end", metavar="TIME", help="Before."),
+        click.option(
+            "--number",
+            multiple=True,
+            metavar="NUMBER",
+            help="In any notation; * at an end matches any digits.",
+        ),
+        click.option(
+            "--role", type=click.Choice(["source", "destination", "either"]), help="The field of the number."
+        ),
+        click.option(
+            "--match",
+            type=click.Choice(["exact", "prefix", "suffix", "contains"]),
+            help="The comparison of the number.",
+        ),
+        click.option("--did", multiple=True, metavar="NUMBER", help="Calls to this DID."),
+        click.option("--customer", multiple=True, metavar="ID"),
+        click.option("--provider", multiple=True, metavar="ID"),
+        click.option("--direction", multiple=True, metavar="WORD", help="inbound, outbound, internal."),
+        click.option("--disposition", multiple=True, metavar="WORD", help="answered, busy, no_answer, ..."),
+        click.option("--switch", multiple=True, metavar="NAME"),
+        click.option("--min-duration", metavar="SECONDS"),
+        click.option("--max-duration", metavar="SECONDS"),
+        click.option("--recorded", "recording", is_flag=True, help="Calls that name a recording."),
+        click.option("--where", multiple=True, metavar="JSON", help="A condition in the query format."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def build_query(timezone: str, values: dict[str, Any]) -> Query:
+    """Return the query of the options of `filter_options`, and of ``columns``, ``order`` and ``cursor``.
+
+    Raises:
+        QueryError: When a value is not allowed; `option_message` names the option.
+    """
+    pairs: list[tuple[str, str]] = [("timezone", timezone)]
+    for name, value in values.items():
+        if value is True:
+            pairs.append((name, "1"))
+        elif isinstance(value, tuple):
+            pairs += [(name, item) for item in value]
+        elif value:
+            pairs.append((name, str(value)))
+    return cdrkit.Query.from_params(pairs)
+
+
+def option_message(error: CdrError) -> str:
+    """Return the message of an error with options and commands as one types them.
+
+    The library names parameters and methods: ``timezone='Europe/London'``, ``rebuild_log()``.
+    """
+    text = str(error)
+    if isinstance(error, QueryError) and error.parameter and text.startswith(f"{error.parameter}="):
+        option = _OPTION_NAMES.get(error.parameter) or f"--{error.parameter.replace('_', '-')}"
+        text = f"{option} {text.removeprefix(f'{error.parameter}=')}"
+    return command_text(text)
+
+
+def command_text(text: str) -> str:
+    """Return a sentence of the library with options and commands as one types them."""
+    text = _NEEDED.sub(lambda match: f"needs the option {_source_option(match[1])}", text)
+    text = _ARGUMENT.sub(lambda match: f"--{match[1]}{' ' if match[2] else ''}{match[2] or ''}", text)
+    return _METHOD.sub(lambda match: f"cdrkit {match[1].replace('_', '-')}", text)
+
+
+def _source_option(name: str) -> str:
+    return f"--{name}" if name == "timezone" else f"-o {name}=VALUE"
+
+
+def open_store_argument(store: str, **options: Any) -> Store:
+    """Open STORE: one folder or URL; with --warm, that of the hot tier."""
+    warm: str | None = click.get_current_context().obj
+    if warm is None:
+        return cdrkit.open_store(store, **options)
+    return cdrkit.open_store(hot=store, warm=warm, **options)
+
+
+def open_existing(store: str, **options: Any) -> Store:
+    """Open a store for reading or maintenance. A misspelt name is an error, and so is a store without its log.
+
+    Raises:
+        NotFoundError: When no store exists there.
+    """
+    return open_store_argument(store, must_exist=True, **options)

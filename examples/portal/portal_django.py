@@ -1,7 +1,7 @@
 """A portal for telephone customers, with Django. Run it: ``python portal_django.py``.
 
-It needs ``pip install . django jinja2`` in a clone. In your own project, put the views into an app and open the store in
-its ``AppConfig.ready``.
+It needs ``pip install . django jinja2`` in a clone. In your own project, put the views into an app and open the store
+in its ``AppConfig.ready``.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import polars as pl
 
 from cdrkit._engine.explain import ReadCounters
 from cdrkit._engine.plan import Plan
-from cdrkit.storage.log.commit import Snapshot
+from cdrkit.storage.log.snapshot import Snapshot
 
 __all__ = ["CountedPlan"]
 

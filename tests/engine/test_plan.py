@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cdrkit import CallRecord, Query, Store, field, open_store
 from cdrkit._engine import aggregate, scan
 from cdrkit._engine.plan import Plan
-from cdrkit._files.files import Files, open_files
+from cdrkit._files import Files, open_files
 from cdrkit._model import FIELDS, conform_frame, frames_of
 from cdrkit._numbers import normalize_number, search_pattern
 from cdrkit.samples import synthesize_calls

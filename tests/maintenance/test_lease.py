@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cdrkit import Query, Store, open_store
-from cdrkit._files.files import Files, open_files
+from cdrkit._files import Files, open_files
 from cdrkit._maintenance.lease import acquire_lease
 from cdrkit.errors import ConflictError
 from tests.months import NOW, calls_of, inside
@@ -179,7 +179,7 @@ def test_jobs_of_a_store_take_it(tmp_path: Path) -> None:
     ]
     with acquire_lease(inside(store).files, "rollover"):
         for job in jobs:
-            with pytest.raises(ConflictError, match="under way"):
+            with pytest.raises(ConflictError, match="The job move_to_warm runs"):
                 job()
         assert other.maintenance.move_to_warm(now=NOW, dry_run=True).rows == 6
         assert other.maintenance.compact(dry_run=True).rows == 0

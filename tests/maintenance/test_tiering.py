@@ -17,8 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import FIELDS, CallRecord, Query, Store, open_store
-from cdrkit._files.files import open_files
-from cdrkit._maintenance.rewrite import Fingerprint, MoveReport, compact_days, move_months
+from cdrkit._files import open_files
+from cdrkit._maintenance import compaction, tiering
+from cdrkit._maintenance.compaction import compact_days
+from cdrkit._maintenance.fingerprint import Fingerprint
+from cdrkit._maintenance.move_report import MoveReport
+from cdrkit._maintenance.tiering import move_months
 from cdrkit._model import FieldInfo
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
 from cdrkit.storage.log.segment import Segment
@@ -226,9 +230,7 @@ def test_dry_run_changes_nothing(tmp_path: Path) -> None:
 
 def test_large_months_are_several_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """A month with more calls than a segment takes is cut in pieces; calls of one instant may lie on both sides."""
-    from cdrkit._maintenance import rewrite as _moving
-
-    monkeypatch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 7)
+    monkeypatch.setattr(tiering, "_ROWS_A_WARM_SEGMENT", 7)
     store = new_store()
     start = datetime(2026, 5, 31, 23, 59, 59, 999_999, tzinfo=UTC)
     made = in_order(
@@ -248,10 +250,8 @@ def test_large_months_are_several_segments(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("at_once", [1, 3, 40, 400])
 def test_calls_of_one_instant_stay_together(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     """Segments share no instant, though calls are told in whole seconds: who wants the newest ones reads no other."""
-    from cdrkit._maintenance import rewrite as _moving
-
-    monkeypatch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 100)
-    monkeypatch.setattr(_moving, "_ROWS_A_HOT_SEGMENT", 150)
+    monkeypatch.setattr(tiering, "_ROWS_A_WARM_SEGMENT", 100)
+    monkeypatch.setattr(compaction, "_ROWS_A_HOT_SEGMENT", 150)
     store, start = new_store(), datetime(2026, 5, 1, tzinfo=UTC)
     made = [CallRecord(call_id=f"{n:03}", start=start + timedelta(seconds=n // at_once)) for n in range(399)]
     store.append(made[::2])
@@ -268,9 +268,7 @@ def test_calls_of_one_instant_stay_together(monkeypatch: pytest.MonkeyPatch, at_
 
 def test_late_calls_do_not_scatter_a_month(monkeypatch: pytest.MonkeyPatch) -> None:
     """However often few calls come late, a month's segments stay half full, and no two cover the same time."""
-    from cdrkit._maintenance import rewrite as _moving
-
-    monkeypatch.setattr(_moving, "_ROWS_A_WARM_SEGMENT", 100)
+    monkeypatch.setattr(tiering, "_ROWS_A_WARM_SEGMENT", 100)
     store, start = new_store(), datetime(2026, 5, 1, tzinfo=UTC)
     made = [CallRecord(call_id=str(n), start=start + timedelta(minutes=n)) for n in range(1000)]
     store.append(made)
@@ -304,7 +302,7 @@ def test_two_rollovers_side_by_side(tmp_path: Path) -> None:
     def work() -> None:
         parts = inside(open_store(tmp_path))
         together.wait()
-        reports.append(move_months(parts.log, parts.tiers, parts.hot, parts.warm, now=NOW, keep=3))
+        reports.append(move_months(parts.log, parts.tiers, parts.hot, parts.warm, now=NOW, keep_months=3))
 
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
@@ -339,7 +337,7 @@ def test_a_month_that_changes_meanwhile_is_left(tmp_path: Path) -> None:
             return super().write(frame, region)
 
     warm = Disturbed(open_files(tmp_path / "warm"))
-    report = move_months(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
+    report = move_months(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep_months=3)
     assert report.skipped == ("2026-04",)
     assert report.months == ("2026-05", "2026-06", "2026-07")
     assert not list(tmp_path.glob("warm/month=2026-04/*"))
@@ -466,9 +464,9 @@ def test_what_is_not_the_same_is_not_swapped(tmp_path: Path, change: object, mov
             compact_days(parts.log, {"hot": hot, "warm": parts.warm}, hot)
         else:
             warm = spoil(WarmTier, "warm")
-            move_months(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
+            move_months(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep_months=3)
 
-    with pytest.raises(CorruptDataError, match="nothing was changed"):
+    with pytest.raises(CorruptDataError, match="store is unchanged"):
         run()
     assert every_file(tmp_path) == before
     assert list(store.run()) == expected
@@ -524,8 +522,8 @@ def test_any_column_of_a_warm_file_counts(name: str, how: str) -> None:
             return super().write(frame, region)
 
     warm = Spoiling(open_files(f"memory://moving-{next(_names)}/warm"))
-    with pytest.raises(CorruptDataError, match="nothing was changed"):
-        move_months(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
+    with pytest.raises(CorruptDataError, match="store is unchanged"):
+        move_months(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep_months=3)
     assert list(warm.list_segments()) == []
     assert set(parts.log.snapshot().segments) == before
     assert list(store.run()) == made
@@ -560,7 +558,7 @@ def test_a_warm_file_that_is_damaged_is_not_swapped_in(tmp_path: Path, at: float
 
     warm = Damaging(open_files(tmp_path / "warm"))
     with pytest.raises((CorruptDataError, NotFoundError)):
-        move_months(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep=3)
+        move_months(parts.log, {"hot": parts.hot, "warm": warm}, parts.hot, warm, now=NOW, keep_months=3)
     assert every_file(tmp_path) == expected
     assert list(open_store(tmp_path).run()) == made
     assert store.maintenance.move_to_warm(now=NOW).rows == 60

@@ -17,8 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, open_store
-from cdrkit._files.files import Files, open_files
-from cdrkit._maintenance.vacuum import rebuild_log, vacuum_store, verify_store
+from cdrkit._files import Files, open_files
+from cdrkit._maintenance.rebuild import rebuild_log
+from cdrkit._maintenance.vacuum import vacuum_store
+from cdrkit._maintenance.verification import verify_store
 from cdrkit._model import FIELDS
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
 from cdrkit.storage.log import log as _log
@@ -517,7 +519,7 @@ def test_a_log_that_is_gone_is_found(verified: Store, tmp_path: Path) -> None:
     assert (report.ok, report.version, report.orphans) == (False, -1, 7)
     (problem,) = report.problems
     assert "7 segments" in problem
-    assert "rebuild()" in problem
+    assert "rebuild_log()" in problem
     assert open_store(tmp_path / "empty").maintenance.verify().ok
 
 
@@ -716,7 +718,7 @@ def test_an_append_after_the_log_was_lost(tmp_path: Path) -> None:
     verified = late.maintenance.verify()
     (problem,) = verified.problems
     assert f"{segments} segments are older than the log" in problem
-    assert "rebuild()" in problem
+    assert "rebuild_log()" in problem
     assert verified.orphans == segments
 
     shutil.move(tmp_path / "hot" / "_log", tmp_path / "_log_of_november")

@@ -1,16 +1,19 @@
-"""AuditEvent: scopes of tenants, masks of numbers, signatures of tokens."""
+"""Access: scopes of tenants, masks of numbers, signatures of tokens, and audit events."""
 
 from __future__ import annotations
 
-from cdrkit._access.scope import EVERYTHING, AuditEvent, RecordingRight, Scope, named_fields, scope_of
-from cdrkit._access.signing import checked_secret
+from cdrkit._access.audit import AuditEvent
+from cdrkit._access.scope import EVERYTHING, Scope, query_fields
+from cdrkit._access.scope_options import RecordingRight, ScopeOptions, make_scope
+from cdrkit._access.signing import check_secret
 
 __all__ = [
-    "AuditEvent",
     "EVERYTHING",
+    "AuditEvent",
     "RecordingRight",
     "Scope",
-    "checked_secret",
-    "named_fields",
-    "scope_of",
+    "ScopeOptions",
+    "check_secret",
+    "make_scope",
+    "query_fields",
 ]

@@ -1,4 +1,4 @@
-"""Masked text: the beginning of a telephone number that may be seen, and nothing of any other text."""
+"""Masking: show the first digits of telephone numbers, and hide other texts."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from typing import Final
 
 import polars as pl
 
-from cdrkit._numbers import visible_part
+from cdrkit._numbers import visible_prefixes
 
-__all__ = ["MASKED", "NUMBER_FIELDS", "masked"]
+__all__ = ["MASKED", "NUMBER_FIELDS", "mask_column"]
 
-#: What is shown for a text that is masked whole.
+#: The text that replaces a text that is masked whole.
 MASKED: Final = "****"
-#: The fields that hold telephone numbers; a mask leaves their beginning.
+#: The fields that hold telephone numbers. A mask shows the first digits of these.
 NUMBER_FIELDS: Final = ("source", "destination", "dialled", "did", "lrn")
 
 
-def masked(column: pl.Series, digits: int | None, region: str | None) -> pl.Series:
-    """Return *column*, a text, as it may be shown; what is absent stays absent.
+def mask_column(column: pl.Series, digits: int | None, region: str | None) -> pl.Series:
+    """Return *column* with its texts masked; absent values stay absent.
 
     Args:
         column: The texts.
-        digits: How many digits at the end of a number are masked; None: the whole text is.
-        region: The region whose national forms are meant.
+        digits: The number of digits to mask at the end of each number. None masks each text whole.
+        region: The region of numbers in national form, or None.
     """
     if digits is None:
-        found = pl.when(pl.col(column.name).is_not_null()).then(pl.lit(MASKED))
-        return column.to_frame().select(found.cast(column.dtype).alias(column.name)).to_series()
-    seen = visible_part(column, digits, region)
-    shown = (
+        covered = pl.when(pl.col(column.name).is_not_null()).then(pl.lit(MASKED))
+        return column.to_frame().select(covered.cast(column.dtype).alias(column.name)).to_series()
+    prefixes = visible_prefixes(column, digits, region)
+    masked = (
         pl.when(pl.col(column.name) == "")
         .then(pl.lit(MASKED))
         .otherwise(pl.col(column.name) + pl.lit("*" * digits))
     )
-    return seen.to_frame().select(shown.alias(column.name)).to_series()
+    return prefixes.to_frame().select(masked.alias(column.name)).to_series()

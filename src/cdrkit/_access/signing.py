@@ -1,4 +1,4 @@
-"""Signatures of texts that go out and come back: whose they are, what they are for, and how long they are good."""
+"""Signing: signatures that bind a cursor or token to its owner, its purpose and a time limit."""
 
 from __future__ import annotations
 
@@ -13,53 +13,61 @@ import attrs
 
 from cdrkit.errors import ConfigError
 
-__all__ = ["Seals", "checked_secret"]
+__all__ = ["TokenSigner", "check_secret"]
 
-_SHORTEST: Final = 16
+_MIN_BYTES: Final = 16
 
 
-def checked_secret(secret: str | bytes) -> bytes:
+def check_secret(secret: str | bytes) -> bytes:
     """Return *secret* as bytes.
 
     Raises:
-        ConfigError: When it is not a text or bytes, or so short that it could be guessed.
+        ConfigError: When it is not a text or bytes, or has fewer than 16 bytes.
     """
     if not isinstance(secret, (str, bytes)):
-        raise ConfigError("secret= is a text or bytes, such as secrets.token_hex() gives.")
-    found = secret.encode(errors="surrogatepass") if isinstance(secret, str) else secret
-    if len(found) < _SHORTEST:
         raise ConfigError(
-            f"secret= has {len(found)} bytes; give at least {_SHORTEST} that nobody can guess, such as "
-            "secrets.token_hex() gives, and keep them out of the code."
+            f"secret= is {type(secret).__name__}, not text or bytes. Give the result of secrets.token_hex()."
         )
-    return found
+    data = secret.encode(errors="surrogatepass") if isinstance(secret, str) else secret
+    if len(data) < _MIN_BYTES:
+        raise ConfigError(
+            f"secret= has {len(data)} bytes. Give at least {_MIN_BYTES} random bytes, such as the result of "
+            "secrets.token_hex(), and keep them out of the code."
+        )
+    return data
 
 
 @attrs.frozen
-class Seals:
-    """What signs for one owner (HMAC-SHA-256, RFC 2104).
+class TokenSigner:
+    """A signer of texts for one owner (HMAC-SHA-256, RFC 2104).
 
     Attributes:
-        secret: The application's.
-        owner: Whom the texts are for, as a text; another owner's seal does not hold.
+        secret: The secret of the application.
+        owner: The owner of the texts. The signature of one owner is invalid for every other.
     """
 
     secret: bytes = attrs.field(repr=False)
     owner: str
 
-    def seal(self, purpose: str, text: str, seconds: int) -> str:
-        """Return the seal of *text*: until when it is good, and the signature; safe in a URL."""
+    def sign(self, purpose: str, text: str, seconds: int) -> str:
+        """Return the signature of *text*, with the time of its expiry; it is safe in a URL.
+
+        Args:
+            purpose: The purpose of the text. The signature is invalid for every other purpose.
+            text: The text.
+            seconds: How many seconds from now the signature is valid.
+        """
         until = int(time.time()) + seconds
-        return f"{until}.{self._signature(purpose, text, until)}"
+        return f"{until}.{self._digest(purpose, text, until)}"
 
-    def holds(self, purpose: str, text: str, seal: str | None) -> bool:
-        """Return whether *seal* was made for this text, purpose and owner, and is still good."""
-        until, _, signature = (seal or "").partition(".")
-        if not until.isascii() or not until.isdigit() or len(until) > 15 or not signature.isascii():
+    def verify(self, purpose: str, text: str, signature: str | None) -> bool:
+        """Return whether *signature* was made for this text, purpose and owner, and has not expired."""
+        until, _, digest = (signature or "").partition(".")
+        if not until.isascii() or not until.isdigit() or len(until) > 15 or not digest.isascii():
             return False
-        genuine = self._signature(purpose, text, int(until))
-        return hmac.compare_digest(genuine, signature) and time.time() < int(until)
+        expected = self._digest(purpose, text, int(until))
+        return hmac.compare_digest(expected, digest) and time.time() < int(until)
 
-    def _signature(self, purpose: str, text: str, until: int) -> str:
+    def _digest(self, purpose: str, text: str, until: int) -> str:
         signed = json.dumps([purpose, self.owner, until, text]).encode()
         return base64.urlsafe_b64encode(hmac.digest(self.secret, signed, hashlib.sha256)).decode().rstrip("=")

@@ -144,6 +144,8 @@ def _sort_all(scan: Scan, columns: Sequence[str]) -> pl.DataFrame:
             continue
         frames.append(scan.fetch(segment, names, rows))
         if query.maximum is not None:
-            best = sort_frame(pl.concat([best, *frames]), query.order, nulls_first=query.reverse).head(query.maximum)
+            best = sort_frame(pl.concat([best, *frames]), query.order, nulls_first=query.reverse).head(
+                query.maximum
+            )
             frames = []
     return sort_frame(pl.concat([best, *frames]), query.order, nulls_first=query.reverse).select(columns)

@@ -1,22 +1,30 @@
-"""Maintenance: compaction, tiering, vacuum, verification, rebuild and erasure."""
+"""Maintenance: compaction, tiering, vacuum, verification, rebuild, erasure and status."""
 
 from __future__ import annotations
 
+from cdrkit._maintenance.compaction import compact_days
 from cdrkit._maintenance.erasure import EraseReport, check_reason, erase_calls
-from cdrkit._maintenance.lease import lease
-from cdrkit._maintenance.rewrite import MoveReport, compact_days, move_months
-from cdrkit._maintenance.vacuum import VacuumReport, VerifyReport, rebuild_log, vacuum_store, verify_store
+from cdrkit._maintenance.lease import acquire_lease
+from cdrkit._maintenance.move_report import MoveReport
+from cdrkit._maintenance.rebuild import rebuild_log
+from cdrkit._maintenance.status import StoreStatus, TierStatus, read_status
+from cdrkit._maintenance.tiering import move_months
+from cdrkit._maintenance.vacuum import VacuumReport, vacuum_store
+from cdrkit._maintenance.verification import VerifyReport, verify_store
 
 __all__ = [
     "EraseReport",
     "MoveReport",
+    "StoreStatus",
+    "TierStatus",
     "VacuumReport",
     "VerifyReport",
+    "acquire_lease",
     "check_reason",
     "compact_days",
     "erase_calls",
-    "lease",
     "move_months",
+    "read_status",
     "rebuild_log",
     "vacuum_store",
     "verify_store",

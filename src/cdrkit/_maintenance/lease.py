@@ -1,6 +1,6 @@
-"""A lease, so that two maintenance jobs do not do the same work at once.
+"""The lease of maintenance: it prevents two jobs from doing the same work at once.
 
-It saves work and protects nothing: every job is safe beside any other by the way it commits.
+The lease saves work and protects nothing: every job is safe beside any other by the way it commits.
 """
 
 from __future__ import annotations
@@ -18,35 +18,38 @@ from typing import Any, Final
 from cdrkit._files import Files
 from cdrkit.errors import ConflictError, StorageError
 
-__all__ = ["lease"]
+__all__ = ["acquire_lease", "last_job"]
 
 _FOLDER: Final = "_log/lease"
 _NAME: Final = re.compile(rf"{_FOLDER}/(\d{{20}})\.json", re.ASCII)
-_HELD: Final = timedelta(hours=6)
-#: The tokens of the leases that this process holds: any other that names it was left behind by a failing storage.
-_held_here: Final[set[str]] = set()
+_DURATION: Final = timedelta(hours=6)
+#: The public names of jobs whose name in the file differs.
+_LABELS: Final = {"rollover": "move_to_warm"}
+#: The tokens of this process's leases. Any other lease that names this process is a leftover of a storage failure.
+_own_tokens: Final[set[str]] = set()
 
 
 @contextlib.contextmanager
-def lease(files: Files, job: str) -> Iterator[None]:
-    """Hold the store's one lease while the block runs.
+def acquire_lease(files: Files, job: str) -> Iterator[None]:
+    """Hold the store's only lease while the block runs.
 
-    Each holder creates the next number exclusively, so that of several who find the last one over just one goes on.
+    Each holder creates the next number exclusively. Of several processes that find the last lease ended, one goes on.
+
+    Args:
+        files: The files of the store's log.
+        job: The name of the job, for the message to others.
 
     Raises:
-        ConflictError: When someone else holds it.
+        ConflictError: When another job holds the lease.
     """
-    number = -1
-    for entry in files.list(_FOLDER):
-        if match := _NAME.fullmatch(entry.path):
-            number = max(number, int(match[1]))
+    number = _newest_number(files)
     if number >= 0:
-        held = _read(files, number)
-        if held is not None and _is_held(held):
-            raise _busy(held)
-    until = datetime.now(UTC) + _HELD
+        newest = _read(files, number)
+        if newest is not None and _is_active(newest):
+            raise _conflict(newest)
+    until = datetime.now(UTC) + _DURATION
     token = secrets.token_hex(8)
-    mine: dict[str, Any] = {
+    own: dict[str, Any] = {
         "job": job,
         "host": socket.gethostname(),
         "process": os.getpid(),
@@ -54,9 +57,9 @@ def lease(files: Files, job: str) -> Iterator[None]:
         "until": until.isoformat(),
         "released": False,
     }
-    _held_here.add(token)
+    _own_tokens.add(token)
     try:
-        _create(files, number + 1, mine)
+        _create(files, number + 1, own)
         for old in range(max(0, number - 1), number + 1):
             with contextlib.suppress(StorageError):
                 files.remove(_path(old))
@@ -64,27 +67,46 @@ def lease(files: Files, job: str) -> Iterator[None]:
             yield
         finally:
             try:
-                files.put(_path(number + 1), json.dumps({**mine, "released": True}).encode())
-            except StorageError:  # the job's own outcome is what counts
+                files.put(_path(number + 1), json.dumps({**own, "released": True}).encode())
+            except StorageError:  # do not hide the outcome of the job
                 with contextlib.suppress(StorageError):
-                    files.remove(_path(number + 1))  # which needs no room on the disk
+                    files.remove(_path(number + 1))  # works on a full disk, too
     finally:
-        _held_here.discard(token)
+        _own_tokens.discard(token)
 
 
-def _create(files: Files, number: int, mine: dict[str, Any]) -> None:
-    """Create the lease *number*; an answer that was lost is no failure."""
+def last_job(files: Files) -> tuple[str, datetime] | None:
+    """Return the name and the start, in UTC, of the job that acquired the newest lease; None where none is stored.
+
+    Args:
+        files: The files of the store's log.
+    """
+    number = _newest_number(files)
+    newest = _read(files, number) if number >= 0 else None
+    if newest is None:
+        return None
+    return str(newest["job"]), datetime.fromisoformat(newest["until"]) - _DURATION
+
+
+def _newest_number(files: Files) -> int:
+    """Return the number of the newest lease; -1 where none is stored."""
+    names = (_NAME.fullmatch(entry.path) for entry in files.list(_FOLDER))
+    return max((int(name[1]) for name in names if name), default=-1)
+
+
+def _create(files: Files, number: int, own: dict[str, Any]) -> None:
+    """Create the lease *number*. A lost answer is no failure: the lease's token shows who created it."""
     try:
-        if files.create(_path(number), json.dumps(mine).encode()):
+        if files.create(_path(number), json.dumps(own).encode()):
             return
     except StorageError:
-        found = _read(files, number)
-        if found is None or found["token"] != mine["token"]:
+        stored = _read(files, number)
+        if stored is None or stored["token"] != own["token"]:
             raise
         return
-    found = _read(files, number) or {**mine, "token": None}
-    if found["token"] != mine["token"]:
-        raise _busy(found)
+    stored = _read(files, number) or {**own, "token": None}
+    if stored["token"] != own["token"]:
+        raise _conflict(stored)
 
 
 def _path(number: int) -> str:
@@ -92,24 +114,26 @@ def _path(number: int) -> str:
 
 
 def _read(files: Files, number: int) -> dict[str, Any] | None:
+    """Return the lease *number*; None where it is absent or damaged, so that it blocks no job."""
     try:
-        found: dict[str, Any] = json.loads(files.read(_path(number)))
-        found["until"] = datetime.fromisoformat(found["until"]).astimezone(UTC).isoformat()
-        found["process"] = int(found["process"])
-        return found if {"job", "host", "token", "released"} <= set(found) else None
+        lease: dict[str, Any] = json.loads(files.read(_path(number)))
+        lease["until"] = datetime.fromisoformat(lease["until"]).astimezone(UTC).isoformat()
+        lease["process"] = int(lease["process"])
+        return lease if {"job", "host", "token", "released"} <= set(lease) else None
     except (FileNotFoundError, ValueError, TypeError, KeyError, OverflowError):
-        return None  # a damaged lease is nobody's
+        return None
 
 
-def _is_held(held: dict[str, Any]) -> bool:
-    if held["released"] or datetime.fromisoformat(held["until"]) <= datetime.now(UTC):
+def _is_active(lease: dict[str, Any]) -> bool:
+    """Return whether the job of *lease* may still run."""
+    if lease["released"] or datetime.fromisoformat(lease["until"]) <= datetime.now(UTC):
         return False
-    if held["host"] != socket.gethostname():
+    if lease["host"] != socket.gethostname():
         return True
-    if held["process"] == os.getpid():
-        return held["token"] in _held_here
+    if lease["process"] == os.getpid():
+        return lease["token"] in _own_tokens
     try:
-        os.kill(held["process"], 0)  # 0 is no signal: it asks whether the process is there
+        os.kill(lease["process"], 0)  # signal 0 is not sent: it checks that the process exists
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
@@ -117,8 +141,9 @@ def _is_held(held: dict[str, Any]) -> bool:
     return True
 
 
-def _busy(held: dict[str, Any]) -> ConflictError:
+def _conflict(lease: dict[str, Any]) -> ConflictError:
+    job = _LABELS.get(lease["job"], lease["job"])
     return ConflictError(
-        f"{held['job']} is under way on {held['host']}, process {held['process']}, until {held['until']} at the "
-        "latest; try again after it."
+        f"The job {job} runs on {lease['host']}, process {lease['process']}, until {lease['until']} at the "
+        "latest. Try again when it has ended."
     )

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cdrkit.reports.daily import OUTCOME, DailyTotal, DailyTotals, daily_totals
+from cdrkit.reports.daily import OUTCOME, DailyTotal, DailyTotals, sum_days
 
-__all__ = ["DailyTotal", "DailyTotals", "OUTCOME", "daily_totals"]
+__all__ = ["OUTCOME", "DailyTotal", "DailyTotals", "sum_days"]

@@ -1,4 +1,4 @@
-"""Reports over calls: totals per day."""
+"""Daily totals: calls, seconds and charges summed up by day."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ import attrs
 import polars as pl
 import pyarrow as pa
 
-from cdrkit._model import TimeRange, day_start
-from cdrkit._output import display_text
+from cdrkit._engine import Plan
+from cdrkit._model import FRAME_TYPES, TimeRange, check_zone, day_start
+from cdrkit._output import display_text, local_days
+from cdrkit._query import field_names
 from cdrkit._text import html_report, html_table
+from cdrkit.storage.indexes import NO_TOTALS, TOTAL_FIELDS, Totals, sum_totals, totals_of
 
-__all__ = ["OUTCOME", "DailyTotal", "DailyTotals", "daily_totals"]
+__all__ = ["OUTCOME", "DailyTotal", "DailyTotals", "sum_days"]
 
-#: The fields that say how a call ended: a query on one of them leaves attempts out.
+#: The fields that depend on how a call ended. A query with a condition on one of them selects part of the attempts.
 OUTCOME: Final = frozenset(
     {
         "answer",
@@ -30,9 +33,9 @@ OUTCOME: Final = frozenset(
         "sip_code",
     }
 )
-#: ISO 4217's code for "no currency is involved"; charges that name none are totalled under it.
+#: ISO 4217's code for "no currency is involved". Charges without a currency are totalled under it.
 NO_CURRENCY: Final = "XXX"
-#: The attribute of a total that each sum goes into.
+#: The attribute of a total that each sum is added to.
 _COUNTED: Final = {
     "attempts": "attempts",
     "connections": "connected",
@@ -41,24 +44,33 @@ _COUNTED: Final = {
 }
 
 
-def _copied(charges: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+def _copy_charges(charges: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
     return dict(charges)
 
 
 @attrs.frozen(kw_only=True)
 class DailyTotal:
-    """The calls that began on one day, summed up: a UTC day, unless another zone was asked for.
+    """The totals of the calls that started on one day: a UTC day, unless a time zone was given.
+
+    Example:
+        >>> from datetime import date
+        >>> import cdrkit
+        >>> total = cdrkit.DailyTotal(
+        ...     day=date(2026, 11, 22), attempts=4, connected=3, duration=180, billed_duration=180, charges={}
+        ... )
+        >>> total.asr, total.acd
+        (75.0, 60.0)
 
     Attributes:
         day: The day.
-        attempts: How many calls, connected or not.
-        connected: How many of them were connected (``duration`` above 0).
-        duration: Their connected time, in seconds.
-        billed_duration: Their billed time, in seconds.
-        charges: What customers are billed, by currency (ISO 4217; ``XXX``: the record names none). Amounts of
+        attempts: Calls, connected or not.
+        connected: Connected calls: calls with a ``duration`` above 0.
+        duration: Connected time of all calls, in seconds.
+        billed_duration: Billed time of all calls, in seconds.
+        charges: The charges to customers, by currency (ISO 4217; ``XXX`` for records without one). Amounts of
             different currencies are never added up.
-        by_outcome: Whether the query chose calls by how they ended, so that attempts are missing.
-        timezone: The zone whose day it is.
+        by_outcome: Whether the query selected calls by how they ended, so that `attempts` lacks the others.
+        timezone: The IANA name of the zone whose day it is.
     """
 
     day: date
@@ -66,23 +78,35 @@ class DailyTotal:
     connected: int
     duration: int
     billed_duration: int
-    charges: Mapping[str, Decimal] = attrs.field(converter=_copied, hash=False)
+    charges: Mapping[str, Decimal] = attrs.field(converter=_copy_charges, hash=False)
     by_outcome: bool = False
     timezone: str = "UTC"
 
     @property
     def period(self) -> TimeRange:
-        """When the day began, and when the next one did: 23 or 25 hours where clocks changed."""
+        """The day from its start (inclusive) to its end (exclusive); 23 or 25 hours where clocks change.
+
+        Example:
+            >>> from datetime import date
+            >>> import cdrkit
+            >>> total = cdrkit.DailyTotal(
+            ...     day=date(2026, 10, 25), timezone="Europe/London",
+            ...     attempts=1, connected=1, duration=60, billed_duration=60, charges={},
+            ... )
+            >>> period = total.period
+            >>> str(period.end - period.start)
+            '1 day, 1:00:00'
+        """
         return TimeRange(
             day_start(self.day, self.timezone), day_start(self.day + timedelta(days=1), self.timezone)
         )
 
     @property
     def asr(self) -> float | None:
-        """Answer-seizure ratio in percent: connected / attempts x 100 (ITU-T E.425, with attempts as seizures).
+        """The answer-seizure ratio in percent: connected / attempts x 100 (ITU-T E.425, with attempts as seizures).
 
-        None without attempts, and when the query chose calls by how they ended, such as connected ones: it would say
-        100 whatever happened.
+        It is None without attempts. It is also None when the query selected calls by how they ended: the ratio of
+        connected calls alone, for example, is always 100.
         """
         if self.by_outcome or not self.attempts:
             return None
@@ -90,7 +114,7 @@ class DailyTotal:
 
     @property
     def acd(self) -> float | None:
-        """Average call duration in seconds: connected time / connected calls; None without any."""
+        """The average call duration in seconds: connected time / connected calls; None without connected calls."""
         return self.duration / self.connected if self.connected else None
 
     def _repr_html_(self) -> str:
@@ -100,7 +124,7 @@ class DailyTotal:
 
 
 class DailyTotals(Sequence[DailyTotal]):
-    """Totals per day, earliest first; days without calls are left out.
+    """Daily totals, earliest day first; days without calls are left out.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -122,26 +146,27 @@ class DailyTotals(Sequence[DailyTotal]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[DailyTotal]: ...
     def __getitem__(self, index: int | slice) -> DailyTotal | Sequence[DailyTotal]:
-        """Return one total, or some."""
+        """Return the total at a position, or a sequence of totals."""
         return self._totals[index]
 
     def __len__(self) -> int:
-        """Return how many days had calls."""
+        """Return the number of days with calls."""
         return len(self._totals)
 
     def __iter__(self) -> Iterator[DailyTotal]:
-        """Iterate over the days, earliest first."""
+        """Iterate over the totals, earliest day first."""
         return iter(self._totals)
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both hold the same totals."""
+        """Return whether both have equal totals."""
         return isinstance(other, DailyTotals) and self._totals == other._totals
 
     def __hash__(self) -> int:
-        """Return a hash that equal totals share."""
+        """Return a hash: equal totals have equal hashes."""
         return hash(self._totals)
 
     def __repr__(self) -> str:
+        """Return the totals as Python code."""
         return f"DailyTotals({list(self._totals)!r})"
 
     def _repr_html_(self) -> str:
@@ -152,7 +177,16 @@ class DailyTotals(Sequence[DailyTotal]):
         return html_table(columns, frame.rows(), note=f"{len(self):,} days with calls, of {zones}.")
 
     def to_polars(self) -> pl.DataFrame:
-        """Return a row a day with the attributes of `DailyTotal`, and a column ``charge_GBP`` etc. a currency."""
+        """Return a Polars frame with a row for each day.
+
+        Its columns are ``day``, ``attempts``, ``connected``, ``duration``, ``billed_duration``, ``asr``, ``acd``, and
+        one such as ``charge_GBP`` for each currency.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://totals-polars").daily_totals().to_polars().columns
+            ['day', 'attempts', 'connected', 'duration', 'billed_duration', 'asr', 'acd']
+        """
         currencies = sorted({currency for total in self._totals for currency in total.charges})
         kinds: dict[str, pl.DataType] = {
             "day": pl.Date(),
@@ -169,18 +203,51 @@ class DailyTotals(Sequence[DailyTotal]):
         return pl.DataFrame(columns)
 
     def to_arrow(self) -> pa.Table:
-        """Return the same as an Arrow table."""
+        """Return an Arrow table with the columns that `to_polars` describes.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://totals-arrow").daily_totals().to_arrow().num_rows
+            0
+        """
         return self.to_polars().to_arrow()
 
 
-def daily_totals(sums: pl.DataFrame, *, by_outcome: bool, timezone: str = "UTC") -> DailyTotals:
-    """Return the totals whose *sums* are those of each day of the zone, and currency."""
+def sum_days(plan: Plan, timezone: str) -> DailyTotals:
+    """Return the daily totals of the calls of *plan*, by days of a time zone.
+
+    Totals by UTC day come from rollups where these can answer. Days of another zone are computed from the calls.
+
+    Args:
+        plan: The plan of the query.
+        timezone: The IANA name of the zone.
+
+    Raises:
+        ConfigError: When the zone is unknown.
+    """
+    zone = check_zone(timezone)
+    if zone == "UTC":
+        sums = plan.totals("day", "currency")
+    else:
+        parts = [Totals(totals_of(_local_frame(frame, zone))).brief for frame in plan.frames(TOTAL_FIELDS)]
+        sums = sum_totals(pl.concat([NO_TOTALS, *parts]), "day", "currency")
+    by_outcome = any(field_names(condition) & OUTCOME for condition in plan.conditions)
+    return _group_days(sums, by_outcome=by_outcome, timezone=zone)
+
+
+def _local_frame(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
+    """Return *frame* with each start moved to UTC midnight of its local day, so that totals group by it."""
+    return frame.with_columns(local_days(frame["start"], zone).cast(FRAME_TYPES["start"]).alias("start"))
+
+
+def _group_days(sums: pl.DataFrame, *, by_outcome: bool, timezone: str) -> DailyTotals:
+    """Return daily totals from sums by day and currency."""
     days: dict[date, dict[str, Any]] = {}
     rows = zip(*(sums[name].to_list() for name in ("day", "currency", "charge", *_COUNTED)), strict=True)
     for day, currency, charge, *counts in sorted(rows, key=lambda row: (row[0], row[1] or NO_CURRENCY)):
         total = days.setdefault(day, {"charges": {}, **dict.fromkeys(_COUNTED.values(), 0)})
-        for attribute, counted in zip(_COUNTED.values(), counts, strict=True):
-            total[attribute] += counted
+        for attribute, count in zip(_COUNTED.values(), counts, strict=True):
+            total[attribute] += count
         if charge is not None:
             charges = total["charges"]
             charges[currency or NO_CURRENCY] = charges.get(currency or NO_CURRENCY, 0) + charge

@@ -1,0 +1,174 @@
+"""Verification: read every byte of a store and check checksums, counts, ranges, order and identities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import attrs
+import polars as pl
+
+from cdrkit._model import FIELDS
+from cdrkit._text import html_report
+from cdrkit.errors import NotFoundError, StorageError
+from cdrkit.storage.log import Log, Segment, overlapping_groups
+from cdrkit.storage.tiers import Tier, is_older
+
+__all__ = ["IDENTITY", "VerifyReport", "find_duplicates", "verify_store"]
+
+#: The fields that identify a call.
+IDENTITY: Final = ["start", "call_id"]
+
+
+@attrs.frozen(kw_only=True)
+class VerifyReport:
+    """The result of `Maintenance.verify`; ``print`` shows it in sentences.
+
+    Orphans are no problem. A running or interrupted append leaves some, and so does a job that replaced segments. A
+    vacuum removes orphans after a day, and replaced segments after an hour.
+
+    Example:
+        >>> from datetime import datetime, timezone
+        >>> import cdrkit
+        >>> store = cdrkit.open_store("memory://verify-report-example")
+        >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+        >>> _ = store.append([cdrkit.CallRecord(call_id="1", start=at)])
+        >>> report = store.maintenance.verify()
+        >>> report.ok, report.segments, report.rows
+        (True, 1, 1)
+        >>> print(report)
+        Version 1 is intact: 1 segment with 1 call.
+
+    Attributes:
+        version: The version that was verified; -1 where no log can be read.
+        segments: Segments of this version.
+        rows: Calls of this version.
+        problems: The problems, a sentence each; empty when the store is intact.
+        orphans: Segments that no commit names: files of recent appends, of interrupted jobs, or replaced segments.
+    """
+
+    version: int
+    segments: int
+    rows: int
+    problems: tuple[str, ...] = ()
+    orphans: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether the store is intact."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        segments = "1 segment" if self.segments == 1 else f"{self.segments:,} segments"
+        calls = "1 call" if self.rows == 1 else f"{self.rows:,} calls"
+        if self.ok:
+            lines = [f"Version {self.version} is intact: {segments} with {calls}."]
+        else:
+            problems = "1 problem" if len(self.problems) == 1 else f"{len(self.problems):,} problems"
+            lines = [*self.problems, f"Version {self.version} has {problems}: {segments} with {calls}."]
+        if self.orphans and self.ok:
+            orphans = "1 orphan segment is" if self.orphans == 1 else f"{self.orphans:,} orphan segments are"
+            lines.append(
+                f"{orphans} stored beside them. This is expected after recent appends and maintenance; a vacuum "
+                "removes orphans after a day."
+            )
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return html_report(self, "ok", "version", "segments", "rows", "problems", "orphans")
+
+
+def verify_store(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
+    """Read every byte of the store, and check every checksum, count, range, order and identity.
+
+    Segments that other processes replace or erase during the verification are left out.
+    """
+    seen = log.newest_seen
+    try:
+        snapshot = Log(log.files).snapshot()  # a new Log reads the listing: the log itself is verified, too
+    except StorageError as exc:
+        return VerifyReport(version=-1, segments=0, rows=0, problems=tuple(log.problems()) or (str(exc),))
+    problems = log.problems()
+    if snapshot.version < seen:
+        problems.append(
+            f"{log.url_of(seen)} is missing, but was there before. Restore it from a backup, or make a new log with "
+            "rebuild_log()."
+        )
+    ordered = sorted(snapshot.segments.values(), key=lambda segment: (segment.first, segment.id))
+    damaged = {segment: found for segment in ordered if (found := _check_segment(segment, tiers))}
+    problems += [sentence for segment in _still_used(damaged, log) for sentence in damaged[segment]]
+    if not problems:
+        for group in overlapping_groups(ordered):
+            problems += _check_identities(group, tiers, log)
+    stored = {file.id: file for tier in tiers.values() for file in tier.list_segments()}
+    orphans = [file for file in stored.values() if file.id not in snapshot.segments]
+    if snapshot.version < 0 and orphans:
+        problems.append(
+            f"{log.files.url} has {len(orphans)} segments, but no log. If the log was lost, restore it from a backup, "
+            "or make a new one with rebuild_log()."
+        )
+    older = sum(is_older(file, snapshot) for file in orphans)
+    if older:
+        problems.append(
+            f"{older} segments are older than the log, and the log does not name them. If an earlier log was lost, "
+            f"move {log.files.url}/_log away and make a new one with rebuild_log(), which takes all segments."
+        )
+    return VerifyReport(
+        version=snapshot.version,
+        segments=len(ordered),
+        rows=snapshot.rows,
+        problems=tuple(problems),
+        orphans=len(orphans),
+    )
+
+
+def find_duplicates(group: Sequence[Segment], tiers: Mapping[str, Tier]) -> list[str]:
+    """Return the problem, if any, of calls that occur more than once among segments that overlap."""
+    if not group:
+        return []
+    identities = pl.concat([tiers[segment.tier].read(segment, IDENTITY) for segment in group])
+    duplicates = identities.height - identities.n_unique()
+    if not duplicates:
+        return []
+    return [f"{duplicates} calls are stored more than once between {group[0].first} and {group[-1].last}."]
+
+
+def _check_segment(segment: Segment, tiers: Mapping[str, Tier]) -> list[str]:
+    """Return the problems of one segment, a sentence each."""
+    tier = tiers.get(segment.tier)
+    if tier is None:
+        return [f"Segment {segment.id} is in the tier {segment.tier!r}, which this store was opened without."]
+    try:
+        tier.check(segment)
+        frame = tier.read(segment, [*FIELDS])
+    except StorageError as exc:
+        return [str(exc)]
+    problems = []
+    if frame.height != segment.rows:
+        problems.append(f"it holds {frame.height} rows instead of {segment.rows}")
+    if (frame["start"][0], frame["start"][-1]) != (segment.first, segment.last):
+        problems.append("its first or last call differs from the log")
+    if not frame.select(IDENTITY).equals(frame.select(IDENTITY).sort(IDENTITY)):
+        problems.append("its calls are not in order")
+    return [f"Segment {segment.path} is damaged: {problem}." for problem in problems]
+
+
+def _still_used(segments: Iterable[Segment], log: Log) -> Sequence[Segment]:
+    """Return the *segments* that the newest version still has; all of them where the log cannot be read."""
+    segments = tuple(segments)
+    if not segments:
+        return segments
+    try:
+        newest = Log(log.files).snapshot().segments
+    except StorageError:
+        return segments
+    return [segment for segment in segments if segment.id in newest]
+
+
+def _check_identities(group: Sequence[Segment], tiers: Mapping[str, Tier], log: Log) -> list[str]:
+    """Return the problems of duplicates in *group*, without the segments that other processes removed."""
+    try:
+        return find_duplicates(group, tiers)
+    except NotFoundError as exc:
+        left = _still_used(group, log)
+        return [str(exc)] if len(left) == len(group) else _check_identities(left, tiers, log)

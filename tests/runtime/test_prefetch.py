@@ -1,4 +1,4 @@
-"""Making the next thing meanwhile: order, errors, and that nothing goes on behind anybody's back."""
+"""Prefetch: order, errors, and that no thread goes on after the caller."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ import pytest
 from cdrkit import open_store
 from cdrkit._runtime.prefetch import prefetch_items
 from cdrkit.errors import SchemaError
-from cdrkit.samples.asterisk_lines import asterisk_lines
+from cdrkit.samples import asterisk_lines
 
 LAST_THREAD = """
-import sys, threading, time, cdrkit
+import sys, threading, time
+from cdrkit import open_store  # no module that needs threads can be loaded after the main thread's end
 def work():
     threading.main_thread().join()
-    store = cdrkit.open_store(sys.argv[1])
+    store = open_store(sys.argv[1])
     print(store.ingest(sys.argv[2], format="asterisk-csv", timezone="UTC").added)
 threading.Thread(target=work).start()
 """

@@ -18,6 +18,13 @@ Data: TypeAlias = bytes | bytearray | memoryview
 class Entry:
     """One file of a listing.
 
+    Example:
+        >>> from cdrkit.storage import open_files
+        >>> files = open_files("memory://entry-example")
+        >>> files.put("day=2026-11-22/a.bin", b"calls")
+        >>> [(entry.path, entry.size_bytes) for entry in files.list("")]
+        [('day=2026-11-22/a.bin', 5)]
+
     Attributes:
         path: The file's path below the root.
         size_bytes: Its size in bytes.
@@ -39,7 +46,7 @@ class Files(Protocol):
     `StorageError` of a fitting class: `NotFoundError`, `AccessDeniedError` or `UnavailableError`.
 
     Example:
-        >>> from cdrkit._files import open_files
+        >>> from cdrkit.storage import open_files
         >>> files = open_files("memory://files-example")
         >>> files.put("day=2026-11-22/a.bin", b"calls")
         >>> files.read("day=2026-11-22/a.bin", 1, 3)

@@ -19,6 +19,11 @@ __all__ = ["open_files"]
 def open_files(url: str | os.PathLike[str], options: Mapping[str, object] | None = None) -> Files:
     """Return the files below *url* without reading or creating any of them.
 
+    Example:
+        >>> from cdrkit.storage import open_files
+        >>> open_files("memory://open-files-example").list("")
+        []
+
     Args:
         url: A local folder or an fsspec URL.
         options: Storage options of the URL's filesystem, such as credentials.

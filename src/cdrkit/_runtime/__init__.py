@@ -1,4 +1,4 @@
-"""The running process: prefetching, entry points, forks and elapsed time."""
+"""The running process: prefetch, plugins, forks and elapsed time."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from cdrkit._runtime.fork_guard import check_process
 from cdrkit._runtime.prefetch import prefetch_items
 from cdrkit._runtime.stopwatch import Elapsed
 
-__all__ = ["Elapsed", "prefetch_items", "check_process", "plugin_names", "load_plugin"]
+__all__ = ["Elapsed", "check_process", "load_plugin", "plugin_names", "prefetch_items"]

@@ -1,4 +1,4 @@
-"""What other packages bring: entry points, found by their names, loaded when first asked for."""
+"""Entry points: find the plugins of other packages by name, and load them on first use."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from typing import Any
 
 from cdrkit.errors import ConfigError
 
-__all__ = ["plugin_names", "load_plugin"]
+__all__ = ["load_plugin", "plugin_names"]
 
 
 def plugin_names(group: str) -> set[str]:
-    """Return the names in the entry point group *group*; nothing is loaded."""
+    """Return the names in the entry point group *group* without loading any plugin."""
     return set(metadata.entry_points(group=group).names)
 
 
-def load_plugin(group: str, name: str, what: str) -> Any:
-    """Return what other packages bring as *name*, or None when none does.
+def load_plugin(group: str, name: str, noun: str) -> Any:
+    """Load a plugin of another package; return None when no package has one of that name.
 
     Args:
         group: The entry point group.
-        name: A name in it.
-        what: What such a thing is called in the message: ``format``.
+        name: The name in that group.
+        noun: The noun for such a plugin in the message: ``format``.
 
     Raises:
-        ConfigError: When the package that brings it cannot be loaded.
+        ConfigError: When the package cannot be loaded.
     """
-    found = [point for point in metadata.entry_points(group=group) if point.name == name]
-    if not found:
+    points = [point for point in metadata.entry_points(group=group) if point.name == name]
+    if not points:
         return None
     try:
-        return found[0].load()
-    except Exception as exc:  # whatever another package's import raises
+        return points[0].load()
+    except Exception as exc:  # another package's import may raise anything
         raise ConfigError(
-            f"The {what} {name!r} comes from {found[0].value!r}, which cannot be loaded: {exc!r}. "
-            "Reinstall or upgrade the package that brings it."
+            f"The {noun} {name!r} is provided by {points[0].value!r}, which cannot be loaded: {exc!r}. "
+            "Reinstall or upgrade the package that provides it."
         ) from exc

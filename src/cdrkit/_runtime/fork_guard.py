@@ -1,4 +1,7 @@
-"""Forks: Polars' threads do not survive one, and a child that needs them waits for ever; here it is told so instead."""
+"""The fork guard: refuse to compute in a child process in which Polars' threads do not run.
+
+Polars' threads do not survive a fork. A child that needs them waits forever; with this guard it raises an error.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +12,38 @@ from cdrkit.errors import ConfigError
 
 __all__ = ["check_process"]
 
-_state: Final = {"computed": False, "cut_off": False}
+
+class _ForkGuard:
+    """What this process knows about its use of Polars.
+
+    Attributes:
+        has_computed: Whether this process has computed with Polars.
+        is_cut_off: Whether this process was forked from one that had.
+    """
+
+    def __init__(self) -> None:
+        self.has_computed = False
+        self.is_cut_off = False
+
+    def enter_child(self) -> None:
+        """Adapt to a fork; called in the child."""
+        self.is_cut_off = self.has_computed
+
+
+_GUARD: Final = _ForkGuard()
+os.register_at_fork(after_in_child=_GUARD.enter_child)
 
 
 def check_process() -> None:
-    """Remember that this process computes with Polars, unless it cannot.
+    """Record that this process computes with Polars, if it can.
 
     Raises:
-        ConfigError: When it was forked from a process that had done so.
+        ConfigError: When it was forked from a process that had computed with Polars.
     """
-    if _state["cut_off"]:
+    if _GUARD.is_cut_off:
         raise ConfigError(
             "This process was forked from one that had used a store, and Polars' threads do not survive a fork. Use "
-            "stores in the child only (opening one before the fork is fine), or start processes with "
+            "stores in the child only; to open one before the fork is fine. Or start processes with "
             "multiprocessing's 'spawn' or 'forkserver'."
         )
-    _state["computed"] = True
-
-
-def _after_in_child() -> None:
-    _state["cut_off"] = _state["computed"]
-
-
-os.register_at_fork(after_in_child=_after_in_child)
+    _GUARD.has_computed = True

@@ -1,4 +1,4 @@
-"""Making the next of many things while the one before is in use: two cores then do what one would."""
+"""Prefetch: compute the next item in a thread while the caller uses the current one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _T = TypeVar("_T")
 
 
 def prefetch_items(items: Generator[_T]) -> Generator[_T]:
-    """Yield *items*, of which another thread makes the next one meanwhile: one more than asked for, at most.
+    """Yield *items*; another thread computes the next one, and no more than that one, in advance.
 
-    When the consumer stops early, what is being made is waited for, and *items* are closed.
+    If the caller stops early, this waits for the item in progress and closes *items*.
     """
     end = object()
     pool = ThreadPoolExecutor(1)
@@ -22,14 +22,14 @@ def prefetch_items(items: Generator[_T]) -> Generator[_T]:
         item = next(items, end)
         while item is not end:
             try:
-                waiting = pool.submit(next, items, end)
+                following = pool.submit(next, items, end)
             except RuntimeError:
-                # The interpreter ends, and no thread begins any more: this one goes on alone.
-                yield item  # type: ignore[misc]  # it is no end
+                # The interpreter is shutting down and starts no more threads: compute the rest in this one.
+                yield item  # type: ignore[misc]  # it is not the end
                 yield from items
                 return
-            yield item  # type: ignore[misc]  # it is no end
-            item = waiting.result()
+            yield item  # type: ignore[misc]  # it is not the end
+            item = following.result()
     finally:
         pool.shutdown()
         items.close()

@@ -1,4 +1,4 @@
-"""How long ago something was, also where the machine slept meanwhile."""
+"""The stopwatch: elapsed time that includes the time the machine slept."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["Elapsed"]
 
 
 class Elapsed:
-    """The time since it was made, by whichever clock says more.
+    """The time since this object was made, by the clock that shows more.
 
-    The monotonic clock stands still while a machine sleeps or is paused; the other one may be set back.
+    The monotonic clock stops while the machine sleeps or is paused. The wall clock may be set back.
     """
 
     def __init__(self) -> None:
@@ -19,5 +19,5 @@ class Elapsed:
 
     @property
     def seconds(self) -> float:
-        """How long that is."""
+        """The elapsed seconds."""
         return max(time.monotonic() - self._monotonic, time.time() - self._wall)

@@ -1,4 +1,4 @@
-"""Storage of calls in tiers: the names that the author of a tier needs."""
+"""Storage of calls in segments: the types that the author of a tier needs."""
 
 from __future__ import annotations
 

@@ -117,7 +117,17 @@ def is_answerable(condition: Expr) -> bool:
 class Totals:
     """The rollup of one segment.
 
-    A tier returns it from `Tier.totals`, when it has one.
+    A tier that has rollups returns one from `Tier.totals`.
+
+    Example:
+        >>> from datetime import datetime, timezone
+        >>> import cdrkit, polars as pl
+        >>> from cdrkit.storage import Totals
+        >>> from cdrkit.storage.indexes import totals_of
+        >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+        >>> calls = pl.DataFrame({"call_id": ["17"], "start": [start], "duration": [42]})
+        >>> Totals(totals_of(calls)).rows["duration"].sum()
+        42
 
     Args:
         rows: A row for each day and group. ``day`` is a UTC day; ``customer_id``, ``reseller_id``, ``direction`` and

@@ -31,6 +31,11 @@ __all__ = [
 class SegmentFile:
     """A segment found in a tier's place, whether or not a commit names it.
 
+    Example:
+        >>> from cdrkit.storage import SegmentFile
+        >>> SegmentFile(id="a1", path="day=2026-11-22/a1.arrow", modified=None).is_whole
+        True
+
     Attributes:
         id: The segment's id.
         path: The path of its file below the tier's root. After an interrupted write the file may be absent, with just

@@ -24,6 +24,12 @@ Rows: TypeAlias = "range | pl.Series"
 class Hits:
     """The candidate rows of a number search in one segment.
 
+    Example:
+        >>> import polars as pl
+        >>> from cdrkit.storage import Hits
+        >>> Hits(pl.Series([3, 17], dtype=pl.UInt32), exact=True).rows.to_list()
+        [3, 17]
+
     Attributes:
         rows: Row numbers, ascending. Every row with a matching number is among them.
         exact: Whether every one of these rows has a matching number. If not, the query checks each row again.

@@ -160,7 +160,7 @@ def months_before(instant: datetime, months: int) -> datetime:
 
 
 def _plus_months(day: date, months: int) -> date:
-    """Return the day with the same number *months* later.
+    """Return the day *months* later, with an equal number in its month.
 
     In a shorter month, that is its last day.
     """

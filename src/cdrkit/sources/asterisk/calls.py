@@ -18,11 +18,11 @@ from cdrkit.sources.asterisk.row_check import (
     IS_NEGATIVE,
     LENGTHS,
     TIMES,
-    quote_value,
     separate_invalid_rows,
 )
 from cdrkit.sources.contract import Reject, SourceBatch
 from cdrkit.sources.readers.local_time import Instants, resolve_instants
+from cdrkit.sources.readers.reject_reasons import quote_value
 
 __all__ = ["BatchRows", "CallBuilder", "check_batches"]
 

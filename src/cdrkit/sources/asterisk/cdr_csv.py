@@ -22,8 +22,8 @@ from cdrkit.sources.asterisk.columns import (
     BASE_COLUMNS,
     NATIVE_COLUMNS,
     NEW_COLUMNS,
+    check_asterisk_timezone,
     check_column,
-    check_timezone,
     explain_match,
     is_call_row,
 )
@@ -99,7 +99,7 @@ class AsteriskCsv:
         ConfigError: When the zone is missing, or an option is invalid.
     """
 
-    timezone: str = attrs.field(default=None, converter=check_timezone)
+    timezone: str = attrs.field(default=None, converter=check_asterisk_timezone)
     loguniqueid: bool | None = attrs.field(default=None, converter=_parse_loguniqueid)
     loguserfield: bool | None = attrs.field(default=None, converter=_parse_loguserfield)
     newcdrcolumns: bool | None = attrs.field(default=None, converter=_parse_newcdrcolumns)
@@ -114,7 +114,8 @@ class AsteriskCsv:
             check_column(option, column, NATIVE_COLUMNS)
             if column is not None and not any(column in layout for layout in self._layouts()):
                 raise ConfigError(
-                    f"{option} cannot be {column!r}: with {self._describe_settings()} Asterisk does not write that column."
+                    f"{option} cannot be {column!r}: with {self._describe_settings()} Asterisk does not write that "
+                    "column."
                 )
 
     def _settings(self) -> dict[str, bool]:
@@ -192,8 +193,8 @@ class AsteriskCsv:
             if row is not None:
                 width = next(width for width, values in rows.groups.items() if (values["row"] == row).any())
                 raise ConfigError(
-                    f"Row {row} has {width} columns. One of them is uniqueid or userfield, and the file does not say which. "
-                    "Give loguniqueid=True or loguserfield=True, as in cdr.conf. Give both if only that row lacks a "
-                    "column: then the row is rejected."
+                    f"Row {row} has {width} columns. One of them is uniqueid or userfield, and the file does not say "
+                    "which. Give loguniqueid=True or loguserfield=True, as in cdr.conf. Give both if only that row "
+                    "lacks a column: then the row is rejected."
                 )
         return batch

@@ -12,8 +12,8 @@ from cdrkit.errors import ConfigError
 from cdrkit.sources.asterisk.calls import CallBuilder, check_batches
 from cdrkit.sources.asterisk.columns import (
     NATIVE_COLUMNS,
+    check_asterisk_timezone,
     check_column,
-    check_timezone,
     explain_match,
     is_call_row,
 )
@@ -77,8 +77,8 @@ class AsteriskCustom:
 
     Args:
         timezone: IANA name of the zone of the local times.
-        columns: The native columns in the order of ``cdr_custom.conf``, with commas between. The default is the order of
-            Asterisk's sample configuration.
+        columns: The native columns in the order of ``cdr_custom.conf``, with commas between. The default is the order
+            of Asterisk's sample configuration.
         recording_column: The native column with the recording, for example ``userfield``.
         customer_column: The native column with the customer, for example ``accountcode``.
         encoding: Encoding of the file.
@@ -87,7 +87,7 @@ class AsteriskCustom:
         ConfigError: When the zone is missing, or an option is invalid.
     """
 
-    timezone: str = attrs.field(default=None, converter=check_timezone)
+    timezone: str = attrs.field(default=None, converter=check_asterisk_timezone)
     columns: tuple[str, ...] = attrs.field(default=_SAMPLE, converter=_check_columns)
     recording_column: str | None = None
     customer_column: str | None = None

@@ -18,7 +18,7 @@ from cdrkit.sources.asterisk.calls import CallBuilder, check_batches
 from cdrkit.sources.asterisk.columns import (
     FREEPBX_COLUMNS,
     NATIVE_COLUMNS,
-    check_timezone,
+    check_asterisk_timezone,
     is_call_row,
 )
 from cdrkit.sources.contract import Reject, SourceBatch
@@ -99,7 +99,7 @@ class AsteriskSql:
 
     origin: ClassVar[str] = "asterisk-sql"
 
-    timezone: str = attrs.field(default=None, converter=check_timezone)
+    timezone: str = attrs.field(default=None, converter=check_asterisk_timezone)
     query: str = "SELECT * FROM cdr"
     recording_column: str | None = None
     customer_column: str | None = None

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from cdrkit._model import check_zone
 from cdrkit.errors import ConfigError, suggestion
+from cdrkit.sources.readers.timezone import check_timezone
 
 __all__ = [
     "BASE_COLUMNS",
@@ -16,8 +16,8 @@ __all__ = [
     "LOCAL_TIME",
     "NATIVE_COLUMNS",
     "NEW_COLUMNS",
+    "check_asterisk_timezone",
     "check_column",
-    "check_timezone",
     "explain_match",
     "is_call_row",
 ]
@@ -74,18 +74,13 @@ _LOCAL_TIME: Final = re.compile(LOCAL_TIME)
 _FILE_DISPOSITIONS: Final = {"", "UNKNOWN", *(word for word in DISPOSITIONS if not word.isdigit())}
 
 
-def check_timezone(value: str | None) -> str:
+def check_asterisk_timezone(value: str | None) -> str:
     """Return the zone of the local times.
 
     Raises:
         ConfigError: When the zone is absent or unknown.
     """
-    if value is None:
-        raise ConfigError(
-            "Asterisk writes local times without an offset. Give their zone, for example timezone='Europe/London', or "
-            "timezone='UTC' when cdr.conf has usegmtime=yes."
-        )
-    return check_zone(value)
+    return check_timezone(value, "Asterisk", "cdr.conf has usegmtime=yes")
 
 
 def check_column(option: str, column: str | None, known: Sequence[str]) -> None:

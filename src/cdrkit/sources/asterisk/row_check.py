@@ -9,8 +9,9 @@ from typing import Any, Final
 import polars as pl
 
 from cdrkit.sources.asterisk.columns import LOCAL_TIME
+from cdrkit.sources.readers.reject_reasons import quote_value
 
-__all__ = ["IS_NEGATIVE", "LENGTHS", "TIMES", "quote_value", "separate_invalid_rows"]
+__all__ = ["IS_NEGATIVE", "LENGTHS", "TIMES", "separate_invalid_rows"]
 
 #: The columns with local times.
 TIMES: Final = ("start", "answer", "end")
@@ -19,7 +20,6 @@ LENGTHS: Final = ("duration", "billsec")
 #: The end of the reason for a negative length.
 IS_NEGATIVE: Final = "is negative."
 _MOST_SECONDS: Final = 2**31 - 1
-_LONGEST_QUOTE: Final = 80
 
 
 def separate_invalid_rows(values: pl.DataFrame) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
@@ -73,8 +73,3 @@ def _reason(row: Mapping[str, Any]) -> str:
         if len(text) > 10 or int(text) > _MOST_SECONDS:
             break
     return f"Its {name}, {quoted}, is too large for a length in seconds."
-
-
-def quote_value(text: str) -> str:
-    """Return *text* in quotes for a message, shortened to 80 characters."""
-    return repr(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…")

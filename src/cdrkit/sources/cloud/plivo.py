@@ -100,7 +100,7 @@ _MAPPING: Final = SourceMapping(
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition: answered if there is an answer, otherwise the one of the hangup cause."""
+    """Return the disposition, by the answer or else by the hangup cause."""
     if "hangup_cause_name" not in native.columns:
         native = native.with_columns(hangup_cause_name=pl.lit(None, dtype=pl.String))
     cause = pl.col("hangup_cause_name").str.to_lowercase().str.replace_all("_", " ", literal=True)
@@ -112,11 +112,12 @@ def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Ma
 
 @attrs.frozen(kw_only=True)
 class Plivo:
-    """The source for Call resources of Plivo: one call, pages of calls, or one call in a line.
+    """The source for Call resources of Plivo.
 
-    The field ``duration`` is Plivo's ``call_duration``, which may differ from the times of answer and end. The field
-    ``billed_duration`` is Plivo's ``billed_duration``. A call of a trunk has only ``bill_duration``. Times have an
-    offset, not always that of UTC; the times of a trunk's call have no offset.
+    A file is one call, pages of calls, or one call in a line. The field ``duration`` is Plivo's ``call_duration``,
+    which may differ from the times of answer and end. The field ``billed_duration`` is Plivo's ``billed_duration``, or
+    ``bill_duration`` for a trunk's call, which has no other. Times have an offset, not always that of UTC; the times of
+    a trunk's call have no offset.
 
     Example:
         >>> import io
@@ -138,7 +139,9 @@ class Plivo:
     timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order; the last batch has the pending calls.
+        """Yield the calls of *stream*, in its order.
+
+        The last batch has the pending calls.
 
         Raises:
             SchemaError: When the stream is empty, is not JSON, or has no calls of Plivo.
@@ -149,7 +152,10 @@ class Plivo:
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None: JSON with the keys of Plivo's calls."""
+        """Return the reason why the file is of this format, or None.
+
+        The JSON must have keys of Plivo's calls.
+        """
         keys = json_keys(head)
         if "call_uuid" in keys and keys & {"initiation_time", "call_direction", "call_status"}:
             return "JSON with the keys call_uuid and initiation_time or call_status"

@@ -31,7 +31,7 @@ _PAGES: Final = PageLayout(
     },
     going_on={},
 )
-#: For each field, the label in the CSV of a voice report, the name in its API, and the key of detail records.
+#: For each field: the label in the CSV of a voice report, its name in the API, and the key in detail records.
 _MAPPING: Final = SourceMapping(
     name="telnyx",
     separator=None,
@@ -66,7 +66,7 @@ _MAPPING: Final = SourceMapping(
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition, and the time from answer to end if no column has the time talked.
+    """Return the disposition, and the time talked if no column has it.
 
     A hangup cause is a word of FreeSWITCH. A hangup code does not decide the disposition.
     """
@@ -86,7 +86,7 @@ def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Ma
 
 @attrs.frozen(kw_only=True)
 class Telnyx:
-    """The source for calls of Telnyx: voice reports as CSV, and pages of detail records as JSON.
+    """The source for voice reports of Telnyx as CSV, and detail records as JSON.
 
     A report has the labels of the portal or the names of the API. Its start is in UTC; its other times are in the zone
     of the report. If no column has the time talked, it is the time from answer to end. Detail records have other names,
@@ -124,7 +124,10 @@ class Telnyx:
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None: names of a voice report or a detail record."""
+        """Return the reason why the file is of this format, or None.
+
+        The file must have names of a voice report or of a detail record.
+        """
         names = {"start_timestamp_utc", "sip_call_id"}
         keys = json_keys(head)
         if names <= keys:

@@ -69,11 +69,12 @@ _MAPPING: Final = SourceMapping(
 
 @attrs.frozen(kw_only=True)
 class Twilio:
-    """The source for Call resources of Twilio: one call, pages of calls, or one call in a line.
+    """The source for Call resources of Twilio.
 
-    Twilio states a charge as a negative price; the field ``charge`` is positive. A price may come later than the call.
-    The call is then a conflict when it is read again, and ``on_conflict="replace"`` stores the newer content. Twilio
-    states neither the time of the answer nor a release cause.
+    A file is one call, pages of calls, or one call in a line. Twilio states a charge as a negative price; the field
+    ``charge`` is positive. A price may come later than the call. The call is then a conflict when it is read again, and
+    ``on_conflict="replace"`` stores the newer content. Twilio states neither the time of the answer nor a release
+    cause.
 
     Example:
         >>> import io
@@ -85,7 +86,9 @@ class Twilio:
     """
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order; the last batch has the pending calls.
+        """Yield the calls of *stream*, in its order.
+
+        The last batch has the pending calls.
 
         Raises:
             SchemaError: When the stream is empty, is not JSON, or has no calls of Twilio.
@@ -94,7 +97,10 @@ class Twilio:
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None: JSON with the keys of Twilio's calls."""
+        """Return the reason why the file is of this format, or None.
+
+        The JSON must have keys of Twilio's calls.
+        """
         keys = json_keys(head)
         if {"sid", "from_formatted", "to_formatted"} <= keys or {"sid", "parent_call_sid"} <= keys:
             return "JSON with the keys sid, parent_call_sid, from_formatted"

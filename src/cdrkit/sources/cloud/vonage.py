@@ -1,4 +1,4 @@
-"""Read calls of Vonage: calls of the Voice API, and records of the Reports API as JSON or CSV."""
+"""Read calls of Vonage's Voice API, and records of its Reports API."""
 
 from __future__ import annotations
 
@@ -105,11 +105,12 @@ _REPORT: Final = SourceMapping(
 
 @attrs.frozen(kw_only=True)
 class Vonage:
-    """The source for calls of Vonage: pages of the Voice API, and records of the Reports API as JSON or CSV.
+    """The source for calls of Vonage's Voice API and records of its Reports API.
 
-    In the Voice API, ``price`` is the price of a call. In a report, ``price`` is the price of a minute, and
-    ``total_price`` is the price of the call. An amount with more than six decimals is rounded, and ``extra`` keeps its
-    text. A report of the product ``VOICE-CALL`` has only answered calls, and one of ``VOICE-FAILED`` all others.
+    Calls are JSON; records are JSON or CSV. In the Voice API, ``price`` is the price of a call. In a report, ``price``
+    is the price of a minute, and ``total_price`` is the price of the call. An amount with more than six decimals is
+    rounded, and ``extra`` keeps its text. A report of the product ``VOICE-CALL`` has only answered calls, and one of
+    ``VOICE-FAILED`` all others.
 
     Example:
         >>> import io
@@ -131,7 +132,9 @@ class Vonage:
     currency: str | None = None
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order; the last batch has the pending calls.
+        """Yield the calls of *stream*, in its order.
+
+        The last batch has the pending calls.
 
         Raises:
             SchemaError: When the stream is empty, or has no calls of Vonage.
@@ -146,7 +149,10 @@ class Vonage:
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None: names of Vonage's calls or report records."""
+        """Return the reason why the file is of this format, or None.
+
+        The file must have names of Vonage's calls or of its report records.
+        """
         keys = json_keys(head)
         if {"uuid", "conversation_uuid"} <= keys:
             return "JSON with the keys uuid, conversation_uuid"

@@ -1,4 +1,4 @@
-"""Read CSV files of ConnexCS, with the labels of its portal or the column names of its database."""
+"""Read CSV files of ConnexCS, with labels of its portal or names of its database."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ _MAPPING: Final = SourceMapping(
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition: answered if there was a time talked, otherwise the one of the SIP code."""
+    """Return the disposition, by the time talked or else by the SIP code."""
     nothing = pl.Series([None] * native.height, dtype=pl.Int16)
     is_answered = values.get("duration", nothing) > 0
     by_code = dispositions(values.get("sip_code", nothing))
@@ -86,7 +86,7 @@ def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Ma
 
 @attrs.frozen(kw_only=True)
 class ConnexCsCsv:
-    """The source for CSV files of a ConnexCS portal: those of its call page and of its SQL editor.
+    """The source for CSV files of a ConnexCS portal, from call page or SQL editor.
 
     The columns may be any, in any order. They have the labels of the portal or the names of the table ``cdr``.
     ``Call ID`` and ``Call Time`` are needed. Times are in UTC, as in every download.
@@ -130,7 +130,10 @@ class ConnexCsCsv:
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None: labels of the portal, or names of the table."""
+        """Return the reason why the file is of this format, or None.
+
+        The first line must have labels of the portal, or column names of the table ``cdr``.
+        """
         names = column_names(head)
         # cdrkit's own CSV files have equal labels, and instants such as 2026-11-22T09:30:00Z.
         if (

@@ -1,4 +1,4 @@
-"""Read CDR files of Cisco Unified Communications Manager, and CMR files with the quality of their calls."""
+"""Read CDR and CMR files of Cisco Unified Communications Manager (CUCM)."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def _is_type_row(texts: Sequence[str]) -> bool:
 
 @attrs.frozen(kw_only=True)
 class Cucm:
-    """The source for CDR files of Cisco Unified Communications Manager, and for CMR files among them.
+    """The source for CDR and CMR files of Cisco Unified Communications Manager.
 
-    Columns are found by their names in the first line. The line of types below it is skipped. Times are in UTC. Causes
-    are Q.850 causes: ``q850_cause`` is the cause of the side that has one, or of both sides if they are equal. A CMR
-    gives its call the quality: ``mos`` is the lowest ``MLQKav`` of the call's CMRs, and ``extra`` keeps all of them. A
-    CMR without its call is a pending call.
+    CDR files have the calls, and CMR files the quality of calls. Columns are found by their names in the first line.
+    The line of types below it is skipped. Times are in UTC. Causes are Q.850 causes: ``q850_cause`` is the cause of the
+    side that has one, or of both sides if they are equal. A CMR gives its call the quality: ``mos`` is the lowest
+    ``MLQKav`` of the call's CMRs, and ``extra`` keeps all of them. A CMR without its call is a pending call.
 
     Example:
         >>> import io
@@ -98,7 +98,7 @@ class Cucm:
             yield _make_batch(chunk, table)
 
     def read_all(self, inputs: Iterable[SourceInput], /) -> Iterator[SourceBatch]:
-        """Yield the calls of all CDR files among *inputs*, with the quality from the CMR files among them.
+        """Yield the calls of all CDR files, with the quality from all CMR files.
 
         All calls stay in memory until the last file was read, because any file may have a call's CMR.
 
@@ -133,7 +133,10 @@ class Cucm:
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None: column names of a CDR file or a CMR file."""
+        """Return the reason why the file is of this format, or None.
+
+        The first line must have column names of a CDR file or a CMR file.
+        """
         names = column_names(head)
         if {"cdrrecordtype", "globalcallid_callid"} <= names:
             kind = "CMR" if "datetimestamp" in names else "CDR"
@@ -163,7 +166,7 @@ def _make_batch(chunk: TableChunk, table: Table) -> SourceBatch:
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the fields of several columns: address, cause, hangup party and disposition."""
+    """Return the address, the cause, the hangup party and the disposition."""
     native = native.with_columns(
         pl.lit(None, dtype=pl.String).alias(name)
         for name in ("origIpAddr", "origIpv4v6Addr", "origCause_value", "destCause_value")
@@ -207,7 +210,7 @@ def _unless_blank(name: str) -> pl.Expr:
 
 
 def _dotted_addresses(numbers: pl.Series) -> pl.Series:
-    """Return the IPv4 addresses of signed 32-bit numbers in little-endian order; null for 0."""
+    """Return the IPv4 addresses of signed little-endian numbers; null for 0."""
     addresses = {text: _dotted_address(text) for text in numbers.unique().drop_nulls()}
     return pl.Series([None if text is None else addresses[text] for text in numbers], dtype=pl.String)
 

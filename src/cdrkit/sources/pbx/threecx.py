@@ -1,4 +1,4 @@
-"""Read CDR files of 3CX, whose columns have the order of the settings in its console."""
+"""Read CDR files of 3CX, whose console sets the order of the columns."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _check_columns(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _make_rules(first_column: str) -> dict[str, FieldRule]:
-    """Return the rules. Those of the first column remove the word ``Call`` before a line."""
+    """Return the rules; those of the first column remove ``Call`` before a line."""
     return {
         name: attrs.evolve(rule, pattern=_FIRST if rule.pattern is None else _FIRST_NUMBER)
         if first_column in rule.columns and name not in _NAME_FIELDS
@@ -114,7 +114,7 @@ def _make_rules(first_column: str) -> dict[str, FieldRule]:
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition: answered if there is an answer, otherwise the one of the reason, or unknown."""
+    """Return the disposition, by the answer or else by the reason."""
     reason = values.get(
         "release_reason", pl.Series([None] * native.height, dtype=pl.String)
     ).str.to_lowercase()
@@ -139,10 +139,11 @@ def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Ma
 
 @attrs.frozen(kw_only=True)
 class ThreeCx:
-    """The source for CDR files of 3CX: one call in a line, without quotes and without a line of names.
+    """The source for CDR files of 3CX, which have one call in a line.
 
-    The field ``duration`` is 3CX's, in hours, minutes and seconds. The fields are without ``Call `` before a line and
-    without ``Ext.`` or ``Line:`` before a number; ``extra`` keeps the text with them.
+    The lines have no quotes, and no line of names is above them. The field ``duration`` is 3CX's, in hours, minutes and
+    seconds. The fields are without ``Call `` before a line and without ``Ext.`` or ``Line:`` before a number; ``extra``
+    keeps the text with them.
 
     Example:
         >>> import io
@@ -187,7 +188,10 @@ class ThreeCx:
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None: all columns of 3CX, in its order."""
+        """Return the reason why the file is of this format, or None.
+
+        The lines must have all columns of 3CX, in its order.
+        """
         lines = [line.rstrip(b"\r") for line in head.split(b"\n")[:-1] or [head]]
         rows = [line.split(b",") for line in lines if line][:20]
         start = _COLUMNS.index("time-start")

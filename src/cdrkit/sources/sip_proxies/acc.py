@@ -1,4 +1,4 @@
-"""Read the table ``acc`` of Kamailio or OpenSIPS, whose transactions are paired into calls."""
+"""Read the table ``acc`` of Kamailio or OpenSIPS, and pair its transactions."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _TAGS: Final = ("from_tag", "to_tag")
 _NAMES: Final = frozenset({"method", *_TAGS, "callid", "sip_code", "time"})
 #: Columns that only OpenSIPS has.
 _OPENSIPS_NAMES: Final = frozenset({"setuptime", "created"})
-#: For columns of a transaction, the field by whose rule it is read. Some fields are of another meaning and have the
-#: right type only.
+#: For columns of a transaction, the field that holds the column when the mapping was applied. The columns from
+#: ``created`` to ``setup`` have no field of their own: the fields that hold them only have the right type.
 _FIELD_OF_COLUMN: Final = {
     "callid": "call_id",
     "at": "start",
@@ -109,7 +109,7 @@ class _AccSource:
             fields={
                 "call_id": "callid",
                 "start": FieldRule(columns="time", formats=("iso", "epoch")),
-                # These four fields are stand-ins: see _FIELD_OF_COLUMN.
+                # The next four fields hold columns of another meaning: see _FIELD_OF_COLUMN.
                 "answer": FieldRule(columns="created", formats=("iso", "epoch")),
                 "duration": "duration",
                 "pdd": FieldRule(columns="ms_duration", unit="ms"),
@@ -124,7 +124,7 @@ class _AccSource:
 def _split_transactions(
     result: MappingResult, chunk: TableChunk, name: str
 ) -> tuple[pl.DataFrame, list[RowProblem]]:
-    """Return the transactions of some rows, and the problems of rows without a final code.
+    """Return some transactions, and the problems of rows without a final code.
 
     Args:
         result: The result of the mapping.
@@ -183,12 +183,12 @@ def _make_reject_batch(
 
 @attrs.frozen(kw_only=True)
 class KamailioAcc(_AccSource):
-    """The source for dumps of Kamailio's tables ``acc`` and ``missed_calls``, with column names in the first line.
+    """The source for dumps of Kamailio's tables ``acc`` and ``missed_calls``.
 
-    A call is an answered INVITE and the BYE of its dialog, in any order and in any file of one ingest. ``answer`` is
-    the time of the INVITE's row, which is written at the answer. ``start`` is equal to it, because the table has no
-    earlier time. ``duration`` is the time from the answer to the BYE. A failed INVITE is an attempt. An answered INVITE
-    without a BYE, and a BYE without an INVITE, is a pending call.
+    The first line has the column names. A call is an answered INVITE and the BYE of its dialog, in any order and in any
+    file of one ingest. ``answer`` is the time of the INVITE's row, which is written at the answer. ``start`` is equal
+    to it, because the table has no earlier time. ``duration`` is the time from the answer to the BYE. A failed INVITE
+    is an attempt. An answered INVITE without a BYE, and a BYE without an INVITE, is a pending call.
 
     Example:
         >>> import io
@@ -215,7 +215,10 @@ class KamailioAcc(_AccSource):
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None: column names of Kamailio's ``acc``."""
+        """Return the reason why the file is of this format, or None.
+
+        The first line must have column names of ``acc``, and none that only OpenSIPS has.
+        """
         names = column_names(head)
         if names >= _NAMES and not names & _OPENSIPS_NAMES:
             return "columns named method, from_tag, to_tag, callid, and no setuptime"
@@ -224,7 +227,7 @@ class KamailioAcc(_AccSource):
 
 @attrs.frozen(kw_only=True)
 class OpenSipsAcc(_AccSource):
-    """The source for dumps of OpenSIPS' tables ``acc`` and ``missed_calls``, with column names in the first line.
+    """The source for dumps of OpenSIPS' tables ``acc`` and ``missed_calls``.
 
     The rows are paired as for `KamailioAcc`. In addition, ``start`` is ``created``, the time of the INVITE, if the row
     has it. A row with a ``duration`` is a complete call, as ``do_accounting("db", "cdr")`` writes it, and needs no BYE.
@@ -253,7 +256,10 @@ class OpenSipsAcc(_AccSource):
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None: column names of OpenSIPS' ``acc``."""
+        """Return the reason why the file is of this format, or None.
+
+        The first line must have column names of ``acc``, and one that only OpenSIPS has.
+        """
         names = column_names(head)
         if names >= _NAMES and names & _OPENSIPS_NAMES:
             return "columns named method, from_tag, to_tag, callid, and setuptime or created"

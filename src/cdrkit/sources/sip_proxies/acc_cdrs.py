@@ -22,7 +22,7 @@ __all__ = ["KamailioCdrs"]
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition: a call with a time talked was answered; it is unknown for other calls."""
+    """Return the disposition: answered for a call with a time talked, else unknown."""
     is_answered = values.get("duration", pl.Series([None] * native.height, dtype=pl.Int32)) > 0
     disposition = pl.when(is_answered).then(pl.lit("answered")).otherwise(pl.lit("unknown"))
     return {"disposition": native.select(disposition.alias("disposition")).to_series()}
@@ -42,11 +42,11 @@ def _parse_start_on_confirmed(value: bool | str | None) -> bool:
 
 @attrs.frozen(kw_only=True)
 class KamailioCdrs:
-    """The source for dumps of Kamailio's table ``acc_cdrs``, with column names in the first line.
+    """The source for dumps of Kamailio's table ``acc_cdrs``.
 
-    The setting ``cdr_start_on_confirmed`` decides what ``start_time`` and ``duration`` mean. The table does not show
-    the setting, so you must give it. Without the setting, Kamailio's ``duration`` includes the ringing: the field
-    ``duration`` stays empty, and ``extra`` keeps the text.
+    The first line has the column names. The setting ``cdr_start_on_confirmed`` decides what ``start_time`` and
+    ``duration`` mean. The table does not show the setting, so you must give it. Without the setting, Kamailio's
+    ``duration`` includes the ringing: the field ``duration`` stays empty, and ``extra`` keeps the text.
 
     Example:
         >>> import io
@@ -107,7 +107,10 @@ class KamailioCdrs:
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None: column names of ``acc_cdrs``."""
+        """Return the reason why the file is of this format, or None.
+
+        The first line must have column names of ``acc_cdrs``.
+        """
         if {"start_time", "end_time", "duration"} <= (names := column_names(head)) and "uuid" not in names:
             return "columns named start_time, end_time, duration"
         return None

@@ -1,4 +1,4 @@
-"""Pair SIP transactions into calls: an answered INVITE, and the BYE of its dialog.
+"""Pair SIP transactions into calls: an answered INVITE and its BYE.
 
 The Call-ID and both tags identify a dialog. The party that hangs up sends the BYE, so its tags may be in the other
 order. A failed INVITE is an attempt of its own.
@@ -54,10 +54,12 @@ _BATCH_CALLS: Final = 50_000
 class _Dialogs:
     """Dialogs with their first INVITE and their first BYE.
 
+    The column ``transactions`` counts the rows of a dialog.
+
     Attributes:
-        complete: Dialogs with both; ``transactions`` counts the rows of each.
-        without_bye: Dialogs whose BYE is missing.
-        without_invite: Dialogs whose INVITE is missing.
+        complete: Dialogs with an INVITE and an end: a BYE, or a length in the row of the INVITE.
+        without_bye: Dialogs without an end.
+        without_invite: Dialogs without an INVITE.
     """
 
     complete: pl.DataFrame
@@ -200,9 +202,9 @@ def _common_columns(call_ids: pl.Series) -> list[pl.Expr | pl.Series]:
 
 
 def _call_ids(calls: pl.DataFrame, columns: tuple[str, ...]) -> pl.Series:
-    """Return an id for each call: its Call-ID, with a digest of the columns that differ between calls.
+    """Return an id for each call: its Call-ID and a digest of some columns.
 
-    The branches and attempts of a call share a Call-ID. A call has an equal id at every reading.
+    The digest distinguishes branches and attempts with one Call-ID. A call has an equal id at every reading.
     """
     ids = [
         f"{callid}-{blake2b(_digest_input(values), digest_size=6).hexdigest()}"

@@ -21,6 +21,8 @@ from cdrkit import errors
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 MODULES = ("errors", "reports", "samples", "sources", "storage", "testing", "viewer")
+#: Names of public modules that other packages of cdrkit use, and that the reference omits.
+INTERNAL = {"sum_days"}
 ERRORS = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, Exception)]
 
 
@@ -83,9 +85,10 @@ class TestNames:
         assert len(cdrkit.__all__) <= 50
 
     def test_each_has_a_docstring(self) -> None:
-        """Every class and function says what it is for."""
-        described = [name for name in cdrkit.__all__ if name.isupper() or getattr(cdrkit, name).__doc__]
-        assert described == list(cdrkit.__all__)
+        """Every class and function has a docstring."""
+        values = {name: getattr(cdrkit, name) for name in cdrkit.__all__ if not name.isupper()}
+        silent = [name for name, value in values.items() if not value.__doc__]
+        assert [name for name in silent if typing.get_origin(values[name]) is not typing.Literal] == []
 
 
 def public_objects() -> dict[int, str]:
@@ -113,7 +116,8 @@ def named_types(annotation: object, namespace: dict[str, object]) -> Iterator[ty
             if not isinstance(part, str):  # of a Literal
                 yield from named_types(part, namespace)
     elif isinstance(annotation, type) and annotation.__module__.partition(".")[0] == "cdrkit":
-        yield annotation
+        if not getattr(annotation, "_is_protocol", False) or annotation is cdrkit.storage.Tier:
+            yield annotation  # any object that has its methods is of a protocol
 
 
 def annotations(path: str, value: object) -> Iterator[tuple[str, object]]:
@@ -143,6 +147,7 @@ def test_every_documented_type_has_a_public_path() -> None:
         f"{path}: {kind.__module__}.{kind.__qualname__}"
         for module in ("cdrkit", *(f"cdrkit.{name}" for name in MODULES))
         for name in importlib.import_module(module).__all__
+        if name not in INTERNAL
         for path, annotation in annotations(name, getattr(importlib.import_module(module), name))
         for kind in named_types(annotation, shared)
         if id(kind) not in paths

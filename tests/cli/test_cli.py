@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cdrkit import Query, open_store
+from cdrkit import CallRecord, Query, open_store
 from cdrkit.samples import Office, synthesize_calls, write_office
 
 pytest.importorskip("click")
@@ -293,3 +294,118 @@ def test_follow(office: Office, tmp_path: Path) -> None:
     assert open_store(tmp_path / "store").count() == 300
     _, err = cdrkit(*words, path, status=2)
     assert "--follow takes one FILE" in err
+
+
+def test_json(filled: str) -> None:
+    """Queries, totals and facts are JSON for programs, and hints go to standard error."""
+    out, err = cdrkit("query", filled, "--json", "--limit", 3, "--timezone", "Europe/London")
+    store = open_store(filled)
+    page = store.run(Query().newest_first()).page(3)
+    assert [CallRecord.from_dict(json.loads(line)) for line in out.splitlines()] == list(page.records)
+    cursor = re.search(r"--cursor (\S+)", err)
+    assert cursor is not None
+    following, _ = cdrkit("query", filled, "--json", "--limit", 3, "--cursor", cursor[1])
+    assert json.loads(following.splitlines()[0])["call_id"] not in {call.call_id for call in page.records}
+    out, _ = cdrkit("query", filled, "--json", "--columns", "start,call_id", "--limit", 1)
+    assert list(json.loads(out)) == ["start", "call_id"]
+    totals, err = cdrkit("totals", filled, "--json")
+    days = [json.loads(line) for line in totals.splitlines()]
+    assert [(day["day"], day["attempts"]) for day in days] == [
+        (str(total.day), total.attempts) for total in store.daily_totals()
+    ]
+    assert err == ""
+    facts = json.loads(cdrkit("info", filled, "--json")[0])
+    assert (facts["store"], facts["region"], facts["calls"]) == (filled, "GB", 300)
+
+
+def test_info(filled: str) -> None:
+    """The facts of a store are shown in lines."""
+    out, _ = cdrkit("info", filled)
+    assert f"Store: {filled}\nRegion: GB\nCalls: 300\n" in out
+    assert "Work due" in out
+
+
+def test_maintain_in_sentences(tmp_path: Path) -> None:
+    """Daily maintenance reports each job in a sentence."""
+    store = open_store(tmp_path / "store", region="GB")
+    for part in range(3):
+        store.append(synthesize_calls(50, days=200, seed=part))
+    lines = cdrkit("maintain", tmp_path / "store")[0].splitlines()
+    assert [line.partition(": ")[0] for line in lines] == ["move to warm", "compaction", "vacuum"]
+    assert re.search(r"calls? w(as|ere) moved: from", lines[0])
+    assert all(line.endswith(".") for line in lines)
+
+
+def test_orphans_are_explained(filled: str, tmp_path: Path) -> None:
+    """Beside good news, verify explains files of an append that did not finish."""
+    shutil.copytree(filled, tmp_path / "store")
+    known = next((tmp_path / "store" / "hot").glob("day=*/*.arrow"))
+    version = int(known.name.partition("-")[0], 16) + 50
+    shutil.copy(known, known.with_name(f"{version:012x}-{'1' * 32}.arrow"))
+    out, _ = cdrkit("verify", tmp_path / "store")
+    assert "is intact" in out
+    assert "1 orphan" in out
+    assert "after a day" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["query", "{store}", "--min-duration", "x"], "--min-duration x: "),
+        (["query", "{store}", "--max-duration", "-1"], "--max-duration -1: "),
+        (["totals", "{store}", "--during", "last_weak"], "--during last_weak: "),
+        (["export", "{store}", "-", "--where", "nonsense"], "--where nonsense: "),
+        (["query", "{store}", "--cursor", "old"], "--cursor old: "),
+        (["ingest", "{folder}", "{master}"], "--timezone Europe/London"),
+        (["query", "{typo}"], "cdrkit ingest {typo} FILE"),
+        (["rebuild-log", "{store}", "--region", "US"], "{store}"),
+        (["export", "{store}", "{folder}/calls.parquet"], ".csv, .csv.gz or .csv.zst"),
+    ],
+    ids=str,
+)
+def test_errors_say_options_as_typed(
+    filled: str, office: Office, tmp_path: Path, words: list[str], says: str
+) -> None:
+    """An error names an option with its dashes, and other commands as one types them."""
+    places = {
+        "store": filled,
+        "folder": str(tmp_path),
+        "master": office.master,
+        "typo": str(tmp_path / "typo"),
+    }
+
+    def fill(text: str) -> str:
+        for name, path in places.items():
+            text = text.replace(f"{{{name}}}", path)
+        return text
+
+    _, err = cdrkit(*map(fill, words), status=1)
+    assert fill(says) in " ".join(err.split())
+    assert "_duration" not in err
+    assert "from_params" not in err
+
+
+def test_no_region(office: Office, tmp_path: Path) -> None:
+    """The first ingest without --region warns of numbers in national form; later ones and others do not."""
+    words = ["--timezone", "UTC", "--format", "asterisk-csv"]
+    out, _ = cdrkit("ingest", tmp_path / "store", office.master, *words)
+    assert "numbers are in national form" in " ".join(out.split())
+    assert "cdrkit rebuild-log STORE --region" in " ".join(out.split())
+    assert "national form" not in cdrkit("ingest", tmp_path / "store", office.master, *words)[0]
+    assert (
+        "national form" not in cdrkit("ingest", tmp_path / "gb", office.master, *words, "--region", "GB")[0]
+    )
+
+
+@pytest.mark.parametrize("name", ["rollover", "rebuild"])
+def test_old_names_are_gone(name: str) -> None:
+    """A command of before is an unknown command."""
+    assert f"No such command '{name}'" in cdrkit(name, "store", status=2)[1]
+
+
+def test_help_lists_every_command() -> None:
+    """The help has every command with its first sentence, and the help of each works."""
+    out, _ = cdrkit("--help")
+    for name in ("ingest", "query", "info", "move-to-warm", "rebuild-log", "demo"):
+        assert re.search(rf"^  {name}  +[A-Z].+", out, re.MULTILINE)
+    assert "asterisk-csv" in cdrkit("ingest", "--help")[0]

@@ -479,3 +479,22 @@ def test_the_sum_is_that_of_the_file(filled: Store, tmp_path: Path) -> None:
     starts = pl.read_csv(io.BytesIO(gzip.decompress(dest.read_bytes())))["start"].to_list()
     assert starts == sorted(starts)
     assert in_order(list(filled.run(IN_MONTH))) == list(filled.run(IN_MONTH))
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "words"),
+    [
+        ("july.csv", "parquet", r"format='csv\.gz'"),
+        ("july.csv.gz", "parquet", r"format='csv\.gz'"),
+        ("july.csv", "csv.gz", r"does not end in \.csv\.gz"),
+        ("july.csv.gz", "csv.zst", r"does not end in \.csv\.zst"),
+        ("july.parquet", "csv.gz", r"does not end in \.csv\.gz"),
+    ],
+)
+def test_a_suffix_of_another_format(
+    filled: Store, tmp_path: Path, name: str, format: str, words: str
+) -> None:
+    """A name that ends like another format is refused before anything is written."""
+    with pytest.raises(ConfigError, match=words):
+        filled.archive.download(MONTH, tmp_path / name, format=format)  # type: ignore[arg-type]
+    assert not (tmp_path / name).exists()

@@ -1,48 +1,44 @@
-"""Bulk download of warm months, piece by piece, so that a download that was cut off goes on where it stopped."""
+"""The archive: list the months of the warm tier, and download one as Parquet or CSV."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
 import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import IO, Final, Literal, TypeAlias
 
 import attrs
-import pyarrow as pa
 
-from cdrkit._files import Files, is_url, open_files, split_url, translate_errors
+from cdrkit._files import Files, is_url, split_url
 from cdrkit._model import FIELDS
 from cdrkit._output import write_frames
+from cdrkit._store.download_folder import DownloadFolder
 from cdrkit._text import html_table
-from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, QueryError
-from cdrkit.storage.log import Log, Segment, identity_of, month_of
+from cdrkit.errors import ConfigError, NotFoundError, QueryError
+from cdrkit.storage.log import Log, Segment, month_of
 from cdrkit.storage.tiers import Tier
 
 __all__ = ["Archive", "ArchiveMonth"]
 
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
-_PIECE: Final = re.compile(r"(.+)\.(?:first|next)\.csv\.(?:gz|zst)")
-_PARQUET: Final = ".parquet"
-_BLOCK: Final = 1 << 20
-_FETCHED: Final = 8 << 20  # bytes that are asked for at once
+_FORMATS: Final = ("parquet", "csv.gz", "csv.zst")
+#: A suffix of a file; digits, as in ``calls.2026``, do not count.
+_FILE_SUFFIX: Final = re.compile(r"\.[a-z][a-z0-9]{1,9}", re.ASCII)
+_FOLDER_SUFFIX: Final = re.compile(r"\.(?:csv|gz|zst|zip|tar|json|xlsx)", re.IGNORECASE)
 
 ArchiveFormat: TypeAlias = Literal["parquet", "csv.gz", "csv.zst"]
 
 
 @attrs.frozen(kw_only=True)
 class ArchiveMonth:
-    """One UTC month of the warm tier.
+    """A UTC month of the warm tier.
 
     Attributes:
-        month: As ``2026-08``.
-        items: How many files it is kept in.
-        rows: How many calls.
-        size_bytes: How large the files are together, compressed as they are.
+        month: The month, such as ``2026-08``.
+        items: The number of files.
+        rows: The number of calls.
+        size_bytes: The size of the files in bytes.
     """
 
     month: str
@@ -52,7 +48,13 @@ class ArchiveMonth:
 
 
 class Archive:
-    """The warm months of a store, for bulk download; ``Store.archive`` gives it."""
+    """The warm months of a store, for bulk download. `Store.archive` returns it.
+
+    Example:
+        >>> import cdrkit
+        >>> cdrkit.open_store("memory://archive-example").archive.months()
+        []
+    """
 
     def __init__(self, log: Log, warm: Tier, warm_files: Files | None) -> None:
         self._log = log
@@ -60,7 +62,11 @@ class Archive:
         self._files = warm_files
 
     def months(self) -> list[ArchiveMonth]:
-        """Return the months that are in the warm tier, earliest first."""
+        """Return the months of the warm tier, earliest first.
+
+        Raises:
+            StorageError: When the log cannot be read.
+        """
         return [
             ArchiveMonth(
                 month=month,
@@ -80,11 +86,11 @@ class Archive:
         return html_table(heads, rows, title="Warm months", note="" if rows else "No month is warm yet.")
 
     def _months(self) -> Mapping[str, list[Segment]]:
-        found: dict[str, list[Segment]] = defaultdict(list)
+        months: dict[str, list[Segment]] = defaultdict(list)
         for segment in self._log.snapshot().segments.values():
             if segment.tier == self._warm.name:
-                found[month_of(segment.first)].append(segment)
-        return found
+                months[month_of(segment.first)].append(segment)
+        return months
 
     def download(
         self,
@@ -94,44 +100,50 @@ class Archive:
         format: ArchiveFormat = "parquet",
         progress: Callable[[int, int | None], None] | None = None,
     ) -> str:
-        """Copy a month out of the warm tier.
+        """Download a month of the warm tier to a local folder or file.
 
-        What was cut off is taken up again by calling it once more: pieces that are whole stay. Beside the result lies
-        ``<dest>.sha256`` (in the folder ``SHA256SUMS``), in the form that ``sha256sum --check`` reads.
+        Call it again to continue an interrupted download: complete pieces stay. The checksums lie beside the result,
+        in ``<dest>.sha256`` or in ``SHA256SUMS`` of the folder. ``sha256sum --check`` reads them.
+
+        .. code-block:: python
+
+            store.archive.download("2026-08", "archive")                              # Parquet files into a folder
+            store.archive.download("2026-08", "calls-2026-08.csv.gz", format="csv.gz")    # one CSV
 
         Args:
-            month: As ``2026-08``.
-            dest: A local path: of a folder for ``parquet``, which gets the month's files as they are, beside those of
-                other months; of one file for ``csv.gz`` and ``csv.zst``, with every field, in UTC, in order.
+            month: A UTC month, such as ``2026-08``.
+            dest: A local path. For ``parquet``, a folder: it gets the month's files unchanged, beside those of other
+                months. For ``csv.gz`` and ``csv.zst``, a file: it gets every field, with instants in UTC, in order.
             format: ``parquet``, ``csv.gz`` or ``csv.zst``.
-            progress: Called with the calls done and all there are.
+            progress: A function that receives the number of calls done and in total.
 
         Returns:
-            *dest*.
+            *dest* as text.
 
         Raises:
-            NotFoundError: When that month is not in the warm tier.
-            QueryError: When *month* is not one.
-            ConfigError: When the format is unknown, or *dest* is a URL, or no such path; or of ``parquet``, when the
-                warm tier is of another kind.
-            CorruptDataError: When what was read is not what was stored.
+            NotFoundError: When the month is not in the warm tier.
+            QueryError: When *month* is not a month.
+            ConfigError: When the format is unknown or does not fit *dest*, or *dest* is not a local path. For
+                ``parquet``, also when the warm tier is of another kind.
+            CorruptDataError: When a file differs from its checksum.
+            StorageError: When a file cannot be read or written.
         """
         if not isinstance(month, str) or not _MONTH.fullmatch(month):
-            raise QueryError(f"A month is written as 2026-08, not {month!r}.", parameter="month")
-        if format not in ("parquet", "csv.gz", "csv.zst"):
-            raise ConfigError(f"format cannot be {format!r}; give 'parquet', 'csv.gz' or 'csv.zst'.")
+            raise QueryError(f"{month!r} is not a month. Write it as 2026-08.", parameter="month")
+        if format not in _FORMATS:
+            raise ConfigError(f"format={format!r} is unknown. Give 'parquet', 'csv.gz' or 'csv.zst'.")
         segments = sorted(self._months().get(month, []), key=lambda segment: (segment.first, segment.id))
         if not segments:
             known = ", ".join(item.month for item in self.months()) or "none"
-            raise NotFoundError(f"The month {month} is not in the warm tier; there are: {known}.")
+            raise NotFoundError(f"The month {month} is not in the warm tier. Warm months: {known}.")
         if format == "parquet" and self._files is None:
             raise ConfigError(
-                f"The tier {self._warm.name!r} keeps no Parquet that could be downloaded as it is; take 'csv.gz' or "
+                f"The tier {self._warm.name!r} does not store Parquet files that can be copied. Use 'csv.gz' or "
                 "'csv.zst'."
             )
-        target = _checked_target(dest, format)
+        target = _check_target(dest, format)
         folder = target if format == "parquet" else f"{target}.parts"
-        pieces = _Pieces(folder)
+        pieces = DownloadFolder(folder)
         total = sum(segment.rows for segment in segments)
         done = 0
         names: list[str] = []
@@ -141,34 +153,48 @@ class Archive:
             if format == "parquet" and self._files is not None:
                 pieces.copy(name, self._files, segment)
             else:
-                pieces.make(name, lambda sink, s=segment, n=number: self._write_csv(s, sink, format, n == 0))  # type: ignore[misc]
+                pieces.write(name, lambda sink, s=segment, n=number: self._write_csv(s, sink, format, n == 0))  # type: ignore[misc]
             done += segment.rows
             if progress is not None:
                 progress(done, total)
         if format == "parquet":
-            pieces.keep_only(names, month)
+            pieces.remove_stale(names, month)
         else:
             pieces.join(names, target)
         return target
 
     def _write_csv(self, segment: Segment, sink: IO[bytes], format: str, first: bool) -> None:
-        """Write one segment as a compressed stream of its own: such streams may stand one after the other."""
+        """Write a segment as a compressed stream of its own. Such streams can be concatenated."""
         frame = self._warm.read(segment, [*FIELDS])
         write_frames(
             [frame], tuple(FIELDS), sink, header=first, compression="gzip" if format == "csv.gz" else "zstd"
         )
 
 
-def _checked_target(dest: object, format: str) -> str:
-    """Return *dest* as a path, where a download of that format can go to."""
+def _check_target(dest: object, format: str) -> str:
+    """Return *dest* as a path, if a download of the format can go there.
+
+    Raises:
+        ConfigError: When *dest* is not a local path, or its name or kind belongs to another format.
+    """
     if not isinstance(dest, (str, os.PathLike)) or not isinstance(target := os.fspath(dest), str):
-        raise ConfigError(f"A download goes to a local path, not to {dest!r}.")
+        raise ConfigError(f"{dest!r} is not a path. A download needs a local path.")
     if is_url(target):
-        raise ConfigError(f"A download goes to a local path, not to {target!r}.")
-    if format != "parquet":
-        split_url(target)  # is there a name?
-        if os.path.isdir(target):
-            raise ConfigError(f"{target!r} is a folder; give the name of a file for {format!r}.")
+        raise ConfigError(f"{target!r} is a URL. A download needs a local path.")
+    if format == "parquet":
+        suffix = os.path.splitext(target)[1]
+        if _FOLDER_SUFFIX.fullmatch(suffix):
+            raise ConfigError(
+                f"The format 'parquet' makes a folder, and {target!r} ends like a file. For one CSV, give "
+                "format='csv.gz' with a name that ends in .csv.gz, or 'csv.zst' with .csv.zst."
+            )
+        return target
+    split_url(target)  # raises an error for an empty name
+    if os.path.isdir(target):
+        raise ConfigError(f"{target!r} is a folder. Give the name of a file for {format!r}.")
+    suffix = os.path.splitext(target)[1].lower()
+    if _FILE_SUFFIX.fullmatch(suffix) and suffix != f".{format.partition('.')[2]}":
+        raise ConfigError(f"{target!r} does not end in .{format}, the suffix of the format {format!r}.")
     return target
 
 
@@ -176,155 +202,3 @@ def _piece_name(segment: Segment, number: int, format: str) -> str:
     if format == "parquet":
         return segment.path.rpartition("/")[2]
     return f"{segment.id}.{'first' if number == 0 else 'next'}.{format}"
-
-
-def _is_piece(name: str) -> bool:
-    """Return whether a file of that name is a piece of a file that is made of several."""
-    found = _PIECE.fullmatch(name)
-    return found is not None and identity_of(found[1], "") is not None
-
-
-def _part_suffix(month: str) -> str:
-    """Return what the name of a file of *month* has at its end while it is fetched."""
-    return f".{month}.part"
-
-
-def _month_in(path: str) -> str | None:
-    """Return the month that a file of the warm tier says it is of; None where it says nothing."""
-    import pyarrow.parquet as pq
-
-    try:
-        about = json.loads((pq.read_metadata(path).metadata or {})[b"cdrkit"])
-        return month_of(datetime.fromisoformat(about["first"]))
-    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError):
-        return None
-
-
-class _Pieces:
-    """A local folder of pieces: each appears whole, with its SHA-256 known, or not at all."""
-
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self._files = open_files(folder)
-        self._sums_path = "SHA256SUMS"
-        self._sums: dict[str, str] = {}
-        if self._files.size(self._sums_path) is not None:
-            # What is damaged is a sum of nothing: its pieces are made anew.
-            for line in self._files.read(self._sums_path).decode(errors="replace").splitlines():
-                digest, _, name = line.partition("  ")
-                if name:
-                    self._sums[name] = digest
-
-    def _is_whole(self, name: str) -> bool:
-        return (
-            name in self._sums
-            and self._files.size(name) is not None
-            and self._digest(name) == self._sums[name]
-        )
-
-    def _digest(self, name: str) -> str:
-        found = hashlib.sha256()
-        with self._files.open(name) as file:
-            while block := file.read(_BLOCK):
-                found.update(block)
-        return found.hexdigest()
-
-    def make(self, name: str, write: Callable[[IO[bytes]], None]) -> None:
-        """Write a piece, unless it is there whole."""
-        if self._is_whole(name):
-            return
-        with self._files.writer(name) as sink:
-            write(sink)
-        self._sums[name] = self._digest(name)
-        self._write_sums(self._sums)
-
-    def copy(self, name: str, source: Files, segment: Segment) -> None:
-        """Copy a segment's file, going on behind what is there of it, unless it is there whole."""
-        if self._is_whole(name):
-            return
-        part = f"{name}{_part_suffix(month_of(segment.first))}"
-        path = os.path.join(self._folder, part)
-        with translate_errors(path, "write"):
-            os.makedirs(self._folder, exist_ok=True)
-            while True:
-                before = self._go_on(path, source, segment)
-                with open(path, "rb") as file:
-                    found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-                if found == segment.checksum:
-                    break
-                os.unlink(path)
-                if not before:
-                    url = source.url_of(segment.path)
-                    raise CorruptDataError(
-                        f"{url} came out damaged; download it again; if that stays so, run verify().", url=url
-                    )
-            # The sum first: of a file that has none, nobody would know that it came from here.
-            self._sums[name] = self._digest(part)
-            self._write_sums(self._sums)
-            os.replace(path, os.path.join(self._folder, name))
-
-    @staticmethod
-    def _go_on(path: str, source: Files, segment: Segment) -> int:
-        """Fetch what is missing at the end of *path*; return how many bytes there were before."""
-        with open(path, "ab") as file:
-            before = file.tell()
-            while (at := file.tell()) < segment.size_bytes:
-                block = source.read(segment.path, at, min(at + _FETCHED, segment.size_bytes))
-                if not block:
-                    break
-                file.write(block)
-            file.flush()
-            os.fsync(file.fileno())
-        return before
-
-    def keep_only(self, names: list[str], month: str) -> None:
-        """Remove pieces of an earlier download of *month*, from before it was written anew."""
-        # The folder need not be the month's alone: sums of other months, and of other files, may stand there, too.
-        for stale in {name for name in self._sums if identity_of(name, _PARQUET)} - set(names):
-            if self._files.size(stale) is None:
-                del self._sums[stale]
-            elif _month_in(os.path.join(self._folder, stale)) == month:
-                self._files.remove(stale)
-                del self._sums[stale]
-        suffix = _part_suffix(month)
-        with translate_errors(self._folder, "list"):
-            there = os.listdir(self._folder)
-        for entry in there:
-            if entry.endswith(suffix) and identity_of(entry.removesuffix(suffix), _PARQUET):
-                self._files.remove(entry)  # cut off, and then the month was written anew
-        self._write_sums(self._sums)
-
-    def _write_sums(self, sums: Mapping[str, str]) -> None:
-        self._files.put(
-            self._sums_path, "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode()
-        )
-
-    def join(self, names: list[str], target: str) -> None:
-        """Put the pieces one after the other into *target*, which appears whole, and remove them."""
-        head, name = os.path.split(os.path.abspath(target))
-        files = open_files(head)
-        whole = hashlib.sha256()
-        with files.writer(name) as sink:
-            for piece in names:
-                with self._files.open(piece) as file:
-                    while block := file.read(_BLOCK):
-                        whole.update(block)
-                        sink.write(block)
-        files.put(f"{name}.sha256", f"{whole.hexdigest()}  {name}\n".encode())
-        self._remove()
-
-    def _remove(self) -> None:
-        """Remove every piece, and the folder, unless it was somebody's before and has other files."""
-        with translate_errors(self._folder, "remove"):
-            for entry in filter(_is_piece, os.listdir(self._folder)):
-                self._files.remove(entry)
-            if others := {name: digest for name, digest in self._sums.items() if not _is_piece(name)}:
-                self._write_sums(others)
-            else:
-                self._files.remove(self._sums_path)
-            self._files.remove_temporary(datetime.now(UTC))
-            try:
-                os.rmdir(self._folder)
-            except OSError as exc:
-                if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise

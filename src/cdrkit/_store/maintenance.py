@@ -1,4 +1,4 @@
-"""Maintenance of a store: move to warm, compaction, vacuum, verification, status and a new log."""
+"""Maintenance of a store: regular jobs, verification, status and a new log."""
 
 from __future__ import annotations
 
@@ -103,10 +103,10 @@ class Maintenance:
             )
 
     def compact(self, dry_run: bool = False) -> MoveReport:
-        """Merge the small hot segments of each UTC day, and rewrite segments without a number index.
+        """Merge the small hot segments of each UTC day, and make missing number indexes.
 
         Many small appends leave many small segments, which slow down reading. A segment lacks a number index after
-        `rebuild_log` with another region, or when an old version of cdrkit wrote it. Number searches scan it.
+        `rebuild_log` with another region, or when an old version of cdrkit wrote it. Number searches are slow there.
 
         Example:
             >>> from datetime import datetime, timezone
@@ -163,7 +163,9 @@ class Maintenance:
     def run(
         self, keep_months: int = 3, now: datetime | None = None
     ) -> tuple[MoveReport, MoveReport, VacuumReport]:
-        """Run all regular jobs: `move_to_warm`, `compact` and `vacuum`. Once a day is usual.
+        """Run the regular jobs: `move_to_warm`, `compact` and `vacuum`.
+
+        Once a day is usual.
 
         Example:
             >>> import cdrkit
@@ -171,7 +173,7 @@ class Maintenance:
             ...     print(report)
             No calls were moved.
             No calls were moved.
-            0 segments and 0 log objects were removed.
+            Removed 0 segments and 0 log objects.
 
         Args:
             keep_months: Calendar months that stay in the hot tier, 0 or more.
@@ -189,9 +191,9 @@ class Maintenance:
         return self.move_to_warm(keep_months, now), self.compact(), self.vacuum(now)
 
     def verify(self) -> VerifyReport:
-        """Read every byte of the store, and check every checksum, count, range, order and identity.
+        """Read every byte of the store, and check it.
 
-        It reads as much data as the store has. Appends and other jobs may go on.
+        Every checksum, count, range, order and identity is checked. It reads as much data as the store has. Appends and other jobs may go on.
 
         Example:
             >>> import cdrkit
@@ -204,7 +206,7 @@ class Maintenance:
         return verify_store(self._log, self._tiers)
 
     def status(self, keep_months: int = 3, now: datetime | None = None) -> StoreStatus:
-        """Return calls, bytes and segments of each tier, the newest changes, and the work due.
+        """Return the size of each tier, the newest changes, and the work due.
 
         The status comes from the log and from listings of the tiers; no data file is read.
 
@@ -237,16 +239,17 @@ class Maintenance:
         The store gets the region that it was opened with: the old region was in the old log. This is also the way to
         change a store's region:
 
-        1. Stop all writers.
+        1. Stop all writers. Call `vacuum` once more than an hour after the last job, so that no replaced segment is
+           left.
         2. Move the folder ``_log`` out of the store. A store in one folder has it as ``hot/_log``.
         3. Open the store with the new region, and call ``rebuild_log()``.
-        4. Call `compact`: it makes new number indexes. Until then, number searches scan, and are slow.
+        4. Call `compact`, which makes new number indexes. Until then, number searches are right but slow.
 
         Danger:
-            The new log takes every intact segment. Segments that an erasure or another job replaced are gone from
-            disk only after that job or a vacuum. Calls that were replaced since the last vacuum may come back in the
-            version of the newest segment. Positions of `Store.follow` are lost: each file is read again from its
-            beginning, and its calls are skipped as duplicates.
+            The new log takes every intact segment, replaced ones that no vacuum has removed included. Their calls are
+            merged with the calls that replaced them, and the newest version of each call stays. A month that had
+            moved to warm may come back to the hot tier by this. Positions of `Store.follow` are lost: each file is
+            read again from its beginning, and its calls are skipped as duplicates.
 
         Example:
             >>> import tempfile
@@ -279,7 +282,7 @@ class Maintenance:
 
 @contextlib.contextmanager
 def job_lease(log: Log, snapshot: Callable[[], Snapshot], job: str, *, dry_run: bool) -> Iterator[None]:
-    """Hold the store's only lease for *job*, unless the store does not exist or the job changes nothing."""
+    """Hold the store's only lease for *job*, if the job can change anything."""
     if dry_run or snapshot().version < 0:
         yield
     else:

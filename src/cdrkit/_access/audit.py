@@ -13,9 +13,9 @@ __all__ = ["AuditEvent"]
 
 @attrs.frozen(kw_only=True)
 class AuditEvent:
-    """An export or a use of a recording, as the ``audit`` function of `Store.scoped` receives it.
+    """An export or a use of a recording, as the audit function receives it.
 
-    The function is called before the first byte leaves. If it raises an exception, nothing leaves.
+    `Store.scoped` takes the function as ``audit``. It is called before the first byte leaves. If it raises an exception, nothing leaves.
 
     Example:
         >>> from datetime import datetime, timezone

@@ -29,7 +29,7 @@ IDENTITY: Final = ("start", "call_id")
 
 @attrs.frozen(kw_only=True, eq=False)
 class Scope:
-    """The calls, fields and recordings that one viewer may see. Without arguments it restricts nothing.
+    """The calls, fields and recordings that one viewer may see; by default, all.
 
     Attributes:
         tenant: The tenant, for messages and audits.
@@ -63,7 +63,7 @@ class Scope:
     # -- queries --------------------------------------------------------------------------------------------------
 
     def restrict(self, query: Query) -> Query:
-        """Return *query* for the visible calls only, and without conditions that would reveal masked values.
+        """Return *query* for the visible calls only, with masks respected.
 
         Raises:
             UnknownFieldError: When the query names a hidden field. The message is that of an unknown field.
@@ -98,7 +98,7 @@ class Scope:
                 raise _mask_error(name, "Sort by another field.")
 
     def _respect_masks(self, expr: Expr) -> Expr:
-        """Return *expr* with number searches limited to the visible prefix of masked fields."""
+        """Return *expr* with searches limited to the visible prefix of masked fields."""
         if isinstance(expr, Not):
             return ~self._respect_masks(expr.inner)
         if isinstance(expr, (And, Or)):
@@ -121,13 +121,13 @@ class Scope:
     # -- frames ---------------------------------------------------------------------------------------------------
 
     def visible_columns(self, columns: Sequence[str]) -> Sequence[str]:
-        """Return *columns* without hidden fields, which are never read; the identity where none is left."""
+        """Return the visible *columns*, or the identity: hidden fields are never read."""
         if not self.hidden:
             return columns
         return [name for name in columns if name not in self.hidden] or list(IDENTITY)
 
     def mask_frame(self, frame: pl.DataFrame, columns: Sequence[str], region: str | None) -> pl.DataFrame:
-        """Return *columns* of *frame* with masked texts; hidden fields are columns of nulls.
+        """Return *columns* of *frame*: masked texts, and nulls for hidden fields.
 
         Args:
             frame: The calls, with the visible ones of *columns*.

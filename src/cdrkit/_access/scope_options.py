@@ -1,4 +1,4 @@
-"""Scope options: check the arguments of `Store.scoped`, and make a scope from them."""
+"""Scope options: check the arguments of `Store.scoped`, and make a scope."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SIMILAR: Final[Mapping[str, tuple[str, ...]]] = {
 
 @attrs.frozen(kw_only=True)
 class ScopeOptions:
-    """The arguments of `Store.scoped`, as they were given; ``...`` stands for an absent tenant.
+    """The arguments of `Store.scoped`; ``...`` stands for an absent tenant.
 
     Attributes:
         customer_id: The customer, or several.
@@ -107,7 +107,7 @@ def make_scope(options: ScopeOptions, secret: bytes) -> Scope:
 
 
 def _parse_ids(name: str, value: object) -> tuple[str, ...]:
-    """Return the tenant's ids, at least one: an empty list must never select every call."""
+    """Return the tenant's ids: an empty list must never select every call."""
     given = (value,) if isinstance(value, str) else value
     if not isinstance(given, Iterable) or isinstance(given, (bytes, Mapping)):
         raise ScopeError(f"{name}={value!r} is not a tenant. Give the id as a text, or several.")
@@ -146,7 +146,7 @@ def _parse_hidden(hide: object, masks: Collection[str]) -> frozenset[str]:
 
 
 def _parse_masks(mask: object) -> dict[str, int | None]:
-    """Return the number of masked digits by field, fields with the same digits included."""
+    """Return the number of masked digits by field, similar fields included."""
     given = (
         dict(mask)
         if isinstance(mask, Mapping)

@@ -1,4 +1,4 @@
-"""Signing: signatures that bind a cursor or token to its owner, its purpose and a time limit."""
+"""Signing: bind a cursor or token to its owner, its purpose and a time limit."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class TokenSigner:
     owner: str
 
     def sign(self, purpose: str, text: str, seconds: int) -> str:
-        """Return the signature of *text*, with the time of its expiry; it is safe in a URL.
+        """Return the signature of *text* with its expiry; it is safe in a URL.
 
         Args:
             purpose: The purpose of the text. The signature is invalid for every other purpose.
@@ -61,7 +61,7 @@ class TokenSigner:
         return f"{until}.{self._digest(purpose, text, until)}"
 
     def verify(self, purpose: str, text: str, signature: str | None) -> bool:
-        """Return whether *signature* was made for this text, purpose and owner, and has not expired."""
+        """Return whether *signature* is that of the text, purpose and owner, and valid."""
         until, _, digest = (signature or "").partition(".")
         if not until.isascii() or not until.isdigit() or len(until) > 15 or not digest.isascii():
             return False

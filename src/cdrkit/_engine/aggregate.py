@@ -1,4 +1,4 @@
-"""Aggregates: counts and totals of the calls of a query, from rollups where they can answer."""
+"""Aggregates: counts and totals of the calls of a query, from rollups or rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TOTALS: Final[WeakKeyDictionary[Snapshot, dict[tuple[str, ...], TotalsOfMany]]]
 
 
 def count_calls(scan: Scan) -> int:
-    """Return the number of calls in the answer, without reading columns that no condition needs."""
+    """Return the number of calls; columns that no condition needs are not read."""
     query = scan.query
     if query.is_rolled_up:
         return int(aggregate_calls(scan)["attempts"].sum())
@@ -49,7 +49,7 @@ def count_calls(scan: Scan) -> int:
 
 
 def aggregate_calls(scan: Scan, *by: str) -> pl.DataFrame:
-    """Return the sums `SUMMED` over the calls in the answer, by ``day``, ``currency`` or both.
+    """Return the sums `SUMMED` over the calls, by ``day``, ``currency`` or both.
 
     Where rollups can answer, only calls at the edges of the period are read.
     """
@@ -73,7 +73,7 @@ def aggregate_calls(scan: Scan, *by: str) -> pl.DataFrame:
 
 
 def _combine_totals(scan: Scan, segments: Sequence[Segment]) -> TotalsOfMany:
-    """Return the totals of *segments* together, from the snapshot's cache where it has them."""
+    """Return the totals of *segments* together, cached with the snapshot."""
     cache = _TOTALS.setdefault(scan.query.snapshot, {})
     key = tuple(segment.id for segment in segments)
     totals = cache.get(key)

@@ -1,4 +1,4 @@
-"""Bound queries: a query with the store version, instant, region and scope that fix its answer."""
+"""Bound queries: a query with the version, instant and scope that fix its answer."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class BoundQuery:
         return self.order[0][1]
 
     def bounds(self) -> tuple[datetime | None, datetime | None]:
-        """Return the start and the end (exclusive) of the segments' time range that can hold answers.
+        """Return the time range in which calls of the answer start; the end is exclusive.
 
         In chronological order, a cursor narrows the period. The cursor's own instant stays inside: calls that started
         at this instant may lie beyond the cursor.
@@ -171,7 +171,7 @@ class BoundQuery:
 
     @property
     def is_rolled_up(self) -> bool:
-        """Whether rollups can answer every condition, and the query has neither limit nor cursor."""
+        """Whether rollups can answer the query: it has no limit, cursor or other condition."""
         return self.position is None and self.maximum is None and all(map(is_answerable, self.conditions))
 
 
@@ -181,7 +181,7 @@ def all_field_names(conditions: Iterable[Expr]) -> set[str]:
 
 
 def _largest_answer(query: Query) -> int | None:
-    """Return the number of calls that the limit leaves on the cursor's side, or None without a limit."""
+    """Return how many calls the limit leaves on the cursor's side; None: no limit."""
     cursor = query.position
     if cursor is None or cursor.left is None:
         return query.maximum

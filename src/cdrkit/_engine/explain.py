@@ -1,4 +1,4 @@
-"""Explanations: how many segments and rows a query read, and why it skipped the others."""
+"""Explanations: the segments and rows that a query reads or skips."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class ReadCounters:
 
 @attrs.frozen(kw_only=True)
 class Explanation:
-    """How many segments and rows a query read. `Result.explain` returns it; ``print`` shows it in sentences.
+    """The segments and rows that a query read or skipped; ``print`` shows sentences.
+
+    `Result.explain` returns it.
 
     A *segment* is one file of calls: of one UTC day in the hot tier, or of a part of a month in the warm tier.
 

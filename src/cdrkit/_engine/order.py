@@ -1,4 +1,4 @@
-"""Reads in order: the calls of a query as frames, sorted, limited and within its scope.
+"""Reads in order: the calls of a query as sorted, limited and masked frames.
 
 Segments whose time ranges overlap form a group, and groups do not overlap. Read one after the other, the groups give
 calls in chronological order, with at most one group in memory.
@@ -26,7 +26,7 @@ _FEW_HITS: Final = 16_384
 
 
 def read_frames(scan: Scan, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    """Yield the calls in order, as frames of *columns* with a bounded number of rows; no frame is empty."""
+    """Yield the calls in order as frames of bounded size; no frame is empty."""
     query = scan.query
     left = query.maximum
     for frame in _read_sorted(scan, query.scope.visible_columns(columns)):
@@ -71,7 +71,7 @@ def _read_sorted(scan: Scan, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
 
 
 def gather_rows(scan: Scan, parts: Sequence[Candidates], columns: Sequence[str]) -> pl.DataFrame:
-    """Return *columns* of a few candidate rows, in order, without the rows that fail the conditions."""
+    """Return *columns* of a few candidate rows, sorted, without rows that fail."""
     query = scan.query
     conditions = () if all(part.exact for part in parts) else query.conditions
     if len(parts) == 1 and not conditions:  # a segment has the query's order already, or its reverse
@@ -90,7 +90,7 @@ def gather_rows(scan: Scan, parts: Sequence[Candidates], columns: Sequence[str])
 
 
 def split_batches(parts: Sequence[Candidates]) -> Iterator[Sequence[Candidates]]:
-    """Yield *parts* in batches of a bounded number of rows; a part that has more is a batch of its own."""
+    """Yield *parts* in batches of bounded size; a larger part is a batch of its own."""
     batch: list[Candidates] = []
     for part in parts:
         if batch and sum(len(other.rows) for other in batch) + len(part.rows) > _FRAME_ROWS:
@@ -102,7 +102,7 @@ def split_batches(parts: Sequence[Candidates]) -> Iterator[Sequence[Candidates]]
 
 
 def _read_segment(scan: Scan, part: Candidates, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    """Yield the calls of a segment that overlaps no other: it has the query's order already, or its reverse."""
+    """Yield the calls of a segment that overlaps no other, so that no sort is needed."""
     rows = part.rows
     for at in range(0, len(rows), _FRAME_ROWS):
         if scan.query.newest_first:
@@ -115,7 +115,7 @@ def _read_segment(scan: Scan, part: Candidates, columns: Sequence[str]) -> Itera
 def _merge_segments(
     scan: Scan, parts: Sequence[Candidates], columns: Sequence[str]
 ) -> Iterator[pl.DataFrame]:
-    """Yield the calls of segments that overlap: sort their identities, then fetch the columns frame by frame."""
+    """Yield the calls of overlapping segments: sort identities, then fetch columns."""
     query = scan.query
     keys = []
     for number, part in enumerate(parts):
@@ -133,7 +133,7 @@ def _merge_segments(
 
 
 def _sort_all(scan: Scan, columns: Sequence[str]) -> pl.DataFrame:
-    """Return all calls in an order other than time; with a limit, only the best calls stay in memory."""
+    """Return all calls in an order other than time; a limit bounds the memory."""
     query = scan.query
     names = list(dict.fromkeys([*columns, *(name for name, _ in query.order)]))
     best = empty_frame(names)

@@ -1,4 +1,4 @@
-"""Plans: a bound query with the answers that it can give: calls, counts, totals and explanations."""
+"""Plans: a bound query and its answers: calls, counts, totals and explanations."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ __all__ = ["Plan"]
 
 @attrs.frozen(kw_only=True)
 class Plan(BoundQuery):
-    """A bound query and its answers. It never changes, and each run gives the same answer.
+    """A bound query and its answers; each run gives the same answer.
 
     `frames`, `count` and `totals` take *counters*, which count what one run reads.
     """
 
     def frames(self, columns: Sequence[str], counters: ReadCounters | None = None) -> Iterator[pl.DataFrame]:
-        """Yield the calls in order, as frames of *columns* with a bounded number of rows; no frame is empty."""
+        """Yield the calls in order as frames of bounded size; no frame is empty."""
         return read_frames(self._scan(counters), columns)
 
     def count(self, counters: ReadCounters | None = None) -> int:
-        """Return the number of calls that `frames` yields; columns that no condition needs are not read."""
+        """Return the number of calls that `frames` yields."""
         return count_calls(self._scan(counters))
 
     def totals(self, *by: str, counters: ReadCounters | None = None) -> pl.DataFrame:
-        """Return the sums `SUMMED` over the calls that `frames` yields, by ``day``, ``currency`` or both.
+        """Return the sums `SUMMED` over the calls, by ``day``, ``currency`` or both.
 
         Where rollups can answer, only calls at the edges of the period are read.
         """
         return aggregate_calls(self._scan(counters), *by)
 
     def matches(self) -> Iterator[tuple[Segment, pl.Series]]:
-        """Yield each segment that overlaps the period, with the numbers of its rows that match the conditions."""
+        """Yield each segment of the period, with the numbers of its matching rows."""
         scan = self._scan(None)
         for segment in scan.list_segments():
             yield segment, scan.scan_rows(segment, scan.period_rows(segment)).series()

@@ -31,11 +31,11 @@ _MIN_SKIPPABLE: Final = 4_096
 
 @attrs.frozen
 class Candidates:
-    """Candidate rows of one segment, ascending. If not `exact`, recheck the conditions.
+    """Candidate rows of one segment. If not `exact`, recheck the conditions.
 
     Attributes:
         segment: The segment.
-        rows: The rows.
+        rows: The rows, ascending.
         exact: Whether all conditions are known to hold for each of the rows.
     """
 
@@ -65,7 +65,7 @@ class Scan:
     # -- segments and rows ----------------------------------------------------------------------------------------
 
     def list_segments(self) -> list[Segment]:
-        """Return the segments that may hold calls of the period, ordered by their first call."""
+        """Return the segments that may hold calls of the period, by their first call."""
         start, end = self.query.bounds()
         segments = [
             segment
@@ -86,7 +86,7 @@ class Scan:
         return range(low, max(low, high))
 
     def find_rows(self, segment: Segment, *, unlimited: bool = False) -> Candidates | None:
-        """Return the rows of *segment* that can be in the answer; None where the answer has no row of it.
+        """Return the candidate rows of *segment* for the answer, or None.
 
         Args:
             segment: A segment within the period.
@@ -149,7 +149,7 @@ class Scan:
         return Candidates(segment, whole, exact=True)
 
     def _narrow_rows(self, segment: Segment, rows: range) -> Rows:
-        """Return those of *rows* with a requested customer, where the tier finds them faster than a scan."""
+        """Return the *rows* of requested customers, if the tier is faster than a scan."""
         choice = next(filter(None, map(equality_values, self.query.customer_conditions)), None)
         narrowed = choice and self.query.tiers[segment.tier].rows_with(segment, *choice, rows)
         return rows if narrowed is None else narrowed
@@ -163,7 +163,7 @@ class Scan:
         return Candidates(candidates.segment, rows, exact=True)
 
     def mask(self, frame: pl.DataFrame, conditions: Sequence[Expr]) -> pl.Series:
-        """Return for each row of *frame* whether it matches *conditions* and lies beyond the cursor."""
+        """Return whether each row of *frame* matches, and lies beyond the cursor."""
         query = self.query
         numbers = {name for c in conditions for search in number_searches(c) for name in search.fields}
         if numbers:
@@ -186,6 +186,6 @@ class Scan:
         return self.query.tiers[segment.tier].read(segment, columns, rows)
 
     def fetch(self, segment: Segment, columns: Sequence[str], rows: Rows) -> pl.DataFrame:
-        """Read *columns* of *rows* of *segment* for the answer, and count them as fetched."""
+        """Read *columns* of *rows* for the answer, and count the rows as fetched."""
         self.counters.fetched += len(rows)
         return self.read(segment, columns, rows)

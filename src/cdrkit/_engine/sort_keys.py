@@ -1,4 +1,4 @@
-"""Sort keys: the order of a query's calls, and the condition that a cursor stands for."""
+"""Sort keys: the order of calls, and the condition that a cursor stands for."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def reverse_order(order: SortOrder) -> SortOrder:
 
 
 def sort_frame(frame: pl.DataFrame, order: SortOrder, *, nulls_first: bool = False) -> pl.DataFrame:
-    """Sort *frame* by *order*; absent values come last in either direction, or first with *nulls_first*."""
+    """Sort *frame* by *order*; absent values come last, or first with *nulls_first*."""
     keys = [_sort_key(name) for name, _ in order]
     return frame.sort(keys, descending=[descending for _, descending in order], nulls_last=not nulls_first)
 
 
 def beyond(order: SortOrder, values: tuple[Any, ...], *, backward: bool = False) -> pl.Expr:
-    """Return the condition for rows after *values* in *order*, or before them with *backward*.
+    """Return the condition for rows after *values*, or before them with *backward*.
 
     Absent values come last in *order*.
     """
@@ -53,6 +53,6 @@ def beyond(order: SortOrder, values: tuple[Any, ...], *, backward: bool = False)
 
 
 def _sort_key(name: str) -> pl.Expr:
-    """Return the sort key of the field *name*: categories sort as text, not by their codes."""
+    """Return the sort key of the field *name*: categories sort as text."""
     column = pl.col(name)
     return column.cast(pl.String) if isinstance(FRAME_TYPES[name], pl.Categorical) else column

@@ -1,4 +1,4 @@
-"""Maintenance: compaction, tiering, vacuum, verification, rebuild, erasure and status."""
+"""Maintenance: compaction, tiering, vacuum, verification, rebuild and erasure."""
 
 from __future__ import annotations
 

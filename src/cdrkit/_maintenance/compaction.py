@@ -1,4 +1,4 @@
-"""Compaction: merge small hot segments, and rewrite segments without a number index."""
+"""Compaction: merge small segments, and rewrite segments without a number index."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class _Task:
 
 
 def compact_days(log: Log, tiers: Mapping[str, Tier], hot: Tier, *, dry_run: bool = False) -> MoveReport:
-    """Merge the small hot segments of each UTC day, and rewrite segments that lack a number index.
+    """Merge the small hot segments of each UTC day, and make missing number indexes.
 
     Large segments stay as they are. A segment lacks an index after `rebuild_log` with another region, or when an old
-    version of cdrkit wrote it. Number searches scan such a segment.
+    version of cdrkit wrote it. Number searches are slow there.
     """
     report = MoveReport(dry_run=dry_run)
     snapshot = log.snapshot()
@@ -70,7 +70,7 @@ def _small_segments(snapshot: Snapshot, hot: Tier) -> Iterator[_Task]:
 
 
 def _unindexed_segments(snapshot: Snapshot, tiers: Mapping[str, Tier], hot: Tier) -> Iterator[_Task]:
-    """Yield the segments that lack a number index, by day or month; each is rewritten alone."""
+    """Yield the segments without a number index, by day or month."""
     merged = {segment.id for task in _small_segments(snapshot, hot) for segment in task.sources}
     periods: dict[tuple[str, str], list[Segment]] = defaultdict(list)
     for segment in snapshot.ordered:
@@ -83,7 +83,7 @@ def _unindexed_segments(snapshot: Snapshot, tiers: Mapping[str, Tier], hot: Tier
 
 
 def _lacks_index(segment: Segment, tier: Tier | None) -> bool:
-    """Return whether *segment* has no number index, though its tier would write one today."""
+    """Return whether *segment* lacks an index that its tier would write today."""
     if "index_bytes" in segment.facts:
         return False
     return isinstance(tier, WarmTier) or (isinstance(tier, HotTier) and segment.rows >= INDEXED_ROWS)

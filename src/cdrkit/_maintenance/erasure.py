@@ -1,4 +1,4 @@
-"""Erasure: remove calls from every segment that holds them in one commit, then remove the old files at once.
+"""Erasure: remove calls from all segments in one commit, then delete old files.
 
 Files that no commit names may hold such calls, too: replaced segments that wait for the vacuum, and leftovers of
 appends and jobs that were killed. They are listed before the commit and removed after it. A running append may have
@@ -164,7 +164,7 @@ def check_reason(reason: object, query: Query) -> None:
 
 
 def _contains_value(reason: str, query: Query) -> bool:
-    """Return whether *reason* holds a value of a condition of *query*: as a word, or as a number in any form."""
+    """Return whether *reason* holds a value of *query*: a word, or a number."""
     words, digits = reason.casefold(), _BETWEEN_DIGITS.sub("", reason)
     for text in condition_texts(query):
         word, number = text.strip("*").casefold(), re.sub(r"\D", "", text)
@@ -178,7 +178,7 @@ def _contains_value(reason: str, query: Query) -> bool:
 def _write_remaining(
     hits: Sequence[tuple[Segment, pl.Series]], tiers: Mapping[str, Tier], region: str | None
 ) -> list[Segment]:
-    """Write a new segment with the remaining calls of each segment in *hits*; none where no call remains."""
+    """Write the remaining calls of each segment in *hits* to a new segment."""
     fresh: list[Segment] = []
     try:
         for segment, rows in hits:
@@ -230,7 +230,7 @@ class _Leftovers:
 
 
 def _list_files(tiers: Mapping[str, Tier]) -> Sequence[tuple[Tier, SegmentFile]]:
-    """Return the files of segments in all tiers, without those that a running append has half written."""
+    """Return the files of segments in all tiers, without half-written ones."""
     stored = [(tier, file) for tier in tiers.values() for file in tier.list_segments()]
     if all(file.is_whole for _, file in stored):
         return stored

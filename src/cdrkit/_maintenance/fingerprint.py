@@ -1,4 +1,4 @@
-"""Fingerprints: compare two sets of calls by count and checksum, with few of them in memory."""
+"""Fingerprints: compare two sets of calls by count and checksum."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Fingerprint:
 
     @classmethod
     def of(cls, frames: Iterable[pl.DataFrame]) -> Fingerprint:
-        """Return the fingerprint of all rows of *frames* together. It is valid within this process only."""
+        """Return the fingerprint of *frames*; it is valid within this process only."""
         rows, sums = 0, [0] * len(_SEEDS)
         for frame in frames:
             whole = frame.select(

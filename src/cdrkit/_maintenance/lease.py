@@ -1,4 +1,4 @@
-"""The lease of maintenance: it prevents two jobs from doing the same work at once.
+"""The lease of maintenance, which keeps two jobs from doing the same work.
 
 The lease saves work and protects nothing: every job is safe beside any other by the way it commits.
 """
@@ -76,7 +76,7 @@ def acquire_lease(files: Files, job: str) -> Iterator[None]:
 
 
 def last_job(files: Files) -> tuple[str, datetime] | None:
-    """Return the name and the start, in UTC, of the job that acquired the newest lease; None where none is stored.
+    """Return the name and the start (UTC) of the last job, or None.
 
     Args:
         files: The files of the store's log.
@@ -95,7 +95,7 @@ def _newest_number(files: Files) -> int:
 
 
 def _create(files: Files, number: int, own: dict[str, Any]) -> None:
-    """Create the lease *number*. A lost answer is no failure: the lease's token shows who created it."""
+    """Create the lease *number*; after a lost answer, its token names the creator."""
     try:
         if files.create(_path(number), json.dumps(own).encode()):
             return
@@ -114,7 +114,7 @@ def _path(number: int) -> str:
 
 
 def _read(files: Files, number: int) -> dict[str, Any] | None:
-    """Return the lease *number*; None where it is absent or damaged, so that it blocks no job."""
+    """Return the lease *number*; None if absent or damaged: it blocks no job then."""
     try:
         lease: dict[str, Any] = json.loads(files.read(_path(number)))
         lease["until"] = datetime.fromisoformat(lease["until"]).astimezone(UTC).isoformat()

@@ -1,4 +1,4 @@
-"""The report of a job that moves calls between segments: a compaction, or a move to warm."""
+"""The report of a compaction or a move to warm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ __all__ = ["MoveReport"]
 
 @attrs.frozen(kw_only=True)
 class MoveReport:
-    """The result of `Maintenance.compact` or `Maintenance.move_to_warm`; ``print`` shows it in sentences.
+    """The result of `Maintenance.compact` or `Maintenance.move_to_warm`.
+
+    ``print`` shows it in sentences.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -65,7 +67,7 @@ class MoveReport:
         return html_report(self)
 
     def add(self, read: Sequence[Segment], written: Sequence[Segment], *months: str) -> MoveReport:
-        """Return this report plus one more move, from the segments *read* to the segments *written*."""
+        """Return this report plus one more move, from segments *read* to *written*."""
         return attrs.evolve(
             self,
             months=(*self.months, *months),

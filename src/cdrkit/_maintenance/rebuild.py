@@ -1,4 +1,4 @@
-"""Rebuild: make a new log from the segments alone, after the log was lost or taken away."""
+"""Rebuild: make a new log from the segments alone, after the log was lost."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def rebuild_log(log: Log, tiers: Mapping[str, Tier], hot: Tier, settings: Mappin
 
 
 def _written_at(segment: Segment, modified: datetime | None) -> datetime:
-    """Return when *segment* was written, by its facts; in format 1, which has none, by its file's time."""
+    """Return when *segment* was written, by its facts; in format 1, by its file."""
     if "written" in segment.facts:
         return from_microseconds(segment.facts["written"])
     return segment.first if modified is None else modified
@@ -79,7 +79,7 @@ def _merge_segments(
     region: str | None,
     written: Mapping[str, datetime],
 ) -> Iterable[Segment]:
-    """Write the calls of *group* to new segments, each call once: as its newest segment has it."""
+    """Write each call of *group* once to new segments, as its newest segment has it."""
     newest_first = sorted(group, key=lambda segment: (written[segment.id], segment.id), reverse=True)
     whole = pl.concat([tiers[segment.tier].read(segment, [*FIELDS]) for segment in newest_first])
     whole = whole.unique(IDENTITY, keep="first", maintain_order=True).sort(IDENTITY)

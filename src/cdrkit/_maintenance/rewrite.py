@@ -1,4 +1,4 @@
-"""Rewrites: write calls to new segments, compare them with the old ones, and swap both in one commit.
+"""Rewrites: write new segments, compare them with the old, and swap both.
 
 A job that is interrupted leaves the store as it was. The vacuum removes the segments that it had written.
 """
@@ -31,7 +31,7 @@ _ROWS_COMPARED: Final = 61_440
 def read_segments(
     snapshot: Snapshot, tiers: Mapping[str, Tier], segments: Sequence[Segment]
 ) -> Iterator[pl.DataFrame]:
-    """Yield the calls of *segments* in chronological order, with a bounded number in memory."""
+    """Yield the calls of *segments* in chronological order, few of them in memory."""
     narrowed = attrs.evolve(snapshot, segments={segment.id: segment for segment in segments})
     plan = Plan.of(Query().oldest_first(), narrowed, tiers, snapshot.region, datetime.now(UTC))
     return plan.frames(tuple(FIELDS))
@@ -46,7 +46,7 @@ def rewrite_segments(
     *,
     rows_each: int,
 ) -> list[Segment]:
-    """Write the calls of *sources* as new segments, and compare both after reading the new ones back.
+    """Write the calls of *sources* to new segments, read these back, and compare.
 
     Args:
         log: The store's log.
@@ -81,7 +81,7 @@ def rewrite_segments(
 
 
 def _split_evenly(frames: Iterable[pl.DataFrame], rows: int, pieces: int) -> Iterator[pl.DataFrame]:
-    """Yield *frames*, which hold *rows* rows together, as so many *pieces* of about equal size.
+    """Yield *frames*, of *rows* rows together, as *pieces* of about equal size.
 
     With pieces of equal size, no small remainder gets a segment of its own at each job.
     """
@@ -108,7 +108,7 @@ def _read_pieces(segments: Iterable[Segment], tiers: Mapping[str, Tier]) -> Iter
 
 
 def _cut_row(starts: pl.Series, row: int) -> int:
-    """Return a row near *row* to cut at, before the calls that share its instant unless these are very many.
+    """Return where to cut near *row*: before all calls of one instant, if few.
 
     Switches write whole seconds. Segments that share a second overlap, and a page of the later one would read both.
     """
@@ -152,7 +152,7 @@ def swap_segments(
 
 
 def discard_segments(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
-    """Remove segments that no commit names. The vacuum removes later what cannot be removed now."""
+    """Remove segments that no commit names, or leave them to the vacuum."""
     for segment in segments:
         with contextlib.suppress(CdrError):
             tiers[segment.tier].remove(segment)

@@ -1,4 +1,4 @@
-"""The status of a store: its calls and files by tier, its newest changes, and the maintenance that is due."""
+"""The status of a store: its tiers, its newest changes, and the work due."""
 
 from __future__ import annotations
 
@@ -121,7 +121,9 @@ class StoreStatus:
 def read_status(
     log: Log, tiers: Mapping[str, Tier], hot: Tier, warm: Tier, *, now: datetime, keep_months: int
 ) -> StoreStatus:
-    """Read the status of a store from its log and the listings of its tiers; no data file is read.
+    """Read the status of a store from its log and listings of its tiers.
+
+    No data file is read.
 
     Args:
         log: The store's log.

@@ -32,7 +32,9 @@ def move_months(
     keep_months: int,
     dry_run: bool = False,
 ) -> MoveReport:
-    """Move whole UTC months that ended more than *keep_months* months before *now* to the warm tier.
+    """Move whole UTC months to the warm tier.
+
+    A month moves when it ended more than *keep_months* months before *now*.
 
     Late-arriving calls of a month in the warm tier are merged into it.
 
@@ -76,13 +78,13 @@ def move_months(
 
 
 def _with_overlapping(late: Sequence[Segment], warm: Iterable[Segment]) -> list[Segment]:
-    """Return *late* and the segments of *warm* that overlap one of them in time, by their first call."""
+    """Return *late* and the segments of *warm* that overlap them, by first call."""
     touched = [s for s in warm if any(s.first <= other.last and s.last >= other.first for other in late)]
     return sorted([*late, *touched], key=lambda segment: (segment.first, segment.id))
 
 
 def _stretches(sources: Sequence[Segment], warm: Iterable[Segment]) -> Iterator[list[Segment]]:
-    """Yield *sources* in runs that no segment of *warm* separates, so that new segments overlap none that stays."""
+    """Yield *sources* in runs that no remaining segment of *warm* separates."""
     staying = [segment.first for segment in warm if segment not in sources]
     for _, stretch in itertools.groupby(sources, key=lambda segment: bisect_left(staying, segment.first)):
         yield list(stretch)

@@ -1,4 +1,4 @@
-"""The vacuum: remove segments that no commit names, and log objects that a checkpoint replaces."""
+"""The vacuum: remove segments that no commit names, and old log objects."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class VacuumReport:
         >>> report.segments, report.waiting
         (0, 0)
         >>> print(report)
-        0 segments and 0 log objects were removed.
+        Removed 0 segments and 0 log objects.
 
     Attributes:
         segments: Segments removed: no commit names them.
@@ -51,16 +51,18 @@ class VacuumReport:
 
     def __str__(self) -> str:
         text = (
-            f"{_count(self.segments, 'segment')} would be removed."
+            f"Would remove {_count(self.segments, 'segment')}."
             if self.dry_run
-            else f"{_count(self.segments, 'segment')} and {_count(self.commits, 'log object')} were removed."
+            else f"Removed {_count(self.segments, 'segment')} and {_count(self.commits, 'log object')}."
         )
         if self.leftovers:
-            text += f" {_count(self.leftovers, 'temporary file')} of interrupted writes were removed."
+            text += f" Removed {_count(self.leftovers, 'temporary file')} of interrupted writes."
         if self.waiting:
-            text += f" {_count(self.waiting, 'unused segment')} stay for now; a later vacuum removes them."
+            text += (
+                f" Too young to remove: {_count(self.waiting, 'unused segment')}; a later vacuum takes them."
+            )
         if self.older:
-            text += f" {_count(self.older, 'segment')} from before the log stay; run verify()."
+            text += f" Left in place: {_count(self.older, 'segment')} from before the log; run verify()."
         return text
 
     def _repr_html_(self) -> str:
@@ -76,7 +78,7 @@ def vacuum_store(
     orphan_grace: timedelta = ORPHAN_GRACE,
     dry_run: bool = False,
 ) -> VacuumReport:
-    """Remove segments that no commit names any more, and log objects that a checkpoint replaces.
+    """Remove segments that no commit names, and log objects behind a checkpoint.
 
     Args:
         log: The store's log.

@@ -1,4 +1,4 @@
-"""Verification: read every byte of a store and check checksums, counts, ranges, order and identities."""
+"""Verification: read every byte of a store, and check it."""
 
 from __future__ import annotations
 
@@ -79,9 +79,10 @@ class VerifyReport:
 
 
 def verify_store(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
-    """Read every byte of the store, and check every checksum, count, range, order and identity.
+    """Read every byte of the store, and check it.
 
-    Segments that other processes replace or erase during the verification are left out.
+    Every checksum, count, range, order and identity is checked. Segments that other processes replace or erase during
+    the verification are left out.
     """
     seen = log.newest_seen
     try:
@@ -123,7 +124,7 @@ def verify_store(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
 
 
 def find_duplicates(group: Sequence[Segment], tiers: Mapping[str, Tier]) -> list[str]:
-    """Return the problem, if any, of calls that occur more than once among segments that overlap."""
+    """Return the problem of calls that several of overlapping segments hold."""
     if not group:
         return []
     identities = pl.concat([tiers[segment.tier].read(segment, IDENTITY) for segment in group])
@@ -154,7 +155,7 @@ def _check_segment(segment: Segment, tiers: Mapping[str, Tier]) -> list[str]:
 
 
 def _still_used(segments: Iterable[Segment], log: Log) -> Sequence[Segment]:
-    """Return the *segments* that the newest version still has; all of them where the log cannot be read."""
+    """Return the *segments* of the newest version; all if the log is damaged."""
     segments = tuple(segments)
     if not segments:
         return segments
@@ -166,7 +167,7 @@ def _still_used(segments: Iterable[Segment], log: Log) -> Sequence[Segment]:
 
 
 def _check_identities(group: Sequence[Segment], tiers: Mapping[str, Tier], log: Log) -> list[str]:
-    """Return the problems of duplicates in *group*, without the segments that other processes removed."""
+    """Return the problems of duplicates in *group*, without removed segments."""
     try:
         return find_duplicates(group, tiers)
     except NotFoundError as exc:

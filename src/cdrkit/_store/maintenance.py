@@ -193,7 +193,7 @@ class Maintenance:
     def verify(self) -> VerifyReport:
         """Read every byte of the store, and check it.
 
-        Every checksum, count, range, order and identity is checked. It reads as much data as the store has. Appends and other jobs may go on.
+        Every checksum, count, range, order and identity is checked. Appends and other jobs may go on.
 
         Example:
             >>> import cdrkit

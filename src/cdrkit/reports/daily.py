@@ -50,7 +50,7 @@ def _copy_charges(charges: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
 
 @attrs.frozen(kw_only=True)
 class DailyTotal:
-    """The totals of the calls that started on one day: a UTC day, unless a time zone was given.
+    """The totals of the calls that started on one day, in UTC or another zone.
 
     Example:
         >>> from datetime import date
@@ -84,7 +84,9 @@ class DailyTotal:
 
     @property
     def period(self) -> TimeRange:
-        """The day from its start (inclusive) to its end (exclusive); 23 or 25 hours where clocks change.
+        """The day from its start to its end (exclusive).
+
+        A day on which clocks change has 23 or 25 hours.
 
         Example:
             >>> from datetime import date
@@ -103,10 +105,12 @@ class DailyTotal:
 
     @property
     def asr(self) -> float | None:
-        """The answer-seizure ratio in percent: connected / attempts x 100 (ITU-T E.425, with attempts as seizures).
+        """The answer-seizure ratio in percent: connected / attempts x 100.
 
-        It is None without attempts. It is also None when the query selected calls by how they ended: the ratio of
-        connected calls alone, for example, is always 100.
+        It is that of ITU-T E.425, with attempts as seizures. It is None without attempts.
+
+        It is also None when the query selected calls by how they ended: the ratio of connected calls alone, for
+        example, is always 100.
         """
         if self.by_outcome or not self.attempts:
             return None
@@ -114,7 +118,10 @@ class DailyTotal:
 
     @property
     def acd(self) -> float | None:
-        """The average call duration in seconds: connected time / connected calls; None without connected calls."""
+        """The average call duration in seconds: connected time / connected calls.
+
+        It is None without connected calls.
+        """
         return self.duration / self.connected if self.connected else None
 
     def _repr_html_(self) -> str:
@@ -236,7 +243,7 @@ def sum_days(plan: Plan, timezone: str) -> DailyTotals:
 
 
 def _local_frame(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
-    """Return *frame* with each start moved to UTC midnight of its local day, so that totals group by it."""
+    """Return *frame* with each start moved to UTC midnight of its local day."""
     return frame.with_columns(local_days(frame["start"], zone).cast(FRAME_TYPES["start"]).alias("start"))
 
 

@@ -120,7 +120,7 @@ def named_types(annotation: object, namespace: dict[str, object]) -> Iterator[ty
             yield annotation  # any object that has its methods is of a protocol
 
 
-def annotations(path: str, value: object) -> Iterator[tuple[str, object]]:
+def list_annotations(path: str, value: object) -> Iterator[tuple[str, object]]:
     """Yield the annotations of a public function; of a class, those of its documented attributes and its methods."""
     if inspect.isclass(value):
         documented = inspect.getdoc(value) or ""
@@ -130,7 +130,7 @@ def annotations(path: str, value: object) -> Iterator[tuple[str, object]]:
         for name, member in vars(value).items():
             function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
             if inspect.isfunction(function) and name[0] != "_":
-                yield from annotations(f"{path}.{name}", function)
+                yield from list_annotations(f"{path}.{name}", function)
     elif inspect.isfunction(value):
         for name, annotation in inspect.get_annotations(value).items():
             yield f"{path}({name})", annotation
@@ -148,7 +148,7 @@ def test_every_documented_type_has_a_public_path() -> None:
         for module in ("cdrkit", *(f"cdrkit.{name}" for name in MODULES))
         for name in importlib.import_module(module).__all__
         if name not in INTERNAL
-        for path, annotation in annotations(name, getattr(importlib.import_module(module), name))
+        for path, annotation in list_annotations(name, getattr(importlib.import_module(module), name))
         for kind in named_types(annotation, shared)
         if id(kind) not in paths
     ]

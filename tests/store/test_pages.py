@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdrkit import CallRecord, Page, Query, Result, ScopedStore, Store, field, open_store
+from cdrkit import CallRecord, Expr, Page, Query, Result, ScopedStore, Store, field, open_store
 from cdrkit.errors import QueryError
 from tests.months import NOW
 
@@ -69,10 +69,14 @@ def pages(reader: Store | ScopedStore, query: Query, size: int) -> Iterator[Page
         yield page
 
 
+def make_query(order: list[str], limit: int | None, conditions: tuple[Expr, ...]) -> Query:
+    """Return a query of an order, a limit and conditions."""
+    query = Query().order_by(*order).where(*conditions)
+    return query if limit is None else query.limit(limit)
+
+
 queries = st.builds(
-    lambda order, limit, codec: (
-        (query := Query().order_by(*order)) and (query if limit is None else query.limit(limit)).where(*codec)
-    ),
+    make_query,
     st.lists(st.sampled_from(ORDERS), min_size=1, max_size=2, unique_by=lambda name: name.strip("-")),
     st.none() | st.integers(1, 45),
     st.sampled_from([(), (field("codec").is_null(),), (field("duration") > 0,)]),

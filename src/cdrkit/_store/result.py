@@ -170,7 +170,9 @@ class Result:
         return self._timezone
 
     def in_timezone(self, timezone: str) -> Result:
-        """Return these calls with tables, pages and `to_text` in another zone; CSV and records stay in UTC.
+        """Return these calls with display times in another zone.
+
+        The zone holds for tables, pages and `to_text`; CSV and records stay in UTC.
 
         Args:
             timezone: IANA name of the zone.
@@ -224,7 +226,13 @@ class Result:
     # -- counts and records -------------------------------------------------------------------------------------
 
     def count(self) -> int:
-        """Return the number of these calls. A limit and a cursor of the query reduce it; see `total`."""
+        """Return the number of these calls.
+
+        A limit and a cursor of the query reduce the number; `total` ignores the cursor.
+
+        Raises:
+            StorageError: When the store cannot be read.
+        """
         return self._plan.count()
 
     def __len__(self) -> int:
@@ -348,7 +356,9 @@ class Result:
         return localize(pl.concat([empty_frame(self.columns), *self._frames()]), self._timezone)
 
     def to_arrow(self) -> pa.Table:
-        """Return an Arrow table in the types of `SCHEMA`, with instants in the display zone.
+        """Return an Arrow table in the types of `SCHEMA`.
+
+        Instants are in the display zone.
 
         Raises:
             StorageError: When the store cannot be read.
@@ -377,7 +387,9 @@ class Result:
         return frame
 
     def to_text(self, *, labels: bool = True, times: TimeStyle = "iso") -> pl.DataFrame:
-        """Return a frame of display text: instants with their offset in the display zone, durations as h:mm:ss.
+        """Return a Polars frame of display text.
+
+        Instants have their offset in the display zone, durations are h:mm:ss.
 
         Args:
             labels: Name the columns by labels, such as ``Call Time``, instead of field names.
@@ -396,7 +408,9 @@ class Result:
         )
 
     def batches(self, rows: int = _DEFAULT_BATCH) -> Iterator[pa.RecordBatch]:
-        """Return an iterator of Arrow batches, in order, with a bounded number of calls in memory.
+        """Return an iterator of Arrow batches, in order.
+
+        A bounded number of calls is in memory.
 
         Args:
             rows: The largest number of calls of a batch.

@@ -22,7 +22,9 @@ __all__ = ["ScopedStore"]
 
 
 class ScopedStore(Reader):
-    """The calls of one tenant, as one viewer may see them. It has the reading methods of a `Store`.
+    """The calls of one tenant, as one viewer of a portal may see them.
+
+    A scoped store has the reading methods of a `Store`.
 
     `Store.scoped` makes one, for a request or a session, without reading anything. Records, pages, counts, totals,
     tables, CSV and recordings include only calls of the tenant. A hidden field is absent from every output and unknown
@@ -46,7 +48,7 @@ class ScopedStore(Reader):
         0
         >>> scoped.count(Query().where(field("provider_charge") > 0))
         Traceback (most recent call last):
-        cdrkit.errors.UnknownFieldError: There is no field 'provider_charge'. ...
+        cdrkit.errors.UnknownFieldError: ...'provider_charge'...
     """
 
     def __repr__(self) -> str:
@@ -54,7 +56,7 @@ class ScopedStore(Reader):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The visible fields, in the order of the catalogue, for a form that offers columns."""
+        """The visible fields in the order of the catalogue, for a form of columns."""
         return self._scope.fields
 
     @property
@@ -63,9 +65,9 @@ class ScopedStore(Reader):
         return self._scope.viewer
 
     def query_from_params(self, params: object, *, ignore: Iterable[str] = ()) -> Query:
-        """Return the query of the parameters of a URL, as `Query.from_params` does, for this viewer.
+        """Return the query of the parameters of a URL, for this viewer.
 
-        Errors name visible fields only; a hidden field is an unknown field.
+        This is `Query.from_params` within the scope. Errors name visible fields only; a hidden field is unknown.
 
         Example:
             >>> import cdrkit
@@ -136,10 +138,10 @@ class ScopedStore(Reader):
     def recording_token(
         self, record: CallRecord, *, action: RecordingRight = "play", expires: int = 3_600
     ) -> str:
-        """Return a signed token of a call's recording, for a URL; `recording_by_token` takes it.
+        """Return a signed token of a call's recording, for a URL.
 
-        The token is valid for this tenant, viewer, rights, call and action only. It contains the id and the start of
-        the call, signed and not encrypted. The recording need not exist.
+        `recording_by_token` takes the token. It is valid for this tenant, viewer, rights, call and action only. It
+        contains the id and the start of the call, signed and not encrypted. The recording need not exist.
 
         Example:
             >>> from datetime import datetime, timezone

@@ -137,9 +137,10 @@ class Store(Reader):
         storage_options: Mapping[str, object] | None = None,
         **options: object,
     ) -> IngestReport:
-        """Read a switch's file into the store, in one commit: all of its calls, or none after an error.
+        """Read a switch's file into the store, in one commit.
 
-        Ingesting a file again adds nothing; ingesting a file that has grown adds its new calls.
+        All calls of the file are stored, or none after an error. Ingesting a file again adds nothing; ingesting a file
+        that has grown adds its new calls.
 
         Example:
             >>> import cdrkit
@@ -343,7 +344,7 @@ class Store(Reader):
 
     @property
     def maintenance(self) -> Maintenance:
-        """The `Maintenance` of the store: move to warm, compaction, vacuum, verification, status, a new log."""
+        """The `Maintenance` of the store: its jobs, its verification and its status."""
         return self._maintenance
 
     def erase(

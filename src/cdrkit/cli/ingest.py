@@ -20,7 +20,8 @@ class _FormatOption(click.Option):
     """The option --format, whose help lists the formats. Listing them imports the sources."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        self.help = f"One of: {', '.join(cdrkit.sources.available())}. Without it, the format that fits, if exactly one does."
+        names = ", ".join(cdrkit.sources.available())
+        self.help = f"One of: {names}. Without it, the format that fits, if exactly one does."
         return super().get_help_record(ctx)
 
 

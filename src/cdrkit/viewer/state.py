@@ -93,7 +93,7 @@ class _Request:
 
 
 class CallsView(Generic[ViewResultT]):
-    """The state of one viewer: a query, its filters, its order and its display settings.
+    """The state of one viewer: query, filters, order and display settings.
 
     Commands are mappings with ``do``: ``filter`` (``filters``), ``sort`` (``field``), ``columns`` (``columns``),
     ``zone`` (``timezone``), ``size`` (``page_size``), ``page`` (``to``), ``play`` (``row``, ``turn``) and ``csv``.

@@ -1,7 +1,7 @@
-// The face of the viewer. What is shown comes from Python as `view`, as text; what the user wants goes back as
-// commands, and Python checks every value. Text is put in as text only, never as HTML.
+// The page of the viewer. Python sends the state as `view`; the page sends commands back, and Python checks every
+// value. Text becomes text nodes only, never HTML.
 
-/** Make an element: properties are set, `aria-…` and `role` become attributes, children are nodes or texts. */
+/** Make an element of properties, attributes (`aria-…`, `role`) and children (nodes or texts). */
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -27,11 +27,11 @@ function labelled(text, control) {
   return make("span", { className: "cdrkit-field" }, make("label", { for: control.id }, text), control);
 }
 
-class Face {
+class Display {
   constructor(model, el) {
     this.model = model;
     this.choices = model.get("choices");
-    this.token = null; // of the file that is on its way here
+    this.token = null; // of the file that is being received
     this.heads = "";
     this.build(el);
     this.onView = () => this.update();
@@ -62,7 +62,7 @@ class Face {
     this.end = make("input", { type: "datetime-local" });
     this.range = make("span", { className: "cdrkit-range", hidden: true },
       labelled("From", this.start), labelled("Before", this.end));
-    this.number = make("input", { type: "search", placeholder: "any form; * for the rest", spellcheck: false });
+    this.number = make("input", { type: "search", placeholder: "any notation; * is any digits", spellcheck: false });
     this.role = make("select", {},
       ...options([["", "source or destination"], ["source", "source"], ["destination", "destination"]]));
     this.connected = make("input", { type: "checkbox" });
@@ -76,7 +76,7 @@ class Face {
     const zones = make("datalist", { id: this.zone.getAttribute("list") },
       ...choices.zones.map((name) => make("option", { value: name })));
     this.size = make("select", {}, ...options(choices.sizes.map((size) => [String(size), String(size)])));
-    this.csv = make("button", { type: "button", title: "All calls that are found, in UTC" }, "CSV");
+    this.csv = make("button", { type: "button", title: "All calls of the filter, in UTC" }, "CSV");
     this.boxes = choices.fields.map((field) => make("input", { type: "checkbox", value: field.name }));
     this.chosen = make("summary", {});
     const chooser = make("details", { className: "cdrkit-columns" }, this.chosen,
@@ -101,7 +101,7 @@ class Face {
       make("div", { className: "cdrkit-table", tabIndex: 0, role: "region", "aria-label": "Table of calls" }, table),
       make("div", { className: "cdrkit-bar", role: "group", "aria-label": "Pages" }, ...Object.values(this.turns)),
       this.player);
-    // Keys are for the viewer: a notebook would take Enter and letters for its own commands.
+    // Keys stay in the viewer: a notebook has commands of its own for Enter and letters.
     this.root.dataset.lmSuppressShortcuts = "true";
     this.root.onkeydown = (event) => event.stopPropagation();
     el.append(this.root);
@@ -149,13 +149,13 @@ class Face {
     this.send({ do: "columns", columns: [...kept, ...wanted.filter((name) => !before.includes(name))] });
   }
 
-  // -- what Python says ---------------------------------------------------------------------------------------
+  // -- the state from Python ---------------------------------------------------------------------------------------
 
   update() {
     const view = this.model.get("view");
     this.root.removeAttribute("aria-busy");
     this.error.textContent = view.error;
-    // What is being typed stays, and so does what was wrong, to be mended.
+    // Text in a focused or rejected field stays, so that the user can continue or correct it.
     const said = view.error ? null : JSON.stringify([view.filters, view.timezone, view.page_size]);
     if (said !== null && said !== this.said) this.fill(view);
     this.said = said;
@@ -222,7 +222,7 @@ class Face {
   }
 
   receive(message, buffers) {
-    if (message.token !== this.token) return; // it was asked for by another face of the same viewer
+    if (message.token !== this.token) return; // another display of this viewer requested it
     if (message.file) {
       this.file = message;
       this.model.send({ do: "more", token: this.token });
@@ -245,7 +245,7 @@ class Face {
       this.sound.src = url;
       this.playing.textContent = file;
       this.player.hidden = false;
-      this.sound.play().catch(() => {}); // the controls are there
+      this.sound.play().catch(() => {}); // the user can press play
     } else {
       make("a", { href: url, download: file }).click();
       setTimeout(() => URL.revokeObjectURL(url), 60_000);
@@ -256,7 +256,7 @@ class Face {
 
 export default {
   render({ model, el }) {
-    const face = new Face(model, el);
-    return () => face.leave();
+    const display = new Display(model, el);
+    return () => display.leave();
   },
 };

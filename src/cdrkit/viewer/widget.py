@@ -18,9 +18,10 @@ _NOTHING: Final[Iterator[bytes]] = iter(())
 
 
 class Viewer(Generic[ViewResultT]):
-    """A viewer of calls in a notebook. `Result.viewer` returns it, and the notebook shows it at the end of a cell.
+    """A viewer of calls in a notebook.
 
-    `query`, `settings` and `result` follow the viewer: other cells can continue with the calls that it shows.
+    `Result.viewer` returns it, and the notebook shows it at the end of a cell. `query`, `settings` and `result` follow
+    the viewer: other cells can continue with the calls that it shows.
 
     .. code-block:: python
 
@@ -42,7 +43,10 @@ class Viewer(Generic[ViewResultT]):
 
     @property
     def query(self) -> Query:
-        """The query of all calls shown, on every page: the result's query with the filters and the order shown."""
+        """The query of the calls shown, on every page.
+
+        It is the query of the result with the filters, the columns and the order of the viewer.
+        """
         return self._view.query
 
     @property

@@ -6,7 +6,8 @@ from cdrkit._store.archive import Archive, ArchiveMonth
 from cdrkit._store.maintenance import Maintenance
 from cdrkit._store.open import open_store
 from cdrkit._store.options import CacheOptions, Recordings, TierOptions
-from cdrkit._store.result import Page, Result
+from cdrkit._store.page import Page
+from cdrkit._store.result import Result
 from cdrkit._store.scoped_store import ScopedStore
 from cdrkit._store.store import Store
 

@@ -1,4 +1,4 @@
-"""The files below one root: what a filesystem must offer to hold a log or a tier."""
+"""The interface of the files below one root, which hold a log or a tier."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Files(Protocol):
         ...
 
     def local_path(self, path: str) -> str | None:
-        """Return the path of *path* on the local disk; None for a remote filesystem."""
+        """Return the local path of a file; None for a remote filesystem."""
         ...
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> bytes:
@@ -108,11 +108,17 @@ class Files(Protocol):
         ...
 
     def make_durable(self, path: str) -> None:
-        """Make the existence of *path* durable: its writer may not have reached that point yet."""
+        """Make the existence of *path* durable.
+
+        Its writer may not have done so yet.
+        """
         ...
 
     def writer(self, path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
-        """Open a file for writing; it appears whole when the block ends, and not at all if the block raises."""
+        """Open a file for writing; it appears whole when the block ends.
+
+        If the block raises an error, the file does not appear.
+        """
         ...
 
     def size(self, path: str) -> int | None:
@@ -120,7 +126,10 @@ class Files(Protocol):
         ...
 
     def list(self, folder: str) -> list[Entry]:
-        """Return the files at any depth below *folder*, sorted by path; an absent folder has none."""
+        """Return the files at any depth below *folder*, sorted by path.
+
+        An absent folder contains no files.
+        """
         ...
 
     def remove(self, path: str) -> None:
@@ -134,7 +143,7 @@ class Files(Protocol):
             before: Leftovers last changed at or after this time stay: their writer may still be at work.
 
         Returns:
-            How many files were removed.
+            The number of files removed.
         """
         ...
 
@@ -143,7 +152,7 @@ class Files(Protocol):
 
         Args:
             path: The file.
-            expires: How long the URL is valid, in seconds.
+            expires: The validity of the URL, in seconds.
 
         Raises:
             ConfigError: When the filesystem cannot sign URLs.

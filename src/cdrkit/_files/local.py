@@ -1,6 +1,6 @@
-"""The local disk: durable writes with fsync, and exclusive creation with hard links.
+"""The local disk: durable writes and exclusive creation of files.
 
-fsspec is not used here, because it offers neither of them.
+Writes use fsync, and creation uses hard links. fsspec is not used here, because it offers neither of them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ _OWN_TEMPORARY: Final = re.compile(r"\.tmp-[0-9a-f]{16}", re.ASCII)
 
 
 class LocalFiles:
-    """Files of the local disk. A completed write survives a crash of the machine.
+    """Files of the local disk.
+
+    A completed write survives a crash of the machine.
 
     Args:
         root: The absolute path of the root.
@@ -111,7 +113,7 @@ class LocalFiles:
 
     @contextlib.contextmanager
     def _temporary(self, target: str) -> Iterator[str]:
-        """Give a temporary path in the folder of *target*, which is made if it is absent."""
+        """Yield a temporary path in the folder of *target*; create an absent folder."""
         folder = os.path.dirname(target)
         if folder not in self._durable_folders or not os.path.isdir(folder):
             _make_folder(folder)
@@ -182,7 +184,10 @@ def _raise_unless_missing(exc: OSError) -> None:
 
 
 def _make_folder(folder: str) -> None:
-    """Make *folder* and its parents; each is durable in its own parent before a file is written into it."""
+    """Create *folder* and its parents durably.
+
+    Each is durable in its own parent before a file is written into it.
+    """
     parent = os.path.dirname(folder)
     if os.path.isdir(folder):
         try:

@@ -1,4 +1,4 @@
-"""Open the files below a folder or an fsspec URL."""
+"""The choice of the `Files` for a folder or an fsspec URL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Paths and URLs: check that a path stays below its root, and split a URL into folder and name."""
+"""Paths below a root, and the parts of URLs.
+
+A path is checked to stay below its root. A URL is split into its folder and its file name.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ _UNSUPPORTED: Final = frozenset({errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 class RemoteFiles:
-    """Files of an fsspec filesystem. The service makes writes durable and shows files whole.
+    """Files of an fsspec filesystem.
+
+    The service makes writes durable and shows files whole.
 
     Args:
         filesystem: The fsspec filesystem.
@@ -117,7 +119,7 @@ class RemoteFiles:
         skip = len(self._root.lstrip("/")) + 1
         return sorted(
             (
-                Entry(str(name).lstrip("/")[skip:], int(info["size"] or 0), _modified(info))
+                Entry(str(name).lstrip("/")[skip:], int(info["size"] or 0), _change_time(info))
                 for name, info in infos.items()
             ),
             key=lambda entry: entry.path,
@@ -138,8 +140,11 @@ class RemoteFiles:
                 raise ConfigError(f"{self.url} cannot sign URLs. Stream the file instead.") from exc
 
 
-def _modified(info: Mapping[str, Any]) -> datetime | None:
-    """Return when a file was last changed; each filesystem has its own name for that."""
+def _change_time(info: Mapping[str, Any]) -> datetime | None:
+    """Return the time of a file's last change, or None.
+
+    Each filesystem has its own name for that time.
+    """
     for name in ("LastModified", "mtime", "modified", "last_modified", "created"):
         time = info.get(name)
         if isinstance(time, datetime):

@@ -28,7 +28,9 @@ _OBJECT_STORES: Final = frozenset({"botocore", "aiobotocore", "aiohttp"})
 
 @contextlib.contextmanager
 def translate_errors(url: str, action: str) -> Iterator[None]:
-    """Translate what a filesystem raises in the block into a `StorageError` of the fitting class.
+    """Translate errors of a filesystem in the block into a `StorageError`.
+
+    The class of the `StorageError` fits the error.
 
     Args:
         url: The file or folder, for the message.
@@ -74,7 +76,10 @@ def translate_errors(url: str, action: str) -> Iterator[None]:
 
 
 def _find_file_above(path: str) -> str | None:
-    """Return the part of *path* that is a file of the local disk, so that nothing can lie below it."""
+    """Return the part of *path* that is a file of the local disk, or None.
+
+    Nothing can lie below a file.
+    """
     while (above := os.path.dirname(path)) != path:
         if os.path.isfile(path := above):
             return path

@@ -1,9 +1,9 @@
-"""Follow a growing file: store each new row once, through log rotation and restarts.
+"""Growing files: store each new row once, through log rotation and restarts.
 
 The position in the file is part of the commit that stores its rows. It identifies the file by content, not by name or
 inode: by the number of bytes and a digest of some of them. So a file is recognised after it was renamed, truncated or
-compressed. The commit also contains the rows of pending calls. They are read again together with later rows, even of
-another file.
+compressed. The commit also contains the rows of pending calls. They are read again together with later rows, even
+with rows of another file.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _ROTATED: Final = re.compile(r"[.\-_]?\d.*", re.ASCII)
 
 @attrs.define
 class _File:
-    """An open file, with the bytes for its fingerprint."""
+    """An open file, with the bytes of its fingerprint."""
 
     name: str
     stream: IO[bytes]
@@ -140,8 +140,8 @@ class _Follower:
         position: The stored position.
         is_known: Whether any part of the file was ever stored.
         lost_position: The position whose file disappeared, after a warning about it.
-        last_warning: The text of the last warning about an unreadable start of a file.
-        unread_bytes: Bytes after the position that were read, and need more rows before they can be stored.
+        last_warning: The text of the last warning about a start of a file that cannot be read.
+        unread_bytes: Bytes after the position that were read, but cannot be stored without later rows.
     """
 
     path: str
@@ -173,7 +173,10 @@ class _Follower:
                 yield from self._store_rest(current, is_whole=False)
 
     def _store_from_start(self, file: _File, *, is_whole: bool) -> Iterator[IngestReport]:
-        """Store *file* from its start. Without any row to store, the position stays in the file before it."""
+        """Store *file* from its start.
+
+        If *file* has no row to store, the position stays in the file before it.
+        """
         before = self.position
         self.position, self.unread_bytes = Position(pending=before.pending), 0
         yield from self._store_rest(file, is_whole=is_whole)
@@ -181,7 +184,10 @@ class _Follower:
             self.position = before
 
     def _resume(self, stream: IO[bytes], name: str) -> _File | None:
-        """Return *stream*, read up to the position, if it is the position's file; None for another file."""
+        """Return *stream*, read up to the position; None if it is another file.
+
+        The fingerprint of the position identifies the file.
+        """
         position = self.position
         try:
             head = _read(stream, min(position.offset, _FINGERPRINT_BYTES))
@@ -204,12 +210,15 @@ class _Follower:
         return file if not position.offset or file.fingerprint == position.fingerprint else None
 
     def _read_tail(self, stream: IO[bytes], head: bytes, begin: int) -> bytes:
-        """Return the bytes before the position, of a stream that cannot seek and from which *head* was read."""
+        """Return the bytes before the position, from a stream that cannot seek.
+
+        *head* was already read from the stream.
+        """
         overlap = head[begin:]
         return overlap + _read(stream, self.position.offset - begin - len(overlap))
 
     def _store_rotated(self) -> Iterator[IngestReport]:
-        """Store the rest of the rotated file, and the files between it and the current file."""
+        """Store the rest of the rotated file, and the files that were rotated later."""
         candidates = sorted(self._siblings())
         # A compressed file may still be in progress while the uncompressed one exists: try uncompressed files first.
         for modified, name in sorted(candidates, key=lambda one: (one[1].endswith(_COMPRESSED), -one[0])):
@@ -229,8 +238,8 @@ class _Follower:
         if self.position != self.lost_position:
             self.lost_position = self.position
             _log.warning(
-                "%s was replaced, and its earlier content is not in the same folder: rows after byte %d may be missing. "
-                "Ingest the old file once, if it exists elsewhere.",
+                "%s was replaced, and its earlier content is not in the same folder: rows after byte %d may be "
+                "missing. Ingest the old file once, if it exists elsewhere.",
                 self.path,
                 self.position.offset,
             )
@@ -254,7 +263,10 @@ class _Follower:
         return decompress(file, name)
 
     def _store_rest(self, file: _File, *, is_whole: bool) -> Iterator[IngestReport]:
-        """Store *file* from the position on. *is_whole* means that the file no longer grows."""
+        """Store *file* from the position on.
+
+        *is_whole* means that the file no longer grows.
+        """
         ahead, size = b"", _CHUNK_BYTES
         while True:
             chunk = ahead + _read(file.stream, size - len(ahead))
@@ -282,7 +294,9 @@ class _Follower:
     def _store_lines(
         self, file: _File, lines: bytes, *, at_end: bool, is_last: bool
     ) -> tuple[int, IngestReport | None]:
-        """Store the calls in *lines*. Return the number of bytes that are done, and the report if there is one.
+        """Store the calls in *lines*.
+
+        Return the number of bytes that are done, and the report of the commit, if any.
 
         Args:
             file: The file.
@@ -308,7 +322,10 @@ class _Follower:
         return taken, self._commit(file, lines[:taken], batches)
 
     def _warn_once(self, file: _File, exc: SchemaError) -> None:
-        """Log one warning that the start of *file*, which follows another file, cannot be read."""
+        """Warn once that the start of *file* cannot be read.
+
+        The warning is for a file that follows another file.
+        """
         if (
             self.is_known
             and not self.position.offset
@@ -327,7 +344,7 @@ class _Follower:
         return SourceBatch(frame=empty_frame(("call_id", "start")), rejects=tuple(rejects))
 
     def _read(self, lines: bytes) -> Iterator[SourceBatch]:
-        """Yield the batches that the source reads from *lines*, with row numbers of the whole file."""
+        """Yield the batches of *lines*, with row numbers of the whole file."""
         position = self.position
         stream = io.BytesIO((to_bytes(position.header) + b"\n" if position.header else b"") + lines)
         shift = position.line_count - count_lines(position.header)
@@ -398,7 +415,10 @@ class _Follower:
 
 
 def _drop_last_reject(batches: list[SourceBatch], lines: bytes) -> tuple[list[SourceBatch], int]:
-    """Return *batches* and the length of *lines* without a reject at the end: its line may be incomplete."""
+    """Return *batches* and the length of *lines*, without a reject at the end.
+
+    The line of such a reject may be incomplete.
+    """
     last = max(
         (reject for batch in batches for reject in batch.rejects), key=lambda one: one.row, default=None
     )

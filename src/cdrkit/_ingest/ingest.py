@@ -1,4 +1,4 @@
-"""Ingest inputs by a source into one append."""
+"""Ingest of inputs: read them with a source, and store their calls in one append."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Progress: TypeAlias = Callable[[int, int | None], None]
 def ingest_inputs(
     inputs: Inputs, source: Source, append: Append, tally: Tally, *, progress: Progress | None
 ) -> IngestReport:
-    """Read *inputs* by *source* into *append*, commit, and return the report.
+    """Read *inputs* with *source* into *append*, commit, and return the report.
 
     Args:
         inputs: The files, documents or database to read.
         source: The source of their format.
         append: The append that stores the calls.
-        tally: The counts of the report, none yet.
+        tally: The counts of the report, all of them 0.
         progress: A function that is called after each batch.
 
     Raises:
@@ -49,7 +49,10 @@ def ingest_inputs(
 
 
 def _read_batches(inputs: Inputs, source: Source) -> Generator[SourceBatch]:
-    """Yield the batches of all inputs: read together by a joining source, else one after the other."""
+    """Yield the batches of all inputs.
+
+    A joining source reads the inputs together. Any other source reads one after the other.
+    """
     if inputs.connection is not None:
         if not isinstance(source, DatabaseSource):
             raise ConfigError("This format cannot be read from a database. Give a path, URL or bytes.")
@@ -76,7 +79,7 @@ def _name_input(batch: SourceBatch, name: str) -> SourceBatch:
 
 
 def _name_errors(batches: Iterator[SourceBatch], name: str) -> Iterator[SourceBatch]:
-    """Yield *batches*, and put the input's name in front of the message of a schema error."""
+    """Yield *batches*, and put the input's name before the message of a schema error."""
     try:
         yield from batches
     except SchemaError as exc:

@@ -15,7 +15,7 @@ __all__ = ["PendingCalls", "Position", "count_lines", "to_bytes"]
 
 
 def to_bytes(text: str) -> bytes:
-    """Return the bytes of a text that was decoded from a file, invalid UTF-8 included."""
+    """Return the bytes of a text decoded from a file, invalid UTF-8 included."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -43,12 +43,15 @@ class PendingCalls:
 
     @property
     def data(self) -> bytes:
-        """All rows below their header, as a source reads them."""
+        """The rows of all calls below their header, as a source reads them."""
         texts = [*([self.header] if self.header else []), *(text for _, _, text in self.calls), ""]
         return to_bytes("\n".join(texts))
 
     def first_line(self, line: int) -> int:
-        """Return the first line, in its own file, of the call that is on *line* of `data`."""
+        """Return the first line of the call that is on *line* of `data`.
+
+        The result is the line's number in the call's own file.
+        """
         starts = [count_lines(self.header) + 1]
         for _, _, text in self.calls:
             starts.append(starts[-1] + count_lines(text))
@@ -56,7 +59,7 @@ class PendingCalls:
 
     @classmethod
     def from_text(cls, text: str) -> PendingCalls:
-        """Return the calls of a text made by `to_text`."""
+        """Return the calls that `to_text` returned as a text."""
         header, calls = json.loads(zlib.decompress(base64.b64decode(text)))
         return cls(header, tuple((row, rows, text) for row, rows, text in calls))
 
@@ -85,7 +88,7 @@ class Position:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Position:
-        """Return the position of a dict made by `to_dict`."""
+        """Return the position that `to_dict` returned as a dict."""
         header = data.get("header", "")
         if "header_hex" in data:
             header = bytes.fromhex(data["header_hex"]).decode("utf-8", "surrogateescape")

@@ -1,4 +1,7 @@
-"""Detect numbers in national form that a store without a region cannot find by their country code."""
+"""The region check: a warning about numbers in national form.
+
+A store without a region cannot find such numbers by their country code.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,15 @@ __all__ = ["RegionCheck"]
 
 _COLUMNS: Final = ("source", "destination", "did")
 _MOST_NUMBERS: Final = 1_000
-#: A normalised number that has this many digits and no plus is no extension: it lacks its country code.
+#: A normalised number of this many digits without a plus is not an extension: it lacks its country code.
 _NATIONAL: Final = r"^[0-9]{7,15}$"
 
 
 class RegionCheck:
-    """A look at the first distinct numbers of an ingest, for numbers in national form."""
+    """A count of numbers in national form among the first numbers of an ingest.
+
+    Equal numbers of a frame are counted once.
+    """
 
     def __init__(self) -> None:
         self._seen = 0
@@ -25,7 +31,10 @@ class RegionCheck:
         self._example = ""
 
     def examine(self, frame: pl.DataFrame) -> None:
-        """Count the numbers of *frame* in national form, until 1,000 numbers were examined."""
+        """Count the numbers of *frame* in national form.
+
+        Nothing is counted after the first 1,000 numbers.
+        """
         columns = [frame[name].cast(pl.String) for name in _COLUMNS if name in frame.columns]
         room = _MOST_NUMBERS - self._seen
         if room <= 0 or not columns:
@@ -40,7 +49,7 @@ class RegionCheck:
             self._example = national[0]
 
     def note(self) -> str | None:
-        """Return a warning for the report of the ingest, or None without a number in national form."""
+        """Return a warning for the report; None without a number in national form."""
         if not self._national:
             return None
         return (

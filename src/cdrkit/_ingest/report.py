@@ -1,4 +1,7 @@
-"""Reports of appends and ingests: the counts of rows by outcome, as text, HTML and JSON values."""
+"""Reports of appends and ingests: the counts of rows by outcome.
+
+A report is shown as text or HTML, and converts to JSON values.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,9 @@ _COUNTS: Final = (
 
 @attrs.frozen(kw_only=True)
 class AppendReport(AppendResult):
-    """The counts of one append's rows by outcome. Notebooks show it as a table.
+    """The counts of one append's rows by outcome.
+
+    Notebooks show the report as a table.
 
     Unless conflicts are replaced, ``added + duplicates + conflicts`` is the number of rows appended. One append may
     contain a call several times, with different contents. How many of those rows count as duplicates, as conflicts or
@@ -89,17 +94,17 @@ class AppendReport(AppendResult):
 
 
 def report_append(result: AppendResult) -> AppendReport:
-    """Return the public report of what `Append.commit` returned."""
+    """Return the public report of the result of `Append.commit`."""
     return AppendReport(**attrs.asdict(result, recurse=False))
 
 
 @attrs.frozen(kw_only=True)
 class IngestReport(AppendReport):
-    """The counts of one ingest's rows by outcome. Every row that was read is counted once.
+    """The counts of one ingest's rows by outcome.
 
-    ``read`` is ``added + duplicates + conflicts + rejected + merged + pending_rows``. In most formats a row is a call,
-    and the last two are 0. With ``on_conflict="replace"``, ``replaced`` counts the rows of the file that a later row of
-    the file replaced.
+    Every row that was read is counted once. ``read`` is ``added + duplicates + conflicts + rejected + merged +
+    pending_rows``. In most formats a row is a call, and the last two are 0. With ``on_conflict="replace"``,
+    ``replaced`` counts the rows of the file that a later row of the file replaced.
 
     Example:
         >>> import cdrkit
@@ -151,7 +156,10 @@ class IngestReport(AppendReport):
 
     @property
     def reasons(self) -> Mapping[str, int]:
-        """Rejected rows by reason, the most frequent first. Values and numbers in a reason are replaced by ``…``."""
+        """The numbers of rejected rows by reason, the most frequent first.
+
+        Values and numbers in a reason are replaced by ``…``.
+        """
         return dict(Counter(_generalize(reject.reason) for reject in self.rejects).most_common())
 
     def __str__(self) -> str:
@@ -189,9 +197,8 @@ class IngestReport(AppendReport):
 
     def _summary(self) -> str:
         counts = [f"{self.read:,} rows read", f"{self.added:,} added"]
-        for name in ("duplicates", "conflicts", "rejected"):
-            if count := getattr(self, name):
-                counts.append(f"{count:,} {name}")
+        others = {name: getattr(self, name) for name in ("duplicates", "conflicts", "rejected")}
+        counts += [f"{count:,} {name}" for name, count in others.items() if count]
         return f"{self.source or 'input'} ({self.format}): {', '.join(counts)}"
 
     def _repr_html_(self) -> str:
@@ -273,5 +280,8 @@ class IngestReport(AppendReport):
 
 
 def _generalize(reason: str) -> str:
-    """Return *reason* with the values and numbers that differ from row to row replaced by ``…``."""
+    """Return *reason* with ``…`` in place of values and numbers.
+
+    So reasons are equal that differ only in the values of their rows.
+    """
     return re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\b[0-9]+\b", "…", reason)

@@ -66,7 +66,7 @@ class Tally:
         return frame
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts for the commit."""
+        """Return the facts about the ingest that the commit stores."""
         return {
             "source": self._name,
             "format": self._format,
@@ -75,7 +75,7 @@ class Tally:
         }
 
     def report(self, result: AppendResult, *, inputs: int = 1) -> IngestReport:
-        """Return the report of the ingest whose append gave *result*."""
+        """Return the report of the ingest, with the *result* of its append."""
         note = None if self._region_check is None else self._region_check.note()
         return IngestReport(
             **{field.name: getattr(result, field.name) for field in attrs.fields(AppendResult)},

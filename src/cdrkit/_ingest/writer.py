@@ -1,4 +1,4 @@
-"""A buffered writer for live feeds: collect single calls and store them in few large appends."""
+"""Buffered writer: collect the calls of live feeds and store them in few appends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ _CONFLICTS_SHOWN: Final = 100
 
 
 class Writer:
-    """A buffer of calls that stores many at a time. `Store.writer` makes one.
+    """A buffer that collects single calls and stores many at a time.
+
+    `Store.writer` returns one.
 
     **Durability:** calls given to `add` are in memory only. They are durable once `flush` or `close` has returned, or
     once `pending` no longer counts them. That is after at most *max_rows* calls, or at most *max_seconds* after the
@@ -74,12 +76,14 @@ class Writer:
 
     @property
     def report(self) -> AppendReport:
-        """The summed report of all flushes so far."""
+        """The sum of the reports of all flushes so far."""
         with self._changed:
             return self._report
 
     def add(self, data: CallData) -> None:
-        """Add calls to the buffer. With *max_rows* calls in the buffer, store all of them.
+        """Add calls to the buffer, and store all of its calls when it is full.
+
+        The buffer is full when it has *max_rows* calls.
 
         Args:
             data: A record, or any other data that `Store.append` takes.
@@ -141,7 +145,9 @@ class Writer:
             return report_append(append.commit())
 
     def close(self) -> None:
-        """Store all pending calls and end the writer. Closing a closed writer has no effect.
+        """Store all pending calls and end the writer.
+
+        Closing a closed writer has no effect.
 
         Raises:
             StorageError: When the calls cannot be stored. They stay pending; call `close` again.

@@ -1,4 +1,4 @@
-"""Define the call record, its fields, its frames and its times."""
+"""The call record, its fields, its frames and its times."""
 
 from __future__ import annotations
 

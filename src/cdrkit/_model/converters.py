@@ -1,4 +1,4 @@
-"""Convert values to the types of fields, and refuse values that do not fit.
+"""Converters of values to the types of fields, which refuse other values.
 
 A type checker sees each converter as a function, so that `CallRecord` shows the types that its parameters accept.
 At run time a converter is an `attrs.Converter`, which adds the name of the field to its error.

@@ -1,4 +1,4 @@
-"""Convert instants to microseconds since 1970, as files store them, and back."""
+"""Epoch: instants as microseconds since 1970, the numbers that files store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Describe the fields of a call record: their types, units and allowed words."""
+"""The fields of a call record: their types, units and allowed words."""
 
 from __future__ import annotations
 
@@ -95,5 +95,5 @@ class FieldInfo:
 
     @property
     def is_text(self) -> bool:
-        """Whether the field holds free text."""
+        """Return whether the field holds free text."""
         return bool(self.type == pa.string() or self.type == WORD)

@@ -1,4 +1,4 @@
-"""Convert call data into frames of the catalogue's types, and frames back.
+"""Frames: call data in the catalogue's types, and its conversion.
 
 Call data is an Arrow, Polars or pandas table, records, or dicts.
 

@@ -1,4 +1,4 @@
-"""Spell out the names of fields and presets for editors and type checkers.
+"""The names of fields and presets, for editors and type checkers.
 
 The catalogues are `FIELDS`, `PRESETS` and the enumerations. A test compares the aliases of this module with them.
 """

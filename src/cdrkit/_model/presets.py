@@ -1,4 +1,4 @@
-"""Resolve named periods, such as ``last_7_days``, into ranges of time."""
+"""Presets: named periods, such as ``last_7_days``, and their ranges of time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold one call as a record, and describe all fields in the catalogue."""
+"""The record of one call, and the catalogue of its fields."""
 
 from __future__ import annotations
 
@@ -352,12 +352,12 @@ class CallRecord:
 
     @property
     def connected(self) -> bool:
-        """Whether the call was connected: ``duration`` is above 0."""
+        """Return whether the call was connected: ``duration`` is above 0."""
         return self.duration is not None and self.duration > 0
 
     @property
     def has_recording(self) -> bool:
-        """Whether the record names a recording.
+        """Return whether the record names a recording.
 
         The file itself may be absent; see `Store.recording`.
         """
@@ -382,7 +382,7 @@ class CallRecord:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CallRecord:
-        """Return the record of a dict.
+        """Return the record that a dict describes.
 
         The dict has JSON values, as `to_dict` returns them, or Python values.
 

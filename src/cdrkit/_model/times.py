@@ -1,6 +1,6 @@
-"""Parse and format instants, and hold ranges of time.
+"""Instants: their parser and their text, and ranges of time.
 
-Every instant inside cdrkit is an aware ``datetime`` in UTC. Zones matter only where the words of a person become
+Every instant inside cdrkit is an aware ``datetime`` in UTC. Zones matter only where a person's words become
 instants (a date, a local time, ``last_7_days``) and where instants are shown.
 """
 
@@ -121,7 +121,7 @@ class TimeRange:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the range contains no instant."""
+        """Return whether the range contains no instant."""
         return self.start is not None and self.start == self.end
 
     def contains(self, instant: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""Check the names of time zones, and suggest the right name for a wrong one."""
+"""Time zones: checks of their names, and suggestions for wrong names."""
 
 from __future__ import annotations
 

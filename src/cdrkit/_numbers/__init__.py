@@ -1,4 +1,4 @@
-"""Normalise telephone numbers and match number searches against them."""
+"""Telephone numbers: normalised numbers, number keys and searches."""
 
 from __future__ import annotations
 

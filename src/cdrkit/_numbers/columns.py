@@ -1,4 +1,4 @@
-"""Normalise whole columns of telephone numbers with Polars.
+"""Columns of telephone numbers, normalised with Polars.
 
 Most texts of a column are normalised together by regular expressions that come from the numbering plans. An
 expression is used only where it proves the result of `normalize_number`; the remaining texts are normalised one
@@ -60,7 +60,7 @@ def visible_prefixes(column: pl.Series, digits: int, region: str | None) -> pl.S
 
     Args:
         column: Numbers as switches wrote them.
-        digits: How many digits of each normalised number are hidden.
+        digits: The number of hidden digits of each normalised number.
         region: The region of numbers in national form, or None.
     """
     number = pl.col("number")
@@ -82,7 +82,7 @@ class _Rows:
         self.done = done
 
     def take(self, where: pl.Expr, *columns: pl.Expr) -> _Rows:
-        """Split off the rows that match *where*, with more *columns*."""
+        """Split off the rows that match *where*, and add *columns* to them."""
         if self.rest.is_empty():
             return _Rows(self.rest.with_columns(*columns), self.done)
         mask = self.rest.select(where.fill_null(False).alias("mask"))["mask"]
@@ -91,7 +91,7 @@ class _Rows:
         return taken
 
     def assign(self, where: pl.Expr, number: pl.Expr) -> None:
-        """Give the rows that match *where* their normalised *number*."""
+        """Assign *number* to the rows that match *where*."""
         hits = self.take(where).rest
         if not hits.is_empty():
             self.done.append(hits.select("row", number.alias("number")))

@@ -1,4 +1,4 @@
-"""Read numbering plans as patterns that apply to whole columns of numbers."""
+"""Numbering plans, as patterns that apply to whole columns of numbers."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class DialPlan:
 
     @property
     def prefix_may_be_empty(self) -> bool:
-        """Whether *prefix* matches the beginning of every number."""
+        """Return whether *prefix* matches the beginning of every number."""
         return bool(self.prefix) and re.match(self.prefix, "") is not None
 
     def keeps(self, number: pl.Expr) -> pl.Expr:

@@ -1,4 +1,4 @@
-"""Encode normalised numbers as sortable integer keys, and search such keys."""
+"""Number keys: normalised numbers as sortable integers, and searches in them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HASHED: Final = (-(2**63), 0)
 def number_key(number: str) -> int:
     """Return the sortable key of a normalised number.
 
-    The key is a signed integer of 64 bits. Files contain keys, so that the key of a number never changes. A plus and
+    The key is a signed integer of 64 bits. Files contain keys, so the key of a number never changes. A plus and
     at most fifteen digits: the key holds the digits, padded on the right to fifteen places, and in its last four bits
     the count of digits. Such keys sort as their digits do, are equal for equal numbers only, and the numbers of one
     prefix are one range of keys.

@@ -1,4 +1,4 @@
-"""Normalise one telephone number, whatever way a switch or a person wrote it.
+"""Normalisation of one telephone number from any notation.
 
 The normalised number of a text is its E.164 number (``+442079460018``) when the text is a telephone number.
 Otherwise it is the text without separators (``2001``, ``*98``) or in lower case (``anonymous``). Two texts are

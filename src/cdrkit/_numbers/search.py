@@ -1,4 +1,4 @@
-"""Turn a number that a person searches for into a pattern of normalised numbers."""
+"""Number searches: patterns of normalised numbers for typed numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MatchKind = Literal["exact", "prefix", "suffix", "contains"]
 
 @attrs.frozen
 class NumberPattern:
-    """A pattern that normalised numbers are compared with.
+    """A pattern of normalised numbers.
 
     Attributes:
         kind: How a number is compared.
@@ -112,7 +112,7 @@ def _is_encodable(text: str) -> bool:
 
 
 def _prefixes(text: str, region: str | None) -> tuple[str, ...]:
-    """Return the beginnings of normalised numbers for a dialled beginning."""
+    """Return the beginnings of the normalised numbers with a dialled beginning."""
     digits = parse_digits(text)
     if digits is None:
         return (fold_text(text),)

@@ -1,4 +1,6 @@
-"""Write CSV: RFC 4180, UTF-8, instants in UTC, formulas disarmed for spreadsheets.
+"""CSV output: RFC 4180, UTF-8, instants in UTC, formulas disarmed.
+
+A formula is text that a spreadsheet would run.
 
 The input is data frames. Memory is bounded by a few slices of a frame, however many rows the CSV has.
 """
@@ -62,7 +64,9 @@ def write_frames(
     compression: Compression | None = None,
     header: bool = True,
 ) -> int:
-    """Write *frames* as one CSV into *sink* and return the number of rows. *sink* stays open.
+    """Write *frames* as one CSV into *sink* and return the number of rows.
+
+    *sink* stays open.
 
     Args:
         frames: Tables that hold *columns*. Instants are written in UTC, whatever the zone of their column.
@@ -103,9 +107,10 @@ def iter_csv_frames(
     headers: Headers = "names",
     compression: Compression | None = None,
 ) -> Iterator[bytes]:
-    """Return the bytes of the CSV that `write_frames` would write, in pieces, for a web response.
+    """Return the bytes of a CSV in pieces, for a web response.
 
-    No frame is read before the first piece is requested. The iteration may stop at any point.
+    The bytes are those that `write_frames` writes. No frame is read before the first piece is requested. The iteration
+    may stop at any point.
 
     Raises:
         ConfigError: When *headers* or *compression* is unknown.
@@ -117,7 +122,10 @@ def iter_csv_frames(
 
 
 def compression_of(path: str | os.PathLike[str]) -> Compression | None:
-    """Return the compression for the suffix of *path*: gzip for ``.gz``, zstd for ``.zst``, else None."""
+    """Return the compression that the suffix of *path* names, or None.
+
+    The suffix ``.gz`` names gzip, and ``.zst`` names zstd.
+    """
     return _SUFFIXES.get(os.path.splitext(os.fspath(path))[1].lower())
 
 
@@ -138,11 +146,12 @@ def check_csv_suffix(path: str | os.PathLike[str]) -> None:
 
 
 def guard_formulas(texts: pl.Series) -> pl.Series:
-    """Return *texts* with ``'`` in front of each value that a spreadsheet could run as a formula (CWE-1236).
+    """Return *texts* with ``'`` in front of each possible formula (CWE-1236).
 
-    A value is a possible formula when it starts with ``=``, ``+``, ``-``, ``@`` (or their full-width forms), a tab, CR,
-    LF or NUL. A plus with 1 to 15 digits is a telephone number and stays. A text that already has ``'`` in front of
-    such a start gets one more, so that removing one apostrophe restores every text.
+    A spreadsheet could run a value that is a formula. A value is a possible formula when it starts with ``=``, ``+``,
+    ``-``, ``@`` (or their full-width forms), a tab, CR, LF or NUL. A plus with 1 to 15 digits is a telephone number and
+    stays. A text that already has ``'`` in front of such a start gets one more, so that removing one apostrophe
+    restores every text.
     """
     if texts.dtype != pl.String():
         if not texts.unique().cast(pl.String).str.contains(_FORMULA).any():
@@ -178,7 +187,10 @@ def _text(part: pl.DataFrame, guard: bool) -> bytes:
 def _map_in_order(
     parts: Iterator[pl.DataFrame], work: Callable[[pl.DataFrame], bytes]
 ) -> Iterator[tuple[pl.DataFrame, bytes]]:
-    """Yield each of *parts* with the result of *work* on it, in order; a few run in parallel threads."""
+    """Yield each of *parts* with the result of *work* on it, in order.
+
+    A few results are computed in parallel threads.
+    """
     first = next(parts, None)
     if first is None:
         return
@@ -256,7 +268,10 @@ def _zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class Collector(io.RawIOBase):
-    """A write-only file in memory; `take` returns and removes the bytes written so far."""
+    """A write-only file in memory.
+
+    `take` returns and removes the bytes written so far.
+    """
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []

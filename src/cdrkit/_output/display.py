@@ -1,6 +1,6 @@
-"""Format calls for people: instants in a display zone with offset, durations, money and safe text.
+"""Display text: instants of a display zone, durations, money and safe text.
 
-Stored, totalled and exported instants stay in UTC.
+Instants are shown with their offset. Stored, totalled and exported instants stay in UTC.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ def localize(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
 
 
 def local_days(instants: pl.Series, timezone: str) -> pl.Series:
-    """Return the local day in *timezone* of each instant. A day with a clock change lasts 23 or 25 hours.
+    """Return the local day in *timezone* of each instant.
 
-    Where clocks go back over midnight, the hour that repeats belongs to the new day, as in the presets of a query.
+    A day with a clock change lasts 23 or 25 hours. Where clocks go back over midnight, the hour that repeats belongs to
+    the new day, as in the presets of a query.
 
     Raises:
         ConfigError: When the zone is unknown.

@@ -53,9 +53,11 @@ def _check_page_size(value: int) -> int:
 
 @attrs.frozen(kw_only=True)
 class DisplaySettings:
-    """A portal viewer's settings for lists of calls: zone, columns, page size and style of times.
+    """A portal viewer's settings for lists of calls.
 
-    It is a frozen value: compare it, store it as a dict, copy it with `attrs.evolve`.
+    The settings are the zone, the columns, the page size and the style of times.
+
+    A `DisplaySettings` is a frozen value: compare it, store it as a dict, copy it with `attrs.evolve`.
 
     Example:
         >>> settings = DisplaySettings(timezone="Europe/London", columns=["start", "source", "duration"])
@@ -109,7 +111,9 @@ class DisplaySettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DisplaySettings:
-        """Return the settings of a dict made by `to_dict`. An absent key takes its default.
+        """Return the settings that `to_dict` returned as a dict.
+
+        An absent key takes its default.
 
         Example:
             >>> DisplaySettings.from_dict({"timezone": "Europe/London"}).page_size
@@ -133,7 +137,9 @@ class DisplaySettings:
 
 
 class DisplaySettingsStore:
-    """A store of the `DisplaySettings` of portal viewers: one small file a viewer in a folder or fsspec URL.
+    """A store of the `DisplaySettings` of portal viewers.
+
+    It is a folder or fsspec URL, with one small file for each viewer.
 
     Writes are atomic; when two processes write at once, one of the settings remains. The file's name is a hash of the
     viewer's name. So a viewer's name cannot choose a path, cannot be too long, and is not visible in a listing.
@@ -149,7 +155,7 @@ class DisplaySettingsStore:
 
     Args:
         url: A folder or any fsspec URL.
-        default: Settings of viewers who have not chosen any; None for `DisplaySettings()`.
+        default: Settings of viewers without stored settings; None for `DisplaySettings()`.
         storage_options: Options for the filesystem of a URL (credentials, endpoint).
 
     Raises:
@@ -172,7 +178,9 @@ class DisplaySettingsStore:
         return f"<DisplaySettingsStore {self._files.url!r}>"
 
     def get(self, viewer: str) -> DisplaySettings:
-        """Return the settings of *viewer*, or the default. A setting that is no longer valid is ignored.
+        """Return the settings of *viewer*, or the default.
+
+        A stored setting that is not valid any more is ignored.
 
         Example:
             >>> DisplaySettingsStore("memory://settings-get").get("ann").times

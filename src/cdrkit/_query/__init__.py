@@ -1,4 +1,4 @@
-"""Build queries, compile their conditions, and convert them to data."""
+"""Queries: their conditions, and their forms as data, URL parameters and Polars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compile conditions into Polars expressions."""
+"""The compiler of conditions into Polars expressions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encode the position after a page of results as a short text.
+"""Cursors: the position after a page of results, as a short text.
 
 A cursor holds the values by which its page was ordered, not a number of rows or a place in a file. So it stays valid
 when records move between segments and tiers.
@@ -27,7 +27,7 @@ class Cursor:
     Attributes:
         order: The order of the page: (field, descending), down to the last tie.
         values: The values of that record in those fields.
-        left: How many calls the query's limit leaves after the position; None without a limit.
+        left: The number of calls that the query's limit leaves after the position; None without a limit.
         signature: The proof that a scope issued the cursor; None without a scope.
         backward: Whether the cursor leads to the calls before the record with *values*, not to those after it.
     """

@@ -1,4 +1,4 @@
-"""Represent the conditions of a query as immutable trees.
+"""The conditions of a query, as immutable trees.
 
 A comparison with an absent value is neither true nor false, as in SQL: the comparison does not match, and its negation
 does not match either. `IsNull` matches absent values.
@@ -137,7 +137,7 @@ class Comparison(Expr):
 
 @attrs.frozen(repr=False)
 class In(Expr):
-    """A field that has one of several values."""
+    """A condition that a field has one of several values."""
 
     field: str
     values: tuple[Any, ...]
@@ -151,7 +151,7 @@ class In(Expr):
 
 @attrs.frozen(repr=False)
 class IsNull(Expr):
-    """A field that is absent."""
+    """A condition that a field is absent."""
 
     field: str
 
@@ -164,7 +164,7 @@ class IsNull(Expr):
 
 @attrs.frozen(repr=False)
 class TextMatch(Expr):
-    """A text field that contains, starts with or ends with a text.
+    """A condition that a text field contains, starts with or ends with a text.
 
     Upper and lower case differ.
     """
@@ -182,7 +182,7 @@ class TextMatch(Expr):
 
 @attrs.frozen(repr=False)
 class NumberSearch(Expr):
-    """A search for telephone numbers in a role, whatever way the numbers are written."""
+    """A search for telephone numbers in any notation, in the fields of a role."""
 
     texts: tuple[str, ...]
     role: str
@@ -207,9 +207,10 @@ class NumberSearch(Expr):
 
 @attrs.frozen(repr=False)
 class MaskedPrefix(Expr):
-    """A search for beginnings of masked numbers, without their hidden digits.
+    """A search for the beginnings of masked numbers.
 
-    A scope replaces the number searches on a masked field by this condition. It has no dict form.
+    Hidden digits are not compared. A scope replaces the number searches on a masked field by this condition. It has no
+    dict form.
     """
 
     field: str
@@ -306,7 +307,7 @@ def check_size(expr: Expr, depth: int = 0) -> int:
 
 
 def field_names(expr: Expr) -> set[str]:
-    """Return the names of the fields that a condition reads."""
+    """Return the names of the fields that a condition compares."""
     if isinstance(expr, (And, Or)):
         return {name for part in expr.parts for name in field_names(part)}
     if isinstance(expr, Not):

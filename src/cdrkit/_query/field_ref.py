@@ -1,4 +1,4 @@
-"""Refer to fields of the catalogue, and create conditions by comparing them."""
+"""References to fields, and the conditions that comparing them creates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Group the URL parameters of any web framework, and check their names."""
+"""The URL parameters of any web framework: groups by name, and checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ Given: TypeAlias = Mapping[str, list[str]]
 def group_params(
     params: object, *, known: Collection[str], repeatable: Collection[str], ignore: Collection[str]
 ) -> dict[str, list[str]]:
-    """Return the values of each parameter. An empty value counts as absent.
+    """Return the values of each parameter.
+
+    An empty value counts as absent.
 
     Args:
         params: The parameters as a framework represents them: Starlette, Werkzeug, Django, a mapping or pairs.
@@ -58,7 +60,7 @@ def group_params(
 
 
 def check_keys(given: Iterable[str], known: Collection[str], kind: str) -> None:
-    """Raise for an unknown key, and suggest the nearest known ones.
+    """Raise an error for an unknown key, and suggest the nearest known ones.
 
     Args:
         given: The keys to check.

@@ -1,4 +1,4 @@
-"""Describe the wanted calls as a value that can be kept, compared and sent."""
+"""Queries: descriptions of calls as values to keep, compare and send."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = ["Query"]
 
 @attrs.frozen(repr=False)
 class Query:
-    """A description of the wanted calls: conditions, columns, order and limit.
+    """A description of a set of calls: conditions, columns, order and limit.
 
     A query is immutable: every method returns a new query. Queries with the same meaning are equal. Conditions are
     combined with "and". Without an order, the oldest call comes first. A query needs no store: a portal can build it,
@@ -147,7 +147,7 @@ class Query:
         role: Literal["source", "destination", "either"] = "either",
         match: MatchKind | None = None,
     ) -> Query:
-        """Match calls from or to a telephone number, whatever way the number was written.
+        """Match calls from or to a telephone number, in any notation.
 
         Args:
             text: The number as a person types it, or several numbers as alternatives. The region of the store
@@ -447,7 +447,7 @@ class Query:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Query:
-        """Return the query of a dict that `to_dict` returned.
+        """Return the query that `to_dict` returned as a dict.
 
         Raises:
             QueryError: When *data* is not such a dict. The error names the key and the value.

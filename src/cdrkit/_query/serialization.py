@@ -1,4 +1,4 @@
-"""Convert queries and conditions to dicts of JSON values and back."""
+"""Conversion of queries and conditions to dicts of JSON values and back."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def read_query(query: Query, data: Mapping[str, Any]) -> Query:
 
 
 def condition_from_dict(data: object, depth: int = 0) -> Expr:
-    """Return the condition of a dict that `Expr.to_dict` returned.
+    """Return the condition that `Expr.to_dict` returned as a dict.
 
     Raises:
         QueryError: When *data* is not such a dict, or is nested too deeply.

@@ -1,4 +1,4 @@
-"""Convert queries to URL parameters and back.
+"""Conversion of queries to URL parameters and back.
 
 A condition becomes a plain parameter, such as ``customer=1003``, where one exists; any other condition becomes JSON in
 a ``where`` parameter.

@@ -1,4 +1,4 @@
-"""List the texts that the conditions of a query compare with."""
+"""The texts that the conditions of a query compare with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings: where they lie, what they hold, and how they are served."""
+"""Recordings: their location, properties, playback and download."""
 
 from __future__ import annotations
 

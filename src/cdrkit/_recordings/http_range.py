@@ -1,4 +1,7 @@
-"""Parse the HTTP header ``Range`` and describe the response, for any web framework (RFC 9110, section 14)."""
+"""The HTTP header ``Range`` and its response (RFC 9110, section 14).
+
+They work with any web framework.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ _RANGE: Final = re.compile(r"bytes=[ \t]*(\d{0,20})-(\d{0,20})[ \t]*", re.ASCII 
 
 @attrs.frozen(kw_only=True)
 class RangeResponse:
-    """An HTTP response with a recording or a part of one, as `Recording.respond` returns it.
+    """An HTTP response with a recording or a part of one.
 
-    Pass the three parts to the response class of your web framework.
+    `Recording.respond` returns it. Pass the three parts to the response class of your web framework.
 
     Attributes:
         status: 200 for the whole recording, 206 for the requested range, 416 for a range outside the file.
@@ -31,10 +34,10 @@ class RangeResponse:
 
 
 def parse_range(header: str | None, size: int) -> range | None:
-    """Return the requested byte range of a file of *size* bytes; None for the whole file.
+    """Return the requested byte range of a file; None for the whole file.
 
-    An empty range means that the request cannot be satisfied. A header that is malformed, has another unit or names
-    several ranges is ignored, as the RFC allows.
+    *size* is the number of bytes of the file. An empty range means that the request cannot be satisfied. A header that
+    is malformed, has another unit or names several ranges is ignored, as the RFC allows.
 
     >>> parse_range("bytes=0-499", 1000), parse_range("bytes=-300", 1000), parse_range("bytes=900-", 1000)
     (range(0, 500), range(700, 1000), range(900, 1000))

@@ -1,6 +1,6 @@
-"""Find the recording of a call: a path below one root, made by a template or a callable.
+"""Locators: the recording of a call, by a template or a callable.
 
-Values that a switch wrote into a record are not trusted to name files.
+Every path stays below one root. Values that a switch wrote into a record are not trusted to name files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ RecordingLocation: TypeAlias = str | Callable[[CallRecord], str | None]
 
 
 class Locator:
-    """A function from a call to its recording. `make_locator` makes one from options."""
+    """A function from a call to its recording.
+
+    `make_locator` returns one for the options of a store.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The recording of one call: its properties, its bytes, and its HTTP response for a browser."""
+"""The recording of one call: its properties, bytes and HTTP response."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Recording:
 
     @property
     def call_id(self) -> str:
-        """The id of its call."""
+        """The id of the recording's call."""
         return self._call_id
 
     @property
@@ -112,7 +112,7 @@ class Recording:
 
     @property
     def exists(self) -> bool:
-        """Whether the file exists.
+        """Return whether the file exists.
 
         Raises:
             ScopeError: When a symbolic link leads out of the recordings' root.
@@ -134,7 +134,10 @@ class Recording:
 
     @property
     def format(self) -> str | None:
-        """The audio format (``wav``, ``mp3``, ``gsm`` …), by content, else by suffix; None if unknown."""
+        """The audio format, such as ``wav`` or ``gsm``; None if it is unknown.
+
+        The content of the file decides, else its suffix.
+        """
         suffix = posixpath.splitext(self._path)[1][1:]
         try:
             return detect_format(self._head(), suffix)
@@ -148,9 +151,10 @@ class Recording:
 
     @property
     def duration(self) -> float | None:
-        """The duration in seconds, by the bytes that exist; None for a format without a known length.
+        """The duration in seconds; None for a format without a known length.
 
-        The duration is known for WAV of any coding (finished or not), MP3, Ogg and the raw formats of telephony.
+        Only the bytes that exist count. The duration is known for WAV of any coding (finished or not), MP3, Ogg and the
+        raw formats of telephony.
 
         Raises:
             RecordingNotFoundError: When the file does not exist.
@@ -180,10 +184,10 @@ class Recording:
 
     @property
     def state(self) -> RecordingState:
-        """The state of the file: ``missing``, ``empty`` (no bytes), ``incomplete`` or ``complete``.
+        """The state of the file: ``missing``, ``empty``, ``incomplete`` or ``complete``.
 
-        A file is ``incomplete`` when it is shorter than its headers announce: it was truncated, or is still being
-        written. A file whose format announces no length counts as complete.
+        An ``empty`` file has no bytes. A file is ``incomplete`` when it is shorter than its headers announce: it was
+        truncated, or is still being written. A file whose format announces no length counts as complete.
 
         Raises:
             ScopeError: When a symbolic link leads out of the recordings' root.
@@ -195,14 +199,19 @@ class Recording:
 
     @property
     def file_name(self) -> str:
-        """A file name for a copy, made of the call's UTC start and id. It reveals no path of the server."""
+        """A file name for a copy, made of the call's UTC start and id.
+
+        It reveals no path of the server.
+        """
         stem = _ODD.sub("_", self._call_id).strip("._")[:80] or "call"
         suffix = posixpath.splitext(self._path)[1].lower()
         ending = suffix if suffix and not _ODD.search(suffix) and len(suffix) <= 8 else ""
         return f"{self._start:%Y-%m-%dT%H%M%SZ}_{stem}{ending}"
 
     def open(self) -> IO[bytes]:
-        """Open the file for reading. The result is seekable; close it after use.
+        """Open the file for reading.
+
+        The result is seekable; close it after use.
 
         Raises:
             RecordingNotFoundError: When the file does not exist.
@@ -246,11 +255,11 @@ class Recording:
             return self._files.read(self._path, start, stop)
 
     def respond(self, range_header: str | None = None, *, download: bool = False) -> RangeResponse:
-        """Return the HTTP response for a browser that plays or saves the recording (RFC 9110).
+        """Return the HTTP response for a browser that plays or saves the recording.
 
-        Browsers seek by requesting byte ranges. One range gives status 206; a range past the end gives 416. A header
-        that is malformed, in another unit or of several ranges is ignored: the response is 200 with the whole file.
-        Memory is bounded by one block.
+        The response follows RFC 9110. Browsers seek by requesting byte ranges. One range gives status 206; a range past
+        the end gives 416. A header that is malformed, in another unit or of several ranges is ignored: the response is
+        200 with the whole file. Memory is bounded by one block.
 
         Example:
             >>> import cdrkit
@@ -350,7 +359,9 @@ class Recording:
         return target
 
     def play(self) -> Any:
-        """Return an audio player for a notebook. It contains the audio, and no path of the server.
+        """Return an audio player for a notebook.
+
+        It contains the audio, and no path of the server.
 
         Returns:
             An ``IPython.display.Audio``.
@@ -370,7 +381,7 @@ class Recording:
         return player
 
     def url(self, *, expires: int = 3_600) -> str:
-        """Return a URL that gives access to the file for *expires* seconds without credentials.
+        """Return a URL that opens the file for some time without credentials.
 
         Args:
             expires: Validity in seconds, at least 1.
@@ -437,7 +448,10 @@ def _check_number(name: str, value: object, *, at_least: int) -> None:
 
 
 def outside_root(call_id: str) -> ScopeError:
-    """Return the error for a path outside the recordings' root. Its message contains no path."""
+    """Return the error for a path outside the recordings' root.
+
+    Its message contains no path.
+    """
     return ScopeError(
         f"The recording of call {call_id!r} is refused: its path is outside the recordings' root."
     )

@@ -26,7 +26,7 @@ def is_full_path(path: str) -> bool:
 
 @attrs.frozen
 class RecordingsRoot:
-    """The folder that contains every recording, and the prefixes of full paths below it."""
+    """The folder of all recordings, and the prefixes of full paths below it."""
 
     files: Files
     prefixes: tuple[str, ...]

@@ -24,7 +24,7 @@ _LONGEST_FORMAT: Final = 40
 
 @attrs.frozen
 class TemplatePart:
-    """One part of a template: literal text, then the value of a field in a format.
+    """A part of a template: literal text, then the value of a field in a format.
 
     Attributes:
         literal: Text before the field.
@@ -66,7 +66,9 @@ class PathTemplate:
         return cls(root, [attrs.evolve(parts[0], literal=literal), *parts[1:]], zone)
 
     def path_of(self, record: CallRecord) -> str | None:
-        """Return the path for *record* relative to the root; None when a field of the template is absent.
+        """Return the path for *record* relative to the root.
+
+        The path is None when *record* lacks a field of the template.
 
         Raises:
             ScopeError: When a value of the record would choose another folder.
@@ -90,7 +92,10 @@ class PathTemplate:
         return path
 
     def _relative_recording(self, recording: str, folder: str, call_id: str) -> str:
-        """Return a field ``recording`` relative to *folder*, the path so far; a full path may repeat that folder."""
+        """Return a field ``recording`` relative to *folder*, the path so far.
+
+        A full path in the field may repeat that folder.
+        """
         if not is_full_path(recording):
             return recording
         path = self.root.relative(recording)
@@ -149,7 +154,9 @@ def _sample_value(info: FieldInfo) -> object:
 
 
 def split_root(template: str, parts: Sequence[TemplatePart]) -> tuple[str, list[TemplatePart]]:
-    """Split a template into the folder before its first placeholder, as the root, and parts below that folder.
+    """Split a template into a root folder and the parts below it.
+
+    The root is the folder before the first placeholder.
 
     Raises:
         ConfigError: When no folder stands before the first placeholder.

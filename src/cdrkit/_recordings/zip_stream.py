@@ -1,4 +1,4 @@
-"""Stream the recordings of many calls as one ZIP with a manifest."""
+"""ZIP streams: the recordings of many calls, with a manifest."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ _LARGE: Final = 1 << 31
 
 
 def stream_zip(records: Iterable[CallRecord], find: Callable[[CallRecord], Recording]) -> Iterator[bytes]:
-    """Yield the blocks of a ZIP with the recordings of *records*, uncompressed, in folders by UTC day.
+    """Yield the blocks of a ZIP with the recordings of *records*.
 
-    The last file is ``manifest.csv``: one line per recording with state, size, duration and SHA-256. A recording that
-    is missing or lies outside the root has a line and no file. An empty or incomplete recording is included as it is.
-    A call without a recording has no line. Memory holds one block of a recording, and one line per recording.
+    The recordings are not compressed and lie in folders by UTC day. The last file is ``manifest.csv``: one line per
+    recording with state, size, duration and SHA-256. A recording that is missing or lies outside the root has a line
+    and no file. An empty or incomplete recording is included as it is. A call without a recording has no line. Memory
+    holds one block of a recording, and one line per recording.
 
     Args:
         records: The calls.
@@ -84,7 +85,10 @@ def stream_zip(records: Iterable[CallRecord], find: Callable[[CallRecord], Recor
 
 
 def _unique_name(name: str, names: set[str]) -> str:
-    """Return *name*, with a number added if *names* has it, and add the result to *names*."""
+    """Return a name that is not in *names*, and add it to *names*.
+
+    The result is *name*, with a number added if *names* has it.
+    """
     stem, suffix = posixpath.splitext(name)
     number = 1
     while name in names:

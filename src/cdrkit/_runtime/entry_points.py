@@ -1,4 +1,4 @@
-"""Entry points: find the plugins of other packages by name, and load them on first use."""
+"""Entry points: plugins of other packages, found by name and loaded on first use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def plugin_names(group: str) -> set[str]:
 
 
 def load_plugin(group: str, name: str, noun: str) -> Any:
-    """Load a plugin of another package; return None when no package has one of that name.
+    """Load a plugin of another package; return None if no package has that name.
 
     Args:
         group: The entry point group.

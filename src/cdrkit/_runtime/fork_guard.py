@@ -1,6 +1,7 @@
-"""The fork guard: refuse to compute in a child process in which Polars' threads do not run.
+"""The fork guard: an error where Polars' threads do not run after a fork.
 
-Polars' threads do not survive a fork. A child that needs them waits forever; with this guard it raises an error.
+Polars' threads do not survive a fork. A child process that needs them waits forever;
+with this guard it raises an error.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ __all__ = ["check_process"]
 
 
 class _ForkGuard:
-    """What this process knows about its use of Polars.
+    """The state of this process: its use of Polars, and its fork.
 
     Attributes:
         has_computed: Whether this process has computed with Polars.
-        is_cut_off: Whether this process was forked from one that had.
+        is_cut_off: Whether this process was forked from a process that had computed with Polars.
     """
 
     def __init__(self) -> None:
@@ -26,7 +27,7 @@ class _ForkGuard:
         self.is_cut_off = False
 
     def enter_child(self) -> None:
-        """Adapt to a fork; called in the child."""
+        """Adapt the state to a fork, in the child process."""
         self.is_cut_off = self.has_computed
 
 

@@ -1,4 +1,7 @@
-"""Prefetch: compute the next item in a thread while the caller uses the current one."""
+"""Prefetch: compute the next item while the caller uses the current one.
+
+A thread computes it.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ _T = TypeVar("_T")
 
 
 def prefetch_items(items: Generator[_T]) -> Generator[_T]:
-    """Yield *items*; another thread computes the next one, and no more than that one, in advance.
+    """Yield *items*, and compute the next one in another thread.
 
-    If the caller stops early, this waits for the item in progress and closes *items*.
+    At most one item is computed in advance. If the caller stops early, this function waits for the item in progress
+    and closes *items*.
     """
     end = object()
     pool = ThreadPoolExecutor(1)

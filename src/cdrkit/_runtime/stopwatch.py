@@ -1,4 +1,4 @@
-"""The stopwatch: elapsed time that includes the time the machine slept."""
+"""The stopwatch: elapsed time, including the time in which the machine slept."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ __all__ = ["Elapsed"]
 
 
 class Elapsed:
-    """The time since this object was made, by the clock that shows more.
+    """The time since this object was created.
 
-    The monotonic clock stops while the machine sleeps or is paused. The wall clock may be set back.
+    It is the time of the monotonic clock or of the wall clock, whichever shows more. The monotonic clock stops while
+    the machine sleeps or is paused. The wall clock may be set back.
     """
 
     def __init__(self) -> None:
@@ -19,5 +20,5 @@ class Elapsed:
 
     @property
     def seconds(self) -> float:
-        """The elapsed seconds."""
+        """The seconds since this object was created."""
         return max(time.monotonic() - self._monotonic, time.time() - self._wall)

@@ -1,4 +1,4 @@
-"""Sanitise untrusted text and render HTML tables."""
+"""Text for people: sanitised untrusted text, and HTML tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Render tables, facts and reports as the HTML that notebooks show."""
+"""HTML for notebooks: tables of rows, of facts and of reports."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def html_facts(title: str, facts: Mapping[str, object], *, note: str = "") -> st
 
 
 def html_report(report: attrs.AttrsInstance, *names: str) -> str:
-    """Render attributes of a report object as facts.
+    """Render attributes of a report object as an HTML table of facts.
 
     Args:
         report: An attrs object; its class name becomes the title.

@@ -1,4 +1,4 @@
-"""Sanitise untrusted text for terminals and HTML.
+"""Sanitisation of untrusted text for terminals and HTML.
 
 Callers choose their display names and switches write arbitrary text into records, so the library never
 shows stored text unchanged.

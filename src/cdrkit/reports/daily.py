@@ -1,4 +1,4 @@
-"""Daily totals: calls, seconds and charges summed up by day."""
+"""Daily totals: the sums of calls, seconds and charges by day."""
 
 from __future__ import annotations
 
@@ -243,7 +243,10 @@ def sum_days(plan: Plan, timezone: str) -> DailyTotals:
 
 
 def _local_frame(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
-    """Return *frame* with each start moved to UTC midnight of its local day."""
+    """Return *frame* with each start replaced by its local day.
+
+    The day is written as its midnight in UTC, so that totals group by it.
+    """
     return frame.with_columns(local_days(frame["start"], zone).cast(FRAME_TYPES["start"]).alias("start"))
 
 

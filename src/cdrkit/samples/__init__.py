@@ -1,4 +1,4 @@
-"""Make up calls, an office and recordings for tests, tutorials and demonstrations."""
+"""Made-up calls, offices and recordings for tests, tutorials and demonstrations."""
 
 from __future__ import annotations
 

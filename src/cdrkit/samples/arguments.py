@@ -1,4 +1,4 @@
-"""Check the arguments of the functions that make up data."""
+"""Checks of the arguments of functions that make up data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["check_count", "check_instant"]
 
 
 def check_count(name: str, value: object, *, at_least: int, at_most: int) -> int:
-    """Return *value* if it is a whole number within bounds.
+    """Return *value* if it is a whole number within its bounds.
 
     Both bounds are inclusive.
 

@@ -1,4 +1,4 @@
-"""Make up large Asterisk files: made-up calls as lines of ``Master.csv``."""
+"""Large Asterisk files: made-up calls as lines of ``Master.csv``."""
 
 from __future__ import annotations
 

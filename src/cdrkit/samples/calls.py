@@ -1,4 +1,4 @@
-"""Make up calls by the million, as Arrow tables."""
+"""Made-up calls by the million, as Arrow tables."""
 
 from __future__ import annotations
 

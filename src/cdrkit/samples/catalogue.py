@@ -1,4 +1,4 @@
-"""List the countries, outcomes, rate cards and names of made-up calls."""
+"""The countries, outcomes, rate cards and names of made-up calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make up the calls of a small office, as rows of an Asterisk ``Master.csv``."""
+"""The made-up calls of a small office, as rows of an Asterisk ``Master.csv``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import attrs
 __all__ = ["KNOWN_NUMBER", "Exchange", "Leg"]
 
 _T = TypeVar("_T")
-#: How many of the latest answered calls have a recording.
+#: The number of the latest answered calls with a recording.
 _RECORDED: Final = 40
 _ACCOUNTS: Final = ("1001", "1002", "1003", "1004")
 _STAFF: Final = (
@@ -115,7 +115,7 @@ class _Attempt:
 
     Attributes:
         start: The start of the call.
-        telephones: How many telephones ring at once.
+        telephones: The number of telephones that ring at once.
         number: The number outside the office.
         name: The name that comes with the number.
         member: The index of the member of staff.

@@ -1,6 +1,6 @@
-"""Generate calls from counters and random numbers with Polars.
+"""The generator of calls: Polars expressions of counters and random numbers.
 
-Every value depends on the seed and the number of its row only, in whole-number arithmetic. So a seed gives equal calls
+Every value depends only on the seed and the number of its row, in whole-number arithmetic. So a seed gives equal calls
 on every machine, whatever the number of rows made at once.
 """
 
@@ -60,7 +60,7 @@ class CallGenerator:
     """A generator of the calls of one seed.
 
     Attributes:
-        rows: How many calls the generator makes in all.
+        rows: The number of calls that the generator makes in all.
         seed: The seed.
         hours: For each hour, the number of the first row in it; and at the end the number of rows.
         first_us: The begin of the first hour, in microseconds since 1970.
@@ -138,7 +138,10 @@ class CallGenerator:
         )
 
     def _add_times(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add the start. Calls are in order because each has its own part of its hour."""
+        """Add the start of each call.
+
+        Calls are in order because each has its own part of its hour.
+        """
         hours = pl.Series(self.hours, dtype=pl.UInt64)
         hour = hours.search_sorted(frame["call"], side="right").cast(pl.UInt64) - 1
         begin, count = hours.gather(hour), hours.gather(hour + 1) - hours.gather(hour)
@@ -218,7 +221,7 @@ class CallGenerator:
     def _notation(self, number: str, style: pl.Expr, *, home: pl.Expr) -> pl.Expr:
         """Return a number in one of several notations.
 
-        Most numbers begin with ``+44``; some are written as people dial.
+        Most numbers begin with ``+44``; some have the form in which they are dialled.
 
         Args:
             number: The column with the E.164 digits.

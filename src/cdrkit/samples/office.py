@@ -1,4 +1,4 @@
-"""Write the files of a made-up office: an Asterisk CDR file and recordings."""
+"""The files of a made-up office: an Asterisk CDR file and recordings."""
 
 from __future__ import annotations
 

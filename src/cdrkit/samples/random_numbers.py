@@ -1,4 +1,4 @@
-"""Draw random numbers as Polars expressions.
+"""Random numbers as Polars expressions.
 
 The generator is splitmix64 over counters, in arithmetic modulo 2**64.
 """

@@ -1,4 +1,7 @@
-"""Audio files: their format, length, channels and completeness, from a few bytes of each."""
+"""Audio files: format, length, channels and completeness.
+
+A few bytes of a file are usually enough.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detect the format of an audio file and read its properties."""
+"""Audio formats: detection, media types and the reader of properties."""
 
 from __future__ import annotations
 
@@ -55,14 +55,20 @@ _RAW: Final = {
 
 
 def detect_format(head: bytes, suffix: str) -> str | None:
-    """Return the format of a file by its first bytes, else by its *suffix* without the dot; None if unknown."""
+    """Return the format of an audio file; None if it is unknown.
+
+    The first bytes decide, else the *suffix*, which has no dot.
+    """
     known = SUFFIXES.get(suffix.lower())
     # An MPEG frame starts with few fixed bits, which samples of a raw format can equal by chance.
     return _format_by_signature(head) or (None if known in _RAW else _mpeg_format(head)) or known
 
 
 def media_type(kind: str | None) -> str:
-    """Return the media type of a format; ``application/octet-stream`` for an unknown format."""
+    """Return the media type of an audio format.
+
+    The media type of an unknown format is ``application/octet-stream``.
+    """
     return _CONTENT_TYPES.get(kind or "", "application/octet-stream")
 
 

@@ -1,4 +1,6 @@
-"""Read the properties of MP3 files: MPEG-1, 2 and 2.5 layer III, with constant or variable bit rate.
+"""MP3 files: the properties of MPEG-1, 2 and 2.5 layer III.
+
+The bit rate may be constant or variable.
 
 Sources: ISO/IEC 11172-3 and 13818-3 (frame headers), id3.org (ID3v2 tags), and the Xing, Info and VBRI headers that
 encoders write into the first frame.
@@ -44,7 +46,7 @@ class _Frame:
 
 
 def _frame(head: bytes) -> _Frame | None:
-    """Return the frame header in these four bytes; None if they are not one."""
+    """Return the frame header in four bytes; None if they are not a header."""
     if not is_mpeg_frame(head):
         return None
     version, rate_index, sample_index = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
@@ -59,7 +61,10 @@ def _frame(head: bytes) -> _Frame | None:
 
 
 def is_mpeg_frame(head: bytes) -> bool:
-    """Return whether *head* starts with a layer III frame of a valid bit rate and sample rate."""
+    """Return whether *head* starts with a layer III frame.
+
+    The frame must have a valid bit rate and sample rate.
+    """
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return False
     second, third = head[1:3]
@@ -77,9 +82,9 @@ def mp3_properties(read: ReadBytes, size: int) -> AudioProperties:
     if first is None:
         return AudioProperties(seconds=0.0 if start >= size else None, is_whole=False)
     at, frame = first
-    stated_length = _stated_length(read(at, min(at + frame.length, end)), frame)
-    if stated_length is not None:
-        frames, stated = stated_length
+    header_counts = _header_counts(read(at, min(at + frame.length, end)), frame)
+    if header_counts is not None:
+        frames, stated = header_counts
         seconds = frames * frame.samples / frame.rate
         there = end - at
         is_whole = stated is None or there >= stated
@@ -102,7 +107,10 @@ def _end_of_tags(read: ReadBytes, size: int) -> int:
 
 
 def _first_frame(read: ReadBytes, start: int, end: int) -> tuple[int, _Frame] | None:
-    """Return the offset and header of the first frame that a second frame or the end of the file follows."""
+    """Return the offset and header of the first frame, or None.
+
+    A second frame or the end of the file must follow the frame.
+    """
     data = read(start, min(start + _SEARCHED, end)) if start < end else b""
     at = -1
     while (at := data.find(b"\xff", at + 1)) >= 0:
@@ -114,8 +122,11 @@ def _first_frame(read: ReadBytes, start: int, end: int) -> tuple[int, _Frame] | 
     return None
 
 
-def _stated_length(data: bytes, frame: _Frame) -> tuple[int, int | None] | None:
-    """Return the numbers of frames and bytes in a Xing, Info or VBRI header; None without such a header."""
+def _header_counts(data: bytes, frame: _Frame) -> tuple[int, int | None] | None:
+    """Return the numbers of frames and bytes that the first frame states.
+
+    A Xing, Info or VBRI header states them. Without such a header, the result is None.
+    """
     at = 4 + frame.side
     if data[at : at + 4] in (b"Xing", b"Info"):
         flags = int.from_bytes(data[at + 4 : at + 8], "big")
@@ -128,7 +139,10 @@ def _stated_length(data: bytes, frame: _Frame) -> tuple[int, int | None] | None:
 
 
 def _scan_frames(read: ReadBytes, at: int, end: int, first: _Frame) -> AudioProperties:
-    """Return the properties from the frames: by file size for a constant bit rate, else by every frame."""
+    """Return the properties from a scan of the frames.
+
+    A constant bit rate gives the duration by the file size. Otherwise every frame is counted.
+    """
     properties = AudioProperties(channels=first.channels, rate=first.rate)
     frames, changes, start = 0, False, at
     data, base = b"", at

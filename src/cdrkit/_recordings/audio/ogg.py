@@ -1,4 +1,4 @@
-"""Read the properties of Ogg files with Opus, Vorbis or Speex (RFC 3533, RFC 7845)."""
+"""Ogg files: the properties of Opus, Vorbis and Speex (RFC 3533, RFC 7845)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _OPUS_RATE: Final = 48_000
 
 
 def ogg_properties(read: ReadBytes, size: int) -> AudioProperties:
-    """Return the properties of an Ogg file of *size* bytes, from its first header and its last page."""
+    """Return the properties of an Ogg file of *size* bytes.
+
+    They come from its first header and its last page.
+    """
     first = read(0, min(27 + 255 + 40, size))
     if len(first) < 28:
         return AudioProperties(is_whole=False)
@@ -38,7 +41,10 @@ def ogg_properties(read: ReadBytes, size: int) -> AudioProperties:
 
 
 def _end_of_stream(read: ReadBytes, size: int, serial: bytes) -> tuple[int | None, bool]:
-    """Return the sample position after the last complete page, and whether that page is marked as the last."""
+    """Return the sample position after the last complete page.
+
+    Also return whether that page is marked as the last of the stream.
+    """
     start = max(0, size - _LAST_BYTES)
     data = read(start, size)
     at = len(data)

@@ -1,4 +1,7 @@
-"""Read the properties of WAV files: PCM, µ-law, A-law, GSM 06.10 and other codings with a byte rate."""
+"""WAV files: the properties of every coding with a byte rate.
+
+Such codings are PCM, µ-law, A-law, GSM 06.10 and others.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ def is_wav(head: bytes) -> bool:
 
 
 def wav_properties(read: ReadBytes, size: int) -> AudioProperties:
-    """Return the properties of a WAV file of *size* bytes, even when it is still being written."""
+    """Return the properties of a WAV file of *size* bytes.
+
+    The file may be one that is still being written.
+    """
     riff = read(0, min(12, size))
     if not is_wav(riff):
         return AudioProperties(is_whole=False)

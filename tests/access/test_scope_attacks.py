@@ -62,7 +62,7 @@ THEIRS = [
 
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of recordings, one a call, and a file above it that is none."""
+    """Return a folder of recordings, one a call, and a file above it that is not a recording."""
     root = tmp_path_factory.mktemp("sounds")
     (root / "rec").mkdir()
     (root / "secret.wav").write_bytes(b"above the root")
@@ -100,7 +100,7 @@ class TestMaking:
                 store.scoped(**(others | {name: nobody}))
 
     def test_nothing_given(self, store: Store) -> None:
-        """A scope without a tenant is none."""
+        """A scope without a tenant is refused."""
         with pytest.raises(ScopeError, match="Give customer_id="):
             store.scoped()
 
@@ -229,7 +229,7 @@ class TestTenants:
         "name", ["customer_id", "scope", "tenant", "viewer", "hide", "mask", "reseller_id"]
     )
     def test_unknown_parameters(self, store: Store, name: str) -> None:
-        """A parameter named after a part of the scope is none of the query's, and is refused."""
+        """A parameter named after a part of the scope is unknown to a query, and is refused."""
         with pytest.raises(QueryError, match=f"no parameter '{name}'"):
             scope(store).query_from_params({name: "1004"})
 
@@ -252,7 +252,7 @@ def hidden_queries() -> list[Query]:
 
 
 class TestHidden:
-    """A hidden field is one that there is not."""
+    """A hidden field does not exist."""
 
     @pytest.mark.parametrize("query", hidden_queries(), ids=repr)
     def test_it_is_unknown(self, store: Store, query: Query) -> None:
@@ -440,7 +440,7 @@ class TestMasked:
 
 
 class TestCursors:
-    """A cursor leads on for whom it was given to."""
+    """A cursor leads on for the viewer that it was issued to."""
 
     def cursor(self, scoped: ScopedStore) -> str:
         """Return the cursor behind the first three calls."""
@@ -449,7 +449,7 @@ class TestCursors:
         return found
 
     def test_it_leads_on(self, store: Store) -> None:
-        """Pages of a scope are its calls, each once, in order; the scope may be made anew for each."""
+        """Pages of a scope are its calls, each once, in order; the scope may be made again for each."""
         seen: list[str] = []
         query = Query().newest_first()
         cursor: str | None = None
@@ -629,7 +629,7 @@ class TestRecordings:
             _ = self.heard(store, []).recording(MINE[0]).location
 
     def test_a_file_that_is_gone(self, sounds: Path) -> None:
-        """The error for a file that is not there does not tell where it was looked for."""
+        """The error for a missing file does not name its place."""
         made = cdrkit.open_store("memory://gone", recordings=f"{sounds}/{{recording}}")
         made.append(call(1, recording="gone.wav"))
         gone = self.heard(made, []).recording(call(1))
@@ -832,7 +832,7 @@ class TestLargeStore:
                 scoped.count(refused)
 
     def test_hidden_amounts(self, large: Store) -> None:
-        """Roll-ups do not tell a hidden charge, nor how many calls were connected where the duration is hidden."""
+        """Rollups reveal neither a hidden charge nor, with a hidden duration, the connected calls."""
         assert [dict(total.charges) for total in scope(large).daily_totals()] != [{}, {}]
         for totals in (
             scope(large, hide=["charge"]).daily_totals(),

@@ -1,7 +1,7 @@
 """One of many processes that use a store at the same time, until a given moment.
 
 Run as ``python -m tests.crash.crowd ROLE FOLDER NUMBER UNTIL``. Each writer notes which batches it began and which
-are done, in a file of its own; whoever reads holds what it sees against these notes.
+are done, in a file of its own; a reader compares the calls it sees with these notes.
 """
 
 from __future__ import annotations

@@ -17,13 +17,13 @@ class Faults:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.rate = 0.0
-        self.told: list[str] = []
+        self.reached: list[str] = []
 
     def strike(self, what: str) -> bool:
         """Return whether something goes wrong now."""
         if self.rng.random() >= self.rate:
             return False
-        self.told.append(what)
+        self.reached.append(what)
         return True
 
     def around(self, what: str) -> tuple[bool, bool]:

@@ -145,7 +145,7 @@ def fill(folder: str | Path) -> State:
 
 
 def check(store: Store, possible: Iterable[State], story: object = None) -> State:
-    """Return which of the *possible* states *store* holds, exactly; *story* is told when it is none of them."""
+    """Return which of the *possible* states *store* holds, exactly; an error shows *story* if it holds another."""
     found = list(store.run())
     for state in possible:
         if found == calls_of(state):
@@ -166,14 +166,14 @@ def check_whole(store: Store, possible: Iterable[State], story: object = None) -
 
 
 def _differences(found: list[CallRecord], possible: Iterable[State]) -> list[str]:
-    told = []
+    differences = []
     for state in possible:
         wanted = calls_of(state)
         lost = [call.call_id for call in wanted if call not in found]
         extra = [call.call_id for call in found if call not in wanted]
         twice = len(found) - len({(call.start, call.call_id) for call in found})
-        told.append(f"lost {lost[:20]}, extra {extra[:20]}, repeated {twice}")
-    return told
+        differences.append(f"lost {lost[:20]}, extra {extra[:20]}, repeated {twice}")
+    return differences
 
 
 def leftovers(folder: str | Path) -> list[str]:

@@ -26,8 +26,10 @@ def test_many_processes(tmp_path: Path, runs: Runs) -> None:
     crowd = [start("crowd", role, str(tmp_path), str(number), seconds) for number, role in enumerate(roles)]
     outcomes = [process.communicate(timeout=300) for process in crowd]
     assert not any(process.returncode for process in crowd), [errors for _, errors in outcomes]
-    told = [{"role": role, **json.loads(output)} for role, (output, _) in zip(roles, outcomes, strict=True)]
-    assert all(one["turns"] for one in told), told
+    answers = [
+        {"role": role, **json.loads(output)} for role, (output, _) in zip(roles, outcomes, strict=True)
+    ]
+    assert all(one["turns"] for one in answers), answers
 
     store = open_store(tmp_path / "store")
     notes = Notes(tmp_path)
@@ -35,7 +37,7 @@ def test_many_processes(tmp_path: Path, runs: Runs) -> None:
     assert notes.begun == notes.done
     query = Query().customer("overlapping")
     assert {int(call.call_id[:5]) for call in store.run(query)} == tens_of(notes.done)
-    assert store.count(query) == TEN * len(tens_of(notes.done)) == sum(one.get("added", 0) for one in told)
+    assert store.count(query) == TEN * len(tens_of(notes.done)) == sum(one.get("added", 0) for one in answers)
     check_replaced(list(store.run(Query().customer("replaced"))))
     assert store.count(Query().customer("replaced")) % 9 == 0
     assert store.count(Query().customer("replaced")) <= REPLACED * 9
@@ -46,7 +48,7 @@ def test_many_processes(tmp_path: Path, runs: Runs) -> None:
     assert open_store(tmp_path / "store").count() == count
     assert store.maintenance.verify().ok, store.maintenance.verify().problems
     if runs.full:
-        print(told, count)  # noqa: T201  # how much was done, for who runs it in full
+        print(answers, count)  # noqa: T201  # how much was done, for who runs it in full
 
 
 def meanwhile(patch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:

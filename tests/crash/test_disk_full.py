@@ -25,9 +25,9 @@ def test_no_room(name: str, template: tuple[Path, State], tmp_path: Path, runs: 
     process = start(
         "cramped", str(source), str(tmp_path / "store"), json.dumps(held), json.dumps(STEPPED[name]), sample
     )
-    told, errors = process.communicate(timeout=600)
+    output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
-    refused, cases = map(int, told.split())
+    refused, cases = map(int, output.split())
     assert 0 < refused <= cases
 
 

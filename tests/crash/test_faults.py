@@ -56,9 +56,9 @@ def sequence(
     for _ in range(length):
         operation = draw(rng, possible[0])
         faults.rate = rng.choice([0, 0.01, 0.05, 0.2])
-        faults.told.clear()
+        faults.reached.clear()
         raised = attempt(store, log, operation)
-        story.append([operation, raised, list(faults.told)])
+        story.append([operation, raised, list(faults.reached)])
         changed = [after(each, operation) for each in possible]
         possible = changed if raised is None else [*possible, *changed]
         faults.rate = 0

@@ -79,9 +79,9 @@ def steps_of(source: Path, folder: Path, operation: Operation) -> list[str]:
     notes = folder.with_name(f"{folder.name}-notes")
     shutil.copytree(source, folder)
     victim = start("victim", str(folder), str(notes), "steps", "-1", json.dumps(operation))
-    told, errors = victim.communicate(timeout=120)
+    output, errors = victim.communicate(timeout=120)
     assert victim.returncode == 0, errors
-    names: list[str] = json.loads(told)
+    names: list[str] = json.loads(output)
     return names
 
 

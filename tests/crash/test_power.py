@@ -22,7 +22,7 @@ from tests.crash.model import (
 from tests.crash.power import FATES, Disk, Image, write_image
 from tests.crash.test_kill import check_after_kill
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc tells what is flushed")
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc shows what is flushed")
 
 
 def power_fails(source: Path, before: State, operation: Operation, tmp_path: Path, runs: Runs) -> list[str]:

@@ -41,7 +41,7 @@ _names = itertools.count()
 
 @attrs.define
 class Watched:
-    """A tier that tells which columns of which segment were read, and how many were asked for what they know."""
+    """A tier that records which columns of which segment were read."""
 
     tier: Tier
     read_columns: list[tuple[str, tuple[str, ...]]] = attrs.field(factory=list)
@@ -65,10 +65,10 @@ class Plain(Watched):
     """A tier without an index and without roll-ups: its calls must be looked at."""
 
     def find(self, *_: object) -> None:
-        """Tell nothing."""
+        """Return None: no index answers."""
 
     def totals(self, *_: object) -> None:
-        """Tell nothing."""
+        """Return None: no index answers."""
 
 
 def plan_of(store: Store, query: Query, kind: type[Watched] = Watched) -> tuple[CountedPlan, list[Watched]]:
@@ -248,14 +248,14 @@ class TestTotals:
         """The second question about the same segments does not put their totals together again."""
         made: list[int] = []
 
-        class Told(TotalsOfMany):
-            """Totals that tell of how many they were made."""
+        class CountedTotals(TotalsOfMany):
+            """Totals that record the number of their parts."""
 
             def __init__(self, parts: Sequence[Totals]) -> None:
                 made.append(len(parts))
                 super().__init__(parts)
 
-        monkeypatch.setattr(aggregate, "TotalsOfMany", Told)
+        monkeypatch.setattr(aggregate, "TotalsOfMany", CountedTotals)
         for customer in ("1001", "1002", "1003"):
             assert filled.count(Query().customer(customer)) == 5 * EACH
         assert made == [DAYS]

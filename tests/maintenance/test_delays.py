@@ -23,7 +23,8 @@ from cdrkit._maintenance.vacuum import vacuum_store
 from cdrkit.errors import ConfigError, ConflictError, CorruptDataError, StorageError
 from cdrkit.storage.log.segment import Segment
 from tests.conftest import Place
-from tests.maintenance.test_vacuum import HOUR, TICK, drop_commits
+from tests.maintenance.segments import HOUR, TICK
+from tests.maintenance.test_vacuum import drop_commits
 from tests.months import NOW, calls_of, inside
 
 DAY = timedelta(days=1)
@@ -94,7 +95,7 @@ def test_paused_between_a_commit_and_the_look_at_it(
 ) -> None:
     """A writer that was paused right after its commit, for so long that this was dropped, does not undo what counts.
 
-    When its segments have been merged with others by then, it cannot tell, and says so.
+    When its segments have been merged with others by then, the outcome is unknown, and an error says so.
     """
     store.append(calls_of("2026-05"))
     store.append(calls_of("2026-11"))
@@ -252,7 +253,7 @@ def test_a_commit_that_could_not_be_flushed(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_duplicates_are_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who is told that its calls are there already can rely on it: who stored them may not have flushed them yet."""
+    """Duplicates are durable when they are reported, also if their first writer has not flushed them yet."""
     store = open_store(tmp_path)
     store.append(calls_of("2026-05"))
     flushed = flushes(monkeypatch)
@@ -369,7 +370,7 @@ def test_verification_without_a_log(tmp_path: Path, lost: str) -> None:
 
 
 def test_a_new_log_beside_a_writer_of_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An append that outlives its log takes nothing away from the one that was made anew of its segments, too."""
+    """An append that outlives its log takes nothing away from the new log of its segments."""
     store = open_store(tmp_path)
     store.append(calls_of("2026-05"))
 

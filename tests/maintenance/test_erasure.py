@@ -107,7 +107,7 @@ def test_the_log_keeps_reason_and_count(tmp_path: Path) -> None:
 
 
 def test_segments_without_such_calls_stay(tmp_path: Path) -> None:
-    """Only segments that hold such calls are written anew; one that held nothing else is removed whole."""
+    """Only segments that hold such calls are rewritten; one that held nothing else is removed whole."""
     store = open_store(tmp_path)
     store.append(calls_of("2026-10") + secret_calls("2026-10"))
     before = set(inside(store).log.snapshot().segments)
@@ -118,7 +118,7 @@ def test_segments_without_such_calls_stay(tmp_path: Path) -> None:
 
 
 def test_dry_run_is_the_default(tmp_path: Path) -> None:
-    """Unless told otherwise, erase and expire count and touch nothing."""
+    """By default, erase and expire count and touch nothing."""
     store = open_store(tmp_path)
     store.append(calls_of(*MONTHS[:3]))
     store.maintenance.move_to_warm(now=NOW, keep_months=5)
@@ -394,7 +394,7 @@ def lies(folder: Path, segment: Segment) -> bool:
 
 
 def test_what_killed_jobs_left_is_erased_too(tmp_path: Path) -> None:
-    """No remains of killed jobs hold an erased value, and a log that is made anew brings none of them back."""
+    """No remains of killed jobs hold an erased value, and a new log brings none of them back."""
     store = open_store(tmp_path, region="GB")
     store.append(calls_of(*MONTHS[:3]) + secret_calls(*MONTHS[:3]))
     orphans = orphans_of(store)
@@ -412,9 +412,9 @@ def test_what_killed_jobs_left_is_erased_too(tmp_path: Path) -> None:
     )
     assert store.maintenance.verify().ok
     shutil.rmtree(tmp_path / "hot" / "_log")
-    anew = open_store(tmp_path, region="GB")
-    anew.maintenance.rebuild_log()
-    assert list(anew.run()) == calls_of(*MONTHS[:3])
+    rebuilt = open_store(tmp_path, region="GB")
+    rebuilt.maintenance.rebuild_log()
+    assert list(rebuilt.run()) == calls_of(*MONTHS[:3])
 
 
 def test_a_dry_run_leaves_what_killed_jobs_left(tmp_path: Path) -> None:
@@ -538,7 +538,7 @@ def test_an_append_under_way_of_such_calls_is_refused(tmp_path: Path, dropped: b
 
 
 def test_an_append_whose_segments_go_while_it_compares(tmp_path: Path) -> None:
-    """An erasure that comes while an append compares its segments with newer ones is told as one, too."""
+    """An erasure that comes while an append compares its segments with newer ones is reported as one, too."""
     store = open_store(tmp_path)
     store.append(calls_of("2026-05"))
     parts = inside(store)
@@ -651,9 +651,9 @@ def test_an_append_that_commits_right_after_an_erasure(tmp_path: Path) -> None:
         )
     assert hot.done
     assert report.rows == 2
-    anew = open_store(tmp_path)
-    assert list(anew.run()) == in_order(calls_of("2026-05") + again)
-    assert anew.maintenance.verify().ok
+    rebuilt = open_store(tmp_path)
+    assert list(rebuilt.run()) == in_order(calls_of("2026-05") + again)
+    assert rebuilt.maintenance.verify().ok
 
 
 def test_calls_that_come_meanwhile_are_erased_too(tmp_path: Path) -> None:
@@ -664,7 +664,7 @@ def test_calls_that_come_meanwhile_are_erased_too(tmp_path: Path) -> None:
     late = itertools.count(6)
 
     class Busy(HotTier):
-        """A tier in which another writer stores more such calls while others are written anew, twice."""
+        """A tier in which another writer stores more such calls while others are rewritten, twice."""
 
         def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
             if (number := next(late)) < 8:
@@ -683,7 +683,7 @@ def test_calls_that_come_meanwhile_are_erased_too(tmp_path: Path) -> None:
 
 
 def test_segments_of_a_lost_log_are_not_passed_over(tmp_path: Path) -> None:
-    """Such calls in segments from before the log are told: they are the only ones with their other calls, and stay."""
+    """Segments from before the log that hold such calls are reported and stay: only they hold their other calls."""
     store = open_store(tmp_path, region="GB")
     store.append(calls_of("2026-05") + secret_calls("2026-05"))
     earlier = (datetime.now(UTC) - timedelta(hours=1)).timestamp()
@@ -699,11 +699,11 @@ def test_segments_of_a_lost_log_are_not_passed_over(tmp_path: Path) -> None:
         late.erase(query, reason="why", dry_run=False)
     assert late.count() == 0
     shutil.rmtree(tmp_path / "hot" / "_log")
-    anew = open_store(tmp_path, region="GB")
-    anew.maintenance.rebuild_log()
-    assert anew.erase(query, reason="why", dry_run=False).rows == 2
+    rebuilt = open_store(tmp_path, region="GB")
+    rebuilt.maintenance.rebuild_log()
+    assert rebuilt.erase(query, reason="why", dry_run=False).rows == 2
     assert_nowhere(tmp_path)
-    assert list(anew.run()) == calls_of("2026-05")
+    assert list(rebuilt.run()) == calls_of("2026-05")
 
 
 def open_with(calls: list[CallRecord]) -> Store:

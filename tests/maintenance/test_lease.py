@@ -31,7 +31,7 @@ def leases(files: Files) -> list[str]:
 
 
 def test_one_at_a_time(files: Files) -> None:
-    """While one holds it, the next is told what is under way, and where; after it, the next goes on."""
+    """While one job holds it, the error of the next names the job and its host; after it, the next goes on."""
     for _ in range(3):
         with acquire_lease(files, "rollover"):
             with (

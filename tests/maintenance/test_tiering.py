@@ -249,7 +249,7 @@ def test_large_months_are_several_segments(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("at_once", [1, 3, 40, 400])
 def test_calls_of_one_instant_stay_together(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    """Segments share no instant, though calls are told in whole seconds: who wants the newest ones reads no other."""
+    """Segments share no instant, though calls have whole seconds: a page of the newest calls reads one segment."""
     monkeypatch.setattr(tiering, "_ROWS_A_WARM_SEGMENT", 100)
     monkeypatch.setattr(compaction, "_ROWS_A_HOT_SEGMENT", 150)
     store, start = new_store(), datetime(2026, 5, 1, tzinfo=UTC)

@@ -1,8 +1,7 @@
-"""Vacuum, checkpoints, verification and a new log: what may go, what must stay, what is found."""
+"""The vacuum, checkpoints and dropped commits: what may go, and what must stay."""
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import time
@@ -16,41 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdrkit import CallRecord, Query, Store, open_store
+from cdrkit import CallRecord, Store, open_store
 from cdrkit._files import Files, open_files
-from cdrkit._maintenance.rebuild import rebuild_log
 from cdrkit._maintenance.vacuum import vacuum_store
-from cdrkit._maintenance.verification import verify_store
 from cdrkit._model import FIELDS
-from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
 from cdrkit.storage.log import log as _log
 from cdrkit.storage.log.log import Log
-from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.log.snapshot import Snapshot
-from cdrkit.storage.tiers import hot as _hot
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.segment_file import SegmentFile
 from tests.conftest import Place
-from tests.months import NOW, calls_of, every_file, fewer, in_order, inside, months_in
-
-HOUR, TICK = timedelta(hours=1), timedelta(microseconds=1)
-_names = itertools.count()
-
-
-def new_store() -> Store:
-    """Return an empty store in memory."""
-    return open_store(f"memory://keeping-{next(_names)}", region="GB")
-
-
-def lying(store: Store) -> set[str]:
-    """Return the ids of all segments that lie in the tiers."""
-    return {found.id for tier in inside(store).tiers.values() for found in tier.list_segments()}
-
-
-def live(store: Store) -> set[str]:
-    """Return the ids of the segments of the newest version."""
-    return set(inside(store).log.snapshot().segments)
-
+from tests.maintenance.segments import HOUR, TICK, live, lying, new_store
+from tests.months import NOW, calls_of, fewer, inside
 
 # -- vacuum ----------------------------------------------------------------------------------------------------
 
@@ -184,7 +160,7 @@ class TestGrace:
         st.lists(st.integers(0, 300), min_size=1, max_size=3),
     )
     def test_readers_of_the_last_hour(self, steps: list[tuple[str, int]], pauses: list[int]) -> None:
-        """After any history, vacuums at any minutes leave every version readable for whoever got it within an hour."""
+        """After any history, vacuums at any minutes leave every version readable for an hour."""
         store, clock = new_store(), [NOW]
         held: list[tuple[datetime, Snapshot]] = []  # until when it was the newest, and what it is
         with pytest.MonkeyPatch.context() as patch:
@@ -240,7 +216,7 @@ def look_away(store: Store) -> None:
 
 
 def test_readers_behind_and_anew_after_commits_were_dropped(store: Store, place: Place) -> None:
-    """After commits were dropped, who starts anew and who was behind see everything, and write on from there."""
+    """After commits were dropped, a new process and one that was behind see everything, and write on."""
     behind = open_store(place.url, storage_options=place.options)
     store.append(calls_of("2026-05", each=2))
     assert behind.count() == 2
@@ -251,14 +227,14 @@ def test_readers_behind_and_anew_after_commits_were_dropped(store: Store, place:
     store.append(calls_of("2026-07", each=1))
     assert not any("0001.json" in name and "checkpoint" not in name for name in commits_of(store))
     look_away(behind)
-    anew = open_store(place.url, storage_options=place.options)
-    for each in (behind, anew):
+    rebuilt = open_store(place.url, storage_options=place.options)
+    for each in (behind, rebuilt):
         assert each.count() == 6
         assert each.region == "GB"
     assert len(list(held)) == 2
     assert behind.append(calls_of("2026-05", each=3)).added == 1
-    assert store.count() == anew.count() == 7
-    assert anew.maintenance.verify().ok
+    assert store.count() == rebuilt.count() == 7
+    assert rebuilt.maintenance.verify().ok
 
 
 def test_a_vacuum_of_a_quiet_store_drops_commits_too() -> None:
@@ -386,273 +362,7 @@ def test_listings_are_read_again_in_time(monkeypatch: pytest.MonkeyPatch, clock:
         monkeypatch.setattr(time, clock, real)
 
 
-# -- verification ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def verified(tmp_path: Path) -> Store:
-    """Return a store with both tiers, all of which has been read once, so that everything is cached."""
-    store = open_store(tmp_path, region="GB")
-    store.append(calls_of("2026-05", "2026-11"))
-    store.maintenance.move_to_warm(now=NOW)
-    store.maintenance.vacuum(now=datetime.now(UTC) + 2 * HOUR)
-    assert len(list(store.run())) == 12
-    report = store.maintenance.verify()
-    assert (report.ok, report.problems, report.segments, report.rows, report.orphans) == (True, (), 7, 12, 0)
-    assert report.version == inside(store).log.snapshot().version
-    return store
-
-
-def _flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 3] ^= 0x10
-    path.write_bytes(data)
-
-
-def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1])
-
-
-def _lengthen(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"\0")
-
-
-@pytest.mark.parametrize("damage", [_flip, _cut, _lengthen, Path.unlink])
-@pytest.mark.parametrize(
-    "kind", ["hot/day=*/*.arrow", "warm/month=*/*.parquet", "hot/_log/checkpoint-*.json"]
-)
-def test_damage_is_found(verified: Store, tmp_path: Path, kind: str, damage: Callable[[Path], None]) -> None:
-    """A file with a changed byte, one too few, one too many, or none at all, is named, though its content is cached."""
-    path = max(tmp_path.glob(kind))
-    damage(path)
-    report = verified.maintenance.verify()
-    if kind.startswith("hot/_log") and damage is Path.unlink:
-        assert report.ok, "its commits are still there"
-        return
-    assert not report.ok
-    assert len(report.problems) == 1
-    assert path.name in report.problems[0]
-    if kind.startswith("hot/_log"):
-        assert (report.version, report.segments, report.rows) == (-1, 0, 0)
-
-
-def test_every_damaged_segment_is_named(verified: Store, tmp_path: Path) -> None:
-    """One damaged file does not hide another."""
-    paths = [*tmp_path.glob("hot/day=*/*.arrow"), *tmp_path.glob("warm/month=*/*.parquet")]
-    for path in paths:
-        _flip(path)
-    report = verified.maintenance.verify()
-    assert len(report.problems) == len(paths) == 7
-    assert all(any(path.name in problem for problem in report.problems) for path in paths)
-
-
-def test_a_gap_in_the_log_is_found(tmp_path: Path) -> None:
-    """A commit that is gone, or damaged, is named."""
-    store = open_store(tmp_path)
-    for part in range(3):
-        store.append(calls_of("2026-06", part=f"-{part}"))
-    commits = sorted(tmp_path.glob("hot/_log/0*.json"))
-    data = commits[2].read_bytes()
-    commits[2].unlink()
-    (problem,) = store.maintenance.verify().problems
-    assert commits[2].name in problem
-    commits[2].write_bytes(data.replace(b'"append"', b'"appenD"'))
-    (problem,) = store.maintenance.verify().problems
-    assert commits[2].name in problem
-    commits[2].write_bytes(data)
-    assert store.maintenance.verify().ok
-
-
-def _frame(store: Store) -> tuple[Segment, pl.DataFrame]:
-    """Return a segment of *store*, and the calls of a day of their own that it does not have."""
-    parts = inside(store)
-    segment = next(s for s in parts.log.snapshot().segments.values() if s.tier == "hot")
-    frame = pl.concat([parts.hot.read(segment, [*FIELDS])] * 4)
-    start = pl.lit(datetime(2026, 12, 1, tzinfo=UTC)).dt.cast_time_unit("us") + pl.duration(
-        minutes=pl.int_range(4)
-    )
-    return segment, frame.with_columns(start=start)
-
-
-@pytest.mark.parametrize("tier", ["hot", "warm"])
-def test_what_a_segment_says_wrongly_is_found(verified: Store, tier: str) -> None:
-    """Calls out of order, another count, another range, and calls stored twice are found in whole files as well."""
-    parts = inside(verified)
-    _, frame = _frame(verified)
-    place = parts.tiers[tier]
-    good = place.write(frame, "GB")
-    cases = {
-        "not in order": place.write(frame[[0, 2, 1, 3]], "GB"),
-        good.id: attrs.evolve(good, rows=3),
-        "first or last call": attrs.evolve(place.write(frame, "GB"), last=good.last + HOUR),
-        "stored more than once": place.write(frame[[0, 1, 1, 3]], "GB"),
-    }
-    for words, segment in cases.items():
-        log = Log(parts.files)
-        assert log.commit(log.snapshot(), "append", added=[segment]) is not None
-        report = verify_store(log, parts.tiers)
-        assert len(report.problems) == 1, words
-        assert words in report.problems[0]
-        assert log.commit(log.snapshot(), "compact", removed=[segment.id]) is not None
-        assert verify_store(log, parts.tiers).ok
-
-
-def test_calls_in_two_segments_are_found(verified: Store) -> None:
-    """A call that is stored in two segments, of one tier or of both, is found and counted."""
-    parts = inside(verified)
-    _, frame = _frame(verified)
-    log = Log(parts.files)
-    for other, repeated in ((parts.hot, frame[1:3]), (parts.warm, frame[3:])):
-        twice = other.write(repeated, "GB")
-        base = log.commit(log.snapshot(), "append", added=[parts.hot.write(frame, "GB"), twice])
-        assert base is not None
-        (problem,) = verify_store(log, parts.tiers).problems
-        assert f"{repeated.height} calls are stored more than once" in problem
-        gone = [s.id for s in base.segments.values() if s.first >= datetime(2026, 12, 1, tzinfo=UTC)]
-        assert log.commit(base, "compact", removed=gone) is not None
-
-
-def test_a_log_that_is_gone_is_found(verified: Store, tmp_path: Path) -> None:
-    """Segments without any log are a problem: it was lost; an empty place is none."""
-    shutil.rmtree(tmp_path / "hot" / "_log")
-    report = open_store(tmp_path).maintenance.verify()
-    assert (report.ok, report.version, report.orphans) == (False, -1, 7)
-    (problem,) = report.problems
-    assert "7 segments" in problem
-    assert "rebuild_log()" in problem
-    assert open_store(tmp_path / "empty").maintenance.verify().ok
-
-
-def test_a_tier_that_is_not_there_is_found(verified: Store) -> None:
-    """Segments of a tier that the store was opened without are named."""
-    parts = inside(verified)
-    (problem,) = verify_store(parts.log, {"hot": parts.hot}).problems
-    assert "'warm'" in problem
-
-
-def test_orphans_are_counted_and_no_problem(verified: Store) -> None:
-    """Files that no commit names are counted; nothing is wrong with the store because of them."""
-    _, frame = _frame(verified)
-    for tier in inside(verified).tiers.values():
-        tier.write(frame, "GB")
-    report = verified.maintenance.verify()
-    assert report.ok
-    assert report.orphans == 2
-
-
-# -- a new log -------------------------------------------------------------------------------------------------
-
-
-def _replace(store: Store) -> None:
-    store.append(calls_of("2026-05", "2026-10", duration=5)[2:9], on_conflict="replace")
-
-
-def _late(store: Store) -> None:
-    store.append(calls_of("2026-05", part="-late"))
-
-
-def _erase(store: Store) -> None:
-    store.erase(Query().customer("1002"), reason="asked for", dry_run=False)
-
-
-HISTORIES: dict[str, list[Callable[[Store], object]]] = {
-    "appends": [],
-    "replace": [_replace],
-    "compact": [_late, lambda store: store.maintenance.compact()],
-    "rollover": [lambda store: store.maintenance.move_to_warm(now=NOW)],
-    "replace, then rollover": [_replace, lambda store: store.maintenance.move_to_warm(now=NOW)],
-    "rollover, then replace": [lambda store: store.maintenance.move_to_warm(now=NOW), _replace],
-    "rollover twice": [
-        lambda store: store.maintenance.move_to_warm(now=NOW),
-        _late,
-        lambda store: store.maintenance.move_to_warm(now=NOW, keep_months=0),
-    ],
-    "erase": [lambda store: store.maintenance.move_to_warm(now=NOW), _erase],
-    "all": [
-        _replace,
-        lambda store: store.maintenance.compact(),
-        lambda store: store.maintenance.move_to_warm(now=NOW),
-        _late,
-        _replace,
-        lambda store: store.maintenance.move_to_warm(now=NOW),
-        _erase,
-        lambda store: store.maintenance.move_to_warm(now=NOW, keep_months=0),
-    ],
-}
-
-
-@pytest.mark.parametrize("history", HISTORIES)
-@pytest.mark.parametrize("swept", [False, True], ids=["before a vacuum", "after it"])
-def test_a_lost_log_is_made_anew(tmp_path: Path, history: str, swept: bool) -> None:
-    """From the segments alone the same calls come back, each once, as they were last; the store works on."""
-    store = open_store(tmp_path, region="GB")
-    store.append(calls_of("2026-05", "2026-10")[::2])
-    store.append(calls_of("2026-05", "2026-10")[1::2])
-    for step in HISTORIES[history]:
-        time.sleep(0.02)  # of two files, the newer one has the later time
-        step(store)
-    if swept:
-        store.maintenance.vacuum(now=datetime.now(UTC) + 30 * HOUR)
-    expected = list(store.run())
-    shutil.rmtree(tmp_path / "hot" / "_log")
-    anew = open_store(tmp_path, region="GB")
-    assert not anew.exists
-    assert anew.maintenance.rebuild_log() == len(expected)
-    assert list(anew.run()) == expected
-    assert list(open_store(tmp_path).run()) == expected
-    assert anew.region == "GB"
-    assert anew.maintenance.verify().problems == ()
-    assert anew.append(expected).duplicates == len(expected)
-    anew.maintenance.move_to_warm(now=NOW, keep_months=0)
-    anew.maintenance.vacuum(now=datetime.now(UTC) + 30 * HOUR)
-    assert months_in(anew, "hot") == []
-    assert list(anew.run()) == expected
-    assert lying(anew) == live(anew)
-
-
-def test_a_log_that_is_there_is_not_made_anew(verified: Store, tmp_path: Path) -> None:
-    """While there is anything of a log, even a damaged one, rebuild refuses and touches nothing."""
-    for path in tmp_path.glob("hot/_log/0*.json"):
-        path.write_bytes(b"damaged")
-    before = every_file(tmp_path)
-    with pytest.raises(StorageError, match="still has a log"):
-        open_store(tmp_path).maintenance.rebuild_log()
-    assert every_file(tmp_path) == before
-
-
-def test_no_log_is_made_of_nothing(tmp_path: Path) -> None:
-    """An empty or mistyped place gets no log."""
-    with pytest.raises(NotFoundError, match="no segments"):
-        open_store(tmp_path / "typo").maintenance.rebuild_log()
-    assert not (tmp_path / "typo").exists()
-
-
-@pytest.mark.parametrize("kind", ["hot/day=*/*.arrow", "warm/month=*/*.parquet"])
-def test_no_log_is_made_over_damage(verified: Store, tmp_path: Path, kind: str) -> None:
-    """A damaged segment is named instead of left out; once it is restored or taken away, rebuild goes on."""
-    shutil.rmtree(tmp_path / "hot" / "_log")
-    path = min(tmp_path.glob(kind))
-    data = path.read_bytes()
-    _flip(path)
-    with pytest.raises(CorruptDataError, match=path.name):
-        open_store(tmp_path).maintenance.rebuild_log()
-    assert not (tmp_path / "hot" / "_log").exists()
-    path.write_bytes(data)
-    assert open_store(tmp_path).maintenance.rebuild_log() == 12
-
-
-def test_the_function_takes_any_settings() -> None:
-    """The new log holds the settings it is given, and says what it is."""
-    store = new_store()
-    store.append(calls_of("2026-06"))
-    files = inside(store).files
-    for entry in files.list("_log"):
-        files.remove(entry.path)
-    log = Log(files)
-    assert rebuild_log(log, inside(store).tiers, inside(store).hot, {"region": "US"}).rows == 6
-    assert log.recent()[-1].action == "rebuild"
-    assert open_store(store._name).region == "US"
-    assert in_order(list(open_store(store._name).run())) == calls_of("2026-06")
+# -- settings and leftovers ------------------------------------------------------------------------------------
 
 
 def test_maintain_does_what_is_due() -> None:
@@ -668,9 +378,6 @@ def test_maintain_does_what_is_due() -> None:
     store.maintenance.run(now=datetime.now(UTC) + timedelta(days=400), keep_months=3)
     assert list(store.run()) == expected
     assert lying(store) == live(store)
-
-
-# -- what was cut off, and what is older than its log ----------------------------------------------------------
 
 
 def test_remains_of_writes_are_swept(tmp_path: Path) -> None:
@@ -696,67 +403,3 @@ def test_remains_of_writes_are_swept(tmp_path: Path) -> None:
     assert [name for name in others if (tmp_path / name).exists()] == others
     assert list(store.run()) == calls_of("2026-05")
     assert store.maintenance.verify().ok
-
-
-def test_an_append_after_the_log_was_lost(tmp_path: Path) -> None:
-    """A new log beside older segments: vacuums spare them, verification says so, and rebuild brings all back."""
-    store = open_store(tmp_path, region="GB")
-    store.append(calls_of("2026-05", "2026-10"))
-    store.maintenance.move_to_warm(now=NOW)
-    store.maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=2))
-    earlier = (datetime.now(UTC) - HOUR).timestamp()
-    for path in tmp_path.rglob("*=*/*"):
-        os.utime(path, (earlier, earlier))
-    shutil.rmtree(tmp_path / "hot" / "_log")
-
-    late = open_store(tmp_path, region="GB")
-    late.append(calls_of("2026-11"))
-    assert list(late.run()) == calls_of("2026-11")
-    segments = len(lying(late)) - len(live(late))
-    report = late.maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=900))
-    assert (report.segments, report.older) == (0, segments)
-    verified = late.maintenance.verify()
-    (problem,) = verified.problems
-    assert f"{segments} segments are older than the log" in problem
-    assert "rebuild_log()" in problem
-    assert verified.orphans == segments
-
-    shutil.move(tmp_path / "hot" / "_log", tmp_path / "_log_of_november")
-    assert late.maintenance.rebuild_log() == 18
-    anew = open_store(tmp_path, region="GB")
-    assert list(anew.run()) == in_order(calls_of("2026-05", "2026-10", "2026-11"))
-    assert anew.maintenance.verify().problems == ()
-    assert anew.maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=900)).segments == 0
-
-
-def test_the_newest_word_counts_whatever_the_files_say(tmp_path: Path) -> None:
-    """Where a call lies in two files, that one is kept that was written last, though a copy turned the files' times."""
-    store = open_store(tmp_path, region="GB")
-    store.append(calls_of("2026-05"))
-    first = {path: path.read_bytes() for path in tmp_path.rglob("*.arrow")}
-    time.sleep(0.002)
-    store.append(calls_of("2026-05", duration=9), on_conflict="replace")
-    for path, data in first.items():
-        path.write_bytes(data)  # as restored from a backup: the older ones are the younger files
-    later = (datetime.now(UTC) + HOUR).timestamp()
-    for path in first:
-        os.utime(path, (later, later))
-    shutil.rmtree(tmp_path / "hot" / "_log")
-    anew = open_store(tmp_path, region="GB")
-    assert anew.maintenance.rebuild_log() == 6
-    assert list(anew.run()) == calls_of("2026-05", duration=9)
-
-
-def test_a_new_log_for_another_region(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Indexes that were made for another region are left aside: numbers are found as the new region reads them."""
-    monkeypatch.setattr(_hot, "INDEXED_ROWS", 1)
-    store = open_store(tmp_path, region="GB")
-    store.append(calls_of("2026-05", "2026-11", source="020 7946 0018"))
-    store.maintenance.move_to_warm(now=NOW)
-    assert store.count(Query().number("+442079460018")) == 12
-    shutil.rmtree(tmp_path / "hot" / "_log")
-    anew = open_store(tmp_path, region="US")
-    anew.maintenance.rebuild_log()
-    assert anew.count(Query().number("+442079460018")) == 0
-    assert anew.count(Query().number("020 7946 0018")) == 12
-    assert anew.maintenance.verify().problems == ()

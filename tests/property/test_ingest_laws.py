@@ -83,7 +83,7 @@ def test_every_format_is_here() -> None:
 
 @pytest.mark.parametrize("format", FILES)
 def test_detected(format: str) -> None:
-    """A file of each format is told to be of that one, and no other."""
+    """A file of each format is detected as of that one, and no other."""
     assert detect(FILES[format][0]).format == format
 
 

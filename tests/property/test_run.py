@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, Store, field, open_store  # noqa: F401  # repr() evaluates with these names
-from cdrkit._query.cursor import Cursor
+from cdrkit._query import Cursor
 from tests import truth
 from tests.strategies import EPOCH, queries, records, rolled_up
 from tests.thresholds import Small, made_small, small

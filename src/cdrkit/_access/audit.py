@@ -15,7 +15,8 @@ __all__ = ["AuditEvent"]
 class AuditEvent:
     """An export or a use of a recording, as the audit function receives it.
 
-    `Store.scoped` takes the function as ``audit``. It is called before the first byte leaves. If it raises an exception, nothing leaves.
+    `Store.scoped` takes the function as ``audit``. It is called before the first byte leaves. If it raises an
+    exception, nothing leaves.
 
     Example:
         >>> from datetime import datetime, timezone

@@ -171,7 +171,7 @@ class BoundQuery:
 
     @property
     def is_rolled_up(self) -> bool:
-        """Whether rollups can answer the query: it has no limit, cursor or other condition."""
+        """Whether rollups can answer: no limit, no cursor, and no other condition."""
         return self.position is None and self.maximum is None and all(map(is_answerable, self.conditions))
 
 

@@ -14,7 +14,10 @@ import pyarrow as pa
 import cdrkit
 from cdrkit import (
     AppendReport,
+    Archive,
+    ArchiveMonth,
     AuditEvent,
+    CacheOptions,
     CallRecord,
     DailyTotal,
     DailyTotals,
@@ -22,16 +25,32 @@ from cdrkit import (
     DisplaySettings,
     DisplaySettingsStore,
     Disposition,
+    DispositionName,
+    EraseReport,
     Expr,
+    FieldInfo,
+    FieldName,
+    FieldRef,
+    FormatName,
     HangupParty,
     IngestReport,
+    Maintenance,
+    MoveReport,
     Page,
+    PresetName,
     Query,
+    RangeResponse,
     Recording,
+    Recordings,
     Result,
     ScopedStore,
     Store,
+    StoreStatus,
+    TierOptions,
+    TierStatus,
     TimeRange,
+    VacuumReport,
+    VerifyReport,
     field,
 )
 from cdrkit.errors import CdrError, SchemaError, StorageError, UnknownFieldError
@@ -79,8 +98,18 @@ assert_type(Query.from_params(query.to_params()), Query)
 assert_type(query.time_range(call.start), TimeRange)
 
 # The store
-store = cdrkit.open_store("calls", region="GB")
+store = cdrkit.open_store(
+    "calls",
+    warm=TierOptions("s3://acme/warm", storage_options={"profile": "calls"}),
+    region="GB",
+    recordings=Recordings("/rec/{recording}", timezone="Europe/London", suffixes=["mp3"]),
+    cache=CacheOptions(max_bytes=0),
+    must_exist=True,
+)
 assert_type(store, Store)
+assert_type(
+    cdrkit.open_store(hot="near", warm="far", recordings=lambda call: call.recording, cache="copies"), Store
+)
 assert_type(store.append([call]), AppendReport)
 assert_type(store.append(pl.DataFrame()), AppendReport)
 assert_type(store.append(iter([call])), AppendReport)
@@ -104,6 +133,12 @@ page = calls.page(100)
 assert_type(page, Page)
 assert_type(page.records, tuple[CallRecord, ...])
 assert_type(page.next_cursor, str | None)
+assert_type(page.previous_cursor, str | None)
+assert_type(calls.total(), int)
+assert_type(len(calls), int)
+assert_type(store.run(query.to_dict()), Result)
+assert_type(call.to_dict(), dict[str, Any])
+assert_type(CallRecord.from_dict({"call_id": "17"}), CallRecord)
 assert_type(calls.viewer(columns=["start"], page_size=50).result, Result)
 assert_type(calls.viewer().query, Query)
 totals = store.daily_totals(query)
@@ -118,6 +153,29 @@ assert_type(settings.columns, tuple[str, ...])
 assert_type(DisplaySettingsStore("settings").get("ann"), DisplaySettings)
 assert_type(page.rows(times=settings.times), list[dict[str, str]])
 assert_type(settings.within(cdrkit.FIELDS), DisplaySettings)
+
+# The jobs and facts of a store
+assert_type(store.maintenance, Maintenance)
+assert_type(store.maintenance.run(), tuple[MoveReport, MoveReport, VacuumReport])
+assert_type(store.maintenance.verify(), VerifyReport)
+status = store.maintenance.status()
+assert_type(status, StoreStatus)
+assert_type(status.tiers, Mapping[str, TierStatus])
+assert_type(store.erase(query, reason="request 17"), EraseReport)
+assert_type(store.archive, Archive)
+assert_type(store.archive.months(), list[ArchiveMonth])
+
+# The names that editors complete
+name: FieldName = "source"
+preset: PresetName = "last_month"
+disposition: DispositionName = "no_answer"
+format_name: FormatName = "asterisk-csv"
+assert_type(field(name), FieldRef)
+assert_type(Query().during(preset).disposition(disposition), Query)
+assert_type(cdrkit.FIELDS[name], FieldInfo)
+assert_type(cdrkit.PRESETS, tuple[str, ...])
+assert_type(cdrkit.samples.synthesize_calls(10), pa.Table)
+assert_type(cdrkit.errors.CdrError.code, str)
 
 # The scope
 scoped = store.scoped(customer_id="1003", hide=["charge"], mask={"source": 4}, recordings=["play"])
@@ -142,6 +200,7 @@ assert_type(recording.read(0, 100), bytes)
 assert_type(recording.download("call.wav"), str)
 assert_type(recording.channels, int | None)
 answer = recording.respond("bytes=0-")
+assert_type(answer, RangeResponse)
 assert_type(answer.status, int)
 assert_type(answer.headers, dict[str, str])
 assert_type(answer.body, Iterator[bytes])

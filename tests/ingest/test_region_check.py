@@ -25,22 +25,40 @@ def test_warns_once(tmp_path: Path) -> None:
     """The first ingest warns, with an example and the way to set a region; later ones do not."""
     store = open_store(tmp_path)
     report = store.ingest(rows("02079460018", "+442079460019"), format="asterisk-csv", timezone="UTC")
-    [note] = report.notes
-    assert "1 of the first 3 numbers are in national form, such as '02079460018'" in note
-    assert "rebuild-log STORE --region" in note
-    assert f"  note: {note}" in str(report).splitlines()
-    assert report.to_dict()["notes"] == [note]
-    assert "rebuild-log" in report._repr_html_()
+    finding, remedy = report.notes
+    assert "1 of the first 3 numbers are in national form, such as '02079460018'" in finding
+    assert "rebuild-log STORE --region" in remedy
+    assert str(report).splitlines()[-2:] == [f"  note: {finding}", f"  note: {remedy}"]
+    assert report.to_dict()["notes"] == [finding, remedy]
+    assert "the store has no region" in report._repr_html_()
     again = store.ingest(rows("02079460020"), format="asterisk-csv", timezone="UTC")
     assert again.notes == ()
 
 
-@pytest.mark.parametrize("number", ["+442079460018", "2041", "*98", "anonymous", "442079460018", "00442079460018"])
+@pytest.mark.parametrize(
+    "number", ["+442079460018", "2041", "*98", "anonymous", "442079460018", "00442079460018"]
+)
 def test_does_not_warn_without_national_numbers(tmp_path: Path, number: str) -> None:
     """Extensions, services, words and international numbers need no region."""
     report = open_store(tmp_path).ingest(rows(number), format="asterisk-csv", timezone="UTC")
     assert report.notes == ()
     assert "note" not in str(report)
+
+
+def test_follow_warns_once(tmp_path: Path) -> None:
+    """Of the reports of the first follow, one has the warning."""
+    path = tmp_path / "Master.csv"
+    path.write_bytes(rows("+442079460018", "02079460018"))
+    store = open_store(tmp_path / "store")
+    reports = store.follow(path, format="asterisk-csv", timezone="UTC", poll=0.01)
+    assert "national form" in next(reports).notes[0]
+    with path.open("ab") as file:
+        file.write(rows("", "", "02079460020").splitlines(keepends=True)[2])
+    assert next(reports).notes == ()
+    [last] = open_store(tmp_path / "other", region="GB").follow(
+        path, format="asterisk-csv", timezone="UTC", wait=False
+    )
+    assert last.notes == ()
 
 
 def test_does_not_warn_with_a_region(tmp_path: Path) -> None:
@@ -67,7 +85,7 @@ def test_examines_a_bounded_number_of_texts() -> None:
     for start in range(0, 5_000, 500):
         check.examine(pl.DataFrame({"source": [f"+4420{number:08}" for number in range(start, start + 500)]}))
     check.examine(pl.DataFrame({"source": ["02079460018"]}))
-    assert check.note() is None
+    assert check.take_notes() == ()
 
 
 def test_a_frame_without_numbers() -> None:
@@ -75,4 +93,4 @@ def test_a_frame_without_numbers() -> None:
     check = RegionCheck()
     check.examine(pl.DataFrame({"call_id": ["1"]}))
     check.examine(pl.DataFrame({"source": pl.Series([None], dtype=pl.String)}))
-    assert check.note() is None
+    assert check.take_notes() == ()

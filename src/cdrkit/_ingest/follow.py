@@ -23,6 +23,7 @@ import attrs
 
 from cdrkit._files import is_url
 from cdrkit._ingest.position import PendingCalls, Position, count_lines, to_bytes
+from cdrkit._ingest.region_check import RegionCheck
 from cdrkit._ingest.report import IngestReport
 from cdrkit._ingest.tally import Tally
 from cdrkit._model import empty_frame
@@ -73,12 +74,14 @@ class FollowOptions:
         on_reject: ``report`` rejects in the report, or ``raise`` an error at the first one.
         poll: Seconds between two reads of the file.
         wait: Continue until interrupted; False: store the current content and stop.
+        region_check: The check of numbers in national form, or None.
     """
 
     format: str
     on_reject: str
     poll: float
     wait: bool
+    region_check: RegionCheck | None = None
 
 
 def follow_file(
@@ -114,7 +117,11 @@ def follow_file(
     text = os.path.abspath(text)
     key, stored = start(text)
     tally = functools.partial(
-        Tally, format=options.format, on_reject=options.on_reject, refused="None of these rows was stored."
+        Tally,
+        format=options.format,
+        on_reject=options.on_reject,
+        refused="None of these rows was stored.",
+        region_check=options.region_check,
     )
     tally(text)  # checks the options before the file is read
     follower = _Follower(text, key, source, append, tally, Position.from_dict(stored), bool(stored))

@@ -29,6 +29,7 @@ class RegionCheck:
         self._seen = 0
         self._national = 0
         self._example = ""
+        self._is_done = False
 
     def examine(self, frame: pl.DataFrame) -> None:
         """Count the numbers of *frame* in national form.
@@ -37,7 +38,7 @@ class RegionCheck:
         """
         columns = [frame[name].cast(pl.String) for name in _COLUMNS if name in frame.columns]
         room = _MOST_NUMBERS - self._seen
-        if room <= 0 or not columns:
+        if self._is_done or room <= 0 or not columns:
             return
         texts = pl.concat([column.rename("number") for column in columns]).drop_nulls()
         distinct = texts.unique(maintain_order=True).head(room)
@@ -48,14 +49,14 @@ class RegionCheck:
         if not self._example and len(national):
             self._example = national[0]
 
-    def note(self) -> str | None:
-        """Return a warning for the report; None without a number in national form."""
-        if not self._national:
-            return None
+    def take_notes(self) -> tuple[str, ...]:
+        """Return the warnings for a report; none without a number in national form, or after the first call."""
+        if not self._national or self._is_done:
+            return ()
+        self._is_done = True
         return (
-            f"{self._national:,} of the first {self._seen:,} numbers are in national form, such as "
-            f"{self._example!r}, and the store has no region. A search for such a number with its country code "
-            "(+44 20 …) does not find it, and neither does a search for another way of writing it. To set a region, "
-            "such as GB: move the store's _log folder away, open the store with region='GB' and run "
-            "maintenance.rebuild_log(), or run: cdrkit rebuild-log STORE --region GB."
+            f"{self._national:,} of the first {self._seen:,} numbers are in national form, such as {self._example!r}, "
+            "and the store has no region. A search for the number with its country code does not find these calls.",
+            "To set a region, move the store's _log folder away and make a new log: open_store(..., region='GB')"
+            ".maintenance.rebuild_log(), or cdrkit rebuild-log STORE --region GB.",
         )

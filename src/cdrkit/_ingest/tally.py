@@ -76,7 +76,6 @@ class Tally:
 
     def report(self, result: AppendResult, *, inputs: int = 1) -> IngestReport:
         """Return the report of the ingest, with the *result* of its append."""
-        note = None if self._region_check is None else self._region_check.note()
         return IngestReport(
             **{field.name: getattr(result, field.name) for field in attrs.fields(AppendResult)},
             source=self._name,
@@ -90,7 +89,7 @@ class Tally:
             missing_hour=self._counts["missing_hour"],
             contradictions=dict(self._contradictions),
             header=self._header,
-            notes=() if note is None else (note,),
+            notes=() if self._region_check is None else self._region_check.take_notes(),
         )
 
 

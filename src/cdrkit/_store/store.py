@@ -176,8 +176,7 @@ class Store(Reader):
         _refuse_calls(source)
         reader = make_source(format, options)
         with Inputs(source, storage_options) as inputs, self._append(on_conflict) as append:
-            region_check = None if self.exists or self._region is not None else RegionCheck()
-            tally = Tally(inputs.name, format, on_reject, region_check=region_check)
+            tally = Tally(inputs.name, format, on_reject, region_check=self._region_check())
             return ingest_inputs(inputs, reader, append, tally, progress=progress)
 
     def follow(
@@ -234,8 +233,14 @@ class Store(Reader):
 
         reader = make_source(format, options)
         begin = functools.partial(self._append, on_conflict)
-        settings = FollowOptions(format=format, on_reject=on_reject, poll=poll, wait=wait)
+        settings = FollowOptions(
+            format=format, on_reject=on_reject, poll=poll, wait=wait, region_check=self._region_check()
+        )
         yield from follow_file(path, reader, start, begin, settings)
+
+    def _region_check(self) -> RegionCheck | None:
+        """Return the check of the first ingest of a store without a region, or None."""
+        return None if self._region is not None or self.exists else RegionCheck()
 
     def writer(
         self,

@@ -50,7 +50,10 @@ class RegionCheck:
             self._example = national[0]
 
     def take_notes(self) -> tuple[str, ...]:
-        """Return the warnings for a report; none without a number in national form, or after the first call."""
+        """Return the warnings for a report.
+
+        The result is empty without a number in national form, and after the warnings were returned once.
+        """
         if not self._national or self._is_done:
             return ()
         self._is_done = True

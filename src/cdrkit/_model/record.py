@@ -368,8 +368,8 @@ class CallRecord:
 
         Returns:
             The fields in the catalogue's order, without absent ones. Instants are ISO 8601 text in UTC
-            (``2026-11-22T09:30:00Z``), amounts of money and the words of enumerations are text, and ``extra`` is
-            the text of a JSON object.
+            (``2026-11-22T09:30:00Z``). Amounts of money and the words of enumerations are text. ``extra`` is the
+            text of a JSON object.
 
         Example:
             >>> from datetime import datetime, timezone

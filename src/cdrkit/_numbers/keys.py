@@ -23,10 +23,11 @@ _HASHED: Final = (-(2**63), 0)
 def number_key(number: str) -> int:
     """Return the sortable key of a normalised number.
 
-    The key is a signed integer of 64 bits. Files contain keys, so the key of a number never changes. A plus and
-    at most fifteen digits: the key holds the digits, padded on the right to fifteen places, and in its last four bits
-    the count of digits. Such keys sort as their digits do, are equal for equal numbers only, and the numbers of one
-    prefix are one range of keys.
+    The key is a signed integer of 64 bits. Files contain keys, so the key of a number never changes.
+
+    The key of a plus and at most fifteen digits holds the digits, padded on the right to fifteen places. Its last four
+    bits hold the count of digits. Such keys sort as their digits do, are equal for equal numbers only, and the numbers
+    of one prefix are one range of keys.
 
     Any other text has a hash below zero. Two texts may share a hash: compare the rows themselves.
     """

@@ -53,8 +53,8 @@ def normalize_number(text: str, region: str | None) -> str:
     White space around the text is ignored. Digits with an optional leading plus and separators are a number when
     their length is possible, read as dialled in *region*. Fewer than seven digits gain no country code, unless
     they are a valid number that is dialled so. Digits without a plus are read as an international number in two
-    cases: where the numbering plan of the region has no such number, and where they begin with the region's
-    calling code and not with its national prefix.
+    cases. In the first, the numbering plan of the region has no such number. In the second, they begin with the
+    region's calling code and not with its national prefix.
 
     >>> normalize_number("(020) 7946-0018", "GB")
     '+442079460018'

@@ -1,4 +1,4 @@
-"""Read the formats in which switches and providers write call records."""
+"""Sources: readers of the call records of switches and providers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the format ``cdrkit-csv``: the CSV that cdrkit exports."""
+"""The source for ``cdrkit-csv``, the CSV that cdrkit exports."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class CdrkitCsv:
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:
-        """Return why a file is an export, or None.
+        """Return the reason why the file is of this format, or None.
 
         In an export, all columns are fields, and starts are instants in UTC.
 

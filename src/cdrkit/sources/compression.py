@@ -1,4 +1,4 @@
-"""Decompress files while they are read, and name the damaged ones in errors.
+"""Decompression of files while they are read, with errors that name the file.
 
 The compression is detected by the first bytes of a file.
 """
@@ -33,9 +33,9 @@ __all__ = [
     "read_head",
 ]
 
-#: How many bytes are read at once.
+#: The number of bytes to read at once.
 BUFFER_BYTES: Final = 64 << 10
-#: How many bytes identify a compression or an archive: the size of a block of tar.
+#: The number of bytes that identify a compression or an archive: the size of a block of tar.
 HEADER_BYTES: Final = 512
 _HEAD_BYTES: Final = 64 << 10
 _DAMAGE: Final = (EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, tarfile.TarError)
@@ -176,7 +176,7 @@ class InputStream(io.RawIOBase):
         return self._stream.tell()
 
     def readinto(self, buffer: Any, /) -> int:
-        """Read into a buffer, and return how many bytes were read."""
+        """Read into a buffer, and return the number of bytes read."""
         view = memoryview(buffer)
         done = 0
         # The first bytes identify the file. A socket may return them one by one, so the first read gets enough.

@@ -1,4 +1,4 @@
-"""Define the contract of a source: it turns bytes into batches of calls.
+"""The contract of a source, which turns bytes into batches of calls.
 
 Every source is a `Source`. A source that needs several inputs at once is a `JoiningSource` as well. For example, its
 calls have rows in two files, or each of its files holds one call. A source that reads tables of databases is a
@@ -72,7 +72,7 @@ class Reject:
 
 @attrs.frozen
 class PendingCall:
-    """A call that a source has read only in part.
+    """A call that a source has read in part.
 
     It is not stored. An example is a call without its end.
 
@@ -83,9 +83,9 @@ class PendingCall:
 
     Attributes:
         call: The native identifier of the call.
-        reason: What is missing, in one plain sentence.
+        reason: The missing part, in one plain sentence.
         row: The number of the line on which the first row of the call starts, counted from 1.
-        rows: How many rows of the call were read.
+        rows: The number of rows of the call that were read.
         input: The name of the input that has the rows, where there are several; empty: the only input.
         text: The rows of the call, one a line, decoded as the text of a `Reject`. If a file is followed, they are
             read again together with later rows. Empty, if a later row will hold the whole call.
@@ -109,7 +109,7 @@ def _location(input: str, row: int) -> str:
 
 @attrs.frozen(kw_only=True)
 class SourceBatch:
-    """Some rows of a file, in its order.
+    """A batch of rows of a file, in its order.
 
     Example:
         >>> import polars as pl
@@ -122,13 +122,13 @@ class SourceBatch:
         frame: The good rows. Its columns are fields of the catalogue.
         rejects: The rows that the source could not read.
         pending: The calls that were read only in part. A source reports them in its last batch.
-        merged: How many rows are part of a call in *frame* whose other rows they complete.
-        contradictions: How many of the rejects contradict themselves, by kind; see `CONTRADICTIONS`. The caller of
+        merged: The number of rows that complete the other rows of a call in *frame*.
+        contradictions: The number of rejects that contradict themselves, by kind; see `CONTRADICTIONS`. The caller of
             the source counts the contradictions in *frame*.
-        repeated_hour: How many local times of the good rows fell into an hour that the clocks repeat.
-        missing_hour: How many local times of the good rows fell into an hour that the clocks skip.
-        bytes_read: How many bytes of the stream precede the end of the batch. If the source reads several inputs, how
-            many bytes of all of them.
+        repeated_hour: The number of local times of good rows in an hour that the clocks repeat.
+        missing_hour: The number of local times of good rows in an hour that the clocks skip.
+        bytes_read: The number of bytes of the stream before the end of the batch. If the source reads several
+            inputs, the number of bytes of all of them.
         header: The lines above the rows that a reader needs, such as the line of names; empty: no lines. It has no
             line end after the last one and is decoded as the text of a `Reject`. Rejects are written below it, and
             rows that come later are read below it.
@@ -146,7 +146,7 @@ class SourceBatch:
 
     @property
     def read(self) -> int:
-        """How many rows were read for the batch: good, merged, rejected and pending rows."""
+        """The number of rows read: good, merged, rejected and pending rows."""
         pending_rows = sum(call.rows for call in self.pending)
         return self.frame.height + self.merged + len(self.rejects) + pending_rows
 
@@ -168,7 +168,7 @@ def is_only_input(opened: int, rest: Iterator[object]) -> bool:
     """Return whether an input is the only one, so that its errors need not name it.
 
     Args:
-        opened: How many inputs were opened so far, this one included.
+        opened: The number of inputs opened so far, this one included.
         rest: The inputs after it. One of them is consumed: call this when no more inputs will be read.
     """
     try:
@@ -178,7 +178,7 @@ def is_only_input(opened: int, rest: Iterator[object]) -> bool:
 
 
 class OwnStream(io.BufferedReader):
-    """A stream that cdrkit opened itself.
+    """A stream that cdrkit opened, and not the caller.
 
     No other code uses it, so another thread may read it.
     """
@@ -250,7 +250,7 @@ class Sniff(Protocol):
     """
 
     def __call__(self, head: bytes, name: str, /) -> str | None:
-        """Return why a file fits the format, in a few words, or None if it does not.
+        """Return the reason why a file fits the format, or None if it does not.
 
         An example of a reason is "18 columns, the start in column 10".
 

@@ -1,4 +1,4 @@
-"""Detect the format of a file, with the reason."""
+"""Detection of the format of a file, with the reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Detected:
 
     Attributes:
         format: The name of the format, as `cdrkit.Store.ingest` accepts it.
-        reason: Why the format fits, in a few words.
+        reason: The reason why the format fits, in a few words.
     """
 
     format: str

@@ -1,4 +1,4 @@
-"""Read the format ``generic``: any table of calls that a mapping describes."""
+"""The source for ``generic``: any table of calls that a mapping describes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open the inputs of an ingest, from paths and URLs to archives and documents.
+"""The inputs of an ingest: paths, URLs, archives, documents and databases.
 
 The compression of a file is detected by its first bytes, not by its name. Files are decompressed while they are read,
 so memory does not grow with their size. The members of an archive are read in place: nothing is unpacked to a disk.
@@ -49,7 +49,7 @@ Input: TypeAlias = (
 )
 
 _BYTES: Final = (bytes, bytearray, memoryview)
-#: How many compressions and archives may be nested.
+#: The number of compressions and archives that may be nested.
 _DEPTH: Final = 3
 _WILDCARDS: Final = frozenset("*?[")
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
@@ -77,9 +77,9 @@ class Inputs:
         name: The name of the inputs as a whole, for messages.
         connection: The connection to a database that was given, instead of inputs with bytes; or None.
         is_self_contained: Whether reading touches no object of the caller, so that another thread may read.
-        count: How many inputs were opened so far.
+        count: The number of inputs opened so far.
         are_many: Whether several inputs are possible. Then empty inputs are skipped, and rejects name their input.
-        size_bytes: How many bytes the inputs have as they are stored, or None if that is unknown.
+        size_bytes: The number of bytes of the inputs as they are stored, or None if it is unknown.
 
     Raises:
         ConfigError: When options are given, and the inputs have no URL.
@@ -113,7 +113,7 @@ class Inputs:
 
     @property
     def bytes_read(self) -> int:
-        """How many bytes were read so far, counted before decompression."""
+        """The number of bytes read so far, counted before decompression."""
         return self._bytes_read
 
     def __iter__(self) -> Iterator[SourceInput]:

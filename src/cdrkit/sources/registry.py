@@ -1,4 +1,4 @@
-"""Find formats by name: those of cdrkit, and those of other packages.
+"""The registry of formats: those of cdrkit, and those of other packages.
 
 A package announces its formats in the entry point group ``cdrkit.sources``. The factory of a format is called with
 keyword options and returns a `Source`. It is loaded when its format is first used, and not before.

@@ -1,4 +1,4 @@
-"""Asterisk and FreePBX."""
+"""Sources for call records of Asterisk and FreePBX."""
 
 from __future__ import annotations
 

@@ -59,11 +59,11 @@ _SCHEMA: Final = {
 
 
 class BatchRows(Protocol):
-    """Rows as a reader gives them: their rejects, their position, and the text of each row."""
+    """The rows that a reader returns: rejects, position and the text of each row."""
 
     @property
     def rejects(self) -> list[Reject]:
-        """Lines that are not rows."""
+        """The lines that are not rows."""
         ...
 
     @property
@@ -72,7 +72,7 @@ class BatchRows(Protocol):
         ...
 
     def reject(self, row: int, reason: str) -> Reject:
-        """Return the row of that number as a reject."""
+        """Return the row of a number as a reject."""
         ...
 
 
@@ -196,7 +196,7 @@ def check_batches(batches: Iterable[tuple[SourceBatch, bool]], shape: str) -> It
         shape: Description of the format, for the error message.
 
     Raises:
-        SchemaError: When the file has no row, or no row that is a call.
+        SchemaError: When the file has no rows, or none of them is a call.
     """
     good = read = 0
     first: Reject | None = None
@@ -252,7 +252,10 @@ def _ring_duration() -> pl.Expr:
 
 
 def _call_ids(native: pl.DataFrame) -> pl.Expr:
-    """Return an id for each leg. Reading a file again gives equal ids."""
+    """Return an id for each leg.
+
+    Reading a file again gives equal ids.
+    """
     own = native["uniqueid"] != ""
     ids = pl.concat_str("uniqueid", pl.lit("-"), pl.lit(_digest_rows(native, _LEG_COLUMNS)))
     if own.all():

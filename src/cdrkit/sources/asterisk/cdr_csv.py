@@ -1,4 +1,4 @@
-"""Read ``Master.csv`` of Asterisk's ``cdr_csv``, and the files of account codes.
+"""The source for ``Master.csv`` and account files of Asterisk's ``cdr_csv``.
 
 The files have no header and 16 to 21 columns. The settings of ``cdr.conf`` decide which columns; the file does not
 name them. Times are local times without an offset.
@@ -108,7 +108,10 @@ class AsteriskCsv:
     encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __attrs_post_init__(self) -> None:
-        """Check that the named columns are columns of Asterisk, and that the settings include them."""
+        """Check that the named columns are native columns of the file.
+
+        The settings must include them.
+        """
         for option in ("recording_column", "customer_column"):
             column = getattr(self, option)
             check_column(option, column, NATIVE_COLUMNS)
@@ -145,7 +148,10 @@ class AsteriskCsv:
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # other switches write a Master.csv, too
-        """Return the reason why the file is of this format, or None: 16 to 21 columns, the start in column 10."""
+        """Return the reason why the file is of this format, or None.
+
+        The rows must have 16 to 21 columns, and the start in column 10.
+        """
         return explain_match(first_rows(head, ","), BASE_COLUMNS, _WIDTHS)
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:

@@ -1,4 +1,7 @@
-"""Read ``cdr-custom/Master.csv`` of Asterisk's ``cdr_custom``, whose columns the configuration orders."""
+"""The source for ``cdr-custom/Master.csv`` of Asterisk's ``cdr_custom``.
+
+The configuration of Asterisk sets the order of the columns.
+"""
 
 from __future__ import annotations
 
@@ -64,9 +67,9 @@ def _check_columns(value: str | tuple[str, ...]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class AsteriskCustom:
-    """The source for files of Asterisk's ``cdr_custom``: the columns of ``cdr_csv`` in another order.
+    """The source for files of Asterisk's ``cdr_custom``.
 
-    The columns fill the fields as for ``asterisk-csv``.
+    The files have the columns of ``cdr_csv`` in another order. The columns fill the fields as for ``asterisk-csv``.
 
     Example:
         >>> import io
@@ -102,7 +105,10 @@ class AsteriskCustom:
     def sniff(
         head: bytes, name: str
     ) -> str | None:  # the name does not help: cdr_csv writes a Master.csv, too
-        """Return the reason why the file is of this format, or None: calls in the order of Asterisk's sample."""
+        """Return the reason why the file is of this format, or None.
+
+        The rows must have the columns in the order of Asterisk's sample configuration.
+        """
         return explain_match(first_rows(head, ","), _SAMPLE, (len(_SAMPLE),))
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:

@@ -1,4 +1,7 @@
-"""Read the table ``cdr`` of Asterisk's SQL modules or of FreePBX, from a CSV dump or from the database."""
+"""The sources for the table ``cdr`` of Asterisk's SQL modules and of FreePBX.
+
+They read a CSV dump or the database.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,9 @@ class _FetchedRows:
 
 @attrs.frozen(kw_only=True)
 class AsteriskSql:
-    """The source for the table of Asterisk's SQL modules, from a CSV dump or from the database.
+    """The source for the table of Asterisk's SQL modules.
+
+    It reads a CSV dump or the database.
 
     A dump has column names in its first line. Values are separated by ``,``, ``;`` or a tab; ``NULL`` or ``\\N`` means
     an absent value. Columns may be in any order; ``calldate`` is the start. The columns fill the fields as for
@@ -107,7 +112,10 @@ class AsteriskSql:
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # a dump may have any name
-        """Return the reason why the file is of this format, or None: column names of Asterisk, not FreePBX."""
+        """Return the reason why the file is of this format, or None.
+
+        The first line must have column names of Asterisk's table, and not of FreePBX's.
+        """
         return _explain_match(head, freepbx=False)
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
@@ -224,7 +232,9 @@ class AsteriskSql:
 
 @attrs.frozen(kw_only=True)
 class FreePbx(AsteriskSql):
-    """The source for FreePBX's table ``cdr``, from a CSV dump or from the database ``asteriskcdrdb``.
+    """The source for FreePBX's table ``cdr``.
+
+    It reads a CSV dump or the database ``asteriskcdrdb``.
 
     The columns fill the fields as for `AsteriskSql`. In addition, ``did`` is the DID, ``recordingfile`` the recording
     and ``cnam`` the caller's name.
@@ -241,7 +251,10 @@ class FreePbx(AsteriskSql):
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # a dump may have any name
-        """Return the reason why the file is of this format, or None: column names of FreePBX's table."""
+        """Return the reason why the file is of this format, or None.
+
+        The first line must have column names of FreePBX's table.
+        """
         return _explain_match(head, freepbx=True)
 
 

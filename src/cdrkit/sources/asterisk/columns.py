@@ -1,4 +1,4 @@
-"""The native columns of Asterisk, in the order of its files, and checks of rows against them."""
+"""The native columns of Asterisk in the order of its files, and checks of rows."""
 
 from __future__ import annotations
 
@@ -95,14 +95,17 @@ def check_column(option: str, column: str | None, known: Sequence[str]) -> None:
 
 
 def is_call_row(values: Sequence[str], columns: Sequence[str]) -> bool:
-    """Return whether *values* in the order of *columns* are certainly a call: a start time and whole seconds."""
+    """Return whether *values* in the order of *columns* are certainly a call.
+
+    A call has a start time, and its lengths are whole seconds.
+    """
     named = dict(zip(columns, values, strict=False))
     lengths = (named.get(name, "") for name in ("duration", "billsec"))
     return _LOCAL_TIME.fullmatch(named.get("start", "")) is not None and all(map(str.isdecimal, lengths))
 
 
 def explain_match(rows: Sequence[Sequence[str]], columns: Sequence[str], widths: Sequence[int]) -> str | None:
-    """Return the reason why the first rows of a file have the given order of columns, or None.
+    """Return the reason why rows have the given order of columns, or None.
 
     More than half of the rows must be calls, so that no file matches two orders. The rest may be damaged.
 
@@ -125,5 +128,8 @@ def explain_match(rows: Sequence[Sequence[str]], columns: Sequence[str], widths:
 
 
 def _is_header(row: Sequence[str]) -> bool:
-    """Return whether *row* has column names. A file with names is of another format, which uses the names."""
+    """Return whether *row* has column names.
+
+    A file with column names has another format, whose source uses them.
+    """
     return {"duration", "billsec"} <= {value.strip().casefold() for value in row}

@@ -1,4 +1,4 @@
-"""Checks of Asterisk's rows: which rows are calls, and the reasons why the others are not."""
+"""Checks of Asterisk's rows, with the reasons why rows are not calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _MOST_SECONDS: Final = 2**31 - 1
 
 
 def separate_invalid_rows(values: pl.DataFrame) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
-    """Return the rows that are calls, with parsed times, and the numbers of other rows with their reasons."""
+    """Return the rows that are calls, and the reasons of the other rows.
+
+    The calls have parsed times. Each reason stands with the number of its row.
+    """
     values = values.with_columns(
         pl.lit("", dtype=pl.String).alias(name) for name in (*TIMES, *LENGTHS) if name not in values.columns
     )

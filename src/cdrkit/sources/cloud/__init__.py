@@ -1,4 +1,4 @@
-"""Read call records of cloud providers: Twilio, Telnyx, Plivo and Vonage."""
+"""Sources for call records of Twilio, Telnyx, Plivo and Vonage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Set the currency of a provider's calls by an option."""
+"""The option ``currency`` of the sources for providers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read calls of Plivo, as its REST API returns them."""
+"""The source for calls of Plivo, as its REST API returns them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read calls of Telnyx: the voice report as CSV, and detail records as JSON."""
+"""The source for voice reports (CSV) and detail records (JSON) of Telnyx."""
 
 from __future__ import annotations
 

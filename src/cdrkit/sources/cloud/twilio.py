@@ -1,4 +1,4 @@
-"""Read calls of Twilio, as its REST API returns them."""
+"""The source for calls of Twilio, as its REST API returns them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read calls of Vonage's Voice API, and records of its Reports API."""
+"""The source for calls of Vonage's Voice API and records of its Reports API."""
 
 from __future__ import annotations
 

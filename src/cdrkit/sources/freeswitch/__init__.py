@@ -1,4 +1,4 @@
-"""FreeSWITCH."""
+"""Sources for call records of FreeSWITCH."""
 
 from __future__ import annotations
 

@@ -57,17 +57,19 @@ class CallTimes:
 
     @property
     def post_dial_delay(self) -> float | None:
-        """Seconds from the start to the first progress; None if unknown or negative."""
+        """The seconds from start to first progress; None if unknown or negative."""
         return None if self.progress is None else _seconds_between(self.start, self.progress)
 
     @property
     def ring_duration(self) -> float | None:
-        """Seconds from the first progress to answer or end; None if unknown or negative."""
+        """The seconds from first progress to answer or end; None if unknown or negative."""
         stop = self.answer or self.end
         return None if self.progress is None or stop is None else _seconds_between(self.progress, stop)
 
     def local_ring_duration(self, variables: Mapping[str, str], *, is_answered: bool) -> float | None:
-        """Return the seconds of ringing of a row with local times, which have no progress.
+        """Return the seconds of ringing by the local times of a row.
+
+        Local times have no first progress. Without an answer, the ringing lasts the whole ``duration``.
 
         Raises:
             RowError: When the variable ``duration`` is malformed.

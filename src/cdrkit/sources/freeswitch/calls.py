@@ -186,7 +186,10 @@ def _recording(channel: Channel) -> str | None:
 
 
 def _extra_field(channel: Channel, fields: Mapping[str, Any], leave_out: tuple[str, ...]) -> str | None:
-    """Return the variables and parts that no field contains, as a JSON object; None without any."""
+    """Return a JSON object of the variables and parts that no field contains.
+
+    Without any of them, the result is None.
+    """
     variables = channel.variables
     omitted = {
         name

@@ -1,4 +1,7 @@
-"""Read ``Master.csv`` of FreeSWITCH's ``mod_cdr_csv``: rows of a template, quoted but not escaped."""
+"""The source for ``Master.csv`` of FreeSWITCH's ``mod_cdr_csv``.
+
+A template makes the rows. Their values are quoted, but not escaped.
+"""
 
 from __future__ import annotations
 
@@ -126,7 +129,10 @@ class FreeSwitchCsv:
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # other switches write a Master.csv, too
-        """Return the reason why the file is of this format, or None: its rows are rows of a template."""
+        """Return the reason why the file is of this format, or None.
+
+        Its rows must be rows of a template.
+        """
         text = head.removeprefix(_BOM).decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
         lines = text.split("\n")
         complete = [line for line in (lines[:-1] if len(lines) > 1 else lines) if line.strip()][:_SNIFFED]
@@ -239,7 +245,10 @@ def _split_row(line: str) -> tuple[list[str], bool]:
 
 
 def _lines(stream: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
-    """Yield the number, end offset and bytes of each line. Lines end with LF or CRLF; with CR in files without LF."""
+    """Yield the number, end offset and bytes of each line.
+
+    Lines end with LF or CRLF, or with CR in files without LF.
+    """
     pending, number, position = b"", 0, 0
     ends_in_cr = False
     while True:

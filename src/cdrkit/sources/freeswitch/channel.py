@@ -1,4 +1,7 @@
-"""A FreeSWITCH channel: its variables and caller profiles, from the document of any CDR module."""
+"""A FreeSWITCH channel: its variables and caller profiles.
+
+The document may come from any CDR module.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ class Channel:
 
     @property
     def is_outbound(self) -> bool:
-        """Whether FreeSWITCH placed this leg."""
+        """Return whether FreeSWITCH placed this leg."""
         return self.variables.get("direction") == "outbound"
 
 

@@ -1,4 +1,4 @@
-"""Documents of FreeSWITCH channels: decoding, text that can be stored, and batches of calls."""
+"""Documents of FreeSWITCH channels: decoding, safe text and batches of calls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ DocumentReader: TypeAlias = Callable[[IO[bytes]], Iterable[tuple[str, Callable[[
 
 
 def check_patterns(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Return the name patterns of the option ``leave_out``, given with commas between them.
+    """Return the name patterns of the option ``leave_out``.
+
+    Commas separate the patterns in the option.
 
     Raises:
         ConfigError: When a pattern is not a text.
@@ -94,7 +96,10 @@ def read_documents(
 
 
 def decode_percent(value: Any) -> Any:
-    """Return a percent-encoded variable as text: UTF-8, else Latin-1. Lists are decoded item by item."""
+    """Return a percent-encoded variable as text: UTF-8, else Latin-1.
+
+    Lists are decoded item by item.
+    """
     if type(value) is str and "%" not in value:
         return value
     if isinstance(value, list):
@@ -123,7 +128,10 @@ def can_be_stored(call: Mapping[str, Any]) -> bool:
 
 
 def sanitize_document(value: Any) -> Any:
-    """Return a document, or a part of one, with NUL and lone surrogates replaced in every text."""
+    """Return a document with NUL and lone surrogates replaced in every text.
+
+    A part of a document is accepted, too.
+    """
     if isinstance(value, str):
         return _replace_surrogates(value).replace("\0", "\N{REPLACEMENT CHARACTER}")
     if isinstance(value, Mapping):

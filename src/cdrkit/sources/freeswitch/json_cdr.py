@@ -1,4 +1,7 @@
-"""Read JSON documents of FreeSWITCH's ``mod_json_cdr``: one per file, or several in one file."""
+"""The source for JSON documents of FreeSWITCH's ``mod_json_cdr``.
+
+A file has one document, or several.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ _DECODER: Final = json.JSONDecoder(parse_constant=lambda _: None)
 
 @attrs.frozen(kw_only=True)
 class FreeSwitchJson:
-    """The source for FreeSWITCH's ``mod_json_cdr``: one document per channel, one per file or several in a file.
+    """The source for FreeSWITCH's ``mod_json_cdr``.
+
+    Each document is a channel. A file has one document, or several.
 
     The field ``duration`` is FreeSWITCH's ``billsec``, the seconds talked. ``call_id`` is the ``uuid`` of the channel.
     ``linked_id`` is the ``uuid`` of the leg that the channel was created for. Times are instants, so no zone is needed.
@@ -57,7 +62,10 @@ class FreeSwitchJson:
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # the name of the file is a uuid, or any name
-        """Return the reason why the file is of this format, or None: it is JSON with ``variables`` of a channel."""
+        """Return the reason why the file is of this format, or None.
+
+        It must be JSON with ``variables`` of a channel.
+        """
         if re.match(rb"(\xef\xbb\xbf)?\s*[\[{]", head) and all(
             re.search(rb'"%s"\s*:' % key, head) for key in (b"variables", b"core-uuid")
         ):
@@ -105,7 +113,10 @@ class FreeSwitchJson:
 
 
 def _values(stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
-    """Yield each JSON value of *stream* with its text. A value is a line, or spans several lines."""
+    """Yield each JSON value of *stream* with its text.
+
+    A value is a line, or spans several lines.
+    """
     text = ""
     for block in _blocks(stream):
         text += block
@@ -139,7 +150,10 @@ def _skip_separators(text: str, at: int) -> int:
 
 
 def _repair(text: str) -> Iterator[tuple[str, Any]]:
-    """Yield the values of a text that is not valid JSON. An invalid document is yielded as a `RowError`."""
+    """Yield the values of a text that is not valid JSON.
+
+    An invalid document is yielded as a `RowError`.
+    """
     while (begin := _skip_separators(text, 0)) < len(text):
         text = text[begin:]
         repaired = _C_NUMBER.sub(lambda match: match[0] if match[0].startswith('"') else "null", text)
@@ -158,7 +172,10 @@ def _repair(text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _next_document(text: str, at: int) -> int:
-    """Return the offset of the next possible document after a broken one: a line that starts with a brace."""
+    """Return the offset of the next possible document after a broken one.
+
+    A document begins on a line that starts with a brace.
+    """
     match = _BRACE.search(text, at + 1)
     return match.end() if match is not None else len(text)
 

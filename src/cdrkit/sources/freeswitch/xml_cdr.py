@@ -1,4 +1,6 @@
-"""Read XML documents of FreeSWITCH's ``mod_xml_cdr``: one per file, or several in one file.
+"""The source for XML documents of FreeSWITCH's ``mod_xml_cdr``.
+
+A file has one document, or several.
 
 The documents are untrusted: entities and document types are refused, and no URL is fetched. Names with colons are
 plain names: FreeSWITCH writes variables with colons as elements, without declaring a namespace.
@@ -34,7 +36,9 @@ _BEGIN: Final = re.compile(rb"<\?xml|<cdr[\s>]")
 
 @attrs.frozen(kw_only=True)
 class FreeSwitchXml:
-    """The source for FreeSWITCH's ``mod_xml_cdr``: one document per channel, one per file or several in a file.
+    """The source for FreeSWITCH's ``mod_xml_cdr``.
+
+    Each document is a channel. A file has one document, or several.
 
     The fields are filled as for ``freeswitch-json``. A saved body of an HTTP POST (``cdr=`` and the encoded document)
     is read, too.
@@ -57,7 +61,10 @@ class FreeSwitchXml:
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # the name of the file is a uuid, or any name
-        """Return the reason why the file is of this format, or None: it is XML with the element ``cdr``."""
+        """Return the reason why the file is of this format, or None.
+
+        It must be XML with the element ``cdr``.
+        """
         match = re.match(rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>)?\s*(<!--.*?-->\s*)*<cdr[\s>]", head, re.DOTALL)
         return "XML documents with the element cdr" if match else None
 
@@ -113,7 +120,10 @@ def _split_stream(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def _split_truncated(raw: bytes) -> Iterator[bytes]:
-    """Yield the documents in *raw*. All but the last are truncated: they have no end tag."""
+    """Yield the documents in *raw*.
+
+    All but the last are truncated: they have no end tag.
+    """
     begins = [match.start() for match in _BEGIN.finditer(raw)]
     parts = [
         at
@@ -178,7 +188,10 @@ def _parse_document(raw: bytes) -> Document:
 
 
 def _move_originator(part: _Element, flow: dict[str, Any]) -> dict[str, Any]:
-    """Return *flow* with its attributes, and with the originator's profile at the place of the JSON format."""
+    """Return *flow* with its attributes and with the originator's profile moved.
+
+    The profile moves to its place in the JSON format.
+    """
     profile = flow.get("caller_profile")
     if isinstance(profile, dict) and isinstance(profile.get("originator"), dict):
         originators = profile["originator"].get("originator_caller_profile")

@@ -1,4 +1,4 @@
-"""Read call records of other telephone systems: Cisco CUCM, 3CX and ConnexCS."""
+"""Sources for call records of Cisco CUCM, 3CX and ConnexCS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read CSV files of ConnexCS, with labels of its portal or names of its database."""
+"""The source for CSV files of ConnexCS, from its portal or its database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Read CDR and CMR files of Cisco Unified Communications Manager (CUCM)."""
+"""The source for CDR and CMR files of Cisco CUCM.
+
+CUCM is Cisco's Unified Communications Manager.
+"""
 
 from __future__ import annotations
 
@@ -200,7 +203,7 @@ def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Ma
         .otherwise(pl.lit("failed"))
     )
     computed = causes.select(q850_cause="cause", hangup_party=party, disposition=disposition)
-    address = pl.coalesce(_unless_blank("origIpv4v6Addr"), _dotted_addresses(native["origIpAddr"]))
+    address = pl.coalesce(_unless_blank("origIpv4v6Addr"), _format_addresses(native["origIpAddr"]))
     return {**computed.to_dict(), "source_ip": native.select(address).to_series()}
 
 
@@ -209,13 +212,13 @@ def _unless_blank(name: str) -> pl.Expr:
     return pl.when(text != "").then(text)
 
 
-def _dotted_addresses(numbers: pl.Series) -> pl.Series:
+def _format_addresses(numbers: pl.Series) -> pl.Series:
     """Return the IPv4 addresses of signed little-endian numbers; null for 0."""
-    addresses = {text: _dotted_address(text) for text in numbers.unique().drop_nulls()}
+    addresses = {text: _format_address(text) for text in numbers.unique().drop_nulls()}
     return pl.Series([None if text is None else addresses[text] for text in numbers], dtype=pl.String)
 
 
-def _dotted_address(text: str) -> str | None:
+def _format_address(text: str) -> str | None:
     if not re.fullmatch(r"\s*-?[0-9]{1,10}\s*", text) or not -(2**31) <= int(text) < 2**32 or int(text) == 0:
         return None
     return str(ipaddress.IPv4Address((int(text) % 2**32).to_bytes(4, "little")))
@@ -229,7 +232,7 @@ def _join_quality(
     Args:
         batches: The batches of all CDR files.
         cmrs: The rows of CMR files, each with the name of its input.
-        position: How many bytes of all inputs were read.
+        position: The number of bytes read of all inputs.
     """
     if not cmrs:
         yield from batches

@@ -1,4 +1,4 @@
-"""Read CDR files of 3CX, whose console sets the order of the columns."""
+"""The source for CDR files of 3CX, whose console sets the order of the columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read what several formats share: CSV, tables, JSON and local times."""
+"""Readers that several formats share: CSV, tables, JSON and local times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Apply a mapping to native rows: make calls, and find rows with problems.
+"""The use of a mapping: calls from native rows, and rows with problems.
 
 Whole columns are converted at a time.
 """
@@ -32,7 +32,7 @@ _SHOWN_NAMES: Final = 40
 
 @attrs.frozen
 class RowProblem:
-    """Why a row cannot be stored.
+    """A row that cannot be stored, with the reason.
 
     Attributes:
         row: The number of the row.
@@ -53,8 +53,8 @@ class MappingResult:
         frame: The calls.
         native: The native rows of the calls, in the same order.
         problems: The rows that cannot be stored.
-        repeated: How many local times fell into an hour that the clocks repeat.
-        missing: How many local times fell into an hour that the clocks skip.
+        repeated: The number of local times in an hour that the clocks repeat.
+        missing: The number of local times in an hour that the clocks skip.
     """
 
     frame: pl.DataFrame
@@ -65,7 +65,7 @@ class MappingResult:
 
     @property
     def contradictions(self) -> dict[str, int]:
-        """How many of the rows that cannot be stored contradict themselves, by kind."""
+        """The number of rows that cannot be stored and contradict themselves, by kind."""
         negative = sum(problem.negative for problem in self.problems)
         return {"negative_length": negative} if negative else {}
 
@@ -151,11 +151,11 @@ def resolve_columns(mapping: SourceMapping, names: Sequence[str], *, table: str)
 def apply_mapping(
     native: pl.DataFrame, mapping: SourceMapping, *, compute: ComputeFields | None = None
 ) -> MappingResult:
-    """Make calls of native rows.
+    """Return the calls of native rows, and the rows with problems.
 
     Args:
         native: The rows: ``row`` is the number of each, the other columns are those of the table, as texts.
-        mapping: How the columns become fields; its columns are named as those of *native*.
+        mapping: The mapping of columns to fields; its columns have the names of those of *native*.
         compute: A function that makes the fields that no rule can make.
 
     Raises:
@@ -181,7 +181,7 @@ def apply_mapping(
 
 
 def _find_other_rows(native: pl.DataFrame, mapping: SourceMapping) -> Iterable[RowProblem]:
-    """Yield a problem for each row that is no call by the mapping's *only*."""
+    """Yield a problem for each row that the mapping's *only* excludes."""
     for column, words in mapping.only.items():
         others = native.filter(~pl.col(column).fill_null("").is_in(list(words)))
         for row, text in others.select("row", column).rows():
@@ -319,7 +319,10 @@ def _make_instants(
     mapping: SourceMapping,
     start: pl.Series | None,
 ) -> tuple[pl.Series, int, int]:
-    """Return times as instants, and how many fell into repeated or skipped hours."""
+    """Return times as instants, and the numbers of times in changed hours.
+
+    The first number counts times in repeated hours, the second times in skipped hours.
+    """
     local = [None if at is None or at.tzinfo is not None else at for at in values]
     aware = [None if at is None or at.tzinfo is None else at for at in values]
     utc = pl.Series(field.name, aware, dtype=pl.Datetime("us", "UTC"))

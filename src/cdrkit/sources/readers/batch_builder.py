@@ -1,4 +1,4 @@
-"""Build batches from calls that are read one by one.
+"""The builder of batches from calls that are read one by one.
 
 Some formats cannot be parsed by a fast reader of whole columns.
 """
@@ -18,7 +18,7 @@ from cdrkit.sources.readers.local_time import Instants, resolve_instants
 
 __all__ = ["BATCH_CALLS", "BatchBuilder", "RowError"]
 
-#: How many calls and rejects a batch has at least, but for the last one.
+#: The least number of calls and rejects of a batch, but for the last one.
 BATCH_CALLS: Final = 5_000
 _TIMES: Final = ("start", "answer", "end")
 
@@ -44,7 +44,7 @@ class BatchBuilder:
         timezone: The IANA zone of times without an offset. None: all times have one.
         calls: The calls: the values of their fields, by name.
         rejects: The rows that cannot be stored.
-        contradictions: How many of the rejects contradict themselves, by kind.
+        contradictions: The number of rejects that contradict themselves, by kind.
     """
 
     origin: str
@@ -54,7 +54,7 @@ class BatchBuilder:
     contradictions: dict[str, int] = attrs.field(factory=dict)
 
     def __len__(self) -> int:
-        """Return how many calls and rejects the next batch has."""
+        """Return the number of calls and rejects of the next batch."""
         return len(self.calls) + len(self.rejects)
 
     def add_reject(self, row: int, error: RowError, text: str, input: str = "") -> None:
@@ -74,7 +74,7 @@ class BatchBuilder:
         """Return the batch, and start the next one.
 
         Args:
-            position: How many bytes of the stream were read.
+            position: The number of bytes of the stream that were read.
         """
         calls, rejects, contradictions = self.calls, self.rejects, self.contradictions
         self.calls, self.rejects, self.contradictions = [], [], {}

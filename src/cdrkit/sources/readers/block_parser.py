@@ -1,4 +1,4 @@
-"""Parse a block of CSV lines: regular lines together, unusual ones singly."""
+"""The parser of a block of CSV lines: regular lines together, others singly."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class BlockParser:
 
     Attributes:
         number: The number of the block's first line.
-        rejects: The lines that are no rows, once `parse` has run.
+        rejects: The lines that are not rows, once `parse` has run.
         remainder: The lines at the end of the block that need lines of the next block.
-        lines_used: How many lines of the block do not belong to the remainder.
+        lines_used: The number of lines of the block that do not belong to the remainder.
     """
 
     def __init__(self, layout: CsvLayout, raw: bytes, *, number: int, final: bool) -> None:
@@ -92,7 +92,7 @@ class BlockParser:
 
         Args:
             at: The index of the row's first line in the block.
-            reason: Why the row cannot be read.
+            reason: The reason why the row cannot be read.
         """
         raw = b"\n".join(self._raw_lines[at : at + self._spans.get(at, 1)]).removesuffix(b"\r")
         return Reject(self.number + at, reason, raw.decode("utf-8", "surrogateescape"))
@@ -164,7 +164,10 @@ class BlockParser:
         return split_row(text, separator=self._layout.separator, strict=strict)
 
     def _add_row(self, at: int, row: list[str] | str | QuoteFlaw) -> None:
-        """Add a row, or the reject of a line that is no row: a text is the reason."""
+        """Add a row, or the reject of a line that is not a row.
+
+        Values that are a text are the reason of the reject.
+        """
         if isinstance(row, QuoteFlaw):
             row = (_UNCLOSED if row.unclosed else _AFTER_QUOTE).format(row.column)
         elif not isinstance(row, str):
@@ -193,7 +196,8 @@ class BlockParser:
             flaw: The quote that is open at the end of the first line.
 
         Returns:
-            The values, or the reason or flaw that makes the first line no row. None: the next block decides.
+            The values, or the reason or flaw because of which the first line is not a row. None: the next block
+            decides.
         """
         text = self._raw_lines[at].decode(self._layout.encoding)
         last = at + limits.ROW_LINES

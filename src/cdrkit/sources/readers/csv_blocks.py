@@ -1,4 +1,4 @@
-"""Read CSV rows from a stream, in blocks of some megabytes.
+"""The rows of a CSV stream, in blocks of some megabytes.
 
 Well-formed rows have the values that the standard library's ``csv`` gives. A malformed row costs its own line only:
 a quote that is never closed does not swallow the rows after it.
@@ -33,8 +33,8 @@ class CsvBlock:
     Attributes:
         groups: The rows by their number of columns. ``row`` is the number of the line on which the row starts, and
             the columns ``0``, ``1`` … are its values as text.
-        rejects: The lines that are no rows.
-        position: How many bytes of the stream precede the end of the block.
+        rejects: The lines that are not rows.
+        position: The number of bytes of the stream before the end of the block.
     """
 
     groups: dict[int, pl.DataFrame]
@@ -47,7 +47,7 @@ class CsvBlock:
 
         Args:
             row: The number of the line on which the row starts.
-            reason: Why the row cannot be stored.
+            reason: The reason why the row cannot be stored.
         """
         return self._parser.reject(row - self._parser.number, reason)
 
@@ -55,7 +55,7 @@ class CsvBlock:
 def read_blocks(stream: IO[bytes], layout: CsvLayout, *, number: int = 1) -> Generator[CsvBlock]:
     """Yield the rows of a stream, in their order, block by block.
 
-    Lines end with LF or CRLF, or with CR where the first block has no LF. Blank lines are no rows.
+    Lines end with LF or CRLF, or with CR where the first block has no LF. Blank lines are not rows.
 
     Args:
         stream: The bytes to read.

@@ -1,4 +1,4 @@
-"""Describe how the rows of a CSV format are written."""
+"""The layout of a CSV format: columns, encoding and separator of its rows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["CsvLayout"]
 
 @attrs.frozen(kw_only=True)
 class CsvLayout:
-    """How the rows of a CSV format are written.
+    """The layout of the rows of a CSV format.
 
     Attributes:
         widths: The numbers of columns that a row may have.
-        expected: A clause that says how many columns are allowed, for the reason of a reject.
+        expected: A clause about the allowed numbers of columns, for the reason of a reject.
         encoding: The encoding of the text. It encodes line ends, separators and quotes as ASCII does.
         is_row: A function that returns whether values are, beyond doubt, a row of the format.
         separator: The character between values.

@@ -1,4 +1,4 @@
-"""Split the text of a CSV row into values, as the standard library does."""
+"""The values of a CSV row, split as the standard library splits them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNCLOSED: Final = re.compile(r'"[^"]*+(?:""[^"]*+)*+\Z')
 
 @attrs.frozen
 class QuoteFlaw:
-    """A quote that makes a text no row.
+    """A quote because of which a text is not a row.
 
     Attributes:
         column: The column of the quote, counted from 1.
@@ -49,7 +49,7 @@ def split_row(text: str, *, separator: str = ",", strict: bool = False) -> list[
         strict: Whether a quote inside an unquoted value is a flaw.
 
     Returns:
-        The values, or the flaw that makes the text no row.
+        The values, or the flaw because of which the text is not a row.
     """
     values: list[str] = []
     value_pattern = _value_pattern(separator)
@@ -84,7 +84,7 @@ def first_rows(head: bytes, separator: str) -> list[list[str]]:
         separator: The character between the values.
 
     Returns:
-        Five rows at most. A line that is no row is an empty list.
+        Five rows at most. A line that is not a row is an empty list.
     """
     text = head.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "replace")
     lines = text.split("\n" if "\n" in text else "\r")
@@ -96,7 +96,7 @@ def first_rows(head: bytes, separator: str) -> list[list[str]]:
 def blanks_pattern(separator: str) -> str:
     """Return the pattern of blanks that may follow a closing quote.
 
-    A tab is no blank if it separates values.
+    A tab is not a blank if it separates values.
     """
     return "[ ]*" if separator == "\t" else r"[ \t]*"
 

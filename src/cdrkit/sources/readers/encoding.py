@@ -1,4 +1,4 @@
-"""Check the text encoding of a file, and name its byte order mark."""
+"""The check of a file's text encoding, and its byte order mark."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cdrkit.errors import ConfigError
 
 __all__ = ["BYTE_ORDER_MARK", "check_encoding"]
 
-#: The first bytes of a UTF-8 file that some programs write. They are no part of its text.
+#: The first bytes of a UTF-8 file that some programs write. They are not part of its text.
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 

@@ -1,4 +1,4 @@
-"""Describe how the texts of native columns become the value of one field."""
+"""Rules that make the value of one field from the texts of native columns."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _check_since(value: str | None) -> str | None:
 
 @attrs.frozen(kw_only=True)
 class FieldRule:
-    r"""How the native columns of a row become the value of one field.
+    r"""A rule that makes the value of one field from the native columns of a row.
 
     These steps make the value:
 

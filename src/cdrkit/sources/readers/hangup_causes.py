@@ -1,4 +1,4 @@
-"""List the dispositions that hangup causes of FreeSWITCH and Telnyx mean."""
+"""The dispositions by the hangup causes of FreeSWITCH and Telnyx."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Name the input of an error, for sources that read several inputs together."""
+"""Errors that name their input, for sources that read several inputs together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def name_input(error: SchemaError, input: SourceInput, opened: int, rest: Iterat
     Args:
         error: The error that reading the input raised.
         input: The input.
-        opened: How many inputs were opened so far, this one included.
+        opened: The number of inputs opened so far, this one included.
         rest: The inputs after it. One of them is consumed: call this when no more inputs will be read.
     """
     if not input.name or is_only_input(opened, rest):

@@ -1,4 +1,4 @@
-"""Read calls from JSON, as the APIs of providers return them.
+"""Calls in JSON, as the APIs of providers return them.
 
 A file is one document, several documents, or one document a line.
 
@@ -36,13 +36,13 @@ _KEY: Final = re.compile(rb'"((?:[^"\\]|\\.){1,64})"\s*:')
 
 @attrs.frozen(kw_only=True)
 class PageLayout:
-    """Where the documents of a provider hold calls.
+    """The place of the calls in the documents of a provider.
 
     Attributes:
         provider: The provider in the genitive, for messages, such as ``Twilio's``.
         lists: The paths of keys that lead to a list of calls; the first one that exists is used.
         marks: Keys of calls: every call has at least one of them.
-        foreign: Keys that no call has, each with a clause that says what has it.
+        foreign: Keys that no call has, each with a clause that names the object that has it.
         going_on: The keys of a call's state, each with the states in which the call has not ended.
     """
 
@@ -76,8 +76,8 @@ def read_pages(
 
     Args:
         stream: The bytes of the documents.
-        pages: Where the documents hold calls.
-        mapping: How a call's keys become fields; ``from.number`` is the key ``number`` in the object ``from``.
+        pages: The place of the calls in the documents.
+        mapping: The mapping of a call's keys to fields; ``from.number`` is the key ``number`` in the object ``from``.
         compute: A function that makes the fields that no rule can make.
 
     Raises:
@@ -115,8 +115,8 @@ def read_pages_or_table(
 
     Args:
         stream: The bytes of the documents, or of the table.
-        pages: Where the documents hold calls.
-        mapping: How a call's keys, or the table's columns, become fields.
+        pages: The place of the calls in the documents.
+        mapping: The mapping of a call's keys, or of the table's columns, to fields.
         compute: A function that makes the fields that no rule can make.
 
     Raises:
@@ -315,7 +315,10 @@ class _BatchBuilder:
         self._rejects.append(Reject(number, reason, _to_json(call)))
 
     def build(self, position: int) -> SourceBatch:
-        """Return the batch; *position* is how many bytes of the stream precede its end."""
+        """Return the batch.
+
+        *position* is the number of bytes of the stream before the end of the batch.
+        """
         mapped_columns = [column for rule in self._mapping.fields.values() for column in rule.columns]
         names = list(dict.fromkeys(chain(mapped_columns, *self._texts.values())))
         columns = [pl.Series("row", list(self._texts), dtype=pl.Int64)]

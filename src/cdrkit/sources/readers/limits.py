@@ -1,4 +1,4 @@
-"""Limit the length of lines, and of rows that span several lines."""
+"""Limits of the length of lines, and of rows that span several lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["LINE_BYTES", "ROW_BYTES", "ROW_LINES", "check_line_length"]
 LINE_BYTES: Final = 16 << 20
 #: The longest row whose quoted text continues in the next lines, in bytes.
 ROW_BYTES: Final = 64 << 10
-#: How many lines such a row may have after its first line.
+#: The number of lines that such a row may have after its first line.
 ROW_LINES: Final = 100
 
 
@@ -20,7 +20,7 @@ def check_line_length(size: int, number: int) -> None:
     """Raise an error if a line is longer than `LINE_BYTES`.
 
     Args:
-        size: How many bytes of the line were read so far.
+        size: The number of bytes of the line that were read so far.
         number: The number of the line, counted from 1.
 
     Raises:

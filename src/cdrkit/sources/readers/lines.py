@@ -1,4 +1,4 @@
-"""Read a stream line by line, with the number and the position of each line."""
+"""The lines of a stream, with the number and the position of each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Line:
         number: The number of the line, counted from 1.
         raw: The bytes of the line without its line end.
         ended: Whether the line has a line end.
-        position: How many bytes of the stream precede the end of the line.
+        position: The number of bytes of the stream before the end of the line.
     """
 
     number: int
@@ -77,7 +77,7 @@ class LineReader:
     """An iterator of the lines of a stream that can look ahead.
 
     Attributes:
-        position: How many bytes of the stream precede the end of the last line that was returned.
+        position: The number of bytes of the stream before the end of the last line that was returned.
     """
 
     def __init__(self, stream: Readable) -> None:
@@ -89,7 +89,7 @@ class LineReader:
         """Return a line without reading past it.
 
         Args:
-            index: How many lines to look ahead; 0 is the next line.
+            index: The number of lines to look ahead; 0 is the next line.
 
         Returns:
             The line, or None if the stream ends before it.

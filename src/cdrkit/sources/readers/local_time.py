@@ -1,4 +1,4 @@
-"""Convert the local times of switches, which have no offset, into instants."""
+"""The instants of local times, which have no offset."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Instants:
 
     Attributes:
         utc: The instants in UTC, null where a local time was null.
-        repeated: How many local times fell into an hour that the clocks repeat.
-        missing: How many local times fell into an hour that the clocks skip.
+        repeated: The number of local times in an hour that the clocks repeat.
+        missing: The number of local times in an hour that the clocks skip.
     """
 
     utc: pl.Series

@@ -1,4 +1,4 @@
-"""Describe the format of a table as data: a new switch needs no code."""
+"""Mappings: the format of a table as data, so that a new switch needs no code."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ class SourceMapping:
         encoding: The encoding of the text. A byte order mark of UTF-8 is removed.
         timezone: The IANA zone of times without an offset. None: such times raise an error.
         absent: Texts that mean that a value is absent, in all columns, such as ``NULL``.
-        skip: How many lines at the top to skip.
-        header: A regular expression of lines at the top that are no rows. If it has a group ``count``, the group is
+        skip: The number of lines to skip at the top.
+        header: A regular expression of lines at the top that are not rows. If it has a group ``count``, the group is
             the number of rows that the table must have.
         trailer: A regular expression of the line after the rows, also with a group ``count``. A table without that
             line is cut off, which raises an error.

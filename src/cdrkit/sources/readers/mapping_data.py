@@ -1,4 +1,4 @@
-"""Convert mappings and rules to plain data for JSON and TOML, and back."""
+"""Conversion of mappings and rules to plain data for JSON and TOML, and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Digest native rows, and encode them as JSON for the field ``extra``."""
+"""Digests of native rows, and their JSON for the field ``extra``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check the options of mappings: texts, lists, tables, patterns, characters."""
+"""Checks of options of mappings: texts, lists, tables, patterns, characters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_texts(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def check_list(value: object) -> tuple[Any, ...]:
-    """Return a list, or another iterable that is no mapping, as a tuple.
+    """Return a list, or another iterable that is not a mapping, as a tuple.
 
     Raises:
         ConfigError: When the value is something else.

@@ -1,4 +1,4 @@
-"""Parse native texts as times, lengths, amounts, numbers and choices."""
+"""Parsers of native texts: times, lengths, amounts, numbers and choices."""
 
 from __future__ import annotations
 

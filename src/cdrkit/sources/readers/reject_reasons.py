@@ -1,4 +1,4 @@
-"""Phrase the reasons of rejects: why a row of text cannot be read."""
+"""The reasons of rejects: sentences about rows that cannot be read."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def describe_width(columns: int, expected: str) -> str:
     """Return the reason of a row with a wrong number of columns.
 
     Args:
-        columns: How many columns the row has.
-        expected: A clause that says how many it should have, such as ``the table has 18``.
+        columns: The number of columns of the row.
+        expected: A clause about the right number of columns, such as ``the table has 18``.
     """
     return f"It has {columns} column{'s' * (columns != 1)}; {expected}."
 

@@ -1,4 +1,4 @@
-"""Convert SIP status codes to dispositions.
+"""The dispositions by SIP status codes.
 
 No Q.850 cause is derived from a status code.
 """

@@ -1,4 +1,4 @@
-"""Read tables of text by a mapping.
+"""The calls of tables of text, by a mapping.
 
 A table may have a line of names or none, and separators or fixed positions.
 """
@@ -30,7 +30,7 @@ from cdrkit.sources.readers.table_line import parse_row
 
 __all__ = ["SkipRow", "Table", "TableChunk", "open_table", "read_table"]
 
-#: Returns whether a line is no row, by its texts. An example is a line of types below the names.
+#: Returns whether a line is not a row, by its texts. An example is a line of types below the names.
 SkipRow: TypeAlias = Callable[[list[str]], bool]
 
 _CHUNK_ROWS: Final = 20_000
@@ -38,13 +38,13 @@ _CHUNK_ROWS: Final = 20_000
 
 @attrs.frozen(kw_only=True)
 class TableChunk:
-    """Some thousands of a table's rows.
+    """A chunk of some thousand rows of a table.
 
     Attributes:
         native: The rows as texts: ``row`` is the number of the line, the other columns are those of the table.
-        rejects: The lines that are no rows.
+        rejects: The lines that are not rows.
         texts: The bytes of each row, by its number.
-        position: How many bytes of the stream precede the end of the last row.
+        position: The number of bytes of the stream before the end of the last row.
         header: The lines above the rows that a reader needs: those that the mapping skips, and the line of names.
     """
 
@@ -103,9 +103,9 @@ def read_table(
 
     Args:
         stream: The bytes of the table.
-        mapping: How the table's columns become fields.
+        mapping: The mapping of the table's columns to fields.
         compute: A function that makes the fields that no rule can make.
-        skip_row: A function that returns whether a line is no row, by its texts. Such lines are not rejected.
+        skip_row: A function that returns whether a line is not a row, by its texts. Such lines are not rejected.
 
     Raises:
         SchemaError: When the stream is empty, is another table, or is cut off.
@@ -132,8 +132,8 @@ def open_table(stream: Readable, mapping: SourceMapping, *, skip_row: SkipRow | 
 
     Args:
         stream: The bytes of the table.
-        mapping: How the table's columns become fields.
-        skip_row: A function that returns whether a line is no row, by its texts.
+        mapping: The mapping of the table's columns to fields.
+        skip_row: A function that returns whether a line is not a row, by its texts.
 
     Raises:
         SchemaError: When the stream is empty, or lacks a column that the mapping needs.
@@ -224,7 +224,7 @@ class _ChunkBuilder:
         return len(self._texts)
 
     def add(self, number: int, texts: list[str] | str, raw: bytes) -> None:
-        """Add a row by its texts, or a line that is no row by the reason."""
+        """Add a row by its texts, or a line that is not a row by the reason."""
         self._texts[number] = raw
         if isinstance(texts, str):
             self._rejects.append(Reject(number, texts, raw.decode("utf-8", "surrogateescape")))
@@ -233,7 +233,10 @@ class _ChunkBuilder:
             self._values.append(texts)
 
     def build(self, position: int) -> TableChunk:
-        """Return the chunk; *position* is how many bytes of the stream precede its end."""
+        """Return the chunk.
+
+        *position* is the number of bytes of the stream before the end of the chunk.
+        """
         columns = zip(*self._values, strict=True) if self._values else ([] for _ in self._names)
         native = pl.DataFrame(
             [

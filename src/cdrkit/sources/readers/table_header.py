@@ -1,4 +1,4 @@
-"""Read the top of a table: its header, and the names of its columns."""
+"""The top of a table: its header, and the names of its columns."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def skip_header(lines: LineReader, mapping: SourceMapping) -> int | None:
     """Consume the header lines and blank lines above a table.
 
     Returns:
-        How many rows the header promises, or None if it names no number.
+        The number of rows that the header promises, or None if it has no number.
 
     Raises:
         SchemaError: When the number of rows is malformed, or two lines promise different numbers.
@@ -120,7 +120,7 @@ def select_rules(mapping: SourceMapping, names: Sequence[str]) -> dict[str, Fiel
 
 
 def parse_row_count(match: re.Match[str], line: Line, promised: int | None) -> int | None:
-    """Return how many rows a header or a trailer promises.
+    """Return the number of rows that a header or a trailer promises.
 
     Args:
         match: The match of its pattern; the group ``count`` is the number.
@@ -150,11 +150,11 @@ def parse_row_count(match: re.Match[str], line: Line, promised: int | None) -> i
 
 
 def check_row_count(promised: int | None, read: int, line: int | None) -> None:
-    """Raise an error if a table has not as many rows as promised.
+    """Raise an error if a table does not have as many rows as promised.
 
     Args:
         promised: The promised number; None: no number was promised.
-        read: How many rows were read.
+        read: The number of rows that were read.
         line: The number of the trailer's line; None: the header made the promise.
 
     Raises:

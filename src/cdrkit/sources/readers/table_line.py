@@ -1,4 +1,4 @@
-"""Split the lines of a table by separator and quotes, or at fixed positions."""
+"""Lines of a table, split by separator and quotes or at fixed positions."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def parse_row(
         line: The first line of the row.
         lines: The lines after it. Those that belong to the row are consumed.
         layout: The encoding, the separator and the quotes of the table.
-        width: How many columns the table has.
+        width: The number of columns of the table.
 
     Returns:
-        The texts of the row, or the reason why the line is no row; and the bytes of the row.
+        The texts of the row, or the reason why the line is not a row; and the bytes of the row.
     """
     if layout.line_ends and not line.ended:
         return TORN_LINE, line.raw
@@ -64,7 +64,7 @@ def _join_lines(
             break
         own_texts = split_line(following, layout)
         if width > 1 and own_texts is not None and len(own_texts) == width:
-            break  # A line that is a row by itself is no part of another row.
+            break  # A line that is a row by itself is not part of another row.
         text, more = f"{text}\n{following}", more + b"\n" + line.raw
         texts = split_line(text, layout)
         if texts is not None:

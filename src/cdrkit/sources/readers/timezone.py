@@ -1,4 +1,4 @@
-"""Check the option ``timezone`` of sources whose times have no offset."""
+"""The option ``timezone`` of sources whose times have no offset."""
 
 from __future__ import annotations
 

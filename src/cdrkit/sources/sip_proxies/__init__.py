@@ -1,4 +1,4 @@
-"""Read the tables of SIP proxies: Kamailio and OpenSIPS."""
+"""Sources for the tables of the SIP proxies Kamailio and OpenSIPS."""
 
 from __future__ import annotations
 

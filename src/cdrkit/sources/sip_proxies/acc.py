@@ -1,4 +1,7 @@
-"""Read the table ``acc`` of Kamailio or OpenSIPS, and pair its transactions."""
+"""The sources for the table ``acc`` of Kamailio and OpenSIPS.
+
+They pair the transactions of the table.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,9 @@ class _AccSource:
         yield from self.read_all([SourceInput(name="", stream=stream)])
 
     def read_all(self, inputs: Iterable[SourceInput], /) -> Iterator[SourceBatch]:
-        """Yield the calls of all *inputs*: a call may begin in one and end in another.
+        """Yield the calls of all *inputs*.
+
+        A call may begin in one input and end in another.
 
         All transactions stay in memory until the last input was read.
 

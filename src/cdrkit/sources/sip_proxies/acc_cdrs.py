@@ -1,4 +1,4 @@
-"""Read Kamailio's table ``acc_cdrs``, which has one row for each call."""
+"""The source for Kamailio's table ``acc_cdrs``, with one row for each call."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def _parse_start_on_confirmed(value: bool | str | None) -> bool:
 class KamailioCdrs:
     """The source for dumps of Kamailio's table ``acc_cdrs``.
 
-    The first line has the column names. The setting ``cdr_start_on_confirmed`` decides what ``start_time`` and
-    ``duration`` mean. The table does not show the setting, so you must give it. Without the setting, Kamailio's
-    ``duration`` includes the ringing: the field ``duration`` stays empty, and ``extra`` keeps the text.
+    The first line has the column names. The setting ``cdr_start_on_confirmed`` decides the meaning of
+    ``start_time`` and ``duration``. The table does not show the setting, so you must give it. Without the setting,
+    Kamailio's ``duration`` includes the ringing: the field ``duration`` stays empty, and ``extra`` keeps the text.
 
     Example:
         >>> import io

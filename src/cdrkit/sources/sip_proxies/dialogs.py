@@ -1,4 +1,4 @@
-"""Pair SIP transactions into calls: an answered INVITE and its BYE.
+"""Dialogs: SIP transactions paired into calls, an answered INVITE and its BYE.
 
 The Call-ID and both tags identify a dialog. The party that hangs up sends the BYE, so its tags may be in the other
 order. A failed INVITE is an attempt of its own.
@@ -78,7 +78,7 @@ def pair_dialogs(
         timezone: IANA name of the zone of the local times. If a BYE in a repeated hour seems to precede its INVITE,
             it is at the later instant.
         swaps_tags: Whether the proxy may swap the tags of a BYE, so that they do not show which party sent it.
-        position: How many bytes of all inputs were read.
+        position: The number of bytes read of all inputs.
     """
     in_order = pl.col("from_tag") <= pl.col("to_tag")
     transactions = transactions.with_columns(

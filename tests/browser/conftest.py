@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 _FLAGS = [
-    "--no-sandbox",  # there is none for root, and the pages are our own
+    "--no-sandbox",  # the sandbox refuses root, and the pages are our own
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",

@@ -159,7 +159,7 @@ def test_filters(viewer: Shown) -> None:
 
 
 def test_a_mistake_is_said(page: Any, viewer: Shown, snap: Callable[[Any, str], None]) -> None:
-    """A zone that is none is a sentence, and the table stays."""
+    """An unknown zone is a message, and the table stays."""
     zone = viewer.root.get_by_label("Time zone")
     zone.fill("London")
     zone.press("Enter")

@@ -52,7 +52,7 @@ def filled(office: Office, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_query_shows_what_the_library_gives(filled: str, office: Office) -> None:
-    """The table has the calls of the same query, in their order, and a cursor that leads on."""
+    """The table has the calls of the query, in order, and the cursor of the next page."""
     words = ["--connected", "--number", office.number, "--timezone", "Europe/London"]
     out, _ = cdrkit("query", filled, *words, "--limit", 5)
     result = (
@@ -111,7 +111,7 @@ def test_rejects_are_written_and_the_status_says_so(tmp_path: Path, office: Offi
 
 
 def test_a_torn_file_without_a_format(tmp_path: Path, office: Office) -> None:
-    """A file with a torn row is told all the same, and its other rows are stored, as the page says."""
+    """The format of a file with a torn row is detected, and its other rows are stored."""
     rows = Path(office.master).read_bytes().splitlines(keepends=True)[:3]
     (tmp_path / "torn.csv").write_bytes(b"".join(rows) + b'"1003","02079460102"\n')
     out, _ = cdrkit("ingest", tmp_path / "store", tmp_path / "torn.csv", "--timezone", "UTC", status=3)
@@ -135,7 +135,7 @@ def test_a_torn_file_without_a_format(tmp_path: Path, office: Office) -> None:
     ids=lambda value: value if isinstance(value, str) else value[0],
 )
 def test_errors_are_one_line(filled: str, words: list[str], says: str) -> None:
-    """An error is said in words on standard error, without a traceback, and the exit status is 1."""
+    """An error is a sentence on standard error, without a traceback, and the exit status is 1."""
     _, err = cdrkit(*(word.replace("{store}", filled) for word in words), status=1)
     assert says in " ".join(err.split())
     assert "Traceback" not in err
@@ -152,14 +152,14 @@ def test_demo(tmp_path: Path) -> None:
     assert "holds an earlier demo" in err
 
 
-def test_nothing_found_is_said(filled: str) -> None:
-    """A query that finds nothing says so."""
+def test_no_calls(filled: str) -> None:
+    """A query without calls prints their number."""
     assert "0 of 0 calls" in cdrkit("query", filled, "--customer", "nobody")[0]
     assert "0 days" in cdrkit("totals", filled, "--customer", "nobody")[0]
 
 
-def test_keeping_both_tiers(tmp_path: Path) -> None:
-    """Roll over, list, download, verify, erase and rebuild by command; the calls stay the same until erased."""
+def test_maintenance_of_both_tiers(tmp_path: Path) -> None:
+    """Move, list, download, verify, erase and rebuild by command; the calls stay until they are erased."""
     store = open_store(tmp_path / "store", region="GB")
     store.append(synthesize_calls(400, days=200))
     before = list(store.run())
@@ -200,7 +200,7 @@ def test_keeping_both_tiers(tmp_path: Path) -> None:
 
 
 def test_a_damaged_or_lost_log(filled: str, tmp_path: Path) -> None:
-    """Verification ends with 4 whatever is wrong with the log; no command takes a lost one for a store yet to come."""
+    """Verification ends with 4 for any damage of the log; no command takes a lost log for a new store."""
     shutil.copytree(filled, tmp_path / "store")
     for path in (tmp_path / "store").glob("hot/_log/0*.json"):
         path.write_bytes(b"damaged")
@@ -221,7 +221,7 @@ def test_a_damaged_or_lost_log(filled: str, tmp_path: Path) -> None:
 
 
 def test_nothing_is_made_where_no_store_is(tmp_path: Path) -> None:
-    """Every command but ingest and demo says of a misspelt name that there is no store, and makes nothing there."""
+    """Every command but ingest and demo fails for a misspelt name, and makes nothing there."""
     place = tmp_path / "typo"
     for command in (
         "query",
@@ -252,7 +252,7 @@ def test_a_file_is_no_store(office: Office) -> None:
 
 
 def test_detect_and_ingest_by_it(office: Office, tmp_path: Path) -> None:
-    """The format is told and said; ingest uses it when it is the only one, and asks otherwise."""
+    """The format is detected and shown; ingest uses it when it is the only one, and fails otherwise."""
     out, _ = cdrkit("detect", office.master)
     assert f"{office.master}: asterisk-csv (18 columns" in out
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")

@@ -20,8 +20,7 @@ import pytest
 
 import cdrkit
 from cdrkit import CallRecord, DisplaySettings, DisplaySettingsStore, Store
-from cdrkit.samples.office import write_office
-from cdrkit.samples.synthesis import synthesize_calls
+from cdrkit.samples import synthesize_calls, write_office
 
 PORTALS = Path(__file__).parents[2] / "examples" / "portal"
 PASSWORDS = {"alice": "looking-glass", "bob": "scoop"}

@@ -315,12 +315,12 @@ class TestCrossing:
             for answer, each in zip(answers, (name, "no_such_field"), strict=True):
                 assert answer.status == 400
                 said = Page(answer.text).alert
-                assert f"There is no field '{each}'" in said
+                assert f"Unknown field '{each}'" in said
                 assert not [other for other in HIDDEN if re.search(rf"\b{other}\b", said.replace(each, ""))]
             assert portal.get("/calls.csv?" + params.replace("NAME", name)).status == 400
 
     def test_a_cursor_of_the_others(self, portal: Portal) -> None:
-        """A cursor is good for whom it was given to."""
+        """A cursor is valid for its own viewer only."""
         next_page = page_of(portal, "/", "alice").links["Next page"]
         assert portal.get(next_page, "alice").status == 200
         answer = portal.get(next_page, "bob")
@@ -328,7 +328,7 @@ class TestCrossing:
         assert "cursor" in Page(answer.text).alert
 
     def test_a_recording_of_the_others(self, portal: Portal) -> None:
-        """A token is good for whom it was given to, unchanged; no path is taken instead of one."""
+        """A token is valid for its own viewer only, unchanged; a path is not a token."""
         sound = page_of(portal, "/?recording=1", "alice").sounds[0]
         assert portal.get(sound, "alice").status == 200
         assert portal.get(sound, "").status == 401

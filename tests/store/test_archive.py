@@ -160,7 +160,7 @@ def cut_after(pieces: int) -> Callable[[int, int | None], None]:
 def test_pieces_that_are_whole_stay(
     filled: Store, tmp_path: Path, format: Literal["parquet", "csv.gz"]
 ) -> None:
-    """After a cut, the pieces that were there are not fetched again, and the result is the same."""
+    """After an interruption, complete pieces are not fetched again, and the result is equal."""
     dest, whole = tmp_path / "cut", tmp_path / "whole"
     with pytest.raises(_CutError):
         filled.archive.download(MONTH, dest, format=format, progress=cut_after(2))

@@ -57,7 +57,7 @@ fsspec.register_implementation("counting", CountingFileSystem, clobber=True)
 
 @pytest.fixture(scope="module")
 def make_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Store]:
-    """Return what opens a store anew: its warm tier, counted, holds three months of some 5,000 calls each."""
+    """Return a function that opens a store again; its warm tier has three months of some 5,000 calls each."""
     hot, warm = tmp_path_factory.mktemp("requests") / "hot", f"counting://warm-{next(_numbers)}"
 
     def make() -> Store:
@@ -97,7 +97,7 @@ QUESTIONS: dict[str, tuple[Callable[[Store, str], object], int, int]] = {
     "a page of a customer": (lambda s, n: _page(s, MONTH.customer("1003").columns(*SHOWN)), 4, 0),
     "daily totals": (lambda s, n: s.daily_totals(MONTH).to_polars(), 1, 0),
     "a count": (lambda s, n: s.count(MONTH), 1, 0),
-    "a count of what no roll-up tells": (lambda s, n: s.count(MONTH.where(field("sip_code") == 486)), 2, 0),
+    "a count without a rollup": (lambda s, n: s.count(MONTH.where(field("sip_code") == 486)), 2, 0),
     "a CSV": (lambda s, n: s.run(MONTH.columns(*SHOWN)).write_csv(io.BytesIO()), 2, 0),
     "a CSV, all columns": (lambda s, n: s.run(MONTH).write_csv(io.BytesIO()), 2, 0),
 }
@@ -121,7 +121,7 @@ def test_a_question_takes_few_requests(make_store: Callable[[], Store], question
 def test_what_no_column_needs_is_not_fetched(make_store: Callable[[], Store]) -> None:
     """A count by one column fetches a tenth of what a CSV of all columns does."""
     fetched = []
-    for question in ("a count of what no roll-up tells", "a CSV, all columns"):
+    for question in ("a count without a rollup", "a CSV, all columns"):
         asked.clear()
         QUESTIONS[question][0](make_store(), "")
         fetched.append(sum(size for _, _, size in asked))

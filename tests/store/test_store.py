@@ -69,7 +69,7 @@ class TestAnyFilesystem:
         assert store.count() == 30
 
     def test_another_process_would_see_it(self, place: Any, make_call: Callable[..., CallRecord]) -> None:
-        """A store opened anew on the same URL finds the calls; one opened before finds later ones."""
+        """A store opened again on a URL finds the calls; one opened before finds later calls."""
         first, second = (open_store(place.url, storage_options=place.options) for _ in range(2))
         first.append(make_call())
         assert second.count() == 1
@@ -150,7 +150,7 @@ class TestSwitchFile:
         assert Path(copy).read_bytes() == recording.read()
 
     def test_rejects_can_be_mended(self, tmp_path: Path, samples: Path) -> None:
-        """Rejected rows are written out, mended and ingested, and then the store is as if they had been right."""
+        """Rejected rows are written out, corrected and ingested, and then the store is as if they had been right."""
         lines = (samples / "asterisk" / "smallcdr.csv").read_bytes().splitlines(keepends=True)
         broken = [
             line.replace(b"2017-06-2", b"2017-26-2") if n % 9 == 4 else line for n, line in enumerate(lines)
@@ -169,8 +169,8 @@ class TestSwitchFile:
             line.rstrip(b"\r\n") for n, line in enumerate(broken) if line != lines[n]
         ]
         report.write_rejects(tmp_path / "raw.csv", raw=True)
-        mended = (tmp_path / "raw.csv").read_bytes().replace(b"2017-26-2", b"2017-06-2")
-        store.ingest(mended, format="asterisk-csv", timezone="America/New_York")
+        corrected = (tmp_path / "raw.csv").read_bytes().replace(b"2017-26-2", b"2017-06-2")
+        store.ingest(corrected, format="asterisk-csv", timezone="America/New_York")
         right = open_store(tmp_path / "right")
         right.ingest(b"".join(lines), format="asterisk-csv", timezone="America/New_York")
         assert list(store.run()) == list(right.run())

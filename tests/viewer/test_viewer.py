@@ -56,10 +56,10 @@ def view_of(result: Result, **given: Any) -> CallsView[Result]:
 
 
 def do(view: CallsView[Result], name: str, **given: Any) -> dict[str, Any]:
-    """Have a command done, which works."""
-    shown, sending = view.handle({"do": name, **given})
+    """Run a command that succeeds."""
+    shown, transfer = view.handle({"do": name, **given})
     assert shown["error"] == ""
-    assert sending is None
+    assert transfer is None
     return shown
 
 
@@ -82,7 +82,7 @@ class TestShown:
     """What the browser is given."""
 
     def test_texts_and_raw_values(self, store: Store) -> None:
-        """A cell has the text for eyes and the value behind it; a column its label."""
+        """A cell has a display text and a value; a column has its label."""
         result = store.run(Query().columns("start", "duration", "charge", "codec").limit(2)).in_timezone(
             "Asia/Tokyo"
         )
@@ -126,7 +126,7 @@ class TestShown:
         [({"page_size": 0}, ConfigError), ({"columns": ["no_such_field"]}, UnknownFieldError)],
     )
     def test_bad_beginnings(self, store: Store, given: dict[str, Any], error: type[Exception]) -> None:
-        """A column that is none, or a page of no calls, is an error at once."""
+        """An unknown column, or a page of no calls, is an error at once."""
         with pytest.raises(error):
             store.run().viewer(**given)
 
@@ -290,7 +290,7 @@ class TestScope:
         assert heard == []
 
     def test_what_leaves_is_heard(self, store: Store) -> None:
-        """A CSV and a recording are told to the audit hook, each once; without the right there is no sound."""
+        """A CSV and a recording notify the audit function once each; without the right there is no sound."""
         heard: list[Any] = []
         options: dict[str, Any] = {"customer_id": "1002", "viewer": "ann", "audit": heard.append}
         view = view_of(store.scoped(**options, recordings=["play"]).run(Query().has_recording()))
@@ -368,8 +368,8 @@ class TestBadCommands:
         view = view_of(store.run())
         do(view, "filter", filters={"connected": "1"})
         before = do(view, "page", to="next")
-        shown, sending = view.handle(command)
-        assert sending is None
+        shown, transfer = view.handle(command)
+        assert transfer is None
         assert len(shown["error"]) > 10
         assert "Traceback" not in shown["error"]
         assert shown | {"error": "", "answer": 0} == before | {"answer": 0}
@@ -429,19 +429,19 @@ class TestFiles:
         """It is the CSV of all pages, in UTC, with the labels of the columns."""
         view = view_of(store.run(Query().columns("start", "source")).in_timezone("Asia/Tokyo"), page_size=5)
         do(view, "filter", filters={"connected": "1"})
-        _, sending = view.handle({"do": "csv"})
-        assert sending is not None
-        assert (sending.name, sending.content_type, sending.use) == ("calls.csv", "text/csv", "save")
+        _, transfer = view.handle({"do": "csv"})
+        assert transfer is not None
+        assert (transfer.name, transfer.content_type, transfer.use) == ("calls.csv", "text/csv", "save")
         expected = store.run(Query().connected().columns("start", "source")).iter_csv(headers="labels")
-        assert b"".join(sending.pieces) == b"".join(expected)
+        assert b"".join(transfer.pieces) == b"".join(expected)
 
     def test_too_many_calls(self) -> None:
         """What is too large for a browser is refused, with the line that writes it."""
         store = open_store("memory://viewer-many")
         store.append(synthesize_calls(100_001, days=2))
         view = view_of(store.run(Query().columns("start")))
-        shown, sending = view.handle({"do": "csv"})
-        assert sending is None
+        shown, transfer = view.handle({"do": "csv"})
+        assert transfer is None
         assert "viewer.result.write_csv" in shown["error"]
         do(view, "filter", filters={"connected": "1"})
         assert view.handle({"do": "csv"})[1] is not None
@@ -451,10 +451,10 @@ class TestFiles:
         view = view_of(store.run(Query().columns("call_id").has_recording()))
         shown = view.state()
         assert [row["sound"] for row in shown["rows"]] == [True, True]
-        _, sending = view.handle({"do": "play", "row": 0, "turn": shown["turn"]})
-        assert sending is not None
-        assert (sending.name, sending.content_type, sending.use) == ("03.wav", "audio/wav", "play")
-        pieces = list(sending.pieces)
+        _, transfer = view.handle({"do": "play", "row": 0, "turn": shown["turn"]})
+        assert transfer is not None
+        assert (transfer.name, transfer.content_type, transfer.use) == ("03.wav", "audio/wav", "play")
+        pieces = list(transfer.pieces)
         assert len(pieces) == 3
         assert b"".join(pieces) == b"RIFF" + bytes(range(256)) * 9_000
 
@@ -462,12 +462,12 @@ class TestFiles:
         """A file that is not there is a message; a row that has turned into another is refused."""
         view = view_of(store.run(Query().columns("call_id").has_recording()))
         turn = view.state()["turn"]
-        shown, sending = view.handle({"do": "play", "row": 1, "turn": turn})
-        assert sending is None
+        shown, transfer = view.handle({"do": "play", "row": 1, "turn": turn})
+        assert transfer is None
         assert "does not exist" in shown["error"]
         do(view, "sort", field="start")
-        shown, sending = view.handle({"do": "play", "row": 0, "turn": turn})
-        assert sending is None
+        shown, transfer = view.handle({"do": "play", "row": 0, "turn": turn})
+        assert transfer is None
         assert "not on the page shown" in shown["error"]
 
 
@@ -521,7 +521,7 @@ class TestWidget:
         assert viewer.widget.view["error"]
 
     def test_a_file_goes_piece_by_piece(self, store: Store) -> None:
-        """The browser asks for each piece; the token tells it which file it is of."""
+        """The browser requests each piece; the token names its file."""
         viewer = store.run(Query().has_recording()).viewer()
         wire = wired(viewer)
         answers = wire.say({"do": "play", "row": 0, "turn": viewer.widget.view["turn"], "token": "one"})
@@ -541,7 +541,7 @@ class TestWidget:
         assert found == b"RIFF" + bytes(range(256)) * 9_000
 
     def test_a_second_file_ends_the_first(self, store: Store) -> None:
-        """One file is on its way at a time; who asks for another is told that it is lost."""
+        """One file is sent at a time; a request for another file reports it as lost."""
         viewer = store.run(Query().has_recording()).viewer()
         wire = wired(viewer)
         wire.say({"do": "play", "row": 0, "turn": viewer.widget.view["turn"], "token": "one"})

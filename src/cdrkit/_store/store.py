@@ -77,7 +77,7 @@ class Store(Reader):
         return f"<Store {self._name!r}>"
 
     def _repr_html_(self) -> str:
-        # `Maintenance.status` knows more, but lists the files of both tiers.
+        # `Maintenance.status` has more facts, but lists the files of both tiers.
         snapshot = self._snapshot()
         segments = snapshot.segments.values()
         facts: dict[str, object] = {"Location": self._name, "Region": self.region or "none"}
@@ -193,7 +193,7 @@ class Store(Reader):
         """Read a local file while it grows, and store each new row once.
 
         The commit that stores rows also stores the position in the file. So a later `follow` continues where this one
-        stopped, for whatever reason. After a rotation (rename, copy and truncate, compression), the rest of the old
+        stopped. After a rotation (rename, copy and truncate, compression), the rest of the old
         file is read first; the old file must be in the same folder. An incomplete last line, and the rows of a call
         that is not complete, are read later.
 

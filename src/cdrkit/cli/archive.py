@@ -41,7 +41,10 @@ def list_months(store: str) -> None:
     help="parquet: DEST is a folder. csv.gz, csv.zst: DEST is a file.",
 )
 def download_month(store: str, month: str, dest: str, format_: Any) -> None:
-    """Copy the warm MONTH (2026-08) to DEST. Run it again to continue an interrupted download."""
+    """Download a warm month to DEST.
+
+    MONTH is written as 2026-08. Run the command again to continue an interrupted download.
+    """
     with progress_bar(month, rows=True) as report_progress:
         open_existing(store).archive.download(month, dest, format=format_, progress=report_progress)
     print_text(f"{month} is in {dest}")

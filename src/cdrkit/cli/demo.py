@@ -27,7 +27,10 @@ __all__ = ["demo"]
 @click.option("--timezone", default="Europe/London", show_default=True, help="The zone of the office.")
 @click.option("--seed", default=1, show_default=True, help="Equal seeds make equal calls.")
 def demo(folder: str | None, calls: int, timezone: str, seed: int) -> None:
-    """Make up an office in FOLDER (default: a temporary one) and show the main work on it, step by step."""
+    """Show the main work on made-up calls.
+
+    The calls, recordings and the store of an office are made in FOLDER, by default a temporary folder.
+    """
     home = os.path.abspath(folder) if folder else tempfile.mkdtemp(prefix="cdrkit-demo-")
     path = os.path.join(home, "store")
     if os.path.exists(path):

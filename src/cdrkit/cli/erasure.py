@@ -29,7 +29,10 @@ __all__ = ["erase", "expire"]
 @click.option("--reason", required=True, help="The reason, for the log.")
 @really_option
 def erase(store: str, timezone: str, reason: str, dry_run: bool, **filters: Any) -> None:
-    """Erase calls from both tiers, for good. Without --really, only count them."""
+    """Erase calls from both tiers, for good.
+
+    Without --really, only count them.
+    """
     query = build_query(timezone, filters)
     _print_report(open_existing(store).erase(query, reason=reason, dry_run=dry_run), dry_run)
 
@@ -40,7 +43,10 @@ def erase(store: str, timezone: str, reason: str, dry_run: bool, **filters: Any)
 @click.option("--customer", multiple=True, metavar="ID", help="Of these customers only.")
 @really_option
 def expire(store: str, before: str, customer: tuple[str, ...], dry_run: bool) -> None:
-    """Erase calls that began before BEFORE (ISO 8601, UTC). Without --really, only count them."""
+    """Erase calls that began before a time.
+
+    BEFORE is ISO 8601 text in UTC, exclusive. Without --really, only count the calls.
+    """
     _print_report(open_existing(store).expire(before, *customer, dry_run=dry_run), dry_run)
 
 

@@ -14,7 +14,11 @@ __all__ = ["show_info"]
 @store_argument
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show_info(store: str, as_json: bool) -> None:
-    """Show calls, bytes and segments of each tier, the last append, and the maintenance that is due."""
+    """Show size, age and due work of STORE.
+
+    Calls, bytes and segments of each tier, the first and the last call, the last append, and the maintenance that is
+    due.
+    """
     opened = open_existing(store)
     status = opened.maintenance.status()
     if as_json:

@@ -56,10 +56,10 @@ def ingest_files(
     follow: bool,
     poll: float,
 ) -> None:
-    """Read a switch's files into STORE (a folder or URL; made if it does not exist).
+    """Read a switch's files into STORE.
 
-    FILE is a path, a URL, a glob, a folder or an archive; it may be compressed. The exit status is 3 when rows were
-    rejected.
+    STORE is a folder or URL; it is made if it does not exist. FILE is a path, a URL, a glob, a folder or an archive; it
+    may be compressed. The exit status is 3 when rows were rejected.
     """
     opened = open_store_argument(store, region=region)
     settings: dict[str, Any] = dict(map(_parse_option, options))
@@ -107,6 +107,6 @@ def _parse_option(text: str) -> tuple[str, object]:
 @click.command("detect")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def detect_formats(files: tuple[str, ...]) -> None:
-    """Show the format of each FILE, and how it was recognised."""
+    """Show the format of each FILE, with the reason."""
     for file in files:
         _print_format(file)

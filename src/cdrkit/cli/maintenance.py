@@ -31,7 +31,10 @@ _keep_option = click.option(
 @_keep_option
 @dry_run_option
 def move_to_warm(store: str, keep: int, dry_run: bool) -> None:
-    """Move whole UTC months past the hot window to the warm tier."""
+    """Move whole months to the warm tier.
+
+    A UTC month moves when it is past the hot window of --keep calendar months.
+    """
     print_text(command_text(str(open_existing(store).maintenance.move_to_warm(keep, dry_run=dry_run))))
 
 
@@ -47,7 +50,7 @@ def compact(store: str, dry_run: bool) -> None:
 @store_argument
 @dry_run_option
 def vacuum(store: str, dry_run: bool) -> None:
-    """Remove files that no reader needs any more."""
+    """Remove files that no reader needs."""
     print_text(command_text(str(open_existing(store).maintenance.vacuum(dry_run=dry_run))))
 
 
@@ -55,7 +58,10 @@ def vacuum(store: str, dry_run: bool) -> None:
 @store_argument
 @_keep_option
 def maintain(store: str, keep: int) -> None:
-    """Do the work that is due: move-to-warm, compact and vacuum. For a daily timer."""
+    """Run all maintenance that is due.
+
+    It runs move-to-warm, compact and vacuum. Call it from a daily timer.
+    """
     reports = open_existing(store).maintenance.run(keep)
     for job, report in zip(("move to warm", "compaction", "vacuum"), reports, strict=True):
         print_text(f"{job}: {command_text(str(report))}")
@@ -64,7 +70,10 @@ def maintain(store: str, keep: int) -> None:
 @click.command("verify")
 @store_argument
 def verify(store: str) -> None:
-    """Read every byte and check everything; the exit status is 4 when something is wrong."""
+    """Read and check every byte of STORE.
+
+    The exit status is 4 when there is a problem.
+    """
     opened = open_store_argument(store)
     try:
         exists = opened.exists
@@ -82,10 +91,10 @@ def verify(store: str) -> None:
 @store_argument
 @region_option
 def rebuild_log(store: str, region: str | None) -> None:
-    """Make a new log from the segments alone, after the log was lost.
+    """Make a new log from the segments.
 
-    Give the --region that the store had. To change the region of a store, move its _log folder away first, and give
-    the new --region.
+    Use it after the log was lost. Give the --region that the store had. To change the region of a store, move its _log
+    folder away first, and give the new --region.
     """
     count = open_store_argument(store, region=region).maintenance.rebuild_log()
     print_text(f"The new log has {count:,} calls. Run cdrkit verify now.")

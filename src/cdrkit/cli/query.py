@@ -49,7 +49,10 @@ def query_calls(
     as_json: bool,
     **filters: Any,
 ) -> None:
-    """Show calls of STORE as a table, newest first, or as JSON."""
+    """Show calls of STORE as a table or as JSON.
+
+    The newest calls come first, unless --order is given.
+    """
     opened = open_existing(store)
     chosen = columns or ("" if as_json else ",".join(_COLUMNS))
     query = build_query(timezone, {**filters, "columns": chosen, "order": order, "cursor": cursor})
@@ -61,8 +64,10 @@ def query_calls(
         rows = page.rows(labels=True)
         total = opened.count(cdrkit.Query(query.conditions, query.presets, query.period))
         print_table(rows, f"{len(rows):,} of {total:,} calls, times in {timezone}")
-    if page.next_cursor is not None:
-        (print_note if as_json else print_text)(f"next page: --cursor {page.next_cursor}")
+    print_hint = print_note if as_json else print_text
+    for title, page_cursor in (("next", page.next_cursor), ("previous", page.previous_cursor)):
+        if page_cursor is not None:
+            print_hint(f"{title} page: --cursor {page_cursor}")
 
 
 def _json_records(page: Page) -> Iterator[Mapping[str, object]]:
@@ -86,9 +91,9 @@ def _json_records(page: Page) -> Iterator[Mapping[str, object]]:
 def export_calls(
     store: str, dest: str, timezone: str, columns: str | None, labels: bool, no_guard: bool, **filters: Any
 ) -> None:
-    """Write calls of STORE to DEST as CSV, always in UTC.
+    """Write calls of STORE to DEST as CSV.
 
-    DEST ends in .csv, .csv.gz or .csv.zst, or is - for standard output.
+    Instants are in UTC. DEST ends in .csv, .csv.gz or .csv.zst, or is - for standard output.
     """
     result = open_existing(store).run(build_query(timezone, {**filters, "columns": columns}))
     headers: Any = "labels" if labels else "names"
@@ -105,7 +110,10 @@ def export_calls(
 @timezone_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a day.")
 def show_totals(store: str, timezone: str, as_json: bool, **filters: Any) -> None:
-    """Show totals of STORE per UTC day; --timezone is the zone of the dates of filters."""
+    """Show totals of STORE per UTC day.
+
+    --timezone is the zone of the dates of filters only.
+    """
     totals = open_existing(store).daily_totals(build_query(timezone, filters))
     if as_json:
         print_json_lines(_json_totals(totals))

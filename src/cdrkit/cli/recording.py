@@ -23,7 +23,7 @@ __all__ = ["copy_recording"]
 )
 @click.option("--overwrite", is_flag=True, help="Replace DEST when it exists.")
 def copy_recording(store: str, call_id: str, dest: str | None, recordings: str, overwrite: bool) -> None:
-    """Describe the recording of call CALL_ID, and copy it to DEST."""
+    """Describe a recording, and copy it to DEST."""
     opened = open_existing(store, recordings=recordings)
     calls = list(opened.run(cdrkit.Query().where(cdrkit.field("call_id") == call_id).limit(2)))
     if len(calls) != 1:

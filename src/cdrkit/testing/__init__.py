@@ -1,7 +1,8 @@
-"""Test suites for the authors of plugins: what a tier must pass."""
+"""Test suites for the authors of tiers and sources."""
 
 from __future__ import annotations
 
+from cdrkit.testing.source_tests import SourceTests
 from cdrkit.testing.tier_tests import TierTests
 
-__all__ = ["TierTests"]
+__all__ = ["SourceTests", "TierTests"]

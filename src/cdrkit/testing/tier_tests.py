@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from cdrkit._files import Files
 from cdrkit._model import FIELDS, FRAME_TYPES, conform_frame
-from cdrkit._numbers import normalize_number, key_search, search_pattern
+from cdrkit._numbers import key_search, normalize_number, search_pattern
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
 from cdrkit.samples import synthesize_calls
 from cdrkit.storage.indexes import totals_of
@@ -177,7 +177,11 @@ class TierTests:
                 fits = [
                     row
                     for row, values in enumerate(frame.select(fields).iter_rows())
-                    if any(pattern.matches(normalize_number(value, "GB")) for value in values if value is not None)
+                    if any(
+                        pattern.matches(normalize_number(value, "GB"))
+                        for value in values
+                        if value is not None
+                    )
                 ]
                 found = hits.rows.to_list()
                 assert found == sorted(set(found))

@@ -1,4 +1,4 @@
-"""Read streams of bytes: in blocks, or with a look at the first bytes."""
+"""Streams of bytes that are read in blocks, or inspected at their beginning."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class PeekedStream:
 
     def __init__(self, file: Readable) -> None:
         self._file = file
-        self.head: bytes = check_bytes(file.read(_HEAD_BYTES))
+        self.head: bytes = read_block(file, _HEAD_BYTES)[0]
         self._unread = self.head
 
     def read(self, size: int, /) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -87,7 +88,7 @@ def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tupl
     for separator in _SEPARATORS if mapping.separator is None else (mapping.separator,):
         texts = split_line(text, attrs.evolve(mapping, separator=separator))
         names = tuple(name.strip() or f"column {at}" for at, name in enumerate(texts or [], 1))
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         try:
             if texts is None or twice:
                 flaw = f"names the column {twice[0]!r} twice" if twice else "has a quote that is not closed"

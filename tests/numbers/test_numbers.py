@@ -22,7 +22,7 @@ from cdrkit._numbers import (
     number_keys,
     search_pattern,
 )
-from cdrkit._numbers.keys import prefix_range
+from cdrkit._numbers.key_ranges import prefix_range
 from cdrkit._numbers.normalization import normalize_typed
 from cdrkit.errors import ConfigError, QueryError
 

@@ -18,7 +18,7 @@ import pytest
 from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit.errors import ConfigError
 from cdrkit.samples import synthesize_calls
-from cdrkit.storage.log import checksum
+from cdrkit.storage.log import object_checksum
 from cdrkit.storage.log.segment import FORMAT
 from tests import truth
 from tests.months import NOW, inside, months_in
@@ -222,7 +222,7 @@ def test_a_newer_format_is_refused(folder: Path) -> None:
     """What a newer version wrote is refused with what to do, not misread."""
     store = open_store(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checksum, "FORMAT", FORMAT + 1)
+        patch.setattr(object_checksum, "FORMAT", FORMAT + 1)
         store.append([CallRecord(call_id="new", start=END)])
     with pytest.raises(ConfigError, match=f"format {FORMAT + 1}.*Install a newer cdrkit"):
         open_store(folder).count()

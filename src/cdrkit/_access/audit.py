@@ -1,4 +1,4 @@
-"""Audit events: what a viewer takes out of a store."""
+"""Audit events: exports, and uses of recordings, by a viewer."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ __all__ = ["Plan"]
 class Plan(BoundQuery):
     """A bound query and its answers; each run gives the same answer.
 
-    `frames`, `count` and `totals` take *counters*, which count what one run reads.
+    `frames`, `count` and `totals` take *counters*, which count the reads of one run.
     """
 
     def frames(self, columns: Sequence[str], counters: ReadCounters | None = None) -> Iterator[pl.DataFrame]:

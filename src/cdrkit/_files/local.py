@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import IO, Final
 
+from cdrkit._files.error_translation import READ_ONLY, translate_errors
 from cdrkit._files.files import Data, Entry
 from cdrkit._files.paths import check_path
-from cdrkit._files.translation import READ_ONLY, translate_errors
 from cdrkit.errors import ConfigError, NotFoundError, StorageError
 
 __all__ = ["LocalFiles"]

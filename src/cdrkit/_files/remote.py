@@ -11,9 +11,9 @@ from typing import IO, Any, Final
 
 from fsspec.implementations.memory import MemoryFileSystem
 
+from cdrkit._files.error_translation import translate_errors
 from cdrkit._files.files import Data, Entry
 from cdrkit._files.paths import check_path
-from cdrkit._files.translation import translate_errors
 from cdrkit.errors import ConfigError, NotFoundError
 
 __all__ = ["RemoteFiles"]

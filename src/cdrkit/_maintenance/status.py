@@ -181,7 +181,7 @@ def _last_maintenance(log: Log, commits: Iterable[Commit]) -> datetime | None:
 def _work_due(
     log: Log, tiers: Mapping[str, Tier], hot: Tier, warm: Tier, *, now: datetime, keep_months: int
 ) -> Iterator[str]:
-    """Yield what each job would do, by a dry run of it."""
+    """Yield the work that each job would do, by a dry run."""
     move = move_months(log, tiers, hot, warm, now=now, keep_months=keep_months, dry_run=True)
     if move.read:
         yield f"Move to warm: {move}"

@@ -52,6 +52,11 @@ class Page:
     def rows(self, *, labels: bool = False, times: TimeStyle = "iso") -> list[dict[str, str]]:
         """Return the selected columns as display text, a dict a call.
 
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://rows-example").run().page().rows(labels=True, times="day_first")
+            []
+
         Args:
             labels: Use labels, such as ``Call Time``, as keys instead of field names.
             times: The style of instants: ``iso``, ``day_first`` or ``month_first``.

@@ -108,6 +108,11 @@ class Result:
 
         The zone holds for tables, pages and `to_text`; CSV and records stay in UTC.
 
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://zone-example").run().in_timezone("Europe/London").timezone
+            'Europe/London'
+
         Args:
             timezone: IANA name of the zone.
 
@@ -163,6 +168,11 @@ class Result:
         """Return the number of these calls.
 
         A limit and a cursor of the query reduce the number; `total` ignores the cursor.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://len-example").run(cdrkit.Query().limit(10)).count()
+            0
 
         Raises:
             StorageError: When the store cannot be read.
@@ -220,6 +230,11 @@ class Result:
 
         A cursor marks a position in the order, not a row number. It stays valid while calls arrive and while they move
         between tiers. A limit of the query holds for all pages together.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://first-page-example").run().page(25).records
+            ()
 
         Args:
             size: Calls of the page, 1 to 100,000.
@@ -283,6 +298,12 @@ class Result:
     def to_polars(self) -> pl.DataFrame:
         """Return a Polars frame, with instants in the display zone.
 
+        Example:
+            >>> import cdrkit
+            >>> query = cdrkit.Query().columns("start", "duration")
+            >>> cdrkit.open_store("memory://polars-example").run(query).to_polars().shape
+            (0, 2)
+
         Raises:
             StorageError: When the store cannot be read.
         """
@@ -293,6 +314,11 @@ class Result:
         """Return an Arrow table in the types of `SCHEMA`.
 
         Instants are in the display zone.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://arrow-example").run().to_arrow().num_rows
+            0
 
         Raises:
             StorageError: When the store cannot be read.
@@ -325,6 +351,12 @@ class Result:
 
         Instants have their offset in the display zone, durations are h:mm:ss.
 
+        Example:
+            >>> import cdrkit
+            >>> query = cdrkit.Query().columns("start", "duration")
+            >>> cdrkit.open_store("memory://text-example").run(query).to_text().columns
+            ['Call Time', 'Duration']
+
         Args:
             labels: Name the columns by labels, such as ``Call Time``, instead of field names.
             times: The style of instants: ``iso``, ``day_first`` or ``month_first``.
@@ -345,6 +377,11 @@ class Result:
         """Return an iterator of Arrow batches, in order.
 
         A bounded number of calls is in memory.
+
+        Example:
+            >>> import cdrkit
+            >>> list(cdrkit.open_store("memory://batches-example").run().batches(1_000))
+            []
 
         Args:
             rows: The largest number of calls of a batch.
@@ -382,6 +419,11 @@ class Result:
         storage_options: Mapping[str, object] | None = None,
     ) -> int:
         """Write the calls as CSV (RFC 4180, UTF-8), with instants in UTC.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://csv-example").run().write_csv("calls.csv.gz", headers="labels")
+            0
 
         Args:
             dest: A path, a URL or a binary file object. A file appears complete or not at all. Its name ends in
@@ -427,6 +469,12 @@ class Result:
 
         In the order of time, memory is bounded: it holds the identities of one day's calls and a slice of the rest.
         Any other order holds all calls.
+
+        Example:
+            >>> import cdrkit
+            >>> query = cdrkit.Query().columns("start", "duration")
+            >>> b"".join(cdrkit.open_store("memory://iter-csv-example").run(query).iter_csv())
+            b'start,duration\\r\\n'
 
         Args:
             guard: As for `write_csv`.

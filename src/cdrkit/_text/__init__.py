@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdrkit._text.html import html_facts, html_report, html_table
-from cdrkit._text.sanitize import escape_html, sanitize_text
+from cdrkit._text.html import escape_html, html_facts, html_report, html_table
+from cdrkit._text.sanitize import sanitize_text
 
 __all__ = ["escape_html", "html_facts", "html_report", "html_table", "sanitize_text"]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import attrs
 
-from cdrkit._text.sanitize import escape_html
+from cdrkit._text.sanitize import sanitize_text
 
-__all__ = ["html_facts", "html_report", "html_table"]
+__all__ = ["escape_html", "html_facts", "html_report", "html_table"]
 
 _MAX_ROWS: Final = 100
 _MAX_ITEMS: Final = 5
+# The longest text of a cell.
+_MAX_CHARACTERS: Final = 160
 # The tables set no colours: the notebook's own colours serve light and dark themes alike.
 _LEFT: Final = ' style="text-align: left"'
 
@@ -103,3 +106,21 @@ def _cell(value: Any) -> str:
         lines = [escape_html(str(item)) for item in value[:_MAX_ITEMS]]
         return "<br>".join([*lines, f"… and {more:,} more"] if more > 0 else lines)
     return escape_html("" if value is None else str(value))
+
+
+def escape_html(text: str, max_characters: int = _MAX_CHARACTERS) -> str:
+    """Sanitise and escape *text* for HTML, and cut a long one.
+
+    Args:
+        text: Untrusted text.
+        max_characters: The greatest number of characters to show. A longer text ends with ``…``.
+
+    Returns:
+        Text for an element or a quoted attribute of an HTML page. Lone surrogates become ``?``.
+
+    Example:
+        >>> escape_html("<b>Bob</b>")
+        '&lt;b&gt;Bob&lt;/b&gt;'
+    """
+    cut = text if len(text) <= max_characters else text[: max_characters - 1] + "…"
+    return html.escape(sanitize_text(cut).encode("utf-8", "replace").decode())

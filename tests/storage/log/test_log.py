@@ -12,7 +12,7 @@ import pytest
 from cdrkit import CallRecord, open_store
 from cdrkit._files import open_files
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
-from cdrkit.storage.log import checksum
+from cdrkit.storage.log import object_checksum
 from cdrkit.storage.log.log import Log
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
@@ -90,7 +90,7 @@ def test_newer_format_is_refused(tmp_path: Path) -> None:
     log.create({"region": None})
     path = tmp_path / "hot" / "_log" / f"{0:020d}.json"
     body = json.loads(path.read_bytes())["commit"] | {"format": 99}
-    path.write_bytes(checksum._encode_json({"checksum": checksum._checksum(body), "commit": body}))
+    path.write_bytes(object_checksum._encode_json({"checksum": object_checksum._checksum(body), "commit": body}))
     with pytest.raises(ConfigError, match="newer cdrkit"):
         open_store(tmp_path).count()
 

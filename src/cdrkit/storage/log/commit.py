@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from cdrkit._model import from_microseconds, to_microseconds
-from cdrkit.storage.log.checksum import add_checksum, report_damage, verify_checksum
+from cdrkit.storage.log.object_checksum import add_checksum, report_damage, verify_checksum
 from cdrkit.storage.log.segment import Segment
 
 __all__ = ["Action", "Commit"]

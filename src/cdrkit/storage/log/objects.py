@@ -10,8 +10,8 @@ from typing import Final
 from cdrkit._files import Files
 from cdrkit._model import from_microseconds
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError, StorageError
-from cdrkit.storage.log.checksum import report_damage, verify_checksum
 from cdrkit.storage.log.commit import Commit
+from cdrkit.storage.log.object_checksum import report_damage, verify_checksum
 from cdrkit.storage.log.snapshot import Snapshot
 
 __all__ = ["LogObjects"]

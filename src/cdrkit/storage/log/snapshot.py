@@ -12,8 +12,8 @@ import attrs
 
 from cdrkit._model import from_microseconds, to_microseconds
 from cdrkit.errors import CorruptDataError
-from cdrkit.storage.log.checksum import add_checksum, report_damage, verify_checksum
 from cdrkit.storage.log.commit import Commit
+from cdrkit.storage.log.object_checksum import add_checksum, report_damage, verify_checksum
 from cdrkit.storage.log.segment import Segment
 
 __all__ = ["Snapshot"]

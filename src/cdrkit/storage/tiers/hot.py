@@ -25,15 +25,8 @@ from cdrkit.storage.log import Segment
 from cdrkit.storage.tiers.gather import pick_values, take_values
 from cdrkit.storage.tiers.hot_segment import AMOUNT, TEXT, MappedSegment, column_checksum
 from cdrkit.storage.tiers.segment_cache import SegmentCache
-from cdrkit.storage.tiers.segment_file import (
-    SegmentFile,
-    about_segment,
-    check_file,
-    checksum_of,
-    describe_segment,
-    list_segment_files,
-    new_identity,
-)
+from cdrkit.storage.tiers.segment_checksum import check_file, checksum_of, new_identity
+from cdrkit.storage.tiers.segment_file import SegmentFile, about_segment, describe_segment, list_segment_files
 from cdrkit.storage.tiers.tier import Hits, Rows
 
 __all__ = ["HotTier"]

@@ -28,7 +28,7 @@ from cdrkit.storage.indexes import (
 )
 from cdrkit.storage.log import Segment
 from cdrkit.storage.tiers.segment_cache import SegmentCache
-from cdrkit.storage.tiers.segment_file import check_file
+from cdrkit.storage.tiers.segment_checksum import check_file
 from cdrkit.storage.tiers.tier import Rows
 
 __all__ = ["AMOUNT", "TEXT", "MappedSegment", "column_checksum"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -11,20 +9,11 @@ from typing import Any
 import attrs
 import polars as pl
 
-from cdrkit._files import Data, Entry, Files
+from cdrkit._files import Entry, Files
 from cdrkit._model import to_microseconds
-from cdrkit.errors import CorruptDataError
 from cdrkit.storage.log import APART, COMPANION, FORMAT, Segment, identity_of
 
-__all__ = [
-    "SegmentFile",
-    "about_segment",
-    "check_file",
-    "checksum_of",
-    "describe_segment",
-    "list_segment_files",
-    "new_identity",
-]
+__all__ = ["SegmentFile", "about_segment", "describe_segment", "list_segment_files"]
 
 
 @attrs.frozen
@@ -97,16 +86,6 @@ def describe_segment(
     )
 
 
-def checksum_of(data: Data) -> str:
-    """Return the BLAKE2b digest (16 bytes) of a whole file, as hex digits."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def new_identity(data: Data) -> str:
-    """Return a new segment id: random digits, then the checksum of the file *data*."""
-    return f"{secrets.token_hex(6)}-{checksum_of(data)}"
-
-
 def list_segment_files(files: Files, folder_prefix: str, suffix: str) -> Iterator[SegmentFile]:
     """Yield the segments below a root.
 
@@ -125,19 +104,3 @@ def list_segment_files(files: Files, folder_prefix: str, suffix: str) -> Iterato
         path = own[0] if own else entries[0].path.removeprefix(APART).removesuffix(COMPANION) + suffix
         times = [entry.modified for entry in entries if entry.modified is not None]
         yield SegmentFile(identity, path, max(times, default=None), is_whole=bool(own))
-
-
-def check_file(files: Files, segment: Segment) -> bytes:
-    """Read the whole file of *segment*, verify its checksum, and return its bytes.
-
-    Raises:
-        CorruptDataError: When the file differs from what was written.
-        NotFoundError: When the file is missing.
-    """
-    data = files.read(segment.path)
-    if len(data) != segment.size_bytes or checksum_of(data) != segment.checksum:
-        url = files.url_of(segment.path)
-        raise CorruptDataError(
-            f"{url} is damaged: its checksum does not match. Restore that file from a backup.", url=url
-        )
-    return data

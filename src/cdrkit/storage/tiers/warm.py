@@ -38,15 +38,8 @@ from cdrkit.storage.tiers.gather import pick_values
 from cdrkit.storage.tiers.parquet import Footer, encode_parquet, tail_of
 from cdrkit.storage.tiers.range_reader import REQUESTS_AT_ONCE, RangeReader
 from cdrkit.storage.tiers.recent_cache import RecentCache
-from cdrkit.storage.tiers.segment_file import (
-    SegmentFile,
-    about_segment,
-    check_file,
-    checksum_of,
-    describe_segment,
-    list_segment_files,
-    new_identity,
-)
+from cdrkit.storage.tiers.segment_checksum import check_file, checksum_of, new_identity
+from cdrkit.storage.tiers.segment_file import SegmentFile, about_segment, describe_segment, list_segment_files
 from cdrkit.storage.tiers.tier import Hits, Rows
 
 __all__ = ["WarmTier"]

@@ -131,7 +131,11 @@ class SoundSource:
 
     def batch(self, rows: list[dict[str, Any]], rejects: list[Reject], end: int) -> SourceBatch:
         """Return the batch of a reading."""
-        kinds = pl.Schema({"call_id": pl.String, "start": pl.Datetime("us", "UTC"), "duration": pl.Int64})
+        kinds: dict[str, Any] = {
+            "call_id": pl.String,
+            "start": pl.Datetime("us", "UTC"),
+            "duration": pl.Int64,
+        }
         frame = pl.DataFrame(rows, schema=kinds, orient="row")
         return SourceBatch(frame=frame, rejects=tuple(rejects), bytes_read=end)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["Elapsed"]
+__all__ = ["Stopwatch"]
 
 
-class Elapsed:
+class Stopwatch:
     """The time since this object was created.
 
     It is the time of the monotonic clock or of the wall clock, whichever shows more. The monotonic clock stops while

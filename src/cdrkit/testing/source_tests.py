@@ -65,14 +65,17 @@ class SourceTests:
     # -- the sample -----------------------------------------------------------------------------------------------
 
     def test_calls_fit_the_catalogue(self) -> None:
-        """The sample gives calls: fields of the catalogue with values of their types, and a call_id and a start."""
+        """Calls have fields of the catalogue with values of their types.
+
+        Each call has a ``call_id`` and a ``start``.
+        """
         reading = self._read(io.BytesIO(self.sample()))
         assert reading.frame.height, "the sample gives no call"
         for name in ("call_id", "start"):
             assert reading.frame[name].null_count() == 0, f"{name} is absent in some calls"
 
     def test_every_row_is_accounted_for(self) -> None:
-        """A row is a call, a reject, part of another row's call, or part of a pending call; none is lost."""
+        """Every row is a call, a reject, or part of another row's or a pending call."""
         reading = self._read(io.BytesIO(self.sample()))
         expected = self.expected_calls()
         if expected is not None:
@@ -96,7 +99,7 @@ class SourceTests:
             assert call.rows >= 1, "a pending call has no rows"
 
     def test_a_damaged_row_is_not_lost(self) -> None:
-        """A row of random text after the sample is rejected, or the input is; the rows before it still count."""
+        """Random text after the sample is rejected; the rows before it still count."""
         sample = self.sample()
         whole = self._read(io.BytesIO(sample))
         end = b"" if sample.endswith(b"\n") else b"\n"
@@ -112,26 +115,26 @@ class SourceTests:
         assert all(0 <= position <= len(sample) for position in positions)
 
     def test_reading_twice(self) -> None:
-        """Equal bytes give equal results: from the same source again, and from another one."""
+        """Equal bytes give equal results, from one source and from another one."""
         source = self.make_source()
         first = self._read(io.BytesIO(self.sample()), source)
         first.check_equal(self._read(io.BytesIO(self.sample()), source))
         first.check_equal(self._read(io.BytesIO(self.sample())))
 
     def test_slow_streams(self) -> None:
-        """A stream that returns a few bytes at a time gives the results of one that returns all at once."""
+        """A stream that returns a few bytes at a time gives equal results."""
         sample = self.sample()
         whole = self._read(io.BytesIO(sample))
         for size in (1, 7, 4096):
             whole.check_equal(self._read(_slow_stream(sample, size)))
 
     def test_reading_all_inputs(self) -> None:
-        """A source that reads several inputs together gives the calls of the sample when it is the only one."""
+        """A source of several inputs gives the calls of a single one."""
         source = self.make_source()
         if isinstance(source, JoiningSource):
             whole = self._read(io.BytesIO(self.sample()))
             inputs = iter([SourceInput(name="sample", stream=io.BytesIO(self.sample()))])
-            alone = _Reading.of(source.read_all(inputs))
+            alone = _Content.of(source.read_all(inputs))
             assert_frame_equal(alone.frame, whole.frame)
             assert alone.read == whole.read
 
@@ -162,7 +165,7 @@ class SourceTests:
             self._try(io.BytesIO(garbage))
 
     def test_sniff(self) -> None:
-        """Where the source detects its format, it detects the sample, and no format in an empty file or garbage."""
+        """A source that detects its format detects the sample, not an empty file."""
         sniff = getattr(self.make_source(), "sniff", None)
         if sniff is None:
             return
@@ -174,10 +177,10 @@ class SourceTests:
         for other in [*(head[: number * len(head) // _CUTS] for number in range(_CUTS)), *_garbage()]:
             assert isinstance(sniff(other[:_HEAD_BYTES], "other"), str | None)
 
-    def _read(self, stream: IO[bytes], source: Source | None = None) -> _Reading:
-        return _Reading.of((source or self.make_source())(stream))
+    def _read(self, stream: IO[bytes], source: Source | None = None) -> _Content:
+        return _Content.of((source or self.make_source())(stream))
 
-    def _try(self, stream: IO[bytes]) -> _Reading | None:
+    def _try(self, stream: IO[bytes]) -> _Content | None:
         """Read a stream; return None if it is refused with one of cdrkit's errors."""
         try:
             return self._read(stream)
@@ -186,7 +189,7 @@ class SourceTests:
 
 
 @attrs.frozen(eq=False)
-class _Reading:
+class _Content:
     """The content of all batches of one reading."""
 
     frame: pl.DataFrame
@@ -200,7 +203,7 @@ class _Reading:
     header: str
 
     @classmethod
-    def of(cls, batches: Iterable[SourceBatch]) -> _Reading:
+    def of(cls, batches: Iterable[SourceBatch]) -> _Content:
         """Collect *batches*.
 
         Raises:
@@ -223,14 +226,14 @@ class _Reading:
             header=next((batch.header for batch in batches if batch.header), ""),
         )
 
-    def check_equal(self, other: _Reading) -> None:
+    def check_equal(self, other: _Content) -> None:
         """Compare with another reading of equal bytes.
 
         Raises:
             AssertionError: When the readings differ.
         """
         assert_frame_equal(self.frame, other.frame)
-        for name in attrs.fields_dict(_Reading):
+        for name in attrs.fields_dict(_Content):
             if name != "frame":
                 assert getattr(self, name) == getattr(other, name), f"{name} differs"
 

@@ -1,4 +1,4 @@
-"""What every tier owes, as tests that the author of another tier runs with pytest."""
+"""Tests that every tier must pass; the author of a tier subclasses them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ from cdrkit.storage.tiers import SegmentFile, Tier
 __all__ = ["TierTests"]
 
 _FLIPS = 40
-_ROWS_WITH_COMPANIONS = 5_000  # enough for whatever a tier writes besides the calls of a large segment
+#: Enough rows for the files that a tier writes beside a large segment.
+_ROWS_WITH_COMPANIONS = 5_000
 _MOST_FILES = 20
 
 
 class TierTests:
-    """The conformance suite of tiers: a tier that passes can stand below a store.
+    """A test suite for a tier, to be subclassed and run with pytest.
 
-    A subclass brings the fixture ``files``, which gives an empty place to each test, and `make_tier`. The suite
-    damages what lies at ``segment.path`` below that place.
+    A store works with any tier that passes. The subclass overrides `make_tier` and defines the fixture ``files``, which
+    returns the files of an empty folder to each test. The suite damages the file at ``segment.path`` among them.
 
     Example:
         >>> import pytest
-        >>> from cdrkit.storage import WarmTier, open_files
+        >>> from cdrkit.storage import open_files
+        >>> from cdrkit.storage.tiers import WarmTier
+        >>> from cdrkit.testing import TierTests
         >>> class TestWarmOnDisk(TierTests):
         ...     @pytest.fixture
         ...     def files(self, tmp_path):
@@ -43,16 +46,23 @@ class TierTests:
         ...
         ...     def make_tier(self, files):
         ...         return WarmTier(files)
+        >>> TestWarmOnDisk().test_round_trip(open_files("memory://tier-tests-example"))
     """
 
     def make_tier(self, files: Files) -> Tier:
-        """Return a new tier that keeps its segments among *files*; it knows nothing of earlier ones."""
-        raise NotImplementedError("the subclass returns its tier")
+        """Return a new tier that stores its segments among *files*.
 
-    # -- what is written is what is read --------------------------------------------------------------------------
+        It shares no state with earlier tiers.
+        """
+        raise NotImplementedError("Override make_tier() in the subclass: return a tier.")
+
+    # -- writing and reading --------------------------------------------------------------------------------------
 
     def test_round_trip(self, files: Files) -> None:
-        """A frame comes back as it was written: values, order and types, from another instance as well."""
+        """The frame read equals the frame written: values, order and types.
+
+        Another tier of the same files returns it as well.
+        """
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         for reader in (tier, self.make_tier(files)):
@@ -64,7 +74,7 @@ class TierTests:
         assert_frame_equal(tier.read(tier.write(frame, "GB"), list(FIELDS)), frame)
 
     def test_segment_describes_its_calls(self, files: Files) -> None:
-        """The segment says whose it is, how many calls it holds, and the range of their starts, both ends within."""
+        """A segment names its tier, its number of calls, and their time range."""
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         assert (segment.tier, segment.rows) == (tier.name, frame.height)
@@ -72,18 +82,21 @@ class TierTests:
         assert segment.size_bytes == files.size(segment.path)
 
     def test_segment_survives_the_log(self, files: Files) -> None:
-        """The log keeps a segment as JSON; what comes back equals it and can be read."""
+        """A segment that the log stored as JSON equals the original and can be read."""
         frame = _calls()
         segment = self.make_tier(files).write(frame, "GB")
-        found = Segment.from_dict(json.loads(json.dumps(segment.to_dict())))
-        assert found == segment
-        assert_frame_equal(self.make_tier(files).read(found, list(FIELDS)), frame)
+        restored = Segment.from_dict(json.loads(json.dumps(segment.to_dict())))
+        assert restored == segment
+        assert_frame_equal(self.make_tier(files).read(restored, list(FIELDS)), frame)
 
     def test_writes_that_fail(self, files: Files) -> None:
-        """When any file cannot be written, the error comes out and nothing is in sight; with room again, it works."""
+        """A failed write raises the error and leaves no file.
+
+        With room again, writing works.
+        """
         frame = _calls(_ROWS_WITH_COMPANIONS)
         for room in range(_MOST_FILES):
-            full = _FullPlace(files, room)
+            full = _FullFiles(files, room)
             try:
                 segment = self.make_tier(full).write(frame, "GB")
             except StorageError as exc:
@@ -92,39 +105,42 @@ class TierTests:
                 assert files.list("") == []
             else:
                 break
-        assert room, "it writes nothing to its place"
+        assert room, "the tier writes no file among those given"
         assert_frame_equal(self.make_tier(files).read(segment, list(FIELDS)), frame)
 
     def test_columns_in_any_order(self, files: Files) -> None:
-        """Those columns come back that are asked for, in the order in which they are asked for."""
+        """The tier returns the requested columns in the requested order."""
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         for names in (["start"], ["charge", "call_id", "switch"], list(FIELDS)[::-1]):
             assert_frame_equal(tier.read(segment, names), frame.select(names))
 
     def test_missing_columns_are_null(self, files: Files) -> None:
-        """A column that no call of the segment fills comes back as nulls of its type, as many as there are rows."""
+        """A column that the segment lacks is returned as nulls of its type."""
         tier, frame = self.make_tier(files), _calls().select("call_id", "start", "source")
         segment = tier.write(frame, "GB")
-        found = tier.read(segment, list(FIELDS))
-        assert found.schema == FRAME_TYPES
-        assert_frame_equal(found.select(frame.columns), frame)
-        assert found.drop(frame.columns).null_count().row(0) == (frame.height,) * (len(FIELDS) - 3)
+        frame_read = tier.read(segment, list(FIELDS))
+        assert frame_read.schema == FRAME_TYPES
+        assert_frame_equal(frame_read.select(frame.columns), frame)
+        assert frame_read.drop(frame.columns).null_count().row(0) == (frame.height,) * (len(FIELDS) - 3)
         assert tier.read(segment, ["mos"], range(2, 5)).height == 3
 
     def test_rows(self, files: Files) -> None:
-        """Rows are a run or ascending numbers; any of them come back in their order, and none is an empty frame."""
+        """Rows, a range or ascending numbers, are returned in order.
+
+        No rows are an empty frame.
+        """
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         for rows in (range(frame.height), range(7, 40), range(3, 3), range(frame.height - 1, frame.height)):
-            found = tier.read(segment, list(FIELDS), rows)
-            assert_frame_equal(found, frame[rows.start : rows.stop])
+            frame_read = tier.read(segment, list(FIELDS), rows)
+            assert_frame_equal(frame_read, frame[rows.start : rows.stop])
         for numbers in ([0], [1, 2, 50, frame.height - 1], []):
             rows_asked = pl.Series(numbers, dtype=pl.UInt32)
             assert_frame_equal(tier.read(segment, list(FIELDS), rows_asked), frame[numbers])
 
     def test_gather(self, files: Files) -> None:
-        """Rows of many segments come one segment after the other, as from `read`, whatever columns each has."""
+        """Rows of many segments are returned segment by segment, as by `read`."""
         tier = self.make_tier(files)
         frames = [_calls(), _calls(seed=2).select("call_id", "start", "source"), _calls(seed=3)]
         segments = [tier.write(frame, "GB") for frame in frames]
@@ -139,7 +155,7 @@ class TierTests:
                 assert_frame_equal(self.make_tier(files).gather(asked, names), head)
 
     def test_rows_with(self, files: Files) -> None:
-        """Just the rows with one of the values, of those asked about; it may tell nothing."""
+        """The tier returns exactly the rows with one of the values, or None."""
         tier = self.make_tier(files)
         for frame in (_calls(), _calls(seed=2).select("call_id", "start", "source")):
             segment = tier.write(frame, "GB")
@@ -152,16 +168,19 @@ class TierTests:
                 held = column.drop_nulls().unique(maintain_order=True).head(2).to_list()
                 for values in ([*held, "no such value"], held[:1], ["no such value"]):
                     for rows in (range(frame.height), range(7, 40), range(3, 3)):
-                        found = tier.rows_with(segment, name, values, rows)
-                        if found is not None:
+                        chosen = tier.rows_with(segment, name, values, rows)
+                        if chosen is not None:
                             fits = column.is_in(values).fill_null(False).arg_true()
                             expected = fits.filter(fits.is_between(rows.start, rows.stop, closed="left"))
-                            assert found.to_list() == expected.to_list()
+                            assert chosen.to_list() == expected.to_list()
 
-    # -- what a tier may know without a look at the calls ---------------------------------------------------------
+    # -- indexes and rollups --------------------------------------------------------------------------------------
 
     def test_find(self, files: Files) -> None:
-        """No row with the number is missing; where the tier is sure, no other row is there. It may tell nothing."""
+        """No row with the number is missing; exact hits contain no other row.
+
+        The tier may return None.
+        """
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         texts = [text for text in frame["source"].unique().sort().to_list() if text][::9]
@@ -183,13 +202,13 @@ class TierTests:
                         if value is not None
                     )
                 ]
-                found = hits.rows.to_list()
-                assert found == sorted(set(found))
-                assert set(fits) <= set(found)
-                assert not hits.exact or found == fits
+                hit_rows = hits.rows.to_list()
+                assert hit_rows == sorted(set(hit_rows))
+                assert set(fits) <= set(hit_rows)
+                assert not hits.exact or hit_rows == fits
 
     def test_totals(self, files: Files) -> None:
-        """Totals are those of the calls; a tier may have none."""
+        """The rollup equals the totals of the calls; a tier may have none."""
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         for reader in (tier, self.make_tier(files)):
@@ -197,8 +216,8 @@ class TierTests:
             if totals is not None:
                 assert_frame_equal(totals.rows, totals_of(frame))
 
-    def test_sweep(self, files: Files) -> None:
-        """Sweeping up after writes that were cut off leaves every segment where it is."""
+    def test_remove_temporary(self, files: Files) -> None:
+        """Removing the leftovers of interrupted writes leaves every segment as it is."""
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         before = files.list("")
@@ -206,10 +225,10 @@ class TierTests:
         assert files.list("") == before
         assert_frame_equal(self.make_tier(files).read(segment, list(FIELDS)), frame)
 
-    # -- segments are on their own --------------------------------------------------------------------------------
+    # -- independent segments -------------------------------------------------------------------------------------
 
-    def test_segments_do_not_disturb_each_other(self, files: Files) -> None:
-        """Two segments are two, even of the same calls; removing one leaves the others."""
+    def test_segments_are_independent(self, files: Files) -> None:
+        """Two segments of equal calls are two segments; removing one leaves the others."""
         tier, frame, other = self.make_tier(files), _calls(), _calls(seed=2)
         segments = [tier.write(each, "GB") for each in (frame, frame, other)]
         assert len({segment.id for segment in segments}) == 3
@@ -219,7 +238,7 @@ class TierTests:
             assert_frame_equal(reader.read(segments[2], list(FIELDS)), other)
 
     def test_removing_twice(self, files: Files) -> None:
-        """Removing what is gone does nothing; reading it says that it is gone."""
+        """Removing a segment again does nothing; reading it raises NotFoundError."""
         import pytest
 
         tier = self.make_tier(files)
@@ -230,41 +249,44 @@ class TierTests:
             tier.read(segment, list(FIELDS))
 
     def test_threads(self, files: Files) -> None:
-        """Threads that read one tier at the same time each get their answer."""
+        """Threads that read one tier at the same time each get their own rows."""
         writer = self.make_tier(files)
         frames = [_calls(seed=seed) for seed in (1, 2)]
         segments = [writer.write(frame, "GB") for frame in frames]
         tier = self.make_tier(files)
         asked = [(number % 2, list(FIELDS)[number % 7 :]) for number in range(24)]
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(lambda each: tier.read(segments[each[0]], each[1]), asked))
-        for frame, (which, names) in zip(found, asked, strict=True):
+            frames_read = list(pool.map(lambda each: tier.read(segments[each[0]], each[1]), asked))
+        for frame, (which, names) in zip(frames_read, asked, strict=True):
             assert_frame_equal(frame, frames[which].select(names))
 
     # -- damage -----------------------------------------------------------------------------------------------------
 
     def test_flipped_bytes(self, files: Files) -> None:
-        """Whatever byte is changed, the right rows come back or CorruptDataError names the file; `check` sees all."""
+        """A changed byte gives the right rows or a CorruptDataError.
+
+        The error names the file, and `check` detects every change.
+        """
         import pytest
 
         frame = _calls(60)
         segment = self.make_tier(files).write(frame, "GB")
         messages: list[str] = []
-        for damaged in _flipped(files.read(segment.path)):
+        for damaged in _flip_bytes(files.read(segment.path)):
             files.put(segment.path, damaged)
             with pytest.raises(CorruptDataError, match=segment.id):
                 self.make_tier(files).check(segment)
             try:
-                found = self.make_tier(files).read(segment, list(FIELDS))
+                frame_read = self.make_tier(files).read(segment, list(FIELDS))
             except CorruptDataError as exc:
                 messages.append(str(exc))
             else:
-                assert_frame_equal(found, frame)
-        assert messages, "no change of any byte was noticed"
+                assert_frame_equal(frame_read, frame)
+        assert messages, "the tier detects no changed byte"
         assert all(segment.id in message for message in messages)
 
     def test_truncated(self, files: Files) -> None:
-        """A file that was cut off anywhere is refused by its name."""
+        """A file that was cut off anywhere raises a CorruptDataError that names it."""
         import pytest
 
         segment = self.make_tier(files).write(_calls(60), "GB")
@@ -277,7 +299,7 @@ class TierTests:
                 self.make_tier(files).read(segment, list(FIELDS))
 
     def test_damaged_companions(self, files: Files) -> None:
-        """What lies beside a segment's own file is checked as well: right answers or CorruptDataError, never others."""
+        """Damage beside a segment's file gives right answers or a CorruptDataError."""
         import pytest
 
         frame = _calls(60)
@@ -290,7 +312,7 @@ class TierTests:
         messages: list[str] = []
         for path in [entry.path for entry in files.list("") if entry.path != segment.path]:
             good = files.read(path)
-            for damaged in [*_flipped(good), good[: len(good) // 2], b""]:
+            for damaged in [*_flip_bytes(good), good[: len(good) // 2], b""]:
                 files.put(path, damaged)
                 with pytest.raises(CorruptDataError, match=segment.id):
                     self.make_tier(files).check(segment)
@@ -311,7 +333,7 @@ class TierTests:
         assert all(segment.id in message for message in messages)
 
     def test_missing(self, files: Files) -> None:
-        """A file that is gone is NotFoundError, by its name; it is never fewer calls."""
+        """A missing file raises a NotFoundError that names it."""
         import pytest
 
         segment = self.make_tier(files).write(_calls(), "GB")
@@ -321,15 +343,15 @@ class TierTests:
         with pytest.raises(NotFoundError, match=segment.id):
             self.make_tier(files).check(segment)
 
-    # -- without a log ----------------------------------------------------------------------------------------------
+    # -- orphans and rebuilt logs ---------------------------------------------------------------------------------
 
-    def test_check_of_what_is_whole(self, files: Files) -> None:
-        """`check` says nothing of a segment that is as it was written."""
+    def test_check_of_a_whole_segment(self, files: Files) -> None:
+        """`check` raises no error for a segment that is as it was written."""
         segment = self.make_tier(files).write(_calls(), "GB")
         self.make_tier(files).check(segment)
 
-    def test_segments_are_found_and_adopted(self, files: Files) -> None:
-        """What lies in the tier's place is found, without anything else, and tells all that its segment told."""
+    def test_segments_are_listed_and_loaded(self, files: Files) -> None:
+        """The tier lists its segments and no other file, and loads them unchanged."""
         files.put("elsewhere/note.txt", b"not a segment")
         tier = self.make_tier(files)
         assert list(tier.list_segments()) == []
@@ -337,61 +359,61 @@ class TierTests:
             segment.id: segment for segment in (tier.write(_calls(seed=seed), "GB") for seed in (1, 2))
         }
         reader = self.make_tier(files)
-        found = list(reader.list_segments())
-        assert {each.id: reader.load(each, "GB") for each in found} == segments
+        listed = list(reader.list_segments())
+        assert {each.id: reader.load(each, "GB") for each in listed} == segments
 
-    def test_found_can_be_forgotten(self, files: Files) -> None:
-        """Forgetting what was found removes it, and nothing else; forgetting it twice does nothing."""
+    def test_orphans_can_be_deleted(self, files: Files) -> None:
+        """Deleting an orphan removes it alone; deleting it again does nothing."""
         tier = self.make_tier(files)
         kept, gone = (tier.write(_calls(seed=seed), "GB") for seed in (1, 2))
         for each in [each for each in tier.list_segments() if each.id == gone.id] * 2:
             tier.delete_orphan(each)
         assert [each.id for each in tier.list_segments()] == [kept.id]
 
-    def test_damage_is_not_adopted(self, files: Files) -> None:
-        """A file that is not as it was written is refused by its name."""
+    def test_damage_is_not_loaded(self, files: Files) -> None:
+        """Loading a damaged file raises a CorruptDataError that names it."""
         import pytest
 
         segment = self.make_tier(files).write(_calls(60), "GB")
-        found = SegmentFile(id=segment.id, path=segment.path, modified=None)
-        for damaged in _flipped(files.read(segment.path)):
+        file = SegmentFile(id=segment.id, path=segment.path, modified=None)
+        for damaged in _flip_bytes(files.read(segment.path)):
             files.put(segment.path, damaged)
             with pytest.raises(CorruptDataError, match=segment.id):
-                self.make_tier(files).load(found, "GB")
+                self.make_tier(files).load(file, "GB")
 
 
-class _FullPlace:
-    """A place with room for so many files, and no more."""
+class _FullFiles:
+    """Files with room for a number of writes; later writes fail."""
 
-    error = StorageError("There is no room left, on purpose.")
+    error = StorageError("No room is left, on purpose.")
 
     def __init__(self, files: Files, room: int) -> None:
         self._files = files
         self._room = room
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._files, name)
+        method = getattr(self._files, name)
         if name not in ("put", "create", "writer"):
-            return found
+            return method
 
         def limited(*args: Any, **kwargs: Any) -> Any:
             self._room -= 1
             if self._room < 0:
                 raise self.error
-            return found(*args, **kwargs)
+            return method(*args, **kwargs)
 
         return limited
 
 
 def _calls(rows: int = 300, seed: int = 1) -> pl.DataFrame:
-    """Return made-up calls of one UTC day, in order, in all the columns of the catalogue."""
+    """Return made-up calls of one UTC day, sorted, with every field of the catalogue."""
     frame = pl.from_arrow(synthesize_calls(rows, days=1, seed=seed, customers=20))
     assert isinstance(frame, pl.DataFrame)
     return conform_frame(frame)
 
 
-def _flipped(good: bytes) -> Iterator[bytes]:
-    """Yield *good* with one byte changed, here and there from its first byte to its last."""
+def _flip_bytes(good: bytes) -> Iterator[bytes]:
+    """Yield copies of *good* with one byte changed, each at another place."""
     for number in range(_FLIPS + 1):
         damaged = bytearray(good)
         damaged[number * (len(good) - 1) // _FLIPS] ^= 0x55

@@ -1,4 +1,4 @@
-"""Append: buffer calls, detect duplicates and conflicts, write segments, commit once."""
+"""Append calls: buffer, deduplicate, write segments, commit once."""
 
 from __future__ import annotations
 

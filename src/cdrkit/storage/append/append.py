@@ -1,4 +1,4 @@
-"""The append: receive frames of calls, write the new ones as segments, and commit all of them at once."""
+"""The append: frames of calls become segments and one commit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ _TRIES: Final = 200
 
 
 class Append:
-    """An append in progress. Readers see nothing of it before `commit`, and all of it afterwards.
+    """An append in progress.
+
+    Readers see nothing of it before `commit`, and all of it afterwards.
 
     Use it as a context manager: leaving the block without a commit deletes the segments written so far.
 
@@ -56,9 +58,11 @@ class Append:
         self._compared: set[str] = set()  # ids of committed segments that hold calls which came again
 
     def __enter__(self) -> Self:
+        """Return the append itself."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        """Delete the segments written, unless a commit may have added them."""
         self._writer.close()
         # A commit whose writing was interrupted may have taken effect: the segments then belong to the store.
         if self._changes.added and not self._transaction.may_have_committed:
@@ -113,7 +117,10 @@ class Append:
         )
 
     def flush(self) -> None:
-        """Write the buffered rows as segments; large amounts are written in the background."""
+        """Write the buffered rows as segments.
+
+        Large amounts are written in the background.
+        """
         if self._buffer:
             self._write_rows(self._buffer.take_all())
 
@@ -146,7 +153,10 @@ class Append:
         return frame
 
     def _compare_with(self, frame: pl.DataFrame, segment: Segment) -> pl.DataFrame:
-        """Return the rows of *frame* to store beside *segment*; take the rows that they replace out of it."""
+        """Return the rows of *frame* to store beside *segment*.
+
+        The rows that they replace are taken out of the segment.
+        """
         matches = self._deduplication.match(frame, segment)
         if not matches.height:
             return frame
@@ -177,7 +187,10 @@ class Append:
     # -- after another writer's commit --------------------------------------------------------------------------
 
     def _rebase(self, newer: Snapshot) -> None:
-        """Move the append onto the version *newer*; compare its rows again where that version requires it."""
+        """Move the append onto the version *newer*.
+
+        Its rows are compared again where that version requires it.
+        """
         base, changes = self._transaction.base, self._changes
         erased = newer.erased > base.version
         if erased and not self._compared <= newer.segments.keys():

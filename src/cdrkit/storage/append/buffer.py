@@ -31,6 +31,7 @@ class RowBuffer:
         self._size_bytes = 0
 
     def __bool__(self) -> bool:
+        """Return whether the buffer holds a row."""
         return self._rows > 0
 
     def add(self, frame: pl.DataFrame) -> None:
@@ -47,11 +48,13 @@ class RowBuffer:
 
     @property
     def is_worth_writing(self) -> bool:
-        """Whether the completed days in the buffer are worth a write while more rows arrive."""
+        """Whether to write the completed days while more rows arrive."""
         return self._rows >= _ROWS_WORTH_WRITING or self._size_bytes >= _BYTES_WORTH_WRITING
 
     def take_all(self) -> pl.DataFrame:
-        """Empty the buffer, which holds a row at least; return its rows sorted by (``start``, ``call_id``).
+        """Empty the buffer and return its rows, sorted by (``start``, ``call_id``).
+
+        The buffer must hold a row.
 
         The sort is stable: rows with equal identities keep the order in which they arrived.
         """
@@ -61,7 +64,7 @@ class RowBuffer:
         return whole if _is_in_order(whole) else whole.sort(IDENTITY, maintain_order=True)
 
     def take_before(self, day: datetime) -> pl.DataFrame:
-        """Remove the rows that start before *day* from the buffer and return them, sorted as by `take_all`."""
+        """Remove the rows that start before *day* and return them, sorted."""
         earlier = self._count_before(day)
         whole = self.take_all()
         self.add(whole.slice(earlier))
@@ -86,7 +89,7 @@ def _is_in_order(frame: pl.DataFrame) -> bool:
 
 
 def _select_columns(frame: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
-    """Return *frame* with just *columns*, in their order; a missing column is filled with nulls."""
+    """Return *columns* of *frame*; a missing column is filled with nulls."""
     return frame.select(
         pl.col(name) if name in frame.columns else pl.lit(None, dtype=FRAME_TYPES[name]).alias(name)
         for name in columns

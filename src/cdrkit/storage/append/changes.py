@@ -17,7 +17,7 @@ __all__ = ["SegmentChanges", "delete_segments", "select_overlapping"]
 
 @attrs.define(eq=False)
 class SegmentChanges:
-    """The segments that differ between a snapshot and the version an append will commit, by id.
+    """The segments that an append adds to and removes from a snapshot, by id.
 
     Attributes:
         fresh: New segments that hold rows of the append.
@@ -59,7 +59,10 @@ class SegmentChanges:
 
 
 def select_overlapping(frame: pl.DataFrame, segments: Iterable[Segment]) -> Iterator[Segment]:
-    """Yield those of *segments* whose time range contains the start of some row of *frame*, a sorted one."""
+    """Yield the segments whose time range contains the start of a row.
+
+    *frame* is sorted by ``start``.
+    """
     if not frame.height:
         return
     starts = frame["start"]
@@ -76,7 +79,10 @@ def select_overlapping(frame: pl.DataFrame, segments: Iterable[Segment]) -> Iter
 
 
 def delete_segments(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
-    """Delete *segments* that no commit names; one that cannot be deleted stays behind as an orphan."""
+    """Delete *segments* that no commit names.
+
+    A segment that cannot be deleted stays behind as an orphan.
+    """
     for segment in segments:
         with contextlib.suppress(CdrError):
             tiers[segment.tier].remove(segment)

@@ -1,4 +1,4 @@
-"""Deduplication: compare incoming calls with each other and with stored ones, and count the outcomes."""
+"""Deduplication: compare incoming calls with each other and with stored ones."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ class Deduplication:
         )
 
     def drop_repeats(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return *frame*, sorted by identity, with each call once: its first row, or its last when replacing."""
+        """Return *frame* with each call once: its first row, or its last when replacing.
+
+        *frame* is sorted by identity.
+        """
         same = (frame["start"] == frame["start"].shift(1)) & (frame["call_id"] == frame["call_id"].shift(1))
         same = same.fill_null(False)
         if not same.any():
@@ -107,7 +110,7 @@ class Deduplication:
         return rest, replaced
 
     def restart(self, stored: frozenset[str], repeat: frozenset[str]) -> list[pl.DataFrame]:
-        """Prepare for comparing all rows of the append again, with a newer version of the store.
+        """Prepare to compare all rows again, with a newer version of the store.
 
         Args:
             stored: The ids of the newer version's segments.
@@ -123,7 +126,9 @@ class Deduplication:
         return again
 
     def _compare(self, new: pl.DataFrame, old: pl.DataFrame) -> pl.Series:
-        """Count each row of *new* as a duplicate of its row of *old* or as a conflict; return which rows differ.
+        """Compare rows of *new* with rows of *old*; return which of them differ.
+
+        An equal row counts as a duplicate, a different one as a conflict.
 
         When replacing, rows that differ are not conflicts: the caller counts them.
         """

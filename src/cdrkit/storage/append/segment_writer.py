@@ -1,4 +1,4 @@
-"""The segment writer: write frames as hot segments, large ones on several threads."""
+"""The segment writer: frames become hot segments, on several threads."""
 
 from __future__ import annotations
 

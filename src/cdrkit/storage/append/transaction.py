@@ -1,4 +1,4 @@
-"""The transaction of an append: its base version, the creation of the store, and one commit."""
+"""The transaction of an append: base version, creation of the store, commit."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ class Transaction:
         self.base = created
 
     def commit(self, changes: SegmentChanges, facts: Mapping[str, Any]) -> Snapshot | None:
-        """Commit *changes*; return the new version, or None when another writer committed first.
+        """Commit *changes*; return the new version, or None after a lost race.
+
+        Another writer that committed first has won the race.
 
         Args:
             changes: The segments to add and remove.
@@ -83,7 +85,9 @@ class Transaction:
         self._log.checkpoint_if_due(after)
 
     def make_base_durable(self) -> None:
-        """Make the base version durable: an append without new rows relies on the calls in it.
+        """Make the base version durable.
+
+        An append without new rows relies on the calls in it.
 
         Raises:
             StorageError: When that fails.

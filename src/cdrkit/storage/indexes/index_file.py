@@ -86,7 +86,7 @@ class IndexFile:
 
 
 def index_paths(path: str) -> tuple[str, ...]:
-    """Return where the index file of the segment at *path* may lie; the first path is the one to write to.
+    """Return where the index file of a segment may lie; write to the first path.
 
     It lies beside a hot segment. That of a warm segment lies in a folder of its own; in format 2 it lay beside it.
     """
@@ -102,7 +102,9 @@ def index_path(segment: Segment) -> str:
 
 
 def check_index(files: Files, segment: Segment) -> bytes:
-    """Read the whole index file of *segment* and verify it; return its bytes, or none where it has no such file.
+    """Read and verify the whole index file of *segment*; return its bytes.
+
+    A segment without an index file gives no bytes.
 
     Raises:
         CorruptDataError: When the file differs from what was written.
@@ -123,7 +125,7 @@ def check_index(files: Files, segment: Segment) -> bytes:
 
 
 def parse_index(tail: pa.Buffer, segment: Segment) -> IndexFile | None:
-    """Parse the end of the index file of *segment*; return None when it differs from what was written."""
+    """Parse the end of the index file of *segment*; return None if damaged."""
     if int.from_bytes(bytes(tail[-_TRAILER_BYTES:-4]), "little") != segment.facts["index_crc"]:
         return None
     try:
@@ -133,7 +135,7 @@ def parse_index(tail: pa.Buffer, segment: Segment) -> IndexFile | None:
 
 
 def load_index_facts(files: Files, path: str, region: str | None) -> Mapping[str, int]:
-    """Return the facts for the log about an existing index file, when a log is rebuilt.
+    """Return the facts about an existing index file for a rebuilt log.
 
     Args:
         files: The files of the tier.
@@ -236,7 +238,7 @@ def _trailer(arrow: pa.Buffer) -> bytes:
 
 
 def _blocks_match(data: bytes, index: IndexFile) -> bool:
-    """Return whether the blocks in *data*, a whole file, match the checksums in *index*."""
+    """Return whether the blocks in a whole file match the checksums in *index*."""
     return not isinstance(index.numbers, BlockIndex) or index.numbers.matches(data)
 
 

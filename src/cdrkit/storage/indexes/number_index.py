@@ -1,4 +1,4 @@
-"""The number index: from the key of a telephone number to the rows of a segment that hold it.
+"""The number index: from the key of a telephone number to rows of a segment.
 
 A *posting* is one occurrence of a number. Its low 30 bits are the row, the bits above them the position of the field
 in `INDEXED`. Keys are sorted, so the search for an exact number or a prefix is one binary search.
@@ -140,7 +140,7 @@ class NumberIndex:
 
 @attrs.frozen(eq=False)
 class BlockIndex:
-    """The directory of a number index whose postings lie in compressed blocks of a file.
+    """The directory of a number index in compressed blocks of a file.
 
     A search reads only the blocks that may contain matching keys.
 
@@ -201,7 +201,7 @@ class BlockIndex:
 
 
 def pack_blocks(index: NumberIndex) -> tuple[list[bytes], list[int]]:
-    """Return the postings of *index* as compressed blocks, and the first key of each block.
+    """Return the postings as compressed blocks, and the first key of each block.
 
     A block holds differences: of each key to the key before, modulo 2**64, and of each posting to the posting before,
     modulo 2**32. The first key and posting are stored as they are. The bytes of equal significance are stored
@@ -229,7 +229,7 @@ def pack_blocks(index: NumberIndex) -> tuple[list[bytes], list[int]]:
 
 
 def _unpack_block(block: bytes, low: int, high: int) -> list[int]:
-    """Return the postings in *block* whose keys lie from *low* up to *high* (exclusive)."""
+    """Return the postings whose keys lie from *low* up to *high* (exclusive)."""
     count = int.from_bytes(block[:4], "little")
     raw = memoryview(pa.decompress(block[4:], count * 12, codec="zstd", asbytes=True))
     # The sums wrap as the differences do: the step from a negative key to a positive one may exceed 63 bits.
@@ -260,7 +260,10 @@ def _unshuffle_bytes(raw: memoryview, width: int) -> bytearray:
 
 
 def _select_rows(postings: pa.UInt32Array, positions: Sequence[int]) -> pl.Series:
-    """Return the rows of the postings whose field is at one of *positions* of `INDEXED`, ascending."""
+    """Return the rows of the postings whose field is at one of *positions*.
+
+    Positions count in `INDEXED`; the rows are ascending.
+    """
     posting = pl.col("posting")
     frame = pl.DataFrame({"posting": _series(postings)})
     if len(positions) < len(INDEXED):
@@ -279,7 +282,7 @@ def _array(series: pl.Series, kind: pa.DataType) -> Any:
 
 
 def _view(array: pa.Array[Any], kind: str) -> memoryview:
-    """Return the values of *array*, which has no nulls, as a memoryview of that format."""
+    """Return the values of an array without nulls as a memoryview."""
     buffer = array.buffers()[1] if len(array) else None
     if buffer is None:
         return memoryview(b"").cast(kind)  # type: ignore[call-overload, no-any-return]

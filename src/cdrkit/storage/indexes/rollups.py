@@ -1,4 +1,6 @@
-"""Rollups: the calls of a segment summed by UTC day, customer, reseller, direction, currency and connection.
+"""Rollups: the calls of a segment summed by UTC day and group.
+
+A group is a customer, reseller, direction and currency, of connected or unconnected calls.
 
 Counts and totals come from rollups without reading a call. Rollups also show whether a segment has calls of a customer.
 """
@@ -91,7 +93,10 @@ def totals_of(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def sum_totals(totals: pl.DataFrame, *by: str) -> pl.DataFrame:
-    """Return *totals* summed *by* some of their keys: these keys, then the columns `SUMMED`."""
+    """Return *totals* summed *by* some of their keys.
+
+    The columns are these keys, then `SUMMED`.
+    """
     has_charge = pl.col("charge").is_not_null().any()
     sums = [
         pl.col("attempts").sum(),
@@ -158,7 +163,10 @@ class Totals:
         return int(self.rows.estimated_size())
 
     def may_hold(self, conditions: Iterable[Expr]) -> bool:
-        """Return whether the segment may hold calls that satisfy all *conditions*; False is certain."""
+        """Return whether the segment may hold calls that satisfy all *conditions*.
+
+        False is certain.
+        """
         return all(self._may_hold_customer(condition) for condition in conditions)
 
     def _may_hold_customer(self, condition: Expr) -> bool:
@@ -184,7 +192,10 @@ class TotalsOfMany:
         self._sums: dict[tuple[str, ...], pl.DataFrame] = {}
 
     def whole(self, *by: str) -> pl.DataFrame:
-        """Return the sums over all calls, as `sum_totals` gives them; later calls return the cached frame."""
+        """Return the sums over all calls, as `sum_totals` gives them.
+
+        The frame is cached.
+        """
         if by not in self._sums:
             self._sums[by] = sum_totals(self._brief, *by)
         return self._sums[by]
@@ -238,7 +249,10 @@ class TotalsOfMany:
 
 
 def whole_days(period: TimeRange) -> tuple[date | None, date | None] | None:
-    """Return the UTC days of *period*, the end exclusive; None when it begins or ends within a day."""
+    """Return the UTC days of a period; None when it begins or ends within a day.
+
+    The end is exclusive.
+    """
     bounds = (period.start, period.end)
     if any(at is not None and at.astimezone(UTC).timetz() != _MIDNIGHT for at in bounds):
         return None

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from cdrkit._files import Files
 from cdrkit._model import to_microseconds
-from cdrkit._runtime import Elapsed
+from cdrkit._runtime import Stopwatch
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
 from cdrkit.storage.log.commit import Action, Commit
 from cdrkit.storage.log.objects import LogObjects
@@ -36,7 +36,7 @@ _NO_STORE: Final = Snapshot(version=-1, segments=MappingProxyType({}), settings=
 
 
 class Log:
-    """The log below one root. It caches the newest snapshot, from which later versions are read cheaply.
+    """The log below one root, with the newest snapshot in memory.
 
     A log may be used by several threads and processes at once.
 
@@ -49,7 +49,7 @@ class Log:
         self._objects = LogObjects(files)
         self._on_removed = on_removed
         self._latest = _NO_STORE
-        self._listed: Elapsed | None = None  # the time since the log was last listed
+        self._listed: Stopwatch | None = None  # the time since the log was last listed
 
     # -- snapshots ----------------------------------------------------------------------------------------------
 
@@ -61,7 +61,7 @@ class Log:
         """
         latest, listed = self._latest, self._listed
         if latest.version < 0 or listed is None or listed.seconds > _FRESH_SECONDS:
-            listed = Elapsed()
+            listed = Stopwatch()
             latest = self._list_from(latest)
             self._listed = listed
         latest = self._read_on(latest)
@@ -78,7 +78,10 @@ class Log:
         self._latest, self._listed = _NO_STORE, None
 
     def refresh(self) -> None:
-        """Force the next snapshot() to list the log again instead of reading on from the cached version."""
+        """Force the next snapshot() to list the log again.
+
+        Otherwise it may read on from the cached version.
+        """
         self._listed = None
 
     @property
@@ -113,7 +116,7 @@ class Log:
         return latest
 
     def _list_from(self, latest: Snapshot) -> Snapshot:
-        """Return the newest checkpoint if it is later than *latest*, else *latest*; check that no version is missing.
+        """Return *latest* or a later checkpoint; check that no version is missing.
 
         Raises:
             CorruptDataError: When a version is missing.
@@ -199,11 +202,16 @@ class Log:
         removed: Iterable[str] = (),
         facts: Mapping[str, Any] = MappingProxyType({}),
     ) -> Snapshot | None:
-        """Draft and write a commit; callers that need `is_refused` afterwards use `draft` and `write`."""
+        """Draft and write a commit.
+
+        Callers that need `is_refused` afterwards use `draft` and `write`.
+        """
         return self.write(base, self.draft(base, action, added=added, removed=removed, facts=facts))
 
     def write(self, base: Snapshot, commit: Commit) -> Snapshot | None:
-        """Write *commit*, drafted on *base*; return the new snapshot, or None when another writer was first.
+        """Write a commit; return the new snapshot, or None after a lost race.
+
+        *commit* was drafted on *base*. Another writer that was first has won the race.
 
         Raises:
             ConfigError: When the filesystem does not create exclusively.
@@ -211,7 +219,7 @@ class Log:
         """
         after = base.with_commit(commit, self.url_of(commit.version))
         self._objects.check_exclusive_creation(base.version)
-        start = Elapsed()
+        start = Stopwatch()
         if not self._objects.create_commit(commit):
             return None
         if not self._objects.has_version(base.version):
@@ -222,7 +230,7 @@ class Log:
         return after
 
     def is_refused(self, commit: Commit) -> bool:
-        """Return whether a commit whose writing was interrupted certainly has no effect, now or later.
+        """Return whether an interrupted commit certainly has no effect, now or later.
 
         On a remote filesystem the answer is always False: the request may still be on its way.
         """
@@ -235,7 +243,9 @@ class Log:
             return False
 
     def make_durable(self, snapshot: Snapshot) -> None:
-        """Make the commit of *snapshot* durable: its writer may not have reached that point yet.
+        """Make the commit of *snapshot* durable.
+
+        Its writer may not have reached that point yet.
 
         Raises:
             StorageError: When that fails.
@@ -243,8 +253,10 @@ class Log:
         if snapshot.version >= 0:
             self._objects.make_durable(snapshot.version)
 
-    def _take_back(self, commit: Commit, start: Elapsed) -> Snapshot | None:
-        """Remove *commit*, created so late that the version before it was already removed; return None.
+    def _take_back(self, commit: Commit, start: Stopwatch) -> Snapshot | None:
+        """Remove a commit that was created too late; return None.
+
+        The version before it was already removed from the log.
 
         Return the newest snapshot instead if the commit has taken effect and only this check was late.
 
@@ -274,7 +286,10 @@ class Log:
             self._objects.write_checkpoint(snapshot, _now())
 
     def checkpoint_if_due(self, snapshot: Snapshot) -> None:
-        """Write a checkpoint at every 64th version; if that fails, a later one serves as well."""
+        """Write a checkpoint at every 64th version.
+
+        If that fails, a later checkpoint serves as well.
+        """
         if snapshot.version and snapshot.version % _CHECKPOINT_EVERY == 0:
             with contextlib.suppress(StorageError):
                 self.checkpoint(snapshot)
@@ -289,7 +304,10 @@ class Log:
         ]
 
     def problems(self) -> list[str]:
-        """Return a sentence for each damaged commit or checkpoint, whether or not it is still needed."""
+        """Return a sentence for each damaged commit or checkpoint.
+
+        Objects that are no longer needed are included.
+        """
         problems: list[str] = []
         commits, checkpoints = self._objects.list_versions()
         reads: list[tuple[Callable[[int], object], set[int]]] = [
@@ -307,7 +325,9 @@ class Log:
         return problems
 
     def clean(self, now: datetime) -> int:
-        """Remove commits and checkpoints that a checkpoint older than the grace period replaces.
+        """Remove commits and checkpoints that an older checkpoint replaces.
+
+        That checkpoint is older than the grace period.
 
         Args:
             now: The present, by this machine's clock.

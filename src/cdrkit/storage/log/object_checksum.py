@@ -1,4 +1,4 @@
-"""Checksums of the log's JSON objects: add one when writing, verify it when reading."""
+"""Checksums of the log's JSON objects: added on write, verified on read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["add_checksum", "report_damage", "verify_checksum"]
 
 
 def add_checksum(body: Mapping[str, Any]) -> bytes:
-    """Return *body* as JSON bytes, together with its checksum and the number of the format."""
+    """Return *body* as JSON bytes with its checksum and the number of the format."""
     body = {"format": FORMAT, **body}
     return _encode_json({"checksum": _checksum(body), "commit": body})
 
@@ -45,7 +45,7 @@ def verify_checksum(data: bytes, url: str) -> Any:
 
 @contextlib.contextmanager
 def report_damage(url: str) -> Iterator[None]:
-    """Turn the errors of decoding a log object into a `CorruptDataError` that names *url*."""
+    """Turn errors of decoding a log object into a `CorruptDataError`."""
     try:
         yield
     except ConfigError:

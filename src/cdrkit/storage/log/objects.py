@@ -1,4 +1,4 @@
-"""The objects of the log: one JSON object a commit or checkpoint, created exclusively."""
+"""The objects of the log: one JSON object per commit or checkpoint."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ class LogObjects:
 
     @property
     def is_local(self) -> bool:
-        """Whether the log lies on the local disk: a write that failed there cannot take effect later."""
+        """Whether the log lies on the local disk.
+
+        A write that failed there cannot take effect later.
+        """
         return self.files.local_path(_commit_path(0)) is not None
 
     @property
@@ -53,7 +56,7 @@ class LogObjects:
         return commits, {int(match[1]) for name in names if (match := _CHECKPOINT.fullmatch(name))}
 
     def has_version(self, version: int) -> bool:
-        """Return whether *version* is in the log, as a commit or as the checkpoint that replaced it."""
+        """Return whether the log has *version*, as a commit or a checkpoint."""
         paths = (_commit_path(version), _checkpoint_path(version))
         return any(self.files.size(path) is not None for path in paths)
 
@@ -81,7 +84,9 @@ class LogObjects:
         return stored is not None and stored.token == commit.token
 
     def create_commit(self, commit: Commit) -> bool:
-        """Create the object of *commit*; return whether it exists now, whatever the filesystem answered.
+        """Create the object of *commit*; return whether it exists now.
+
+        The filesystem's answer is not trusted alone.
 
         Raises:
             StorageError: When it could not be created.
@@ -100,7 +105,9 @@ class LogObjects:
         return True
 
     def make_durable(self, version: int) -> None:
-        """Make the commit of *version* durable: its writer may not have reached that point yet.
+        """Make the commit of *version* durable.
+
+        Its writer may not have reached that point yet.
 
         Raises:
             StorageError: When that fails.
@@ -145,7 +152,9 @@ class LogObjects:
         self.files.put(_checkpoint_path(snapshot.version), snapshot.encode(at))
 
     def remove_before(self, version: int) -> int:
-        """Remove the objects that the checkpoint of *version* replaces; return how many objects that were.
+        """Remove the objects that the checkpoint of *version* replaces.
+
+        The number of these objects is returned.
 
         Objects are removed version by version, oldest first, also if the removal is interrupted. A late writer
         detects that it is late by the absence of the version before its own.
@@ -177,7 +186,9 @@ class LogObjects:
             raise
 
     def check_exclusive_creation(self, version: int) -> None:
-        """Check that the filesystem creates exclusively: the log may have been copied to one that does not.
+        """Check that the filesystem creates exclusively.
+
+        The log may have been copied to a filesystem that does not.
 
         Nothing is checked on the local disk, where links are exclusive, or after an earlier check.
 
@@ -201,7 +212,7 @@ class LogObjects:
                 return
 
     def _check_second_creation(self, path: str, data: bytes) -> None:
-        """Check that *path*, which exists and holds *data*, cannot be created a second time.
+        """Check that *path*, which holds *data*, cannot be created again.
 
         Raises:
             ConfigError: When it can.

@@ -43,9 +43,8 @@ class Segment:
         >>> from datetime import datetime, timezone
         >>> from cdrkit.storage import Segment
         >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
-        >>> segment = Segment(
-        ...     id="a1", tier="memory", path="a1", rows=1, size_bytes=100, first=start, last=start, checksum="", columns={}
-        ... )
+        >>> place = {"id": "a1", "tier": "memory", "path": "a1", "size_bytes": 100, "checksum": ""}
+        >>> segment = Segment(**place, rows=1, first=start, last=start, columns={})
         >>> Segment.from_dict(segment.to_dict()) == segment
         True
 
@@ -120,7 +119,7 @@ def overlapping_groups(segments: Iterable[Segment], *, newest_first: bool = Fals
 
 
 def identity_of(path: str, suffix: str) -> str | None:
-    """Return the segment id in a file name; None when the name is not one of a segment's file.
+    """Return the segment id in a file name; None in other names.
 
     Args:
         path: The file's path.
@@ -131,5 +130,8 @@ def identity_of(path: str, suffix: str) -> str | None:
 
 
 def month_of(instant: datetime) -> str:
-    """Return the month of an instant in UTC, as ``2026-08``; years before 1000 have four digits, too."""
+    """Return the month of an instant in UTC, as ``2026-08``.
+
+    Years before 1000 have four digits, too.
+    """
     return instant.isoformat()[:7]

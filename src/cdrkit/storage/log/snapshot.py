@@ -46,7 +46,10 @@ class Snapshot:
 
     @property
     def created(self) -> datetime | None:
-        """When the store was created, in UTC; None where unknown. No segment of the store is older."""
+        """When the store was created, in UTC; None where unknown.
+
+        No segment of the store is older.
+        """
         at = self.settings.get("created")
         return None if at is None else from_microseconds(at)
 

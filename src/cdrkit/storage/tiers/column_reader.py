@@ -137,7 +137,10 @@ class ColumnReader:
 
 
 def _locate_rows(starts: Sequence[int], rows: Rows) -> Iterator[tuple[int, Rows]]:
-    """Yield the row groups that hold *rows*, each with its rows, counted from the group's first row."""
+    """Yield the row groups that hold *rows*, each with its rows.
+
+    The rows are counted from the group's first row.
+    """
     if not isinstance(rows, range) and len(rows) <= _FEW:
         few: dict[int, list[int]] = {}
         for row in rows.to_list():

@@ -14,7 +14,9 @@ __all__ = ["pick_values", "take_values"]
 
 
 def pick_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[int]]]) -> pl.Series:
-    """Return values of one field from many arrays, array by array; fast for few rows of each array.
+    """Return a few values of one field from each of many arrays.
+
+    The values are in the order of the arrays.
 
     Args:
         name: The field.
@@ -33,7 +35,9 @@ def pick_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[
 def take_values(
     name: str, parts: Sequence[tuple[pa.Array[Any] | None, pa.Array[pa.UInt32Scalar]]]
 ) -> pl.Series:
-    """Return values of one field from many arrays, array by array; fast for many rows of each array.
+    """Return many values of one field from each of many arrays.
+
+    The values are in the order of the arrays.
 
     Args:
         name: The field.

@@ -1,4 +1,6 @@
-"""The hot tier: uncompressed Arrow IPC files, one folder per UTC day, mapped where the disk is local.
+"""The hot tier: uncompressed Arrow IPC files, one folder per UTC day.
+
+Files on the local disk are mapped into memory.
 
 A file's name contains its checksum, so a listing is enough to distinguish a whole file from a damaged one. Columns with
 few distinct texts are written as dictionaries, and money in 64 bits. Both are unpacked for the requested rows only.
@@ -63,6 +65,7 @@ class HotTier:
         self._lock = threading.Lock()
 
     def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
+        """Write the calls of one UTC day as one segment, with an index file if large."""
         filled = [name for name in frame.columns if frame[name].null_count() < frame.height]
         arrays = {name: _encode_column(frame[name]) for name in filled}
         schema = pa.schema(
@@ -84,18 +87,20 @@ class HotTier:
         return self._describe(identity, path, data, facts)
 
     def _describe(self, identity: str, path: str, data: pa.Buffer, index: Mapping[str, int]) -> Segment:
-        """Return the segment whose file holds *data*, as described by the file's metadata."""
+        """Return the segment in a file, as described by the file's metadata."""
         batch = pa.ipc.open_file(data).get_batch(0)
         columns = {name: column_checksum(batch.column(name)) for name in batch.schema.names}
         about = json.loads((batch.schema.metadata or {})[b"cdrkit"])
         return describe_segment(self.name, identity, path, data.size, about, columns, index)
 
     def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
+        """Return columns of a segment, mapped where possible."""
         mapped = self._map(segment)
         wanted = range(segment.rows) if rows is None else rows
         return pl.DataFrame([mapped.column(name, wanted) for name in columns])
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
+        """Return columns of rows of many segments, segment by segment."""
         if len(picks) == 1:
             return self.read(picks[0][0], columns, picks[0][1])
         frames: list[pl.DataFrame] = []
@@ -111,30 +116,38 @@ class HotTier:
         return pl.concat([*frames, _gather_rows(batch, columns)])
 
     def find(self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None) -> Hits:
+        """Return the candidate rows of a number search."""
         index = self._map(segment).numbers(region)
         if index.has_longer:
             search = search.with_longer()
         return Hits(index.find(search, fields), search.exact)
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
+        """Return the rows whose field equals one of *values*, by dictionary codes."""
         return self._map(segment).rows_with(name, values, rows)
 
     def totals(self, segment: Segment) -> Totals:
+        """Return the rollup of a segment, from its index file or computed."""
         return self._map(segment).totals
 
     def remove(self, segment: Segment) -> None:
+        """Close a segment and delete its files."""
         self.close(segment.id)
         self._remove_files(segment.path)
 
     def check(self, segment: Segment) -> None:
+        """Read all of a segment and verify its checksums."""
         check_file(self._files, segment)
         check_index(self._files, segment)
 
     def list_segments(self) -> Iterable[SegmentFile]:
+        """Return all segments below the root."""
         return list_segment_files(self._files, "day=", _SUFFIX)
 
     def close(self, identity: str) -> None:
-        """Close the segment of that id, which the store no longer has, and drop its copies in the cache.
+        """Close the segment of that id and drop its copies in the cache.
+
+        The store no longer has the segment.
 
         Results of an older version may still read the segment. It is opened for each such read and not kept.
         """
@@ -147,6 +160,7 @@ class HotTier:
             self._cache.drop(identity)
 
     def delete_orphan(self, file: SegmentFile) -> None:
+        """Close and delete a segment that no commit names."""
         self.close(file.id)
         self._remove_files(file.path)
 
@@ -156,9 +170,11 @@ class HotTier:
             self._files.remove(index)
 
     def remove_temporary(self, before: datetime) -> int:
+        """Delete the leftovers of interrupted writes."""
         return self._files.remove_temporary(before)
 
     def load(self, file: SegmentFile, region: str | None) -> Segment:
+        """Return the segment in a file, as described by the file's metadata."""
         data = self._files.read(file.path)
         url = self._files.url_of(file.path)
         try:
@@ -190,7 +206,10 @@ class HotTier:
         return mapped
 
     def _close_oldest(self, held: int) -> None:
-        """Close segments, least recently used first, until the limits are met; the last used stays open."""
+        """Close the least recently used segments until the limits are met.
+
+        The last used one stays open.
+        """
         for identity in sorted(self._open, key=lambda identity: self._open[identity].last_used)[:-1]:
             if len(self._open) <= _OPEN_SEGMENTS and held <= _HELD_BYTES:
                 return
@@ -222,7 +241,10 @@ def _encode_file(batch: pa.RecordBatch) -> pa.Buffer:
 
 
 def _encode_column(series: pl.Series) -> pa.Array[Any]:
-    """Return *series* in the type it is written in, as one array that holds no other values."""
+    """Return *series* as one array of the type it is written in.
+
+    The array holds no other values.
+    """
     wanted = SCHEMA.field(series.name).type
     if wanted == MONEY:
         return series.to_arrow().cast(AMOUNT)

@@ -1,4 +1,4 @@
-"""An open hot segment: its file mapped or fetched whole, each part verified on first use."""
+"""An open hot segment, mapped or fetched whole, verified on first use."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ class MappedSegment:
             )
 
     def _load(self, path: str, name: str, size: int, fetch: Callable[[], bytes]) -> pa.Buffer:
-        """Return a whole file, mapped from the local disk or the cache, or else fetched into memory.
+        """Return a whole file, mapped if possible, or else fetched into memory.
+
+        Files on the local disk and copies in the cache can be mapped.
 
         Args:
             path: The file.
@@ -114,7 +116,7 @@ class MappedSegment:
         return pa.py_buffer(fetch())
 
     def _damage(self, path: str, reason: str) -> CorruptDataError:
-        """Mark the segment as damaged, drop its cached copy, and return the error to raise."""
+        """Mark the segment as damaged, drop its copy, return the error to raise."""
         self.is_damaged = True
         url = self._files.url_of(path)
         if self._cache is not None and self._files.local_path(path) is None:
@@ -146,7 +148,10 @@ class MappedSegment:
         return series.rename(name).cast(kind)
 
     def rows_with(self, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return those of *rows* whose field equals one of *values*; None where the column is not a dictionary."""
+        """Return the rows whose field equals one of *values*, by dictionary codes.
+
+        None where the column is not a dictionary.
+        """
         array = self.array(name)
         if not isinstance(array, pa.DictionaryArray):
             return None if array is not None else _NO_ROWS
@@ -157,7 +162,7 @@ class MappedSegment:
         return fits.arg_true() + rows.start
 
     def array(self, name: str) -> pa.Array[Any] | None:
-        """Return a column as stored in the file, verified; None where the segment lacks the column."""
+        """Return a column as stored in the file, verified; None where absent."""
         if name not in self._segment.columns:
             return None
         array = self._verified.get(name)
@@ -192,7 +197,7 @@ class MappedSegment:
         return self._index
 
     def numbers(self, region: str | None) -> NumberIndex:
-        """Return the number index. Without an index file it is computed once from the columns."""
+        """Return the number index, from the index file or computed from columns."""
         if self._numbers is None:
             with self._lock:
                 index = self._load_index()
@@ -225,7 +230,7 @@ class MappedSegment:
 
 
 def column_checksum(array: pa.Array[Any]) -> int:
-    """Return the CRC-32 of a column: its type, its buffers, its length and its count of nulls.
+    """Return the CRC-32 of a column's type, buffers, length and count of nulls.
 
     Arrow trusts lengths and counts of nulls, and reads beyond a buffer where they are damaged.
     """

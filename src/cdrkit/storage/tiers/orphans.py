@@ -1,4 +1,7 @@
-"""Orphans: segments that no commit names, and uncommitted segments that a vacuum may take for orphans."""
+"""Orphans: segments that no commit names.
+
+A vacuum may take uncommitted segments for orphans, so a commit checks their age.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,13 @@ _AT_RISK: Final = timedelta(hours=23)
 
 
 def is_older(file: SegmentFile, snapshot: Snapshot) -> bool:
-    """Return whether a segment that no commit names was written before the log was created."""
+    """Return whether an orphan was written before the log was created."""
     created = snapshot.created
     return created is not None and file.modified is not None and file.modified < created - _CLOCK_DIFFERENCE
 
 
 def check_not_vacuumed(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
-    """Refuse uncommitted segments that are so old that a vacuum may have deleted them as orphans.
+    """Refuse uncommitted segments that a vacuum may have deleted as orphans.
 
     Args:
         tiers: The tiers of the store by name.

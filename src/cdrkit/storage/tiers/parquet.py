@@ -1,4 +1,4 @@
-"""Parquet files of the warm tier: row groups of one size, with a checksum of each column of each group."""
+"""Parquet files of the warm tier, with a checksum of each column chunk."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _smallest_encodings(table: pa.Table) -> Mapping[str, Encoding]:
-    """Return the encoding of each column that takes the least room, by a trial with the rows of one group."""
+    """Return the smallest encoding of each column, by a trial with one row group."""
     table = table.slice(max(table.num_rows - _GROUP_ROWS, 0) // 2, _GROUP_ROWS)
     sizes: dict[str, dict[Encoding, int]] = {name: {} for name in table.column_names}
     kinds: tuple[Encoding, ...] = ("dictionary", "differences", "plain")
@@ -215,12 +215,12 @@ def _difference_encoding(kind: pa.DataType) -> str:
 
 
 def tail_of(data: memoryview) -> bytes:
-    """Return the footer of a Parquet file, with the length and the magic number that follow it."""
+    """Return the footer of a Parquet file, with its length and magic number."""
     return bytes(data[-int.from_bytes(data[-8:-4], "little") - 8 :])
 
 
 class _PartialFile(io.RawIOBase):
-    """A file of which only some parts are in memory; reading others raises an OSError."""
+    """A file with some parts in memory; reading others raises an OSError."""
 
     def __init__(self, parts: Mapping[int, bytes], size: int) -> None:
         self._starts = sorted(parts)

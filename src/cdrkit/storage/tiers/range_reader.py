@@ -1,4 +1,4 @@
-"""Reads of byte ranges of a file: near ranges in one request, several requests at once."""
+"""Byte ranges of a file: near ranges in one request, several at once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,10 @@ class RangeReader:
         return data
 
     def read_many(self, path: str, size_bytes: int, spans: Sequence[Span]) -> list[tuple[int, bytes]]:
-        """Return several ranges of a file, each with its start; remote ranges are read concurrently."""
+        """Return several ranges of a file, each with its start.
+
+        Remote ranges are read concurrently.
+        """
         if len(spans) < 2 or self._files.local_path(path) is not None:
             return [(span[0], self.read(path, size_bytes, span)) for span in spans]
         # A pool is made for each read: a lasting one would not survive a fork.
@@ -69,7 +72,10 @@ class RangeReader:
 
 
 def merge_spans(spans: Collection[Span]) -> list[Span]:
-    """Return ranges that cover *spans*; near spans share a range unless it becomes too large."""
+    """Return ranges that cover *spans*.
+
+    Near spans share a range unless it becomes too large.
+    """
     ranges: list[Span] = []
     for start, stop in sorted(spans):
         if ranges and start - ranges[-1][1] <= _GAP and stop - ranges[-1][0] <= _LARGEST_RANGE:

@@ -12,7 +12,9 @@ _T = TypeVar("_T")
 
 
 class RecentCache(Generic[_T]):
-    """Values by key, of which the least recently used are dropped first. Threads may share one.
+    """Values by key; the least recently used are dropped first.
+
+    Threads may share a cache.
 
     Args:
         limit: The largest total weight of the values.
@@ -33,7 +35,7 @@ class RecentCache(Generic[_T]):
             return self._values[key][0]
 
     def put(self, value: _T, weight: int, *key: str) -> None:
-        """Store *value* at *key* and drop old values until the total weight fits the limit."""
+        """Store *value* at *key*; drop old values until the weight fits the limit."""
         with self._lock:
             self._drop(key)
             self._values[key] = (value, weight)

@@ -1,4 +1,4 @@
-"""Kinds of tiers by name: those of this package, and plugins in the entry point group ``cdrkit.tiers``."""
+"""Kinds of tiers by name: built-in ones and plugins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The segment cache: whole segments on the local disk, for hot tiers on remote filesystems.
+"""The segment cache: local copies of the segments of a remote hot tier.
 
 Segments never change, so a copy never becomes stale. Processes share the folder: a copy appears whole under its
 segment's name, and deleting it does not disturb processes that have it mapped.
@@ -26,13 +26,18 @@ _STALE_SECONDS: Final = 3600
 
 
 def default_cache_folder() -> str:
-    """Return the user's cache folder for segments, as in the XDG base directory specification."""
+    """Return the user's cache folder for segments.
+
+    It is that of the XDG base directory specification.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "cdrkit", "segments")
 
 
 class SegmentCache:
-    """Copies of segments in one local folder. The least recently opened are deleted first when room is needed.
+    """Copies of segments in one local folder, up to a total size.
+
+    The least recently opened are deleted first when room is needed.
 
     Args:
         folder: The folder; it is made on first use, readable by its owner only. Other files in it are not touched.
@@ -82,13 +87,16 @@ class SegmentCache:
         return path
 
     def drop(self, identity: str) -> None:
-        """Delete the copies of the segment of that id and of its index file, if they exist."""
+        """Delete the copies of a segment and of its index file, if they exist."""
         for name in (identity, identity + COMPANION):
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(self._folder, name))
 
     def _make_room(self, keep: str) -> None:
-        """Delete copies, but *keep*, until the total size fits the limit; leave files of other programs alone."""
+        """Delete copies until the total size fits the limit, but not *keep*.
+
+        Files of other programs are left alone.
+        """
         copies: list[tuple[float, int, str]] = []
         used = 0
         with contextlib.suppress(OSError), os.scandir(self._folder) as entries:

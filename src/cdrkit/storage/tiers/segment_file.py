@@ -1,4 +1,4 @@
-"""The files of segments: names that contain a checksum, listings, and verification."""
+"""The files of segments: names with checksums, listings, verification."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class Tier(Protocol):
     def find(
         self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None
     ) -> Hits | None:
-        """Return the candidate rows of a number search; None where the tier has no number index.
+        """Return the candidate rows of a number search; None without an index.
 
         Args:
             segment: A segment of this tier.
@@ -124,7 +124,9 @@ class Tier(Protocol):
         ...
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return the rows whose field equals one of *values*; None where reading the column is as fast.
+        """Return the rows whose field equals one of *values*.
+
+        None where reading the column is as fast.
 
         Args:
             segment: A segment of this tier.
@@ -141,7 +143,9 @@ class Tier(Protocol):
         ...
 
     def totals(self, segment: Segment) -> Totals | None:
-        """Return the rollup of *segment*; None where the tier has none, so that the calls are read instead.
+        """Return the rollup of a segment; None where the tier has none.
+
+        Without a rollup, the calls are read instead.
 
         Raises:
             CorruptDataError: When the rollup differs from what was written.
@@ -149,7 +153,10 @@ class Tier(Protocol):
         ...
 
     def remove(self, segment: Segment) -> None:
-        """Delete the files of *segment*; nothing happens if they are already deleted."""
+        """Delete the files of a segment.
+
+        Nothing happens if they are already deleted.
+        """
         ...
 
     def check(self, segment: Segment) -> None:
@@ -162,11 +169,14 @@ class Tier(Protocol):
         ...
 
     def list_segments(self) -> Iterable[SegmentFile]:
-        """Return all segments in this tier's place, including those that no commit names."""
+        """Return all segments in this tier's place, whether or not a commit names them."""
         ...
 
     def delete_orphan(self, file: SegmentFile) -> None:
-        """Delete the files of a segment that no commit names; nothing happens if they are already deleted."""
+        """Delete the files of a segment that no commit names.
+
+        Nothing happens if they are already deleted.
+        """
         ...
 
     def remove_temporary(self, before: datetime) -> int:
@@ -181,7 +191,9 @@ class Tier(Protocol):
         ...
 
     def load(self, file: SegmentFile, region: str | None) -> Segment:
-        """Return the segment in a file, as described by the file itself, when a log is rebuilt.
+        """Return the segment in a file, as described by the file itself.
+
+        A log is rebuilt from these segments.
 
         Args:
             file: A segment whose own file exists.

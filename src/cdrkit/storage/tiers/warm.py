@@ -1,4 +1,6 @@
-"""The warm tier: compressed Parquet files, one folder per UTC month, read by ranges.
+"""The warm tier: compressed Parquet files, one folder per UTC month.
+
+Files are read by byte ranges.
 
 A segment is a file with a few row groups. The column of a group is one range of bytes, and the footer has its checksum.
 A query reads the footer once and then the columns that it needs, of the groups that hold its rows. No bytes are
@@ -93,6 +95,7 @@ class WarmTier:
     # -- calls --------------------------------------------------------------------------------------------------
 
     def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
+        """Return columns of a segment, read by ranges of bytes."""
         held = [name for name in columns if name in segment.columns]
         wanted = range(segment.rows) if rows is None else rows
         groups = list(self._columns.read_groups(segment, held, wanted)) if held and len(wanted) else []
@@ -108,6 +111,7 @@ class WarmTier:
         )
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
+        """Return columns of rows of many segments, read concurrently."""
         if len(picks) == 1 or sum(rows.len() for _, rows in picks) > _FEW_ROWS:
             return pl.concat([self.read(segment, columns, rows) for segment, rows in picks])
 
@@ -129,6 +133,7 @@ class WarmTier:
     def find(
         self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None
     ) -> Hits | None:
+        """Return the candidate rows of a number search; None without an index file."""
         index = self._load_index(segment)
         if index is None:
             return None
@@ -143,15 +148,17 @@ class WarmTier:
             raise self._ranges.damage(path, "the checksum of a block does not match")
         return Hits(rows, search.exact)
 
-    def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> None:
+    def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
+        """Return None: the tier knows no faster way than reading the column."""
         return None
 
     def totals(self, segment: Segment) -> Totals | None:
+        """Return the rollup of a segment; None without an index file."""
         index = self._load_index(segment)
         return None if index is None else index.totals
 
     def _load_index(self, segment: Segment) -> IndexFile | None:
-        """Return the parsed end of the index file; None where the segment has no such file."""
+        """Return the parsed end of the index file; None without such a file."""
         if "index_bytes" not in segment.facts:
             return None
         index = self._indexes.get(segment.id)
@@ -168,18 +175,22 @@ class WarmTier:
     # -- files --------------------------------------------------------------------------------------------------
 
     def remove(self, segment: Segment) -> None:
+        """Delete the files of a segment and everything cached about it."""
         self._columns.drop(segment.id)
         self._indexes.pop(segment.id)
         self._remove_files(segment.path)
 
     def check(self, segment: Segment) -> None:
+        """Read all of a segment and verify its checksums."""
         check_file(self._files, segment)
         check_index(self._files, segment)
 
     def list_segments(self) -> Iterable[SegmentFile]:
+        """Return all segments below the root."""
         return list_segment_files(self._files, "month=", _SUFFIX)
 
     def delete_orphan(self, file: SegmentFile) -> None:
+        """Delete the files of a segment that no commit names."""
         self._remove_files(file.path)
 
     def _remove_files(self, path: str) -> None:
@@ -188,9 +199,11 @@ class WarmTier:
             self._files.remove(index)
 
     def remove_temporary(self, before: datetime) -> int:
+        """Delete the leftovers of interrupted writes."""
         return self._files.remove_temporary(before)
 
     def load(self, file: SegmentFile, region: str | None) -> Segment:
+        """Return the segment in a file, as described by its footer."""
         data = self._files.read(file.path)
         try:
             if checksum_of(data) != file.id.partition("-")[2]:
@@ -213,7 +226,7 @@ def _select_rows(column: pa.ChunkedArray[Any], rows: Rows) -> pa.ChunkedArray[An
 
 
 def _build_series(name: str, parts: Sequence[pa.ChunkedArray[Any]], rows: int) -> pl.Series:
-    """Return *parts* as one column of a frame; without parts, as many nulls as *rows*."""
+    """Return *parts* as one column; without parts, as many nulls as *rows*."""
     kind = FRAME_TYPES[name]
     if not parts:
         return pl.Series(name, [None], dtype=kind).new_from_index(0, rows)

@@ -10,7 +10,7 @@ import attrs
 from hypothesis import HealthCheck, settings
 
 from cdrkit import CallRecord, Store
-from cdrkit._files.files import Files
+from cdrkit._files import Files
 from cdrkit.storage.log.log import Log
 from cdrkit.storage.tiers.tier import Tier
 

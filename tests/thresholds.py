@@ -1,4 +1,4 @@
-"""Sizes from which the library goes another way, made small: what takes many calls is met with a few."""
+"""Thresholds of the library, lowered, so that tests reach every path with few calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cdrkit._maintenance import compaction, tiering
 from cdrkit.storage.indexes import number_index
 from cdrkit.storage.tiers import column_reader, hot, parquet, warm
 
-#: Where each size is read, its name, and how small it is made.
+#: The module and the name of each threshold, and its value in tests.
 SIZES = {
     "segments that get an index file": (hot, "INDEXED_ROWS", 1),
     "segments whose roll-ups are asked for customers": (scan, "_MIN_SKIPPABLE", 1),
@@ -31,7 +31,7 @@ SIZES = {
 }
 Small = Mapping[str, bool]
 
-#: Which of them are made small: all, none, or any.
+#: The thresholds to lower: all, none, or any.
 small: st.SearchStrategy[Small] = st.one_of(
     st.just(dict.fromkeys(SIZES, True)),
     st.just(dict.fromkeys(SIZES, False)),
@@ -41,7 +41,7 @@ small: st.SearchStrategy[Small] = st.one_of(
 
 @contextlib.contextmanager
 def made_small(chosen: Small) -> Iterator[None]:
-    """Make those sizes small that are *chosen*, for a while."""
+    """Lower the *chosen* thresholds within the block."""
     with pytest.MonkeyPatch.context() as patch:
         for name, (module, attribute, size) in SIZES.items():
             if chosen[name]:
@@ -51,6 +51,6 @@ def made_small(chosen: Small) -> Iterator[None]:
 
 @contextlib.contextmanager
 def all_small() -> Iterator[None]:
-    """Make all of them small, for a while."""
+    """Lower all thresholds within the block."""
     with made_small(dict.fromkeys(SIZES, True)):
         yield

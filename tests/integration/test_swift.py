@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdrkit import Query, Store, TierOptions, open_store
-from cdrkit._files.files import Files, open_files
+from cdrkit._files import Files, open_files
 from cdrkit.errors import ConfigError, CorruptDataError, NotFoundError
 from cdrkit.storage.tiers.tier import Tier
 from cdrkit.storage.tiers.warm import WarmTier

@@ -1,4 +1,4 @@
-"""Forks: a child that cannot compute is told so; one that can, works."""
+"""Forks: a child that cannot compute gets an error; one that can compute works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Appending: duplicates, conflicts, replacement, many writers, and what is left behind when it fails."""
+"""Appends: duplicates, conflicts, replacement, concurrent writers, and failures."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def _append_and_keep(url: str, options: dict[str, object], first: int) -> int:
 
 @pytest.mark.s3
 def test_machines_share_a_bucket(s3_options: dict[str, object]) -> None:
-    """Processes with nothing in common but a bucket append to it, merge, sweep and read; no call is lost or doubled."""
+    """Processes that share a bucket alone append to it, merge, vacuum and read; no call is lost or doubled."""
     fsspec.filesystem("s3", **s3_options).mkdir("machines")
     context = multiprocessing.get_context("spawn")
     with context.Pool(3) as pool:
@@ -334,7 +334,7 @@ def spread(days: int) -> list[CallRecord]:
 
 
 def test_a_write_that_fails_beside_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When one of many segments that are written together fails, its error is told, and nothing stays behind."""
+    """When one of many segments that are written together fails, its error is raised, and no file stays behind."""
     monkeypatch.setattr(segment_writer, "_WORTH_THREADS", 1)
     store = open_store(tmp_path)
     store.append(spread(3))
@@ -359,7 +359,7 @@ def test_a_write_that_fails_beside_others(tmp_path: Path, monkeypatch: pytest.Mo
 def test_calls_that_are_erased_while_they_are_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_conflict: Literal["report", "replace"]
 ) -> None:
-    """An append that meets an erasure stores nothing and says so; done again, it stores what was erased anew."""
+    """An append that meets an erasure raises an error and stores nothing; repeated, it stores the calls again."""
     store, other = open_store(tmp_path), open_store(tmp_path)
     store.append(calls(range(5), customer_id="1001"))
     append = type(store._hot).read
@@ -383,9 +383,9 @@ def test_calls_that_are_erased_while_they_are_compared(
     assert store.maintenance.verify().orphans == 0
 
 
-@pytest.mark.parametrize("swept", [False, True], ids=["whole", "swept"])
+@pytest.mark.parametrize("vacuumed", [False, True], ids=["whole", "vacuumed"])
 def test_an_append_that_takes_half_a_day(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swept: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vacuumed: bool
 ) -> None:
     """An append that took so long looks for its segments before it commits: a vacuum may have removed them."""
     store = open_store(tmp_path)
@@ -396,11 +396,11 @@ def test_an_append_that_takes_half_a_day(
     def slow() -> Iterator[pl.DataFrame]:
         yield pl.DataFrame({"call_id": ["x"], "start": [START]})
         yield pl.DataFrame({"call_id": ["y"], "start": [START]})
-        if swept:
+        if vacuumed:
             assert open_store(tmp_path).maintenance.vacuum(now=datetime.now(UTC) + timedelta(days=2)).segments
         yield pl.DataFrame({"call_id": ["z"], "start": [START + timedelta(days=3)]})
 
-    if swept:
+    if vacuumed:
         with pytest.raises(StorageError, match="took so long"):
             store.append(slow())
         assert store.count() == 2

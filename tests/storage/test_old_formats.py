@@ -175,7 +175,7 @@ def test_is_written_on(
 
 
 def test_all_of_it_becomes_the_present_format(folder: Path, calls: list[CallRecord]) -> None:
-    """Rewritten through and through, nothing of the old format is left, nor of its files once they are swept up."""
+    """When every call is replaced, no segment of the old format is left; a vacuum deletes its files."""
     store = open_store(folder)
     everything = [CallRecord(call_id=call.call_id, start=call.start, duration=1) for call in calls]
     store.append(everything, on_conflict="replace")
@@ -190,7 +190,7 @@ def test_all_of_it_becomes_the_present_format(folder: Path, calls: list[CallReco
     assert list(store.run()) == everything
 
 
-def test_a_lost_log_is_made_anew(folder: Path, old: int, calls: list[CallRecord]) -> None:
+def test_a_lost_log_is_rebuilt(folder: Path, old: int, calls: list[CallRecord]) -> None:
     """The files say enough of themselves for a new log, which is of today's format; they get no date of making."""
     shutil.rmtree(folder / "hot" / "_log")
     store = open_store(folder, region="GB")
@@ -206,7 +206,7 @@ def test_a_lost_log_is_made_anew(folder: Path, old: int, calls: list[CallRecord]
     )
 
 
-def test_orphans_are_swept(folder: Path, calls: list[CallRecord]) -> None:
+def test_orphans_are_deleted(folder: Path, calls: list[CallRecord]) -> None:
     """What no commit names is an orphan; a store of format 1 does not know when it was made."""
     store = open_store(folder)
     parts = inside(store)

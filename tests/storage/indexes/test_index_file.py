@@ -1,4 +1,4 @@
-"""The file beside a segment: it says what was written, or it is refused; one that is of no use is not adopted."""
+"""The index file of a segment: right answers or an error; a useless one is not loaded."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_round_trip(written: Written) -> None:
 
 
 def test_any_flipped_byte(written: Written) -> None:
-    """Whatever byte is changed, what is told is right or CorruptDataError names the file; `check` sees every one."""
+    """Whatever byte is changed, answers are right or a CorruptDataError names the file; `check` detects it."""
     good = written.files.read(written.path)
     texts = written.frame["destination"].drop_nulls().unique().sort().to_list()[:3]
     expected = [
@@ -127,7 +127,7 @@ def test_any_flipped_byte(written: Written) -> None:
         with pytest.raises(CorruptDataError, match=written.path):
             tier.check(written.segment)
         try:
-            told = [
+            answers = [
                 hits.rows.to_list()
                 for text in texts
                 if (hits := tier.find(written.segment, search_of(text), INDEXED, "GB"))
@@ -137,19 +137,19 @@ def test_any_flipped_byte(written: Written) -> None:
             assert written.path in str(exc)
             refused += 1
         else:
-            assert told == expected, f"byte {at}"
+            assert answers == expected, f"byte {at}"
             assert totals is not None
             assert totals.rows.equals(totals_of(written.frame))
         if at % 29 == 0:
-            adopted = tier.load(found, "GB")
-            assert "index_bytes" not in adopted.facts, "a damaged index is not taken over"
-            assert tier.read(adopted, ["call_id"])["call_id"].equals(written.frame["call_id"])
+            loaded = tier.load(found, "GB")
+            assert "index_bytes" not in loaded.facts, "a damaged index is not taken over"
+            assert tier.read(loaded, ["call_id"])["call_id"].equals(written.frame["call_id"])
     assert refused > len(good) / 20
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 100, -9, -1])
 def test_cut_off(written: Written, size: int) -> None:
-    """A file that lost its end is refused by name, or ignored where a log is made anew."""
+    """A file that lost its end is refused by name, or ignored when a log is rebuilt."""
     written.damage(written.files.read(written.path)[:size])
     tier = written.make(written.files)
     for ask in (
@@ -185,7 +185,7 @@ def test_lost(written: Written) -> None:
 
 
 def test_another_segments_file(written: Written) -> None:
-    """The index of other calls under this one's name is refused, and not adopted."""
+    """The index of other calls under this one's name is refused, and not loaded."""
     tier = written.make(written.files)
     other = tier.write(calls(seed=2), "GB")
     written.damage(written.files.read(index_path(other)))
@@ -197,17 +197,17 @@ def test_another_segments_file(written: Written) -> None:
 
 @pytest.mark.parametrize("region", ["US", None])
 def test_another_regions_file_is_not_adopted(written: Written, region: str | None) -> None:
-    """For another region the keys would be others: the segment is adopted without its index, and answers rightly."""
+    """For another region the keys would be others: the segment is loaded without its index, and gives right answers."""
     tier = written.make(written.files)
     found = next(iter(tier.list_segments()))
     assert tier.load(found, "GB") == written.segment
-    adopted = tier.load(found, region)
-    assert "index_bytes" not in adopted.facts
+    loaded = tier.load(found, region)
+    assert "index_bytes" not in loaded.facts
     text = written.frame["source"].drop_nulls()[0]
     search = key_search([search_pattern(text, region)])
     assert search is not None
-    hits = written.make(written.files).find(adopted, search, INDEXED, region)
-    if hits is not None:  # made anew, for that region
+    hits = written.make(written.files).find(loaded, search, INDEXED, region)
+    if hits is not None:  # computed for that region
         assert hits.rows.equals(NumberIndex.of(written.frame, region).find(search, INDEXED))
 
 
@@ -223,7 +223,7 @@ def test_goes_with_its_segment(written: Written) -> None:
 
 
 def test_alone_it_is_found_and_is_no_segment(written: Written) -> None:
-    """An index whose segment never came, as its writing was cut off, is found, is not whole, and can be forgotten."""
+    """An index whose segment was never written is listed, is not whole, and can be deleted."""
     written.files.remove(written.segment.path)
     tier = written.make(written.files)
     (found,) = tier.list_segments()

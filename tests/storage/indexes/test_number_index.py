@@ -87,7 +87,7 @@ def truth(
 
 
 class TestFind:
-    """Every row whose number fits is found, and no other one where the search is sure."""
+    """Every row whose number fits is found, and no other row where the search is exact."""
 
     @given(rows, searches, roles, regions, st.booleans(), st.sampled_from([1, 2, 5, 2_048]))
     def test_agrees_with_a_look_at_each_row(
@@ -133,10 +133,10 @@ class TestFind:
 
     def test_exact_numbers_are_sure(self) -> None:
         """A number in international form needs no second look; a name, whose key is a hash, does."""
-        for text, sure in (("+442079460018", True), ("+44*", True), ("2041", False), ("anonymous", False)):
+        for text, exact in (("+442079460018", True), ("+44*", True), ("2041", False), ("anonymous", False)):
             search = key_search([search_pattern(text, "GB")])
             assert search is not None
-            assert search.exact is sure, text
+            assert search.exact is exact, text
 
     def test_parts_have_no_keys(self) -> None:
         """Suffixes and parts may be anywhere: no index answers them."""
@@ -221,7 +221,7 @@ class TestBlocks:
             assert (found is None) == (at < blocks.ends[0])
 
     def test_the_lowest_hash_beside_the_highest_number(self) -> None:
-        """Keys may be further apart than 63 bits tell: this extension's hash is nearly the lowest of all."""
+        """The distance of keys may exceed 63 bits: this extension's hash is nearly the lowest of all."""
         extension, number = "3187", "+999999999999999"
         assert number_key(number) - number_key(extension) >= 1 << 63
         index = NumberIndex.of(pl.DataFrame({"source": [extension, number]}), "GB")

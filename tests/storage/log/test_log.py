@@ -31,7 +31,7 @@ def filled(folder: Path, commits: int = 3) -> None:
 
 
 def test_one_of_many_creators_wins(tmp_path: Path) -> None:
-    """Of several commits on one version just one succeeds; the others are told so and lose nothing."""
+    """Of several commits on one version just one succeeds; the other writers get None and lose nothing."""
     log, rival = (Log(open_files(tmp_path)) for _ in range(2))
     base = log.create({"region": None})
     assert rival.snapshot().version == 0
@@ -90,7 +90,9 @@ def test_newer_format_is_refused(tmp_path: Path) -> None:
     log.create({"region": None})
     path = tmp_path / "hot" / "_log" / f"{0:020d}.json"
     body = json.loads(path.read_bytes())["commit"] | {"format": 99}
-    path.write_bytes(object_checksum._encode_json({"checksum": object_checksum._checksum(body), "commit": body}))
+    path.write_bytes(
+        object_checksum._encode_json({"checksum": object_checksum._checksum(body), "commit": body})
+    )
     with pytest.raises(ConfigError, match="newer cdrkit"):
         open_store(tmp_path).count()
 

@@ -257,8 +257,8 @@ class RemovesOnce(ForeignTier):
         super().remove(segment)
 
 
-class SweepsAll(ForeignTier):
-    """It takes whole segments for what was cut off."""
+class DeletesAll(ForeignTier):
+    """It takes whole segments for leftovers of interrupted writes."""
 
     def remove_temporary(self, before: datetime) -> int:
         for found in [*self.list_segments()]:
@@ -275,8 +275,8 @@ class FindsTooLittle(ForeignTier):
         return Hits(pl.Series([], dtype=pl.UInt32), exact=False)
 
 
-class IsTooSure(ForeignTier):
-    """It is sure of rows that have another number."""
+class ClaimsExactHits(ForeignTier):
+    """It claims exact hits for rows that have another number."""
 
     def find(
         self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None
@@ -343,11 +343,11 @@ class LeavesHalves(ForeignTier):
         return made
 
 
-class AdoptsOtherwise(ForeignTier):
-    """What it adopts is not described as it was when written."""
+class LoadsOtherwise(ForeignTier):
+    """The segment that it loads differs from the segment written."""
 
     def load(self, found: SegmentFile, region: str | None) -> Segment:
-        return attrs.evolve(super().load(found, region), facts={"adopted": 1})
+        return attrs.evolve(super().load(found, region), facts={"loaded": 1})
 
 
 @pytest.mark.parametrize("tier", ForeignTier.__subclasses__())

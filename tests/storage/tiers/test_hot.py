@@ -72,7 +72,7 @@ def test_gathering_holds_no_more_than_is_kept_open(
 def test_a_segment_that_goes_while_it_is_opened(
     tier: HotTier, segments: list[Segment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is not kept open for good by whoever was opening it meanwhile."""
+    """A thread that opens a segment while it is closed does not keep it open."""
     opening, gone = threading.Event(), threading.Event()
     opened = MappedSegment.__init__
 
@@ -194,7 +194,7 @@ def test_rows_are_told_by_codes(coded: tuple[Store, list[CallRecord]]) -> None:
 
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_pages_of_customers(coded: tuple[Store, list[CallRecord]], newest_first: bool) -> None:
-    """Law: whoever is asked for, with a limit or page by page, what comes is what a look at every call gives."""
+    """Law: for any customer, with a limit or page by page, answers equal those of reading every call."""
     store, calls = coded
     customers = sorted({call.customer_id for call in calls if call.customer_id})
     for wanted in (customers[:1], customers[-2:], [customers[5], "nobody"], ["nobody"]):

@@ -46,7 +46,7 @@ def live(store: Store) -> None:
 
 
 def test_a_warm_tier_that_is_given(tmp_path: Path) -> None:
-    """A tier by public names alone keeps the warm calls, in a place of its own; the log can be made anew from both."""
+    """A tier made with public names stores the warm calls in a place of its own; the log can be rebuilt from both."""
     warm = ForeignTier(open_files(tmp_path / "elsewhere"))
     store = open_store(tmp_path / "calls", region="GB", warm=warm)
     live(store)
@@ -158,7 +158,7 @@ def test_broken_packages(tmp_path: Path, plug_in: Callable[..., str], point: str
 
 
 def test_a_name_is_a_text(tmp_path: Path) -> None:
-    """A tier whose name is none is refused: the log tells calls by it."""
+    """A tier without a name is refused: the log records the tier of a segment by its name."""
     tier = ForeignTier(open_files(tmp_path))
     tier.name = ""
     with pytest.raises(ConfigError, match="The name of a tier must be a text"):

@@ -1,4 +1,4 @@
-"""The cache of segments of a remote hot tier: on S3, with processes of their own."""
+"""The segment cache of a remote hot tier, on S3 and with several processes."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_processes_that_fill_at_once(tmp_path: Path) -> None:
 
 
 def test_a_cache_that_vanishes(remote: tuple[str, dict[str, Any]], tmp_path: Path) -> None:
-    """When somebody removes the folder, what is open stays so, and what is opened next is fetched anew."""
+    """When somebody removes the folder, open segments stay open, and others are fetched again."""
     url, options = remote
     store = open_store(url, storage_options=options, cache=tmp_path / "cache")
     expected = list(store.run())
@@ -145,8 +145,8 @@ def test_a_cache_that_vanishes(remote: tuple[str, dict[str, Any]], tmp_path: Pat
     assert len(copies(tmp_path / "cache")) == 3
 
 
-def test_a_damaged_copy_is_fetched_anew(remote: tuple[str, dict[str, Any]], tmp_path: Path) -> None:
-    """A damaged copy is an error once, never other calls; then it is fetched anew. A short one is fetched at once."""
+def test_a_damaged_copy_is_fetched_again(remote: tuple[str, dict[str, Any]], tmp_path: Path) -> None:
+    """A damaged copy raises an error once and is then fetched again; a short copy is fetched again at once."""
     url, options = remote
     cache = tmp_path / "cache"
     expected = list(open_store(url, storage_options=options, cache=cache).run())
@@ -172,7 +172,7 @@ def test_unusable_caches_are_named(remote: tuple[str, dict[str, Any]], tmp_path:
 
 
 def test_copies_of_erased_calls_go_everywhere(remote: tuple[str, dict[str, Any]], tmp_path: Path) -> None:
-    """Calls that one machine erases leave another one's cache when that next looks, also when it begins anew."""
+    """Calls that one machine erases leave another machine's cache at its next query, also after a restart."""
     url, options = remote
     one, other, late = (
         open_store(url, storage_options=options, cache=tmp_path / name) for name in ("one", "other", "late")

@@ -119,7 +119,7 @@ class TestFile:
         assert month.segment.size_bytes <= 0.7 * len(usual.getvalue())
 
     def test_columns_and_checksums(self, month: Month) -> None:
-        """A column is one run of bytes, with the CRC-32 that the segment tells; the footer has one, too."""
+        """A column is one range of bytes with the CRC-32 of the segment; the footer has a CRC-32, too."""
         data = month.files.read(month.segment.path)
         found = pq.read_metadata(io.BytesIO(data))
         assert (found.num_row_groups, found.num_rows) == (1, 30_000)
@@ -135,13 +135,13 @@ class TestFile:
         assert len(tail) == found.serialized_size + 8
 
     def test_groups_and_their_checksums(self, groups: Month) -> None:
-        """The footer tells the CRC-32 of each column of each row group, in the order in which they lie there."""
+        """The footer has the CRC-32 of each column of each row group, in file order."""
         data = groups.files.read(groups.segment.path)
         found = pq.read_metadata(io.BytesIO(data))
         assert [found.row_group(at).num_rows for at in range(found.num_row_groups)] == [400] * 5
-        told = json.loads((found.metadata or {})[b"cdrkit:crc32"])
+        stored = json.loads((found.metadata or {})[b"cdrkit:crc32"])
         whole: dict[str, int] = {}
-        for at, crcs in enumerate(told):
+        for at, crcs in enumerate(stored):
             for number, crc in zip(range(found.num_columns), crcs, strict=True):
                 chunk = found.row_group(at).column(number)
                 start = chunk.dictionary_page_offset or chunk.data_page_offset
@@ -151,7 +151,7 @@ class TestFile:
         assert whole == dict(groups.segment.columns)
 
     def test_encodings_are_portable(self, month: Month) -> None:
-        """Only encodings are used that common readers know; times are told in order, amounts are whole numbers."""
+        """Encodings are those of common readers; times are stored as differences, amounts as whole numbers."""
         group = pq.read_metadata(io.BytesIO(month.files.read(month.segment.path))).row_group(0)
         chunks = {each.path_in_schema: each for each in map(group.column, range(group.num_columns))}
         assert set[str]().union(*(each.encodings for each in chunks.values())) <= PORTABLE
@@ -452,7 +452,7 @@ class TestDamage:
             WarmTier(files).read(attrs.evolve(segment, columns=columns), [chunk.path_in_schema])
 
     def test_whole_file_of_no_segment(self, files: Files) -> None:
-        """A Parquet file that is whole, but was not written by a tier, is not adopted."""
+        """A whole Parquet file that no tier wrote is not loaded."""
         tier = WarmTier(files)
         segment = tier.write(calls(30), "GB")
         (found,) = tier.list_segments()

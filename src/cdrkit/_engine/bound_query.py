@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final, Self
 
 import attrs
 
 from cdrkit._access import EVERYTHING, Scope
 from cdrkit._engine.sort_keys import SortOrder, is_chronological, reverse_order
-from cdrkit._model import TimeRange
+from cdrkit._model import MICROSECOND, TimeRange
 from cdrkit._numbers import KeySearch, key_search, search_pattern
 from cdrkit._query import And, Cursor, Expr, NumberSearch, Query, field_names
 from cdrkit._runtime import check_process
@@ -23,7 +23,6 @@ from cdrkit.storage.tiers import Tier
 __all__ = ["BoundQuery", "NumberLookup", "all_field_names"]
 
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @attrs.frozen
@@ -138,7 +137,7 @@ class BoundQuery:
             if self.position.order[0][1] == self.position.backward:
                 start = at if start is None else max(start, at)
             elif at < _LATEST:  # a microsecond after the latest instant does not exist
-                end = at + _MICROSECOND if end is None else min(end, at + _MICROSECOND)
+                end = at + MICROSECOND if end is None else min(end, at + MICROSECOND)
         return start, end
 
     def contains(self, segment: Segment) -> bool:

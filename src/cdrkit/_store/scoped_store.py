@@ -6,13 +6,21 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NoReturn
 
 import attrs
 
 from cdrkit._access import EVERYTHING, RecordingRight, query_fields
-from cdrkit._model import FIELDS, CallRecord, find_field, format_instant, parse_instant, records_of
+from cdrkit._model import (
+    FIELDS,
+    MICROSECOND,
+    CallRecord,
+    find_field,
+    format_instant,
+    parse_instant,
+    records_of,
+)
 from cdrkit._query import Query, field
 from cdrkit._recordings import Recording
 from cdrkit._store.reader import Reader, check_record
@@ -221,7 +229,7 @@ class ScopedStore(Reader):
     def _read_call(self, call_id: str, start: datetime) -> CallRecord | None:
         """Return the tenant's call as it is stored, without masks: a masked path is useless."""
         try:
-            end = start + timedelta(microseconds=1)
+            end = start + MICROSECOND
         except OverflowError:
             end = None
         query = self._scope.add_conditions(

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 import polars as pl
 
-from cdrkit._model import FIELDS, UTC, Direction, Disposition, HangupParty, zone
+from cdrkit._model import FIELDS, Direction, Disposition, HangupParty, to_microseconds, zone
 from cdrkit.samples.catalogue import (
     ANSWERED,
     CARDS,
@@ -102,7 +102,7 @@ class CallGenerator:
             rows=rows,
             seed=seed,
             hours=tuple(rows * weight // total for weight in itertools.accumulate(weights, initial=0)),
-            first_us=(first - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1),
+            first_us=to_microseconds(first),
             customers=pl.Series([2**32 * weight // popularity[-1] for weight in popularity], dtype=pl.UInt64),
             region=region,
             places=(*region.popular, *region.wide, *foreign),

@@ -11,7 +11,6 @@ import pytest
 
 from cdrkit import Query, Store, open_store
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
-from cdrkit.storage.tiers import hot as _hot
 from tests.crash.model import Runs, State, calls_of, log_of
 
 #: Kinds of files: where they lie, and which of them it is: the first or the last by name.
@@ -50,7 +49,7 @@ def damaged(template: tuple[Path, State], tmp_path: Path) -> tuple[Path, list[ob
     log.checkpoint(log.snapshot())
     store = open_store(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_hot, "INDEXED_ROWS", 1)
+        patch.setattr("cdrkit.storage.tiers.hot.INDEXED_ROWS", 1)
         store.append(calls_of({50: 0}))
     state = {**held, 50: 0}
     # The segments that come last by name, whatever their random ids are: no other lies on those days.

@@ -25,7 +25,6 @@ from cdrkit.storage.append import Append, buffer
 from cdrkit.storage.log.log import Log
 from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.log.snapshot import Snapshot
-from cdrkit.storage.tiers import hot as _hot
 from cdrkit.storage.tiers.hot import HotTier
 from cdrkit.storage.tiers.segment_file import SegmentFile
 from cdrkit.storage.tiers.tier import Rows
@@ -488,7 +487,7 @@ def test_an_append_under_way_of_which_a_listing_saw_half(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A segment written during the listing, which then has its index file and not its own, is no leftover."""
-    monkeypatch.setattr(_hot, "INDEXED_ROWS", 1)
+    monkeypatch.setattr("cdrkit.storage.tiers.hot.INDEXED_ROWS", 1)
     store = open_store(tmp_path)
     store.append(secret_calls("2026-05"))
     with store._append("report") as append:

@@ -15,7 +15,6 @@ from cdrkit import Query, Store, open_store
 from cdrkit._maintenance.rebuild import rebuild_log
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
 from cdrkit.storage.log.log import Log
-from cdrkit.storage.tiers import hot as _hot
 from tests.maintenance.segments import HOUR, flip_byte, live, lying, new_store
 from tests.months import NOW, calls_of, every_file, in_order, inside, months_in
 
@@ -169,7 +168,7 @@ def test_the_newest_word_counts_whatever_the_files_say(tmp_path: Path) -> None:
 
 def test_a_new_log_for_another_region(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Indexes that were made for another region are left aside: numbers are found as the new region reads them."""
-    monkeypatch.setattr(_hot, "INDEXED_ROWS", 1)
+    monkeypatch.setattr("cdrkit.storage.tiers.hot.INDEXED_ROWS", 1)
     store = open_store(tmp_path, region="GB")
     store.append(calls_of("2026-05", "2026-11", source="020 7946 0018"))
     store.maintenance.move_to_warm(now=NOW)

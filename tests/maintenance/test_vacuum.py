@@ -19,7 +19,6 @@ from cdrkit import CallRecord, Store, open_store
 from cdrkit._files import Files, open_files
 from cdrkit._maintenance.vacuum import vacuum_store
 from cdrkit._model import FIELDS
-from cdrkit.storage.log import log as _log
 from cdrkit.storage.log.log import Log
 from cdrkit.storage.log.snapshot import Snapshot
 from cdrkit.storage.tiers.hot import HotTier
@@ -164,7 +163,7 @@ class TestGrace:
         store, clock = new_store(), [NOW]
         held: list[tuple[datetime, Snapshot]] = []  # until when it was the newest, and what it is
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_log, "_now", lambda: clock[0])
+            patch.setattr("cdrkit.storage.log.log._now", lambda: clock[0])
             store.append(calls_of("2026-05"))
             for number, (step, minutes) in enumerate(steps):
                 clock[0] += timedelta(minutes=minutes)

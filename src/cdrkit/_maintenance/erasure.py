@@ -100,15 +100,7 @@ def erase_calls(
         ConflictError: When other writers changed the calls at each of 20 tries, or added more.
         StorageError: When segments from before the log hold such calls. All other such calls are erased then.
     """
-    if not query.conditions and not query.presets and query.period in (None, TimeRange()):
-        raise QueryError(
-            "The query selects every call. Give an erasure a condition or a period.", parameter="query"
-        )
-    if query.maximum is not None or query.position is not None:
-        raise QueryError(
-            "The query has a limit or a cursor. An erasure takes all calls of its query; remove both.",
-            parameter="query",
-        )
+    _check_query(query)
     rows = segments = 0
     for _ in range(_TRIES):
         leftovers = _Leftovers.of(log, tiers, query, now) if not dry_run else _Leftovers()
@@ -145,6 +137,19 @@ def erase_calls(
         f"Other writers changed the calls to erase {_TRIES} times, or added more. {rows} calls were erased. Try again "
         "when fewer writers are active."
     )
+
+
+def _check_query(query: Query) -> None:
+    """Raise a `QueryError` when *query* selects every call, or has a limit or a cursor."""
+    if not query.conditions and not query.presets and query.period in (None, TimeRange()):
+        raise QueryError(
+            "The query selects every call. Give an erasure a condition or a period.", parameter="query"
+        )
+    if query.maximum is not None or query.position is not None:
+        raise QueryError(
+            "The query has a limit or a cursor. An erasure takes all calls of its query; remove both.",
+            parameter="query",
+        )
 
 
 def check_reason(reason: object, query: Query) -> None:

@@ -98,10 +98,13 @@ def vacuum_store(
     recent = log.recent()
     removed_at = {removed: commit.at for commit in recent for removed in commit.removed}
     added_since = {s.id for commit in recent if commit.version > snapshot.version for s in commit.added}
+    unused = [
+        (tier, file)
+        for tier, file in stored
+        if file.id not in snapshot.segments and file.id not in added_since
+    ]
     removed = waiting = older = 0
-    for tier, file in stored:
-        if file.id in snapshot.segments or file.id in added_since:
-            continue
+    for tier, file in unused:
         is_replaced = file.id in removed_at
         if not is_replaced and is_older(file, snapshot):
             older += 1

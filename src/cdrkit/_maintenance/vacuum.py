@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -103,20 +104,17 @@ def vacuum_store(
         for tier, file in stored
         if file.id not in snapshot.segments and file.id not in added_since
     ]
-    removed = waiting = older = 0
+    counts = Counter[str]()
     for tier, file in unused:
-        is_replaced = file.id in removed_at
-        if not is_replaced and is_older(file, snapshot):
-            older += 1
-            continue
-        since = removed_at[file.id] if is_replaced else file.modified
-        # Without a time, the file may be new: a running append may have written it.
-        if since is None or now - since <= (grace if is_replaced else orphan_grace):
-            waiting += 1
-            continue
-        removed += 1
-        if not dry_run:
-            tier.delete_orphan(file)
+        at = removed_at.get(file.id)
+        if at is None and is_older(file, snapshot):
+            counts["older"] += 1
+        elif _is_young(file.modified if at is None else at, now, orphan_grace if at is None else grace):
+            counts["waiting"] += 1
+        else:
+            counts["removed"] += 1
+            if not dry_run:
+                tier.delete_orphan(file)
     commits = leftovers = 0
     if not dry_run:
         leftovers = sum(tier.remove_temporary(now - orphan_grace) for tier in tiers.values())
@@ -125,8 +123,18 @@ def vacuum_store(
         if snapshot.version:
             log.checkpoint(snapshot)
     return VacuumReport(
-        segments=removed, waiting=waiting, older=older, leftovers=leftovers, commits=commits, dry_run=dry_run
+        segments=counts["removed"],
+        waiting=counts["waiting"],
+        older=counts["older"],
+        leftovers=leftovers,
+        commits=commits,
+        dry_run=dry_run,
     )
+
+
+def _is_young(since: datetime | None, now: datetime, grace: timedelta) -> bool:
+    """Return whether a file is within its grace period. Without a time, a running append may have written it."""
+    return since is None or now - since <= grace
 
 
 def _count(number: int, noun: str) -> str:

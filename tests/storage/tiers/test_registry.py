@@ -125,7 +125,7 @@ def test_download(tmp_path: Path) -> None:
     store = open_store(tmp_path / "calls", warm=ForeignTier(open_files(tmp_path / "elsewhere")))
     store.append(calls_of("2026-05"))
     store.maintenance.move_to_warm(now=NOW)
-    with pytest.raises(ConfigError, match=r"'foreign' keeps no Parquet.*csv\.gz"):
+    with pytest.raises(ConfigError, match=r"'foreign' does not store Parquet.*csv\.gz"):
         store.archive.download("2026-05", tmp_path / "may")
     assert not (tmp_path / "may").exists()
     store.archive.download("2026-05", tmp_path / "may.csv.gz", format="csv.gz")

@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 from cdrkit._text import html_report
-from cdrkit.storage.log import Log
+from cdrkit.storage.log import Log, Snapshot
 from cdrkit.storage.tiers import Tier, is_older
 
 __all__ = ["VacuumReport", "vacuum_store"]
@@ -98,14 +98,14 @@ def vacuum_store(
         return VacuumReport(dry_run=dry_run)
     recent = log.recent()
     removed_at = {removed: commit.at for commit in recent for removed in commit.removed}
-    added_since = {s.id for commit in recent if commit.version > snapshot.version for s in commit.added}
-    unused = [
-        (tier, file)
-        for tier, file in stored
-        if file.id not in snapshot.segments and file.id not in added_since
-    ]
+    named = set(snapshot.segments)
+    for commit in recent:
+        if commit.version > snapshot.version:
+            named.update(segment.id for segment in commit.added)
     counts = Counter[str]()
-    for tier, file in unused:
+    for tier, file in stored:
+        if file.id in named:
+            continue
         at = removed_at.get(file.id)
         if at is None and is_older(file, snapshot):
             counts["older"] += 1
@@ -118,10 +118,7 @@ def vacuum_store(
     commits = leftovers = 0
     if not dry_run:
         leftovers = sum(tier.remove_temporary(now - orphan_grace) for tier in tiers.values())
-        # Clean first: the new checkpoint may replace one of the same version that is old enough to clean by.
-        commits = log.clean(now)
-        if snapshot.version:
-            log.checkpoint(snapshot)
+        commits = _clean_log(log, snapshot, now)
     return VacuumReport(
         segments=counts["removed"],
         waiting=counts["waiting"],
@@ -130,6 +127,15 @@ def vacuum_store(
         commits=commits,
         dry_run=dry_run,
     )
+
+
+def _clean_log(log: Log, snapshot: Snapshot, now: datetime) -> int:
+    """Write a checkpoint of *snapshot*, remove log objects behind a checkpoint, and return their number."""
+    # Clean first: the new checkpoint may replace one of the same version that is old enough to clean by.
+    commits = log.clean(now)
+    if snapshot.version:
+        log.checkpoint(snapshot)
+    return commits
 
 
 def _is_young(since: datetime | None, now: datetime, grace: timedelta) -> bool:

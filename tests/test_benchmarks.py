@@ -15,7 +15,7 @@ from benchmarks.data import DAYS, END, Calls
 from benchmarks.peers import PEERS
 from benchmarks.report import Line, Report, growth_of
 from benchmarks.running import Options, majority, run
-from cdrkit.samples.synthesis import synthesize_calls
+from cdrkit.samples import synthesize_calls
 
 ROWS = 3000
 PEOPLE = ("cdrkit", "polars", "pyarrow", "sqlite")

@@ -155,6 +155,10 @@ def definitions(path: Path) -> Iterator[Definition]:
             yield node
 
 
+#: Members that are not callable and have a docstring of their own.
+DESCRIPTORS: Final = (property, classmethod, staticmethod)
+
+
 def public_docstrings() -> dict[str, str]:
     """Return the docstrings of the classes, functions and methods that public packages name in ``__all__``."""
     found: dict[str, str] = {}
@@ -167,7 +171,7 @@ def public_docstrings() -> dict[str, str]:
             members = vars(value).items() if inspect.isclass(value) else []
             for path, member in [(name, value), *((f"{name}.{key}", each) for key, each in members)]:
                 text = inspect.getdoc(member)
-                if text and not path.rpartition(".")[2].startswith("_") and not isinstance(member, str):
+                if text and not path.rpartition(".")[2].startswith("_") and (callable(member) or isinstance(member, DESCRIPTORS)):
                     found[f"{package}.{path}"] = text
     return found
 

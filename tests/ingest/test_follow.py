@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from cdrkit import IngestReport, Store, open_store
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.samples import asterisk_lines
-from cdrkit.storage.log.checksum import add_checksum
 from cdrkit.storage.log.log import Log
+from cdrkit.storage.log.object_checksum import add_checksum
 
 LINES = b"".join(asterisk_lines(1500, days=1, seed=5)).splitlines(keepends=True)
 OPTIONS: dict[str, Any] = {"format": "asterisk-csv", "timezone": "Europe/London"}

@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cdrkit import CallRecord, Query, open_store
-from cdrkit._model.record import FIELDS
+from cdrkit._model import FIELDS
 from cdrkit._output.display import display_text, local_days, localize
 from cdrkit._output.settings import DEFAULT_COLUMNS, DisplaySettings
 from cdrkit.errors import ConfigError, UnknownFieldError

@@ -434,13 +434,13 @@ class Store(Reader):
 
 
 def _refuse_calls(source: object) -> None:
-    """Refuse a table, records or dicts in the place of a file.
+    """Refuse a table or records in the place of a file. Dicts are documents of JSON formats.
 
     Raises:
         ConfigError: When *source* holds calls already.
     """
     is_table = hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__")
     first = source[0] if isinstance(source, (list, tuple)) and source else source
-    if is_table or isinstance(source, pl.LazyFrame) or isinstance(first, (CallRecord, dict)):
+    if is_table or isinstance(source, pl.LazyFrame) or isinstance(first, CallRecord):
         kind = type(source).__name__
         raise ConfigError(f"A {kind} holds calls already, and ingest() reads files. Store it with append().")

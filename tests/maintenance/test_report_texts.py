@@ -40,7 +40,8 @@ INTACT = VerifyReport(version=3, segments=2, rows=1_200)
         (
             attrs.evolve(INTACT, orphans=1),
             "Version 3 is intact: 2 segments with 1,200 calls.\n1 orphan segment is stored beside them. This is "
-            "expected after recent appends and maintenance; a vacuum removes orphans after a day.",
+            "expected after recent appends and maintenance: a vacuum removes replaced segments after an hour, and "
+            "segments of unfinished appends after a day.",
         ),
         (
             attrs.evolve(

@@ -61,7 +61,9 @@ class VerifyReport:
     def __str__(self) -> str:
         segments = "1 segment" if self.segments == 1 else f"{self.segments:,} segments"
         calls = "1 call" if self.rows == 1 else f"{self.rows:,} calls"
-        if self.ok:
+        if self.version < 0:
+            lines = [*self.problems, "The store has no readable log, so no segment was checked."]
+        elif self.ok:
             lines = [f"Version {self.version} is intact: {segments} with {calls}."]
         else:
             problems = "1 problem" if len(self.problems) == 1 else f"{len(self.problems):,} problems"
@@ -69,8 +71,8 @@ class VerifyReport:
         if self.orphans and self.ok:
             orphans = "1 orphan segment is" if self.orphans == 1 else f"{self.orphans:,} orphan segments are"
             lines.append(
-                f"{orphans} stored beside them. This is expected after recent appends and maintenance; a vacuum "
-                "removes orphans after a day."
+                f"{orphans} stored beside them. This is expected after recent appends and maintenance: a vacuum "
+                "removes replaced segments after an hour, and segments of unfinished appends after a day."
             )
         return "\n".join(lines)
 
@@ -96,7 +98,7 @@ def verify_store(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
             "rebuild_log()."
         )
     ordered = sorted(snapshot.segments.values(), key=lambda segment: (segment.first, segment.id))
-    damaged = {segment: found for segment in ordered if (found := _check_segment(segment, tiers))}
+    damaged = {segment: flaws for segment in ordered if (flaws := _check_segment(segment, tiers))}
     problems += [sentence for segment in _still_used(damaged, log) for sentence in damaged[segment]]
     if not problems:
         for group in overlapping_groups(ordered):

@@ -115,9 +115,13 @@ def named_types(annotation: object, namespace: dict[str, object]) -> Iterator[ty
         for part in typing.get_args(annotation):
             if not isinstance(part, str):  # of a Literal
                 yield from named_types(part, namespace)
-    elif isinstance(annotation, type) and annotation.__module__.partition(".")[0] == "cdrkit":
-        if not getattr(annotation, "_is_protocol", False) or annotation is cdrkit.storage.Tier:
-            yield annotation  # any object that has its methods is of a protocol
+    elif (
+        isinstance(annotation, type)
+        and annotation.__module__.partition(".")[0] == "cdrkit"
+        # Any object that has its methods is of a protocol.
+        and (not getattr(annotation, "_is_protocol", False) or annotation is cdrkit.storage.Tier)
+    ):
+        yield annotation
 
 
 def list_annotations(path: str, value: object) -> Iterator[tuple[str, object]]:

@@ -1,4 +1,4 @@
-"""Access: scopes of tenants, masks of numbers, signed tokens and audit events."""
+"""Access control: tenant scopes, number masks, signed tokens and audit events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audit events: exports, and uses of recordings, by a viewer."""
+"""Audit events: record each export and each use of a recording by a viewer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["AuditEvent"]
 
 @attrs.frozen(kw_only=True)
 class AuditEvent:
-    """An export or a use of a recording, as the audit function receives it.
+    """An event that the audit function receives: an export or use of a recording.
 
-    `Store.scoped` takes the function as ``audit``. It is called before the first byte leaves. If it raises an
-    exception, nothing leaves.
+    Pass the audit function to `Store.scoped` as ``audit``. It is called before the first byte is sent. If it raises
+    an exception, nothing is sent.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -33,9 +33,9 @@ class AuditEvent:
     Attributes:
         viewer: The viewer, as the application named it.
         tenant: The tenant whose calls the viewer may see, such as ``customer_id=1003``.
-        action: ``export``; or ``play``, ``download`` or ``url`` of a recording.
+        action: ``export``, or for a recording ``play``, ``download`` or ``url``.
         at: The instant of the action, in UTC.
-        call_id: The id of the call whose recording is used; None for an export.
+        call_id: The id of the call whose recording is used, or None for an export.
         start: The start of this call, in UTC; None for an export.
         format: The format of an export: ``csv``, ``arrow``, ``polars``, ``pandas``, ``records`` or ``zip``.
         query: The query whose calls are exported; None for a recording.

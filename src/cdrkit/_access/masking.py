@@ -1,4 +1,4 @@
-"""Masking: show the first digits of telephone numbers, and hide other texts."""
+"""Masking: show only a telephone number's first digits, and hide other text."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from cdrkit._numbers import visible_prefixes
 
 __all__ = ["MASKED", "NUMBER_FIELDS", "mask_column"]
 
-#: The text that replaces a text that is masked whole.
+#: The text that replaces a fully masked value.
 MASKED: Final = "****"
-#: The fields that hold telephone numbers. A mask shows the first digits of these.
+#: The fields that hold telephone numbers. A masked number still shows its first digits.
 NUMBER_FIELDS: Final = ("source", "destination", "dialled", "did", "lrn")
 
 
 def mask_column(column: pl.Series, digits: int | None, region: str | None) -> pl.Series:
-    """Return *column* with its texts masked; absent values stay absent.
+    """Return *column* with its values masked; absent values stay absent.
 
     Args:
-        column: The texts.
-        digits: The number of digits to mask at the end of each number. None masks each text whole.
+        column: A column of strings.
+        digits: The number of digits to mask at the end of each number. None masks the whole value.
         region: The region of numbers in national form, or None.
     """
     if digits is None:

@@ -1,7 +1,7 @@
 """Scopes: the calls, fields and recordings that one viewer may see.
 
-Every plan carries a scope, so that no way of reading bypasses it. The scope restricts the query before it is planned
-(`Scope.restrict`), and masks each frame before it leaves the plan (`Scope.mask_frame`).
+Every plan carries a scope, so that no read can bypass the scope. The scope restricts the query before it is planned
+(`Scope.restrict`), and masks each frame before the plan returns it (`Scope.mask_frame`).
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ IDENTITY: Final = ("start", "call_id")
 
 @attrs.frozen(kw_only=True, eq=False)
 class Scope:
-    """The calls, fields and recordings that one viewer may see; by default, all.
+    """A scope: the calls, fields and recordings that one viewer may see.
 
     Attributes:
-        tenant: The tenant, for messages and audits.
-        conditions: The conditions that each visible call matches.
-        earliest: The start of the earliest visible call (inclusive); None without a limit.
+        tenant: The name of the tenant, for messages and audit events.
+        conditions: The conditions that every visible call matches.
+        earliest: The start of the earliest visible call, inclusive; None for no limit.
         hidden: The fields that do not exist for the viewer.
-        masks: The masked fields, with the number of digits masked at the end; None masks the whole text.
-        rights: The uses of recordings that the viewer may make.
-        viewer: The viewer, for the audit.
+        masks: The number of final digits masked, by field; None masks the whole value.
+        rights: The allowed uses of recordings.
+        viewer: The name of the viewer, for audit events.
         audit: The function that receives an event before each export and each use of a recording.
-        signer: The signer of cursors and tokens; None where none need a signature.
-        cursor_seconds: How many seconds a cursor is valid.
+        signer: The signer of cursors and tokens, or None if they need no signature.
+        cursor_seconds: The lifetime of a cursor in seconds.
     """
 
     tenant: str = ""
@@ -57,16 +57,16 @@ class Scope:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The visible fields, in the catalogue's order."""
+        """The visible fields, in the order of the field catalogue."""
         return tuple(name for name in FIELDS if name not in self.hidden)
 
     # -- queries --------------------------------------------------------------------------------------------------
 
     def restrict(self, query: Query) -> Query:
-        """Return *query* for the visible calls only, with masks respected.
+        """Return *query* limited to visible calls and to unmasked digits.
 
         Raises:
-            UnknownFieldError: When the query names a hidden field. The message is that of an unknown field.
+            UnknownFieldError: When the query names a hidden field. The message does not reveal that the field exists.
             ScopeError: When the query compares or sorts masked values.
             QueryError: When its cursor was issued to another viewer, was changed, or has expired.
         """
@@ -80,14 +80,14 @@ class Scope:
             and not self.signer.verify("cursor", cursor.payload, cursor.signature)
         ):
             raise QueryError(
-                "The cursor was issued to another viewer, was changed, or has expired. Request the first page instead.",
+                "The cursor belongs to another viewer, was changed, or has expired. Request the first page instead.",
                 parameter="cursor",
             )
         conditions = tuple(self._respect_masks(condition) for condition in query.conditions)
         return self.add_conditions(attrs.evolve(query, conditions=conditions))
 
     def add_conditions(self, query: Query) -> Query:
-        """Return *query* for the visible calls only, and otherwise unchanged."""
+        """Return *query* limited to visible calls, without applying masks."""
         return query.where(*self.conditions).between(self.earliest, None)
 
     def _check_names(self, query: Query) -> None:
@@ -98,7 +98,7 @@ class Scope:
                 raise _mask_error(name, "Sort by another field.")
 
     def _respect_masks(self, expr: Expr) -> Expr:
-        """Return *expr* with searches limited to the visible prefix of masked fields."""
+        """Limit *expr* so that searches on masked fields match visible digits only."""
         if isinstance(expr, Not):
             return ~self._respect_masks(expr.inner)
         if isinstance(expr, (And, Or)):
@@ -121,16 +121,16 @@ class Scope:
     # -- frames ---------------------------------------------------------------------------------------------------
 
     def visible_columns(self, columns: Sequence[str]) -> Sequence[str]:
-        """Return the visible *columns*, or the identity: hidden fields are never read."""
+        """Return the visible *columns*; if none is visible, the identity fields."""
         if not self.hidden:
             return columns
         return [name for name in columns if name not in self.hidden] or list(IDENTITY)
 
     def mask_frame(self, frame: pl.DataFrame, columns: Sequence[str], region: str | None) -> pl.DataFrame:
-        """Return *columns* of *frame*: masked texts, and nulls for hidden fields.
+        """Return *columns* of *frame* with masked values, and nulls for hidden fields.
 
         Args:
-            frame: The calls, with the visible ones of *columns*.
+            frame: The calls, with those *columns* that are visible.
             columns: The columns to return.
             region: The region of numbers in national form, or None.
         """
@@ -147,14 +147,14 @@ class Scope:
     # -- cursors, audit and rights --------------------------------------------------------------------------------
 
     def sign_cursor(self, cursor: Cursor) -> Cursor:
-        """Return *cursor* with the signature that `restrict` requires."""
+        """Sign *cursor*, as `restrict` requires."""
         if self.signer is None:
             return cursor
         signature = self.signer.sign("cursor", cursor.payload, self.cursor_seconds)
         return attrs.evolve(cursor, signature=signature)
 
     def notify_audit(self, action: str, **facts: Any) -> None:
-        """Call the audit function, if any, with an event of *action*."""
+        """Call the audit function, if any, with an event for *action*."""
         if self.audit is not None:
             self.audit(
                 AuditEvent(
@@ -163,15 +163,15 @@ class Scope:
             )
 
     def check_right(self, right: str) -> None:
-        """Raise an error unless the viewer may *right* recordings.
+        """Raise an error unless the viewer has the *right* to use recordings.
 
         Raises:
             ScopeError: When the viewer lacks the right.
         """
         if self is not EVERYTHING and right not in self.rights:
             raise ScopeError(
-                f"This viewer may not {right} recordings. The application grants that right by "
-                f"recordings=[{right!r}] of Store.scoped."
+                f"This viewer may not {right} recordings. To allow it, the application passes "
+                f"recordings=[{right!r}] to Store.scoped()."
             )
 
 
@@ -180,7 +180,7 @@ EVERYTHING: Final = Scope()
 
 
 def query_fields(query: Query) -> tuple[str, ...]:
-    """Return the fields that *query* names in conditions, columns and order."""
+    """Return the fields that *query* uses in its conditions, columns and order."""
     names = sorted({name for condition in query.conditions for name in field_names(condition)})
     return (*names, *(query.selected or ()), *(name for name, _ in query.order))
 

@@ -1,4 +1,4 @@
-"""Scope options: check the arguments of `Store.scoped`, and make a scope."""
+"""Scope options: validate the arguments of `Store.scoped`, and build a scope."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cdrkit.errors import ConfigError, ScopeError
 
 __all__ = ["RecordingRight", "ScopeOptions", "make_scope"]
 
-#: A use of recordings that a viewer may make.
+#: A use of recordings that a scope can allow.
 RecordingRight: TypeAlias = Literal["play", "download"]
 
 _DEFAULT_DIGITS: Final = 4
@@ -27,7 +27,7 @@ _MAX_DIGITS: Final = 15
 _MAX_SECONDS: Final = 10**9
 _RIGHTS: Final = ("play", "download")
 _AMOUNTS: Final = ("rate", "connect_cost", "charge", "provider_charge")
-#: The fields that usually hold the digits of a number field, too. They are masked with it.
+#: The fields that usually repeat the digits of a number field. They are masked together with that field.
 _SIMILAR: Final[Mapping[str, tuple[str, ...]]] = {
     "source": ("source_name",),
     "destination": ("dialled", "lrn"),
@@ -38,18 +38,18 @@ _SIMILAR: Final[Mapping[str, tuple[str, ...]]] = {
 
 @attrs.frozen(kw_only=True)
 class ScopeOptions:
-    """The arguments of `Store.scoped`; ``...`` stands for an absent tenant.
+    """The arguments of `Store.scoped`; ``...`` means that no tenant was given.
 
     Attributes:
-        customer_id: The customer, or several.
-        reseller_id: The reseller, or several.
+        customer_id: One or more customer ids.
+        reseller_id: One or more reseller ids.
         hide: Fields to remove.
         mask: Fields to mask; a mapping gives the number of digits.
-        recordings: The uses of recordings that the viewer may make.
+        recordings: The allowed uses of recordings.
         earliest: The start of the earliest visible call (inclusive), or None.
-        viewer: The viewer, for the audit.
+        viewer: The name of the viewer, for audit events.
         audit: The function that receives audit events, or None.
-        expires: How many seconds a cursor is valid.
+        expires: The lifetime of a cursor in seconds.
     """
 
     customer_id: str | Iterable[str] | EllipsisType = ...
@@ -64,7 +64,7 @@ class ScopeOptions:
 
 
 def make_scope(options: ScopeOptions, secret: bytes) -> Scope:
-    """Return the scope that *options* describe.
+    """Build the scope that *options* describe.
 
     Args:
         options: The arguments of `Store.scoped`.
@@ -72,8 +72,8 @@ def make_scope(options: ScopeOptions, secret: bytes) -> Scope:
 
     Raises:
         ScopeError: When no tenant is given, or a tenant is None or empty.
-        ConfigError: When another option is not valid.
-        UnknownFieldError: When an unknown field is to be hidden or masked.
+        ConfigError: When another option is invalid.
+        UnknownFieldError: When an option hides or masks an unknown field.
     """
     tenants = {
         name: _parse_ids(name, value)
@@ -86,11 +86,11 @@ def make_scope(options: ScopeOptions, secret: bytes) -> Scope:
     if audit is not None and not callable(audit):
         raise ConfigError(f"audit={audit!r} is not callable. Give a function that takes an AuditEvent.")
     if not isinstance(viewer, str) or (audit is not None and not viewer.strip()):
-        raise ConfigError(f"viewer={viewer!r} is not a name. Name the viewer for the audit.")
+        raise ConfigError(f"viewer={viewer!r} is not a name. Give the viewer's name, for the audit.")
     masks = _parse_masks(options.mask)
     hidden = _parse_hidden(options.hide, masks)
     rights = _parse_rights(options.recordings)
-    # Signatures are bound to everything that the viewer may see, except `earliest`: it may move with every request.
+    # A signature covers everything that the viewer may see, except `earliest`, which may change with every request.
     owner = repr((tenants, viewer, sorted(hidden), sorted(masks.items(), key=repr), sorted(rights)))
     return Scope(
         tenant=" and ".join(f"{name}={', '.join(ids)}" for name, ids in tenants.items()),
@@ -107,13 +107,13 @@ def make_scope(options: ScopeOptions, secret: bytes) -> Scope:
 
 
 def _parse_ids(name: str, value: object) -> tuple[str, ...]:
-    """Return the tenant's ids: an empty list must never select every call."""
+    """Return the tenant's ids, and reject an empty list of ids."""
     given = (value,) if isinstance(value, str) else value
     if not isinstance(given, Iterable) or isinstance(given, (bytes, Mapping)):
-        raise ScopeError(f"{name}={value!r} is not a tenant. Give the id as a text, or several.")
+        raise ScopeError(f"{name}={value!r} is not a tenant. Give an id as a string, or a list of ids.")
     ids = tuple(given)
     if not ids or not all(isinstance(one, str) and one.strip() for one in ids):
-        raise ScopeError(f"{name}={value!r} is not a tenant. Give the id as a text, or several.")
+        raise ScopeError(f"{name}={value!r} is not a tenant. Give an id as a string, or a list of ids.")
     return tuple(sorted(set(ids)))
 
 
@@ -122,14 +122,16 @@ def _parse_names(option: str, value: object) -> tuple[str, ...]:
         names = tuple(value)
         if all(isinstance(name, str) for name in names):
             return names
-    raise ConfigError(f"{option}={value!r} is not a list of names. Give a list of texts.")
+    raise ConfigError(f"{option}={value!r} is not a list of names. Give a list of strings.")
 
 
 def _parse_rights(value: object) -> frozenset[str]:
     rights = frozenset(_parse_names("recordings", value))
     for right in sorted(rights):
         if right not in _RIGHTS:
-            raise ConfigError(f"recordings= has {right!r}. Give 'play', 'download' or both.")
+            raise ConfigError(
+                f"recordings= contains {right!r}, which is unknown. Give 'play', 'download' or both."
+            )
     return rights
 
 
@@ -146,7 +148,7 @@ def _parse_hidden(hide: object, masks: Collection[str]) -> frozenset[str]:
 
 
 def _parse_masks(mask: object) -> dict[str, int | None]:
-    """Return the number of masked digits by field, similar fields included."""
+    """Return the number of masked digits by field, including related fields."""
     given = (
         dict(mask)
         if isinstance(mask, Mapping)
@@ -157,10 +159,12 @@ def _parse_masks(mask: object) -> dict[str, int | None]:
         info = find_field(name)
         if not info.is_text or name in (*IDENTITY, "currency"):
             raise ConfigError(
-                f"{name} cannot be masked. Mask fields of text other than call_id and currency, or hide it."
+                f"{name} cannot be masked. Mask only text fields other than call_id and currency, or hide it."
             )
         if type(digits) is not int or not 1 <= digits <= _MAX_DIGITS:
-            raise ConfigError(f"mask= has {digits!r} digits for {name}. Give 1 to {_MAX_DIGITS}.")
+            raise ConfigError(
+                f"mask= masks {digits!r} digits of {name}. Give a number from 1 to {_MAX_DIGITS}."
+            )
         masks[name] = digits if name in NUMBER_FIELDS else None
     for name in tuple(masks):
         for other in _SIMILAR.get(name, ()):
@@ -172,5 +176,5 @@ def _parse_masks(mask: object) -> dict[str, int | None]:
 
 def _check_seconds(expires: object) -> int:
     if type(expires) is not int or not 1 <= expires <= _MAX_SECONDS:
-        raise ConfigError(f"expires={expires!r} is not a whole number of seconds above 0.")
+        raise ConfigError(f"expires={expires!r} is not valid. Give a whole number of seconds above 0.")
     return expires

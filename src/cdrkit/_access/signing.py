@@ -1,4 +1,4 @@
-"""Signing: bind a cursor or token to its owner, its purpose and a time limit."""
+"""Signing: tie a cursor or token to an owner, a purpose and an expiry time."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ _MIN_BYTES: Final = 16
 
 
 def check_secret(secret: str | bytes) -> bytes:
-    """Return *secret* as bytes.
+    """Validate *secret*, and return it as bytes.
 
     Raises:
-        ConfigError: When it is not a text or bytes, or has fewer than 16 bytes.
+        ConfigError: When *secret* is not a string or bytes, or has fewer than 16 bytes.
     """
     if not isinstance(secret, (str, bytes)):
         raise ConfigError(
-            f"secret= is {type(secret).__name__}, not text or bytes. Give the result of secrets.token_hex()."
+            f"secret= is {type(secret).__name__}, not a string or bytes. Give the result of secrets.token_hex()."
         )
     data = secret.encode(errors="surrogatepass") if isinstance(secret, str) else secret
     if len(data) < _MIN_BYTES:
         raise ConfigError(
-            f"secret= has {len(data)} bytes. Give at least {_MIN_BYTES} random bytes, such as the result of "
-            "secrets.token_hex(), and keep them out of the code."
+            f"secret= has only {len(data)} bytes. Give at least {_MIN_BYTES} random bytes, such as the result of "
+            "secrets.token_hex(), and do not store them in source code."
         )
     return data
 
 
 @attrs.frozen
 class TokenSigner:
-    """A signer of texts for one owner (HMAC-SHA-256, RFC 2104).
+    """A signer of strings for one owner (HMAC-SHA-256, RFC 2104).
 
     Attributes:
         secret: The secret of the application.
-        owner: The owner of the texts. The signature of one owner is invalid for every other.
+        owner: The owner of the strings. A signature made for one owner is invalid for any other.
     """
 
     secret: bytes = attrs.field(repr=False)
     owner: str
 
     def sign(self, purpose: str, text: str, seconds: int) -> str:
-        """Return the signature of *text* with its expiry; it is safe in a URL.
+        """Return a URL-safe signature of *text* that includes its expiry time.
 
         Args:
-            purpose: The purpose of the text. The signature is invalid for every other purpose.
+            purpose: The purpose of the text. The signature is invalid for any other purpose.
             text: The text.
-            seconds: How many seconds from now the signature is valid.
+            seconds: The lifetime of the signature in seconds, from now.
         """
         until = int(time.time()) + seconds
         return f"{until}.{self._digest(purpose, text, until)}"
 
     def verify(self, purpose: str, text: str, signature: str | None) -> bool:
-        """Return whether *signature* is that of the text, purpose and owner, and valid."""
+        """Return whether *signature* is valid for this text, purpose and owner."""
         until, _, digest = (signature or "").partition(".")
         if not until.isascii() or not until.isdigit() or len(until) > 15 or not digest.isascii():
             return False

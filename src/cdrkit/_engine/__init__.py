@@ -1,4 +1,4 @@
-"""The query engine: bound queries, scans, order, aggregates and explanations."""
+"""The query engine: bound queries, scans, sorting, aggregates and explanations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Aggregates: counts and totals of the calls of a query, from rollups or rows."""
+"""Aggregates: count and total a query's calls, from rollups or rows."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from cdrkit.storage.log import Segment, Snapshot
 
 __all__ = ["aggregate_calls", "count_calls"]
 
-#: How many sets of segments a snapshot's totals are cached for.
+#: The number of segment sets whose totals are cached for each snapshot.
 _CACHED_TOTALS: Final = 8
-#: The totals that each snapshot was last asked for, by the ids of their segments. They end with the snapshot.
+#: Each snapshot's recent totals, keyed by segment ids. An entry is dropped with its snapshot.
 _TOTALS: Final[WeakKeyDictionary[Snapshot, dict[tuple[str, ...], TotalsOfMany]]] = WeakKeyDictionary()
 
 
 def count_calls(scan: Scan) -> int:
-    """Return the number of calls; columns that no condition needs are not read."""
+    """Count the calls, and read only the columns that the conditions need."""
     query = scan.query
     if query.is_rolled_up:
         return int(aggregate_calls(scan)["attempts"].sum())
@@ -49,9 +49,9 @@ def count_calls(scan: Scan) -> int:
 
 
 def aggregate_calls(scan: Scan, *by: str) -> pl.DataFrame:
-    """Return the sums `SUMMED` over the calls, by ``day``, ``currency`` or both.
+    """Return the sums listed in `SUMMED`, grouped by ``day``, ``currency`` or both.
 
-    Where rollups can answer, only calls at the edges of the period are read.
+    If rollups can answer the query, only calls at the edges of the period are read.
     """
     query = scan.query
     if not query.is_rolled_up or not query.scope.hidden.isdisjoint(TOTAL_FIELDS):
@@ -73,7 +73,7 @@ def aggregate_calls(scan: Scan, *by: str) -> pl.DataFrame:
 
 
 def _combine_totals(scan: Scan, segments: Sequence[Segment]) -> TotalsOfMany:
-    """Return the totals of *segments* together, cached with the snapshot."""
+    """Return the combined totals of *segments*, cached for the snapshot's lifetime."""
     cache = _TOTALS.setdefault(scan.query.snapshot, {})
     key = tuple(segment.id for segment in segments)
     totals = cache.get(key)

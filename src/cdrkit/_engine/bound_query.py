@@ -1,4 +1,4 @@
-"""Bound queries: a query with the version, instant and scope that fix its answer."""
+"""Bound queries: queries tied to a store version, an instant and a scope."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 @attrs.frozen
 class NumberLookup:
-    """A number search and its key ranges in a number index.
+    """A number search, with the key ranges to look up in a number index.
 
     Attributes:
         condition: The number search.
-        keys: The key ranges of its numbers.
+        keys: The key ranges of the numbers searched for.
     """
 
     condition: NumberSearch
@@ -39,7 +39,7 @@ class NumberLookup:
 
     @property
     def width(self) -> int:
-        """The number of keys in the ranges; a narrow search has few."""
+        """The number of keys in all ranges; a narrow search has few keys."""
         return sum(high - low for low, high in self.keys.ranges)
 
 
@@ -48,16 +48,16 @@ class BoundQuery:
     """A query bound to a snapshot, an instant, a region and a scope.
 
     Attributes:
-        snapshot: The version of the store that is read.
+        snapshot: The version of the store to read.
         tiers: The tiers by name.
         region: The region of numbers in national form, or None.
-        period: When the calls started.
-        conditions: What else the calls must match; all conditions apply.
+        period: The period in which the calls started.
+        conditions: The other conditions. A call must match all of them.
         order: The sort order.
         maximum: The largest number of calls in the answer, or None.
         position: The cursor beyond which the calls lie, or None.
-        reverse: Whether `order` is the query's order reversed; absent values then come first.
-        scope: The part of the calls that the reader may see. `conditions` has its conditions already.
+        reverse: Whether `order` is the reverse of the query's order. Absent values then come first.
+        scope: The part of the calls that the reader may see. `conditions` already includes the scope's conditions.
     """
 
     snapshot: Snapshot
@@ -81,10 +81,10 @@ class BoundQuery:
         now: datetime,
         scope: Scope = EVERYTHING,
     ) -> Self:
-        """Bind *query*; presets such as ``last_7_days`` are resolved at *now*.
+        """Bind *query*, and resolve presets such as ``last_7_days`` at *now*.
 
         Raises:
-            QueryError: When the query's cursor belongs to another order.
+            QueryError: When the query's cursor was made for another order.
             ScopeError: When *scope* does not allow the query.
         """
         check_process()
@@ -95,7 +95,7 @@ class BoundQuery:
                 f"{'-' if descending else ''}{name}" for name, descending in query.position.order
             )
             raise QueryError(
-                f"The cursor belongs to the order {names}, but the query has another order. Request the first page "
+                f"The cursor was made for the order {names}, but the query sorts differently. Request the first page "
                 "instead.",
                 parameter="cursor",
             )
@@ -113,23 +113,23 @@ class BoundQuery:
 
     @property
     def is_chronological(self) -> bool:
-        """Whether the order is the order within segments, or its reverse."""
+        """Whether the query sorts calls by start and id, in either direction."""
         return is_chronological(self.order)
 
     def backward(self) -> Self:
-        """Return the query that gives the same calls in reverse order."""
+        """Return a query that selects the same calls in reverse order."""
         return attrs.evolve(self, order=reverse_order(self.order), reverse=not self.reverse)
 
     @property
     def newest_first(self) -> bool:
-        """Whether the first field of the order descends."""
+        """Whether the first sort field is in descending order."""
         return self.order[0][1]
 
     def bounds(self) -> tuple[datetime | None, datetime | None]:
-        """Return the time range in which calls of the answer start; the end is exclusive.
+        """Return the time range of call starts to search; the end is exclusive.
 
-        In chronological order, a cursor narrows the period. The cursor's own instant stays inside: calls that started
-        at this instant may lie beyond the cursor.
+        In chronological order, a cursor narrows the period. The range includes the cursor's own instant: calls
+        that started at this instant may lie beyond the cursor.
         """
         start, end = self.period.start, self.period.end
         if self.position is not None and self.is_chronological:
@@ -141,13 +141,13 @@ class BoundQuery:
         return start, end
 
     def contains(self, segment: Segment) -> bool:
-        """Return whether all calls of *segment* lie within the period."""
+        """Return whether every call in *segment* started within the period."""
         start, end = self.period.start, self.period.end
         return (start is None or start <= segment.first) and (end is None or segment.last < end)
 
     @functools.cached_property
     def number_lookup(self) -> NumberLookup | None:
-        """The narrowest number search that a number index can answer, or None."""
+        """The narrowest number search that a number index can answer, if any."""
         lookups: list[NumberLookup] = []
         for condition in self.conditions:
             if isinstance(condition, NumberSearch):
@@ -159,28 +159,28 @@ class BoundQuery:
 
     @functools.cached_property
     def customer_conditions(self) -> tuple[Expr, ...]:
-        """The conditions on customers alone: rollups may exclude a whole segment by them."""
+        """The conditions on customers only, which let rollups exclude segments."""
         return tuple(c for c in self.conditions if field_names(c) == {"customer_id"})
 
     @functools.cached_property
     def filter_fields(self) -> Sequence[str]:
-        """The fields that the conditions and the cursor read, sorted."""
+        """The sorted names of the fields that the conditions and the cursor use."""
         order = () if self.position is None else (name for name, _ in self.order)
         return sorted({*all_field_names(self.conditions), *order})
 
     @property
     def is_rolled_up(self) -> bool:
-        """Whether rollups can answer: no limit, no cursor, and no other condition."""
+        """Whether rollups support every condition, and the query has no limit or cursor."""
         return self.position is None and self.maximum is None and all(map(is_answerable, self.conditions))
 
 
 def all_field_names(conditions: Iterable[Expr]) -> set[str]:
-    """Return the fields that *conditions* read."""
+    """Return the names of all fields that *conditions* use."""
     return set[str]().union(*map(field_names, conditions))
 
 
 def _largest_answer(query: Query) -> int | None:
-    """Return how many calls the limit leaves on the cursor's side; None: no limit."""
+    """Return the largest number of calls that the limit allows, or None."""
     cursor = query.position
     if cursor is None or cursor.left is None:
         return query.maximum
@@ -190,6 +190,6 @@ def _largest_answer(query: Query) -> int | None:
 
 
 def _flatten(conditions: Iterable[Expr]) -> Iterator[Expr]:
-    """Yield *conditions*, with the parts of each conjunction in its place."""
+    """Yield *conditions*, with each conjunction replaced by its parts."""
     for condition in conditions:
         yield from _flatten(condition.parts) if isinstance(condition, And) else (condition,)

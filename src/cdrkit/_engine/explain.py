@@ -1,4 +1,4 @@
-"""Explanations: the segments and rows that a query reads or skips."""
+"""Explanations: report the segments and rows that a query reads or skips."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["Explanation", "ReadCounters"]
 
 @attrs.define
 class ReadCounters:
-    """Counters of one run of a query; each read adds to them.
+    """Counters for one run of a query; each read increments them.
 
     Attributes:
-        in_period: Segments that may hold calls of the period.
-        skipped: Segments that rollups excluded: they hold none of the requested customers.
-        indexed: Segments in which the number index named the rows.
-        scanned: Segments of which the columns of the conditions were read.
-        rolled_up: Segments whose totals came from their rollups.
-        candidates: Rows that the number index named.
-        rows_scanned: Rows of which the columns of the conditions were read.
-        fetched: Rows of which the columns of the answer were read.
+        in_period: Segments that may hold calls in the period.
+        skipped: Segments that rollups excluded because they hold no call of the requested customers.
+        indexed: Segments whose rows were found in the number index.
+        scanned: Segments in which the columns used by the conditions were read.
+        rolled_up: Segments whose totals were taken from their rollups.
+        candidates: Rows found in the number index.
+        rows_scanned: Rows whose condition columns were read.
+        fetched: Rows whose result columns were read.
     """
 
     in_period: int = 0
@@ -36,11 +36,11 @@ class ReadCounters:
 
 @attrs.frozen(kw_only=True)
 class Explanation:
-    """The segments and rows that a query read or skipped; ``print`` shows sentences.
+    """A report of the segments and rows that a query read or skipped.
 
-    `Result.explain` returns it.
+    `Result.explain` returns it, and ``print`` shows it in sentences.
 
-    A *segment* is one file of calls: of one UTC day in the hot tier, or of a part of a month in the warm tier.
+    A *segment* is one file of calls. It covers one UTC day in the hot tier, or part of a month in the warm tier.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -53,19 +53,19 @@ class Explanation:
         (1, 1, 1)
 
     Attributes:
-        segments: Segments of the store.
-        calls: Calls of the store.
-        in_period: Segments that may hold calls of the period.
-        skipped: Segments that rollups excluded: they hold none of the requested customers.
-        indexed: Segments in which the number index named the rows.
-        scanned: Segments of which the columns of the conditions were read.
-        candidates: Rows that the number index named.
-        rows_scanned: Rows of which the columns of the conditions were read.
-        fetched: Rows of which the columns of the answer were read.
-        columns: Number of columns of the answer.
-        rows: Calls in the answer.
+        segments: Segments in the store.
+        calls: Calls in the store.
+        in_period: Segments that may hold calls in the period.
+        skipped: Segments that rollups excluded because they hold no call of the requested customers.
+        indexed: Segments whose rows were found in the number index.
+        scanned: Segments in which the columns used by the conditions were read.
+        candidates: Rows found in the number index.
+        rows_scanned: Rows whose condition columns were read.
+        fetched: Rows whose result columns were read.
+        columns: Number of columns in the result.
+        rows: Calls in the result.
         in_order: Whether the order is chronological, so that reading can stop early.
-        limit: The largest number of calls in the answer, or None.
+        limit: The largest number of calls in the result, or None.
         seconds: Duration of the run, in seconds.
     """
 

@@ -1,6 +1,6 @@
-"""Reads in order: the calls of a query as sorted, limited and masked frames.
+"""Ordered reads: return a query's calls as sorted, limited and masked frames.
 
-Segments whose time ranges overlap form a group, and groups do not overlap. Read one after the other, the groups give
+Segments whose time ranges overlap form a group, so groups never overlap. Reading one group after another gives the
 calls in chronological order, with at most one group in memory.
 """
 
@@ -19,14 +19,14 @@ from cdrkit.storage.log import Segment, overlapping_groups
 
 __all__ = ["gather_rows", "read_frames", "split_batches"]
 
-#: Rows of a frame.
+#: The largest number of rows in a frame.
 _FRAME_ROWS: Final = 131_072
-#: Hits of a group that are fetched together with the hits of other groups.
+#: A group with at most this many hits is fetched together with other groups.
 _FEW_HITS: Final = 16_384
 
 
 def read_frames(scan: Scan, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    """Yield the calls in order as frames of bounded size; no frame is empty."""
+    """Yield the calls in order, as non-empty frames of bounded size."""
     query = scan.query
     left = query.maximum
     for frame in _read_sorted(scan, query.scope.visible_columns(columns)):
@@ -59,7 +59,7 @@ def _read_sorted(scan: Scan, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
             if batch_hits < (_FEW_HITS if query.maximum is None else min(query.maximum, _FEW_HITS)):
                 continue
             parts = []
-        if batch:  # the batch comes before this group, or includes all of it
+        if batch:  # the batch precedes this group, or includes all of it
             yield gather_rows(scan, batch, columns)
             batch, batch_hits = [], 0
         if len(parts) == 1:
@@ -71,7 +71,7 @@ def _read_sorted(scan: Scan, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
 
 
 def gather_rows(scan: Scan, parts: Sequence[Candidates], columns: Sequence[str]) -> pl.DataFrame:
-    """Return *columns* of a few candidate rows, sorted, without rows that fail."""
+    """Return *columns* of the candidate rows that match the conditions, sorted."""
     query = scan.query
     conditions = () if all(part.exact for part in parts) else query.conditions
     if len(parts) == 1 and not conditions:  # a segment has the query's order already, or its reverse
@@ -90,7 +90,7 @@ def gather_rows(scan: Scan, parts: Sequence[Candidates], columns: Sequence[str])
 
 
 def split_batches(parts: Sequence[Candidates]) -> Iterator[Sequence[Candidates]]:
-    """Yield *parts* in batches of bounded size; a larger part is a batch of its own."""
+    """Group *parts* into batches of bounded size; an oversized part stands alone."""
     batch: list[Candidates] = []
     for part in parts:
         if batch and sum(len(other.rows) for other in batch) + len(part.rows) > _FRAME_ROWS:
@@ -102,7 +102,7 @@ def split_batches(parts: Sequence[Candidates]) -> Iterator[Sequence[Candidates]]
 
 
 def _read_segment(scan: Scan, part: Candidates, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    """Yield the calls of a segment that overlaps no other, so that no sort is needed."""
+    """Yield the calls of a segment that overlaps no other, without sorting them."""
     rows = part.rows
     for at in range(0, len(rows), _FRAME_ROWS):
         if scan.query.newest_first:
@@ -115,7 +115,7 @@ def _read_segment(scan: Scan, part: Candidates, columns: Sequence[str]) -> Itera
 def _merge_segments(
     scan: Scan, parts: Sequence[Candidates], columns: Sequence[str]
 ) -> Iterator[pl.DataFrame]:
-    """Yield the calls of overlapping segments: sort identities, then fetch columns."""
+    """Sort the calls of overlapping segments by identity, then fetch their columns."""
     query = scan.query
     keys = []
     for number, part in enumerate(parts):
@@ -133,7 +133,7 @@ def _merge_segments(
 
 
 def _sort_all(scan: Scan, columns: Sequence[str]) -> pl.DataFrame:
-    """Return all calls in an order other than time; a limit bounds the memory."""
+    """Return the calls in a non-chronological order; a limit bounds the memory used."""
     query = scan.query
     names = list(dict.fromkeys([*columns, *(name for name, _ in query.order)]))
     best = empty_frame(names)

@@ -1,4 +1,4 @@
-"""Plans: a bound query and its answers: calls, counts, totals and explanations."""
+"""Plans: compute a bound query's calls, count, totals and explanation."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["Plan"]
 
 @attrs.frozen(kw_only=True)
 class Plan(BoundQuery):
-    """A bound query and its answers; each run gives the same answer.
+    """A bound query that can be run; every run returns the same calls.
 
     `frames`, `count` and `totals` take *counters*, which count the reads of one run.
     """
 
     def frames(self, columns: Sequence[str], counters: ReadCounters | None = None) -> Iterator[pl.DataFrame]:
-        """Yield the calls in order as frames of bounded size; no frame is empty."""
+        """Yield the calls in order, as non-empty frames of bounded size."""
         return read_frames(self._scan(counters), columns)
 
     def count(self, counters: ReadCounters | None = None) -> int:
@@ -34,20 +34,20 @@ class Plan(BoundQuery):
         return count_calls(self._scan(counters))
 
     def totals(self, *by: str, counters: ReadCounters | None = None) -> pl.DataFrame:
-        """Return the sums `SUMMED` over the calls, by ``day``, ``currency`` or both.
+        """Return the sums listed in `SUMMED`, grouped by ``day``, ``currency`` or both.
 
-        Where rollups can answer, only calls at the edges of the period are read.
+        If rollups can answer the query, only calls at the edges of the period are read.
         """
         return aggregate_calls(self._scan(counters), *by)
 
     def matches(self) -> Iterator[tuple[Segment, pl.Series]]:
-        """Yield each segment of the period, with the numbers of its matching rows."""
+        """Yield each segment in the period, together with its matching row numbers."""
         scan = self._scan(None)
         for segment in scan.list_segments():
             yield segment, scan.scan_rows(segment, scan.period_rows(segment)).series()
 
     def explain(self, columns: Sequence[str]) -> Explanation:
-        """Read the answer with *columns*, discard it, and return how much was read."""
+        """Run the query with *columns*, discard the calls, and return read statistics."""
         counters = ReadCounters()
         started = perf_counter()
         rows = sum(frame.height for frame in self.frames(columns, counters))

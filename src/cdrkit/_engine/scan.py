@@ -1,6 +1,7 @@
-"""Scans: which segments a query reads, and which of their rows match.
+"""Scans: find the segments that a query must read, and their matching rows.
 
-Rollups exclude segments, the number index names rows, and the columns of the conditions are read for the rest.
+Rollups exclude whole segments, and number indexes find rows. In all other segments, the columns that the conditions
+use are read.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ from cdrkit.storage.tiers import Rows
 
 __all__ = ["Candidates", "Scan"]
 
-#: Rows that are scanned first where a limit may be reached early; each further step scans twice as many.
+#: Rows in the first scan step of a query that has a limit. Each further step scans twice as many.
 _FIRST_STEP: Final = 32_768
-#: The smallest segment whose rollups are read: the rows of a smaller one are scanned as quickly.
+#: The smallest segment whose rollups are read. The rows of a smaller segment can be scanned as quickly.
 _MIN_SKIPPABLE: Final = 4_096
 
 
 @attrs.frozen
 class Candidates:
-    """Candidate rows of one segment. If not `exact`, recheck the conditions.
+    """Candidate rows of a segment; unless `exact`, recheck them.
 
     Attributes:
         segment: The segment.
-        rows: The rows, ascending.
-        exact: Whether all conditions are known to hold for each of the rows.
+        rows: The row numbers, ascending.
+        exact: Whether every row is known to match all conditions.
     """
 
     segment: Segment
@@ -52,11 +53,11 @@ class Candidates:
 
 @attrs.define(eq=False)
 class Scan:
-    """One run of a bound query: it reads segments and counts the reads.
+    """One run of a bound query, which reads segments and counts the reads.
 
     Attributes:
         query: The bound query.
-        counters: What was read so far; every method adds to it.
+        counters: The reads so far. Every method increments them.
     """
 
     query: BoundQuery
@@ -65,7 +66,7 @@ class Scan:
     # -- segments and rows ----------------------------------------------------------------------------------------
 
     def list_segments(self) -> list[Segment]:
-        """Return the segments that may hold calls of the period, by their first call."""
+        """List the segments that may hold calls in the period, sorted by first call."""
         start, end = self.query.bounds()
         segments = [
             segment
@@ -76,7 +77,7 @@ class Scan:
         return segments
 
     def period_rows(self, segment: Segment) -> range:
-        """Return the rows of *segment* within the period."""
+        """Return the row numbers in *segment* that lie within the period."""
         start, end = self.query.bounds()
         low, high = 0, segment.rows
         if start is not None and start > segment.first:
@@ -86,11 +87,11 @@ class Scan:
         return range(low, max(low, high))
 
     def find_rows(self, segment: Segment, *, unlimited: bool = False) -> Candidates | None:
-        """Return the candidate rows of *segment* for the answer, or None.
+        """Find the candidate rows of *segment*; return None if it has no candidates.
 
         Args:
-            segment: A segment within the period.
-            unlimited: Whether to return all of them, regardless of the query's limit.
+            segment: A segment that may hold calls in the period.
+            unlimited: Whether to return all candidates, regardless of the query's limit.
         """
         query = self.query
         tier = query.tiers[segment.tier]
@@ -119,12 +120,12 @@ class Scan:
         return candidates if len(candidates.rows) else None
 
     def scan_rows(self, segment: Segment, rows: range, limit: int | None = None) -> Candidates:
-        """Return those of *rows* that match the conditions.
+        """Return the *rows* that match the conditions and lie beyond the cursor.
 
         Args:
-            segment: The segment that has the rows.
+            segment: The segment that contains the rows.
             rows: The rows to scan.
-            limit: Stop after so many matches, and return the first of them in the query's order.
+            limit: Stop after this many matches, and return the first ones in the query's order.
         """
         newest_first = self.query.newest_first
         if not rows or (not self.query.conditions and self.query.position is None):
@@ -149,13 +150,13 @@ class Scan:
         return Candidates(segment, whole, exact=True)
 
     def _narrow_rows(self, segment: Segment, rows: range) -> Rows:
-        """Return the *rows* of requested customers, if the tier is faster than a scan."""
+        """Return the requested customers' *rows*, or all *rows* if a scan is faster."""
         choice = next(filter(None, map(equality_values, self.query.customer_conditions)), None)
         narrowed = choice and self.query.tiers[segment.tier].rows_with(segment, *choice, rows)
         return rows if narrowed is None else narrowed
 
     def recheck(self, candidates: Candidates) -> Candidates:
-        """Return *candidates* with the rows that match all conditions."""
+        """Return *candidates* without the rows that fail a condition."""
         if candidates.exact:
             return candidates
         frame = self.read(candidates.segment, self.query.filter_fields, candidates.rows)
@@ -163,7 +164,7 @@ class Scan:
         return Candidates(candidates.segment, rows, exact=True)
 
     def mask(self, frame: pl.DataFrame, conditions: Sequence[Expr]) -> pl.Series:
-        """Return whether each row of *frame* matches, and lies beyond the cursor."""
+        """Return a mask of the rows in *frame* that match and lie beyond the cursor."""
         query = self.query
         numbers = {name for c in conditions for search in number_searches(c) for name in search.fields}
         if numbers:
@@ -182,10 +183,10 @@ class Scan:
     # -- columns --------------------------------------------------------------------------------------------------
 
     def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
-        """Read *columns* of *rows* of *segment*; without *rows*, of all of them."""
+        """Read *columns* of *segment*, for the given *rows* or for all rows."""
         return self.query.tiers[segment.tier].read(segment, columns, rows)
 
     def fetch(self, segment: Segment, columns: Sequence[str], rows: Rows) -> pl.DataFrame:
-        """Read *columns* of *rows* for the answer, and count the rows as fetched."""
+        """Read the result *columns* of *rows*, and count these rows as fetched."""
         self.counters.fetched += len(rows)
         return self.read(segment, columns, rows)

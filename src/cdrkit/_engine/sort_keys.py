@@ -1,4 +1,4 @@
-"""Sort keys: the order of calls, and the condition that a cursor stands for."""
+"""Sort keys: sort calls, and turn a cursor into a condition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cdrkit._model import FRAME_TYPES
 
 __all__ = ["SortOrder", "beyond", "is_chronological", "reverse_order", "sort_frame"]
 
-#: Pairs of field and whether it descends; the last pairs make the order of any two calls definite.
+#: Pairs of a field name and whether it descends. The last pairs leave no two calls equal in order.
 SortOrder: TypeAlias = tuple[tuple[str, bool], ...]
 
 _CHRONOLOGICAL: Final = tuple(
@@ -19,7 +19,7 @@ _CHRONOLOGICAL: Final = tuple(
 
 
 def is_chronological(order: SortOrder) -> bool:
-    """Return whether *order* is the order within segments, or its reverse."""
+    """Return whether *order* sorts by start and id, both in the same direction."""
     return order in _CHRONOLOGICAL
 
 
@@ -29,15 +29,15 @@ def reverse_order(order: SortOrder) -> SortOrder:
 
 
 def sort_frame(frame: pl.DataFrame, order: SortOrder, *, nulls_first: bool = False) -> pl.DataFrame:
-    """Sort *frame* by *order*; absent values come last, or first with *nulls_first*."""
+    """Sort *frame* by *order*, with absent values last unless *nulls_first* is set."""
     keys = [_sort_key(name) for name, _ in order]
     return frame.sort(keys, descending=[descending for _, descending in order], nulls_last=not nulls_first)
 
 
 def beyond(order: SortOrder, values: tuple[Any, ...], *, backward: bool = False) -> pl.Expr:
-    """Return the condition for rows after *values*, or before them with *backward*.
+    """Return a condition for rows after *values*, or before them if *backward*.
 
-    Absent values come last in *order*.
+    Absent values count as the last ones in *order*.
     """
     result = pl.lit(False)
     for (name, descending), value in zip(reversed(order), reversed(values), strict=True):
@@ -53,6 +53,6 @@ def beyond(order: SortOrder, values: tuple[Any, ...], *, backward: bool = False)
 
 
 def _sort_key(name: str) -> pl.Expr:
-    """Return the sort key of the field *name*: categories sort as text."""
+    """Return the sort key for the field *name*; categories sort as text."""
     column = pl.col(name)
     return column.cast(pl.String) if isinstance(FRAME_TYPES[name], pl.Categorical) else column

@@ -475,7 +475,7 @@ class TestCursors:
     def test_swapped(self, store: Store, other: dict[str, Any]) -> None:
         """Another tenant's, another viewer's, or one of other rights is refused."""
         cursor = self.cursor(scope(store, **other))
-        with pytest.raises(QueryError, match="issued to another viewer") as caught:
+        with pytest.raises(QueryError, match="belongs to another viewer") as caught:
             scope(store).run(Query().after(cursor))
         assert caught.value.parameter == "cursor"
 
@@ -483,7 +483,7 @@ class TestCursors:
         """A cursor of the unscoped store, which nobody signed, is refused."""
         cursor = store.run().page(3).next_cursor
         assert cursor is not None
-        with pytest.raises(QueryError, match="issued to another viewer"):
+        with pytest.raises(QueryError, match="belongs to another viewer"):
             scope(store).run(Query().after(cursor))
 
     def test_edited(self, store: Store) -> None:
@@ -529,7 +529,7 @@ class TestCursors:
             cdrkit.open_store("memory://attacked"),
             cdrkit.open_store("memory://attacked", secret=SECRET + "x"),
         ):
-            with pytest.raises(QueryError, match="issued to another viewer"):
+            with pytest.raises(QueryError, match="belongs to another viewer"):
                 scope(other).run(Query().after(cursor))
 
 

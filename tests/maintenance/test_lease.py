@@ -179,7 +179,7 @@ def test_jobs_of_a_store_take_it(tmp_path: Path) -> None:
     ]
     with acquire_lease(inside(store).files, "rollover"):
         for job in jobs:
-            with pytest.raises(ConflictError, match="The job move_to_warm runs"):
+            with pytest.raises(ConflictError, match="The job move_to_warm is running"):
                 job()
         assert other.maintenance.move_to_warm(now=NOW, dry_run=True).rows == 6
         assert other.maintenance.compact(dry_run=True).rows == 0

@@ -32,16 +32,16 @@ INTACT = VerifyReport(version=3, segments=2, rows=1_200)
         (VacuumReport(segments=1, dry_run=True), "Would remove 1 segment."),
         (
             VacuumReport(segments=1_200, commits=1, leftovers=2, waiting=3, older=4),
-            "Removed 1,200 segments and 1 log object. Removed 2 temporary files of interrupted writes. Too young to "
-            "remove: 3 unused segments; a later vacuum takes them. Left in place: 4 segments from before the log; run "
-            "verify().",
+            "Removed 1,200 segments and 1 log object. Removed 2 temporary files of interrupted writes. Too recent "
+            "to remove: 3 unused segments; a later vacuum removes them. Left in place: 4 segments from before the log; "
+            "run verify().",
         ),
         (INTACT, "Version 3 is intact: 2 segments with 1,200 calls."),
         (
             attrs.evolve(INTACT, orphans=1),
-            "Version 3 is intact: 2 segments with 1,200 calls.\n1 orphan segment is stored beside them. This is "
-            "expected after recent appends and maintenance: a vacuum removes replaced segments after an hour, and "
-            "segments of unfinished appends after a day.",
+            "Version 3 is intact: 2 segments with 1,200 calls.\n1 orphan segment is also stored. This is normal "
+            "after recent appends and maintenance: a vacuum removes replaced segments after an hour, and segments of "
+            "unfinished appends after a day.",
         ),
         (
             attrs.evolve(

@@ -93,7 +93,7 @@ def test_what_a_segment_says_wrongly_is_found(verified: Store, tier: str) -> Non
     place = parts.tiers[tier]
     good = place.write(frame, "GB")
     cases = {
-        "not in order": place.write(frame[[0, 2, 1, 3]], "GB"),
+        "not in chronological order": place.write(frame[[0, 2, 1, 3]], "GB"),
         good.id: attrs.evolve(good, rows=3),
         "first or last call": attrs.evolve(place.write(frame, "GB"), last=good.last + HOUR),
         "stored more than once": place.write(frame[[0, 1, 1, 3]], "GB"),

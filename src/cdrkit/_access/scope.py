@@ -68,7 +68,7 @@ class Scope:
         Raises:
             UnknownFieldError: When the query names a hidden field. The message does not reveal that the field exists.
             ScopeError: When the query compares or sorts masked values.
-            QueryError: When its cursor was issued to another viewer, was changed, or has expired.
+            QueryError: When its cursor belongs to another viewer, was changed, or has expired.
         """
         if self is EVERYTHING:
             return query

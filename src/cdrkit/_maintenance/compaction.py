@@ -1,4 +1,4 @@
-"""Compaction: merge small segments, and rewrite segments without a number index."""
+"""Compaction: merge small segments, and rewrite those without a number index."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from cdrkit.storage.tiers import HotTier, Tier, WarmTier
 
 __all__ = ["compact_days"]
 
-#: Hot segments with fewer rows are merged with others of their day.
+#: Hot segments with fewer rows are merged with other segments of the same day.
 _SMALL: Final = 250_000
 _ROWS_A_HOT_SEGMENT: Final = 1_000_000
 
 
 @attrs.frozen
 class _Task:
-    """Segments that one commit of a compaction replaces.
+    """The segments that one compaction commit replaces.
 
     Attributes:
         name: The day or month of the segments.
-        runs: The segments; each run is merged.
+        runs: Runs of segments. Each run is merged on its own.
     """
 
     name: str
@@ -39,10 +39,10 @@ class _Task:
 
 
 def compact_days(log: Log, tiers: Mapping[str, Tier], hot: Tier, *, dry_run: bool = False) -> MoveReport:
-    """Merge the small hot segments of each UTC day, and make missing number indexes.
+    """Merge each UTC day's small hot segments, and build missing number indexes.
 
-    Large segments stay as they are. A segment lacks an index after `rebuild_log` with another region, or when an old
-    version of cdrkit wrote it. Number searches are slow there.
+    Large segments are left unchanged. A segment lacks a number index after `rebuild_log` with another region, or if an
+    old version of cdrkit wrote it. Number searches are slow in such a segment.
     """
     report = MoveReport(dry_run=dry_run)
     snapshot = log.snapshot()
@@ -59,7 +59,7 @@ def compact_days(log: Log, tiers: Mapping[str, Tier], hot: Tier, *, dry_run: boo
 
 
 def _small_segments(snapshot: Snapshot, hot: Tier) -> Iterator[_Task]:
-    """Yield the small hot segments of each day that has several."""
+    """Yield the small hot segments of each day that has more than one."""
     days: dict[str, list[Segment]] = defaultdict(list)
     for segment in snapshot.segments.values():
         if segment.tier == hot.name and segment.rows < _SMALL:
@@ -70,7 +70,7 @@ def _small_segments(snapshot: Snapshot, hot: Tier) -> Iterator[_Task]:
 
 
 def _unindexed_segments(snapshot: Snapshot, tiers: Mapping[str, Tier], hot: Tier) -> Iterator[_Task]:
-    """Yield the segments without a number index, by day or month."""
+    """Yield the segments that lack a number index, grouped by day or month."""
     merged = {segment.id for task in _small_segments(snapshot, hot) for segment in task.sources}
     periods: dict[tuple[str, str], list[Segment]] = defaultdict(list)
     for segment in snapshot.ordered:
@@ -83,7 +83,7 @@ def _unindexed_segments(snapshot: Snapshot, tiers: Mapping[str, Tier], hot: Tier
 
 
 def _lacks_index(segment: Segment, tier: Tier | None) -> bool:
-    """Return whether *segment* lacks an index that its tier would write today."""
+    """Return whether *segment* lacks an index that its tier would now write."""
     if "index_bytes" in segment.facts:
         return False
     return isinstance(tier, WarmTier) or (isinstance(tier, HotTier) and segment.rows >= INDEXED_ROWS)
@@ -92,7 +92,7 @@ def _lacks_index(segment: Segment, tier: Tier | None) -> bool:
 def _rewrite_runs(
     log: Log, tiers: Mapping[str, Tier], snapshot: Snapshot, runs: Sequence[Sequence[Segment]]
 ) -> list[Segment]:
-    """Write the calls of each run to new segments of its tier."""
+    """Write each run's calls to new segments in the same tier."""
     fresh: list[Segment] = []
     try:
         for run in runs:

@@ -1,9 +1,9 @@
 """Erasure: remove calls from all segments in one commit, then delete old files.
 
-Files that no commit names may hold such calls, too: replaced segments that wait for the vacuum, and leftovers of
-appends and jobs that were killed. They are listed before the commit and removed after it. A running append may have
-written a segment and not committed it yet. So an append that finds an erasure in the log rewrites its segments before
-it commits.
+Files that no commit names may also hold such calls: replaced segments that await the vacuum, and leftovers of killed
+appends and jobs. These files are listed before the commit and removed after the commit. A running append may have
+written a segment but not committed it yet. An append that finds an erasure in the log therefore rewrites its segments
+before it commits.
 """
 
 from __future__ import annotations
@@ -29,18 +29,20 @@ from cdrkit.storage.tiers import SegmentFile, Tier, is_older
 __all__ = ["EraseReport", "check_reason", "erase_calls"]
 
 _TRIES: Final = 20
-#: A file that was not written to for so long is a leftover: no process writes one file for an hour.
+#: A file that has not been written to for this long is a leftover: no process writes one file for an hour.
 _LEFTOVER_AGE: Final = timedelta(hours=1)
 #: A shorter value may occur in a reason by chance.
 _SHORTEST: Final = 3
-#: The last digits of a number, which its international and national forms share.
+#: The number of final digits that the international and national forms of a number share.
 _LOCAL_DIGITS: Final = 7
 _BETWEEN_DIGITS: Final = re.compile(r"[^0-9A-Za-z]")
 
 
 @attrs.frozen(kw_only=True)
 class EraseReport:
-    """The result of `Store.erase` or `Store.expire`; ``print`` shows it in sentences.
+    """The result of `Store.erase` or `Store.expire`.
+
+    ``print`` shows it in sentences.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -56,8 +58,8 @@ class EraseReport:
 
     Attributes:
         rows: Calls erased.
-        segments: Segments that were rewritten without these calls, or removed whole.
-        dry_run: Whether the job only counted, and erased nothing.
+        segments: Segments that were rewritten without these calls or removed entirely.
+        dry_run: Whether the job only counted the calls and erased nothing.
     """
 
     rows: int = 0
@@ -83,22 +85,22 @@ def erase_calls(
     facts: Mapping[str, Any],
     dry_run: bool,
 ) -> EraseReport:
-    """Remove the calls of *query*, and prove that none is left.
+    """Erase the calls that *query* selects, and verify that no such call remains.
 
-    The files that held them are removed at once, without a grace period: a reader of an older version may fail.
+    The files that held the calls are removed at once, without a grace period. A reader of an older version may fail.
 
     Args:
         log: The store's log.
         tiers: The tiers by name.
-        query: The calls to erase. It needs a condition or a period.
+        query: The query that selects the calls to erase. It needs a condition or a period.
         now: The instant at which presets are resolved.
-        facts: What the log records, such as the ``reason``; a reason of a person passes `check_reason` first.
-        dry_run: Whether to count only.
+        facts: The facts that the log records, such as ``reason``. Pass a user's reason to `check_reason` first.
+        dry_run: Whether only to count the calls.
 
     Raises:
         QueryError: When *query* selects every call, or has a limit or a cursor.
-        ConflictError: When other writers changed the calls at each of 20 tries, or added more.
-        StorageError: When segments from before the log hold such calls. All other such calls are erased then.
+        ConflictError: When other writers changed or added matching calls during each of 20 attempts.
+        StorageError: When segments from before the log hold matching calls. All other matching calls are then erased.
     """
     _check_query(query)
     rows = segments = 0
@@ -121,55 +123,57 @@ def erase_calls(
             _remove_files(tiers, sources, leftovers, after)
             narrowed = attrs.evolve(after, segments={segment.id: segment for segment in fresh})
             if Plan.of(query, narrowed, tiers, snapshot.region, now).count():
-                raise StorageError("Calls to erase are still in new segments. Run verify() and report this.")
+                raise StorageError(
+                    "The new segments still hold calls to erase. Run verify(), and report this as a bug."
+                )
             if Plan.of(query, after, tiers, snapshot.region, now).count():
                 continue  # another writer added such calls before the commit
         for tier in tiers.values():
             tier.remove_temporary(datetime.now(UTC) - _LEFTOVER_AGE)
         if leftovers.older:
             raise StorageError(
-                f"{report.rows} calls were erased, but {leftovers.older} segments from before the log hold such calls "
-                f"or are damaged. Move {log.files.url}/_log away, make a new log with rebuild_log(), which takes all "
-                "segments, and erase again; or remove these segments."
+                f"{report.rows} calls were erased, but {leftovers.older} segments from before the log hold matching "
+                f"calls or are damaged. Remove these segments. Or move {log.files.url}/_log away, call rebuild_log() "
+                "to make a new log of all segments, and erase again."
             )
         return report
     raise ConflictError(
-        f"Other writers changed the calls to erase {_TRIES} times, or added more. {rows} calls were erased. Try again "
-        "when fewer writers are active."
+        f"Other writers changed or added matching calls during all {_TRIES} attempts. {rows} calls were erased. Try "
+        "again when fewer writers are active."
     )
 
 
 def _check_query(query: Query) -> None:
-    """Raise a `QueryError` when *query* selects every call, or has a limit or a cursor."""
+    """Reject a *query* that selects every call, or has a limit or a cursor."""
     if not query.conditions and not query.presets and query.period in (None, TimeRange()):
         raise QueryError(
-            "The query selects every call. Give an erasure a condition or a period.", parameter="query"
+            "The query selects every call. Add a condition or a period to the query.", parameter="query"
         )
     if query.maximum is not None or query.position is not None:
         raise QueryError(
-            "The query has a limit or a cursor. An erasure takes all calls of its query; remove both.",
+            "The query has a limit or a cursor. Remove them: an erasure erases every call that matches.",
             parameter="query",
         )
 
 
 def check_reason(reason: object, query: Query) -> None:
-    """Raise an error unless *reason* can be recorded in the log.
+    """Raise an error if *reason* must not be recorded in the log.
 
     Raises:
-        QueryError: When it is empty, is not a text, or holds a value of a condition of *query*.
+        QueryError: When *reason* is empty, is not a string, or contains a value from a condition of *query*.
     """
     if not isinstance(reason, str) or not reason.strip():
-        raise QueryError(f"reason={reason!r} is not a reason. Give a text for the log.", parameter="reason")
+        raise QueryError(f"reason={reason!r} is not a reason. Give a string for the log.", parameter="reason")
     if _contains_value(reason, query):
         raise QueryError(
-            "The reason holds a value of the query, and the log would keep it. Give a reason that identifies no "
-            "person, such as the number of a ticket.",
+            "The reason contains a value of the query, and the log would keep that value. Give a reason that "
+            "identifies no person, such as a ticket number.",
             parameter="reason",
         )
 
 
 def _contains_value(reason: str, query: Query) -> bool:
-    """Return whether *reason* holds a value of *query*: a word, or a number."""
+    """Return whether *reason* contains a word or number that *query* searches for."""
     words, digits = reason.casefold(), _BETWEEN_DIGITS.sub("", reason)
     for text in condition_texts(query):
         word, number = text.strip("*").casefold(), re.sub(r"\D", "", text)
@@ -183,7 +187,7 @@ def _contains_value(reason: str, query: Query) -> bool:
 def _write_remaining(
     hits: Sequence[tuple[Segment, pl.Series]], tiers: Mapping[str, Tier], region: str | None
 ) -> list[Segment]:
-    """Write the remaining calls of each segment in *hits* to a new segment."""
+    """Write the calls that remain in each segment of *hits* to a new segment."""
     fresh: list[Segment] = []
     try:
         for segment, rows in hits:
@@ -193,8 +197,8 @@ def _write_remaining(
                 fresh.append(tier.write(remaining, region))
                 if Fingerprint.of([remaining]) != Fingerprint.of([tier.read(fresh[-1], [*FIELDS])]):
                     raise CorruptDataError(
-                        f"The calls read back from the {segment.tier} tier differ from those written. The store is "
-                        "unchanged. Check the storage, then try again."
+                        f"The calls read back from the {segment.tier} tier differ from the calls written. The "
+                        "store is unchanged. Check the storage, then try again."
                     )
     except BaseException:
         discard_segments(tiers, fresh)
@@ -204,12 +208,12 @@ def _write_remaining(
 
 @attrs.frozen
 class _Leftovers:
-    """Files that no commit names, and that hold calls to erase or may hold some.
+    """Files that no commit names and that may hold calls to erase.
 
     Attributes:
         doomed: Files to remove after the commit.
-        older: The number of such segments from before the log. If an earlier log is lost, they may be the only ones
-            that hold their other calls.
+        older: The number of such segments from before the log. If an earlier log was lost, these segments may hold the
+            only copies of their other calls.
     """
 
     doomed: Sequence[tuple[Tier, SegmentFile]] = ()
@@ -217,7 +221,7 @@ class _Leftovers:
 
     @classmethod
     def of(cls, log: Log, tiers: Mapping[str, Tier], query: Query, now: datetime) -> _Leftovers:
-        """List these files, and read them."""
+        """Find the files that no commit names and that may match *query*."""
         stored = _list_files(tiers)
         # The log is read after the listing, so that it names the segments committed during the listing.
         snapshot = log.snapshot()
@@ -235,12 +239,12 @@ class _Leftovers:
 
 
 def _list_files(tiers: Mapping[str, Tier]) -> Sequence[tuple[Tier, SegmentFile]]:
-    """Return the files of segments in all tiers, without half-written ones."""
+    """List the segment files in all tiers, except half-written ones."""
     stored = [(tier, file) for tier in tiers.values() for file in tier.list_segments()]
     if all(file.is_whole for _, file in stored):
         return stored
-    # A listing takes time. It may show the second file of a segment that an append wrote during the listing, but not
-    # the first. That append may commit without a check for this erasure, so the segment must not pass for a leftover.
+    # An append may write a segment during the listing, so that the listing shows only the segment's second file. That
+    # append may commit without checking for this erasure, so the segment must not be treated as a leftover.
     again = {(tier.name, file.id): file for tier in tiers.values() for file in tier.list_segments()}
     return [(tier, again[tier.name, file.id]) for tier, file in stored if (tier.name, file.id) in again]
 
@@ -253,7 +257,7 @@ def _may_match(
     query: Query,
     now: datetime,
 ) -> bool:
-    """Return whether a file holds calls of *query*, or is too damaged to read."""
+    """Return whether a file holds calls that match *query*, or is unreadable."""
     if not file.is_whole:
         return True
     try:
@@ -270,7 +274,7 @@ def _may_match(
 def _remove_files(
     tiers: Mapping[str, Tier], sources: Sequence[Segment], leftovers: _Leftovers, after: Snapshot
 ) -> None:
-    """Remove the files of replaced segments, and leftovers that no commit took up."""
+    """Remove the replaced segments' files, and leftovers that no commit has adopted."""
     for segment in sources:
         tiers[segment.tier].remove(segment)
     for tier, file in leftovers.doomed:

@@ -23,7 +23,7 @@ class Fingerprint:
 
     Attributes:
         rows: The number of calls.
-        sums: The sums of two independent hashes over all calls.
+        sums: The sums of two independent hashes of each call.
     """
 
     rows: int
@@ -31,7 +31,7 @@ class Fingerprint:
 
     @classmethod
     def of(cls, frames: Iterable[pl.DataFrame]) -> Fingerprint:
-        """Return the fingerprint of *frames*; it is valid within this process only."""
+        """Return a fingerprint of *frames* that is valid only within this process."""
         rows, sums = 0, [0] * len(_SEEDS)
         for frame in frames:
             whole = frame.select(

@@ -1,6 +1,6 @@
-"""The lease of maintenance, which keeps two jobs from doing the same work.
+"""The maintenance lease, which keeps two jobs from doing the same work.
 
-The lease saves work and protects nothing: every job is safe beside any other by the way it commits.
+The lease only saves work. Correctness does not depend on it: jobs commit in a way that is safe when they overlap.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["acquire_lease", "last_job"]
 _FOLDER: Final = "_log/lease"
 _NAME: Final = re.compile(rf"{_FOLDER}/(\d{{20}})\.json", re.ASCII)
 _DURATION: Final = timedelta(hours=6)
-#: The public names of jobs whose name in the file differs.
+#: The public names of jobs that have another name in lease files.
 _LABELS: Final = {"rollover": "move_to_warm"}
 #: The tokens of this process's leases. Any other lease that names this process is a leftover of a storage failure.
 _own_tokens: Final[set[str]] = set()
@@ -33,11 +33,12 @@ _own_tokens: Final[set[str]] = set()
 def acquire_lease(files: Files, job: str) -> Iterator[None]:
     """Hold the store's only lease while the block runs.
 
-    Each holder creates the next number exclusively. Of several processes that find the last lease ended, one goes on.
+    Each job creates the lease with the next number exclusively. If several processes find that the last lease has
+    ended, only one of them gets the next lease.
 
     Args:
         files: The files of the store's log.
-        job: The name of the job, for the message to others.
+        job: The name of the job, for the error message that other processes show.
 
     Raises:
         ConflictError: When another job holds the lease.
@@ -76,7 +77,7 @@ def acquire_lease(files: Files, job: str) -> Iterator[None]:
 
 
 def last_job(files: Files) -> tuple[str, datetime] | None:
-    """Return the name and the start (UTC) of the last job, or None.
+    """Return the last job's name and its start in UTC, or None.
 
     Args:
         files: The files of the store's log.
@@ -89,13 +90,13 @@ def last_job(files: Files) -> tuple[str, datetime] | None:
 
 
 def _newest_number(files: Files) -> int:
-    """Return the number of the newest lease; -1 where none is stored."""
+    """Return the number of the newest lease, or -1 if no lease is stored."""
     names = (_NAME.fullmatch(entry.path) for entry in files.list(_FOLDER))
     return max((int(name[1]) for name in names if name), default=-1)
 
 
 def _create(files: Files, number: int, own: dict[str, Any]) -> None:
-    """Create the lease *number*; after a lost answer, its token names the creator."""
+    """Create the lease *number*; if the reply is lost, compare the stored token."""
     try:
         if files.create(_path(number), json.dumps(own).encode()):
             return
@@ -114,7 +115,7 @@ def _path(number: int) -> str:
 
 
 def _read(files: Files, number: int) -> dict[str, Any] | None:
-    """Return the lease *number*; None if absent or damaged: it blocks no job then."""
+    """Return the lease *number*, or None if it is missing or damaged."""
     try:
         lease: dict[str, Any] = json.loads(files.read(_path(number)))
         lease["until"] = datetime.fromisoformat(lease["until"]).astimezone(UTC).isoformat()
@@ -125,7 +126,7 @@ def _read(files: Files, number: int) -> dict[str, Any] | None:
 
 
 def _is_active(lease: dict[str, Any]) -> bool:
-    """Return whether the job of *lease* may still run."""
+    """Return whether the job that holds *lease* may still be running."""
     if lease["released"] or datetime.fromisoformat(lease["until"]) <= datetime.now(UTC):
         return False
     if lease["host"] != socket.gethostname():
@@ -144,6 +145,6 @@ def _is_active(lease: dict[str, Any]) -> bool:
 def _conflict(lease: dict[str, Any]) -> ConflictError:
     job = _LABELS.get(lease["job"], lease["job"])
     return ConflictError(
-        f"The job {job} runs on {lease['host']}, process {lease['process']}, until {lease['until']} at the "
-        "latest. Try again when it has ended."
+        f"The job {job} is running on {lease['host']}, in process {lease['process']}. Its lease ends at "
+        f"{lease['until']} at the latest. Try again when the job has ended."
     )

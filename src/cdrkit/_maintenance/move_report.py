@@ -33,10 +33,10 @@ class MoveReport:
     Attributes:
         rows: Calls that were written to new segments.
         read: Segments that held these calls before.
-        written: Segments that hold these calls now; 0 in a dry run.
+        written: Segments that hold these calls now, or 0 in a dry run.
         months: UTC months that moved to the warm tier, as ``2026-08``; empty for a compaction.
-        skipped: Months or days that other writers changed during the job; the next run takes them.
-        dry_run: Whether the job only counted, and changed nothing.
+        skipped: Months or days that other writers changed during the job. The next run processes them.
+        dry_run: Whether the job only counted the calls and changed nothing.
     """
 
     rows: int = 0
@@ -67,7 +67,7 @@ class MoveReport:
         return html_report(self)
 
     def add(self, read: Sequence[Segment], written: Sequence[Segment], *months: str) -> MoveReport:
-        """Return this report plus one more move, from segments *read* to *written*."""
+        """Return this report plus a move from the segments *read* to those *written*."""
         return attrs.evolve(
             self,
             months=(*self.months, *months),
@@ -77,5 +77,5 @@ class MoveReport:
         )
 
     def skip(self, part: str) -> MoveReport:
-        """Return this report plus a month or day that was skipped."""
+        """Return this report plus a skipped month or day."""
         return attrs.evolve(self, skipped=(*self.skipped, part))

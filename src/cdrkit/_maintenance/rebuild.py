@@ -1,4 +1,4 @@
-"""Rebuild: make a new log from the segments alone, after the log was lost."""
+"""Rebuild: make a new log from the segments after the log was lost."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ __all__ = ["rebuild_log"]
 
 
 def rebuild_log(log: Log, tiers: Mapping[str, Tier], hot: Tier, settings: Mapping[str, Any]) -> Snapshot:
-    """Make a new log from the segments alone.
+    """Make a new log from the stored segments.
 
-    Every intact segment is taken. A call may occur more than once, in a segment that a commit had replaced and no
-    vacuum had removed. The newest segment's version of the call stays.
+    The new log includes every intact segment. A call may occur more than once, if a segment that a commit replaced was
+    not yet removed by a vacuum. The version of the call in the newest segment is kept.
 
-    Number indexes made for another region than ``settings["region"]`` are ignored.
+    Number indexes for a region other than ``settings["region"]`` are ignored.
 
     Args:
-        log: The store's log, of which nothing is left.
+        log: The store's log, which must be empty.
         tiers: The tiers by name.
         hot: The tier that new segments are written to.
-        settings: The settings of the store; ``region`` is one.
+        settings: The settings of the store, such as ``region``.
 
     Raises:
         StorageError: When a log exists, a segment is damaged, or another process writes to the store.
-        NotFoundError: When there are no segments.
+        NotFoundError: When the store has no segments.
     """
     if log.exists:
         raise StorageError(
@@ -44,7 +44,7 @@ def rebuild_log(log: Log, tiers: Mapping[str, Tier], hot: Tier, settings: Mappin
     stored = [(tier, file) for tier in tiers.values() for file in tier.list_segments() if file.is_whole]
     region = settings["region"]
     if not stored:
-        raise NotFoundError(f"{log.files.url} has no segments to make a log from.", url=log.files.url)
+        raise NotFoundError(f"{log.files.url} has no segments, so no log can be made.", url=log.files.url)
     segments = sorted(
         (tier.load(file, region) for tier, file in stored), key=lambda segment: (segment.first, segment.id)
     )
@@ -60,13 +60,13 @@ def rebuild_log(log: Log, tiers: Mapping[str, Tier], hot: Tier, settings: Mappin
     after = log.create(settings, added=added)  # one commit: before it, an interrupted rebuild leaves no log
     if any(segment.id not in after.segments for segment in added):
         raise StorageError(
-            f"Another process wrote to {log.files.url} while its log was made. No call was lost. Try again."
+            f"Another process wrote to {log.files.url} during the rebuild of its log. No call was lost. Try again."
         )
     return after
 
 
 def _written_at(segment: Segment, modified: datetime | None) -> datetime:
-    """Return when *segment* was written, by its facts; in format 1, by its file."""
+    """Return when *segment* was written: its recorded time, or its file's time."""
     if "written" in segment.facts:
         return from_microseconds(segment.facts["written"])
     return segment.first if modified is None else modified
@@ -79,7 +79,7 @@ def _merge_segments(
     region: str | None,
     written: Mapping[str, datetime],
 ) -> Iterable[Segment]:
-    """Write each call of *group* once to new segments, as its newest segment has it."""
+    """Write the newest version of each call in *group* to new segments."""
     newest_first = sorted(group, key=lambda segment: (written[segment.id], segment.id), reverse=True)
     whole = pl.concat([tiers[segment.tier].read(segment, [*FIELDS]) for segment in newest_first])
     whole = whole.unique(IDENTITY, keep="first", maintain_order=True).sort(IDENTITY)

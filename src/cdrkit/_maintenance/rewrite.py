@@ -1,6 +1,6 @@
-"""Rewrites: write new segments, compare them with the old, and swap both.
+"""Rewrites: write new segments, compare them with the old, and swap them in.
 
-A job that is interrupted leaves the store as it was. The vacuum removes the segments that it had written.
+An interrupted job leaves the store unchanged. The vacuum removes the segments that the job had written.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from cdrkit.storage.tiers import Tier, check_not_vacuumed
 
 __all__ = ["discard_segments", "read_segments", "rewrite_segments", "swap_segments"]
 
-#: Rows that are read at once when written segments are compared.
+#: The number of rows read at once to compare written segments.
 _ROWS_COMPARED: Final = 61_440
 
 
 def read_segments(
     snapshot: Snapshot, tiers: Mapping[str, Tier], segments: Sequence[Segment]
 ) -> Iterator[pl.DataFrame]:
-    """Yield the calls of *segments* in chronological order, few of them in memory."""
+    """Yield the calls of *segments* in chronological order, with bounded memory."""
     narrowed = attrs.evolve(snapshot, segments={segment.id: segment for segment in segments})
     plan = Plan.of(Query().oldest_first(), narrowed, tiers, snapshot.region, datetime.now(UTC))
     return plan.frames(tuple(FIELDS))
@@ -46,7 +46,7 @@ def rewrite_segments(
     *,
     rows_each: int,
 ) -> list[Segment]:
-    """Write the calls of *sources* to new segments, read these back, and compare.
+    """Write the calls of *sources* to new segments, read them back and compare.
 
     Args:
         log: The store's log.
@@ -54,7 +54,7 @@ def rewrite_segments(
         frames: The calls of *sources*, in chronological order.
         sources: The segments that hold the calls now.
         tiers: The tiers by name.
-        rows_each: About how many rows a new segment gets.
+        rows_each: The approximate number of rows in each new segment.
 
     Raises:
         CorruptDataError: When the new segments differ from the sources. The new segments are removed.
@@ -81,9 +81,9 @@ def rewrite_segments(
 
 
 def _split_evenly(frames: Iterable[pl.DataFrame], rows: int, pieces: int) -> Iterator[pl.DataFrame]:
-    """Yield *frames*, of *rows* rows together, as *pieces* of about equal size.
+    """Split *frames* into *pieces* of about equal size; *rows* is the total.
 
-    With pieces of equal size, no small remainder gets a segment of its own at each job.
+    Pieces of equal size prevent each job from writing a small segment for the remainder.
     """
     pending: list[pl.DataFrame] = []
     for frame in frames:
@@ -100,7 +100,7 @@ def _split_evenly(frames: Iterable[pl.DataFrame], rows: int, pieces: int) -> Ite
 
 
 def _read_pieces(segments: Iterable[Segment], tiers: Mapping[str, Tier]) -> Iterator[pl.DataFrame]:
-    """Yield all calls of *segments*, a bounded number at a time."""
+    """Yield all calls of *segments* in frames of bounded size."""
     for segment in segments:
         for at in range(0, segment.rows, _ROWS_COMPARED):
             rows = range(at, min(at + _ROWS_COMPARED, segment.rows))
@@ -108,9 +108,10 @@ def _read_pieces(segments: Iterable[Segment], tiers: Mapping[str, Tier]) -> Iter
 
 
 def _cut_row(starts: pl.Series, row: int) -> int:
-    """Return where to cut near *row*: before all calls of one instant, if few.
+    """Return a row at or before *row* to cut at, keeping equal start times together.
 
-    Switches write whole seconds. Segments that share a second overlap, and a page of the later one would read both.
+    Switches write whole seconds. Two segments that share a second overlap, so a page from the later segment would read
+    both. If too many calls share the instant, the cut is at *row* itself.
     """
     before = starts.search_sorted(starts[row], "left")
     return before if 2 * before > row else row
@@ -124,10 +125,10 @@ def swap_segments(
     fresh: Sequence[Segment],
     facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Snapshot | None:
-    """Replace *sources* by *fresh* in one commit.
+    """Replace *sources* with *fresh* in one commit.
 
     Returns:
-        The new snapshot. None when another writer replaced one of *sources* before; *fresh* is removed then.
+        The new snapshot. None if another writer has already replaced one of *sources*; *fresh* is then removed.
     """
     attempt: Commit | None = None
     try:
@@ -143,7 +144,7 @@ def swap_segments(
                 break
             attempt = None
     except BaseException:
-        # An interrupted commit may have taken effect. The fresh segments belong to the store then.
+        # An interrupted commit may have taken effect. The fresh segments then belong to the store.
         if attempt is None or log.is_refused(attempt):
             discard_segments(tiers, fresh)
         raise
@@ -152,7 +153,7 @@ def swap_segments(
 
 
 def discard_segments(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
-    """Remove segments that no commit names, or leave them to the vacuum."""
+    """Remove segments that no commit names; the vacuum removes any that remain."""
     for segment in segments:
         with contextlib.suppress(CdrError):
             tiers[segment.tier].remove(segment)

@@ -1,4 +1,4 @@
-"""The status of a store: its tiers, its newest changes, and the work due."""
+"""Status: report a store's tiers, recent changes and due maintenance."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ __all__ = ["StoreStatus", "TierStatus", "read_status"]
 
 _APPENDS: Final = frozenset({"append", "replace"})
 _REWRITES: Final = frozenset({"compact", "rollover"})
-#: The jobs of maintenance, as leases name them. An erasure holds the lease, too, and is no maintenance.
+#: The names of maintenance jobs in leases. An erasure also holds the lease, but is not maintenance.
 _JOBS: Final = frozenset({"compact", "rollover", "vacuum"})
 
 
 @attrs.frozen(kw_only=True)
 class TierStatus:
-    """The calls and files of one tier.
+    """The numbers of calls, bytes and segments in one tier.
 
     Attributes:
         calls: Calls in the tier.
-        size_bytes: Bytes of its segments on disk, without number indexes.
+        size_bytes: Stored bytes of the tier's segments, without number indexes.
         segments: Segments in the tier.
     """
 
@@ -45,9 +45,9 @@ class TierStatus:
 
 @attrs.frozen(kw_only=True)
 class StoreStatus:
-    """The result of `Maintenance.status`; ``print`` shows it in lines.
+    """The result of `Maintenance.status`.
 
-    All instants are in UTC.
+    ``print`` shows it one item per line. All instants are in UTC.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -66,11 +66,11 @@ class StoreStatus:
         tiers: The status of each tier by its name: ``hot`` and ``warm``, unless the store has tiers of other names.
         first_call: The start of the earliest call; None without calls.
         last_call: The start of the latest call; None without calls.
-        last_append: When calls were last added or replaced. The log drops old commits. Without the commit of the last
-            append, this is when the newest hot segment was written, and so no earlier than the last append. None when
-            neither is known.
-        last_maintenance: When the last compaction, move to warm or vacuum started; None when this is unknown.
-        work_due: The maintenance that `Maintenance.run` would do now, a sentence or two a job; empty when none is due.
+        last_append: When calls were last added or replaced. The log drops old commits. If the last append's commit was
+            dropped, this is when the newest hot segment was written, which is no earlier than the last append. None
+            if neither is known.
+        last_maintenance: When the last compaction, move to warm or vacuum started; None if unknown.
+        work_due: The work that `Maintenance.run` would do now, one or two sentences per job. Empty if no work is due.
     """
 
     calls: int = 0
@@ -82,7 +82,7 @@ class StoreStatus:
     work_due: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the status as a dict of JSON values; instants are ISO 8601 texts in UTC.
+        """Return a dict of JSON values, with instants as ISO 8601 strings in UTC.
 
         Example:
             >>> import cdrkit
@@ -121,7 +121,7 @@ class StoreStatus:
 def read_status(
     log: Log, tiers: Mapping[str, Tier], hot: Tier, warm: Tier, *, now: datetime, keep_months: int
 ) -> StoreStatus:
-    """Read the status of a store from its log and listings of its tiers.
+    """Read the status of a store from its log and from its tiers' file listings.
 
     No data file is read.
 
@@ -181,7 +181,7 @@ def _last_maintenance(log: Log, commits: Iterable[Commit]) -> datetime | None:
 def _work_due(
     log: Log, tiers: Mapping[str, Tier], hot: Tier, warm: Tier, *, now: datetime, keep_months: int
 ) -> Iterator[str]:
-    """Yield the work that each job would do, by a dry run."""
+    """Dry-run each job, and yield a description of its due work."""
     move = move_months(log, tiers, hot, warm, now=now, keep_months=keep_months, dry_run=True)
     if move.read:
         yield f"Move to warm: {move}"

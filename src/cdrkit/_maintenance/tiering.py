@@ -18,7 +18,7 @@ from cdrkit.storage.tiers import Tier
 
 __all__ = ["move_months"]
 
-#: Rows of a warm segment. A search that finds one call in a segment reads at most so many.
+#: The rows in a warm segment. A search that finds one call in a segment reads at most this many rows.
 _ROWS_A_WARM_SEGMENT: Final = 245_760
 
 
@@ -36,19 +36,19 @@ def move_months(
 
     A month moves when it ended more than *keep_months* months before *now*.
 
-    Late-arriving calls of a month in the warm tier are merged into it.
+    Late-arriving calls of a month that is already in the warm tier are merged into that month.
 
     Raises:
-        ConfigError: When *keep_months* is not a whole number of 0 or more, or reaches back beyond the year 1.
-        CorruptDataError: When the calls read back differ from those written. The store is unchanged then.
+        ConfigError: When *keep_months* is not a whole number of 0 or more, or reaches back before the year 1.
+        CorruptDataError: When the calls read back differ from the calls written. The store is then unchanged.
     """
     if not isinstance(keep_months, int) or isinstance(keep_months, bool) or keep_months < 0:
-        raise ConfigError(f"keep_months={keep_months!r} is not a whole number of 0 or more.")
+        raise ConfigError(f"keep_months={keep_months!r} is not valid. Give a whole number of 0 or more.")
     try:
         before = months_before(now, keep_months)
     except OverflowError:
         raise ConfigError(
-            f"keep_months={keep_months} reaches from {now} back beyond the year 1. Give a smaller number."
+            f"keep_months={keep_months} reaches from {now} back before the year 1. Give a smaller number."
         ) from None
     months: dict[str, list[Segment]] = defaultdict(list)
     for segment in log.snapshot().segments.values():
@@ -78,13 +78,13 @@ def move_months(
 
 
 def _with_overlapping(late: Sequence[Segment], warm: Iterable[Segment]) -> list[Segment]:
-    """Return *late* and the segments of *warm* that overlap them, by first call."""
+    """Return *late* and the *warm* segments that overlap them, by first call."""
     touched = [s for s in warm if any(s.first <= other.last and s.last >= other.first for other in late)]
     return sorted([*late, *touched], key=lambda segment: (segment.first, segment.id))
 
 
 def _stretches(sources: Sequence[Segment], warm: Iterable[Segment]) -> Iterator[list[Segment]]:
-    """Yield *sources* in runs that no remaining segment of *warm* separates."""
+    """Split *sources* into runs, between which remaining *warm* segments lie."""
     staying = [segment.first for segment in warm if segment not in sources]
     for _, stretch in itertools.groupby(sources, key=lambda segment: bisect_left(staying, segment.first)):
         yield list(stretch)

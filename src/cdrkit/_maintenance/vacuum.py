@@ -15,15 +15,17 @@ from cdrkit.storage.tiers import Tier, is_older
 
 __all__ = ["VacuumReport", "vacuum_store"]
 
-#: How long a segment stays after a commit removed it: readers of an older version may still open it.
+#: How long to keep a segment after a commit removed it: readers of an older version may still open it.
 GRACE: Final = timedelta(hours=1)
-#: How long a segment stays that no commit ever named: a running append may still commit it.
+#: How long to keep a segment that no commit ever named: a running append may still commit it.
 ORPHAN_GRACE: Final = timedelta(hours=24)
 
 
 @attrs.frozen(kw_only=True)
 class VacuumReport:
-    """The result of `Maintenance.vacuum`; ``print`` shows it in sentences.
+    """The result of `Maintenance.vacuum`.
+
+    ``print`` shows it in sentences.
 
     Example:
         >>> import cdrkit
@@ -34,13 +36,13 @@ class VacuumReport:
         Removed 0 segments and 0 log objects.
 
     Attributes:
-        segments: Segments removed: no commit names them.
-        waiting: Segments that no commit names, but that are too young to remove. Replaced segments stay for an hour,
-            orphans for a day.
-        older: Segments from before the log was made. They stay: an earlier log may be lost.
-        leftovers: Temporary files of interrupted writes, removed.
-        commits: Log objects removed: a checkpoint replaces them.
-        dry_run: Whether the vacuum only counted, and removed nothing. `leftovers` and `commits` are 0 then.
+        segments: Removed segments, which no commit named.
+        waiting: Segments that no commit names but that are too recent to remove. Replaced segments are kept for an
+            hour, orphans for a day.
+        older: Segments from before the log was made. They are kept, because an earlier log may have been lost.
+        leftovers: Removed temporary files of interrupted writes.
+        commits: Removed log objects, which a checkpoint replaces.
+        dry_run: Whether the vacuum only counted and removed nothing. `leftovers` and `commits` are then 0.
     """
 
     segments: int = 0
@@ -59,9 +61,7 @@ class VacuumReport:
         if self.leftovers:
             text += f" Removed {_count(self.leftovers, 'temporary file')} of interrupted writes."
         if self.waiting:
-            text += (
-                f" Too young to remove: {_count(self.waiting, 'unused segment')}; a later vacuum takes them."
-            )
+            text += f" Too recent to remove: {_count(self.waiting, 'unused segment')}; a later vacuum removes them."
         if self.older:
             text += f" Left in place: {_count(self.older, 'segment')} from before the log; run verify()."
         return text
@@ -79,19 +79,19 @@ def vacuum_store(
     orphan_grace: timedelta = ORPHAN_GRACE,
     dry_run: bool = False,
 ) -> VacuumReport:
-    """Remove segments that no commit names, and log objects behind a checkpoint.
+    """Remove segments that no commit names, and log objects before a checkpoint.
 
     Args:
         log: The store's log.
         tiers: The tiers by name.
         now: The present.
-        grace: How long a segment stays after a commit removed it.
-        orphan_grace: How long a segment stays that no commit ever named.
-        dry_run: Whether to count only.
+        grace: How long to keep a segment after a commit removed it.
+        orphan_grace: How long to keep a segment that no commit ever named.
+        dry_run: Whether only to count the segments.
     """
     stored = [(tier, file) for tier in tiers.values() for file in tier.list_segments()]
     # The log is read after the listing, and refreshed: commits that other processes made before or during the listing
-    # must be known, or their segments would pass for orphans.
+    # must be known, or their segments would be treated as orphans.
     log.refresh()
     snapshot = log.snapshot()
     if snapshot.version < 0:
@@ -130,7 +130,7 @@ def vacuum_store(
 
 
 def _clean_log(log: Log, snapshot: Snapshot, now: datetime) -> int:
-    """Write a checkpoint of *snapshot*, remove log objects behind a checkpoint, and return their number."""
+    """Write a checkpoint, and return the number of old log objects removed."""
     # Clean first: the new checkpoint may replace one of the same version that is old enough to clean by.
     commits = log.clean(now)
     if snapshot.version:
@@ -139,7 +139,7 @@ def _clean_log(log: Log, snapshot: Snapshot, now: datetime) -> int:
 
 
 def _is_young(since: datetime | None, now: datetime, grace: timedelta) -> bool:
-    """Return whether a file is within its grace period. Without a time, a running append may have written it."""
+    """Return whether a file is within its grace period, or has no known time."""
     return since is None or now - since <= grace
 
 

@@ -1,4 +1,4 @@
-"""Verification: read every byte of a store, and check it."""
+"""Verification: read and check every byte of a store."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ IDENTITY: Final = ["start", "call_id"]
 
 @attrs.frozen(kw_only=True)
 class VerifyReport:
-    """The result of `Maintenance.verify`; ``print`` shows it in sentences.
+    """The result of `Maintenance.verify`.
 
-    Orphans are no problem. A running or interrupted append leaves some, and so does a job that replaced segments. A
-    vacuum removes orphans after a day, and replaced segments after an hour.
+    ``print`` shows it in sentences. Orphans are harmless: running or interrupted appends leave orphans, and so do jobs
+    that replace segments. A vacuum removes replaced segments after an hour, and all other orphans after a day.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -40,11 +40,11 @@ class VerifyReport:
         Version 1 is intact: 1 segment with 1 call.
 
     Attributes:
-        version: The version that was verified; -1 where no log can be read.
+        version: The version that was verified, or -1 if no log can be read.
         segments: Segments of this version.
         rows: Calls of this version.
-        problems: The problems, a sentence each; empty when the store is intact.
-        orphans: Segments that no commit names: files of recent appends, of interrupted jobs, or replaced segments.
+        problems: The problems, one sentence each. Empty if the store is intact.
+        orphans: Segments that no commit names: from recent appends or interrupted jobs, or replaced ones.
     """
 
     version: int
@@ -55,7 +55,7 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """Whether the store is intact."""
+        """Whether the verification found no problem."""
         return not self.problems
 
     def __str__(self) -> str:
@@ -71,8 +71,8 @@ class VerifyReport:
         if self.orphans and self.ok:
             orphans = "1 orphan segment is" if self.orphans == 1 else f"{self.orphans:,} orphan segments are"
             lines.append(
-                f"{orphans} stored beside them. This is expected after recent appends and maintenance: a vacuum "
-                "removes replaced segments after an hour, and segments of unfinished appends after a day."
+                f"{orphans} also stored. This is normal after recent appends and maintenance: a vacuum removes "
+                "replaced segments after an hour, and segments of unfinished appends after a day."
             )
         return "\n".join(lines)
 
@@ -81,10 +81,10 @@ class VerifyReport:
 
 
 def verify_store(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
-    """Read every byte of the store, and check it.
+    """Read and check every byte of the store.
 
-    Every checksum, count, range, order and identity is checked. Segments that other processes replace or erase during
-    the verification are left out.
+    All checksums, row counts, time ranges, call orders and call identities are checked. Segments that other processes
+    replace or erase during the verification are skipped.
     """
     seen = log.newest_seen
     try:
@@ -94,7 +94,7 @@ def verify_store(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
     problems = log.problems()
     if snapshot.version < seen:
         problems.append(
-            f"{log.url_of(seen)} is missing, but was there before. Restore it from a backup, or make a new log with "
+            f"{log.url_of(seen)} has disappeared from the store. Restore it from a backup, or make a new log with "
             "rebuild_log()."
         )
     ordered = sorted(snapshot.segments.values(), key=lambda segment: (segment.first, segment.id))
@@ -108,13 +108,13 @@ def verify_store(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
     if snapshot.version < 0 and orphans:
         problems.append(
             f"{log.files.url} has {len(orphans)} segments, but no log. If the log was lost, restore it from a backup, "
-            "or make a new one with rebuild_log()."
+            "or make a new log with rebuild_log()."
         )
     older = sum(is_older(file, snapshot) for file in orphans)
     if older:
         problems.append(
             f"{older} segments are older than the log, and the log does not name them. If an earlier log was lost, "
-            f"move {log.files.url}/_log away and make a new one with rebuild_log(), which takes all segments."
+            f"move {log.files.url}/_log away, and call rebuild_log() to make a new log of all segments."
         )
     return VerifyReport(
         version=snapshot.version,
@@ -126,7 +126,7 @@ def verify_store(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
 
 
 def find_duplicates(group: Sequence[Segment], tiers: Mapping[str, Tier]) -> list[str]:
-    """Return the problem of calls that several of overlapping segments hold."""
+    """Report calls that more than one of the overlapping segments holds."""
     if not group:
         return []
     identities = pl.concat([tiers[segment.tier].read(segment, IDENTITY) for segment in group])
@@ -137,10 +137,12 @@ def find_duplicates(group: Sequence[Segment], tiers: Mapping[str, Tier]) -> list
 
 
 def _check_segment(segment: Segment, tiers: Mapping[str, Tier]) -> list[str]:
-    """Return the problems of one segment, a sentence each."""
+    """Return the problems found in one segment, one sentence each."""
     tier = tiers.get(segment.tier)
     if tier is None:
-        return [f"Segment {segment.id} is in the tier {segment.tier!r}, which this store was opened without."]
+        return [
+            f"Segment {segment.id} is in the tier {segment.tier!r}, but the store was opened without this tier."
+        ]
     try:
         tier.check(segment)
         frame = tier.read(segment, [*FIELDS])
@@ -152,12 +154,12 @@ def _check_segment(segment: Segment, tiers: Mapping[str, Tier]) -> list[str]:
     if (frame["start"][0], frame["start"][-1]) != (segment.first, segment.last):
         problems.append("its first or last call differs from the log")
     if not frame.select(IDENTITY).equals(frame.select(IDENTITY).sort(IDENTITY)):
-        problems.append("its calls are not in order")
+        problems.append("its calls are not in chronological order")
     return [f"Segment {segment.path} is damaged: {problem}." for problem in problems]
 
 
 def _still_used(segments: Iterable[Segment], log: Log) -> Sequence[Segment]:
-    """Return the *segments* of the newest version; all if the log is damaged."""
+    """Return the *segments* still in use, or all of them if the log is damaged."""
     segments = tuple(segments)
     if not segments:
         return segments
@@ -169,7 +171,7 @@ def _still_used(segments: Iterable[Segment], log: Log) -> Sequence[Segment]:
 
 
 def _check_identities(group: Sequence[Segment], tiers: Mapping[str, Tier], log: Log) -> list[str]:
-    """Return the problems of duplicates in *group*, without removed segments."""
+    """Report duplicate calls in *group*, ignoring segments removed meanwhile."""
     try:
         return find_duplicates(group, tiers)
     except NotFoundError as exc:

@@ -1,4 +1,4 @@
-"""Reports: totals of calls."""
+"""Reports: compute totals of calls."""
 
 from __future__ import annotations
 

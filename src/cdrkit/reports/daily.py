@@ -1,4 +1,4 @@
-"""Daily totals: the sums of calls, seconds and charges by day."""
+"""Daily totals: the number of calls, their seconds and their charges by day."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OUTCOME: Final = frozenset(
 )
 #: ISO 4217's code for "no currency is involved". Charges without a currency are totalled under it.
 NO_CURRENCY: Final = "XXX"
-#: The attribute of a total that each sum is added to.
+#: The attribute of `DailyTotal` that each sum belongs to.
 _COUNTED: Final = {
     "attempts": "attempts",
     "connections": "connected",
@@ -50,7 +50,7 @@ def _copy_charges(charges: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
 
 @attrs.frozen(kw_only=True)
 class DailyTotal:
-    """The totals of the calls that started on one day, in UTC or another zone.
+    """The totals of calls that started on one day, in UTC or another time zone.
 
     Example:
         >>> from datetime import date
@@ -67,10 +67,10 @@ class DailyTotal:
         connected: Connected calls: calls with a ``duration`` above 0.
         duration: Connected time of all calls, in seconds.
         billed_duration: Billed time of all calls, in seconds.
-        charges: The charges to customers, by currency (ISO 4217; ``XXX`` for records without one). Amounts of
-            different currencies are never added up.
-        by_outcome: Whether the query selected calls by how they ended, so that `attempts` lacks the others.
-        timezone: The IANA name of the zone whose day it is.
+        charges: The charges to customers, by ISO 4217 currency (``XXX`` for records without a currency). Amounts in
+            different currencies are never added together.
+        by_outcome: Whether the query selected calls by how they ended, so that `attempts` omits all other calls.
+        timezone: The IANA name of the day's time zone.
     """
 
     day: date
@@ -84,9 +84,9 @@ class DailyTotal:
 
     @property
     def period(self) -> TimeRange:
-        """The day from its start to its end (exclusive).
+        """The period from the start of the day to its end, exclusive.
 
-        A day on which clocks change has 23 or 25 hours.
+        A day on which the clocks change usually has 23 or 25 hours.
 
         Example:
             >>> from datetime import date
@@ -107,10 +107,10 @@ class DailyTotal:
     def asr(self) -> float | None:
         """The answer-seizure ratio in percent: connected / attempts x 100.
 
-        It is that of ITU-T E.425, with attempts as seizures. It is None without attempts.
+        The ratio follows ITU-T E.425 and counts attempts as seizures. It is None if the day has no attempts.
 
-        It is also None when the query selected calls by how they ended: the ratio of connected calls alone, for
-        example, is always 100.
+        The ratio is also None if the query selected calls by how they ended: connected calls alone, for example, would
+        always give 100.
         """
         if self.by_outcome or not self.attempts:
             return None
@@ -120,7 +120,7 @@ class DailyTotal:
     def acd(self) -> float | None:
         """The average call duration in seconds: connected time / connected calls.
 
-        It is None without connected calls.
+        The average is None if no call was connected.
         """
         return self.duration / self.connected if self.connected else None
 
@@ -131,7 +131,7 @@ class DailyTotal:
 
 
 class DailyTotals(Sequence[DailyTotal]):
-    """Daily totals, earliest day first; days without calls are left out.
+    """A sequence of daily totals, earliest day first, without days without calls.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -153,7 +153,7 @@ class DailyTotals(Sequence[DailyTotal]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[DailyTotal]: ...
     def __getitem__(self, index: int | slice) -> DailyTotal | Sequence[DailyTotal]:
-        """Return the total at a position, or a sequence of totals."""
+        """Return the total at an index, or the totals in a slice."""
         return self._totals[index]
 
     def __len__(self) -> int:
@@ -165,11 +165,11 @@ class DailyTotals(Sequence[DailyTotal]):
         return iter(self._totals)
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both have equal totals."""
+        """Return whether both sequences have equal totals."""
         return isinstance(other, DailyTotals) and self._totals == other._totals
 
     def __hash__(self) -> int:
-        """Return a hash: equal totals have equal hashes."""
+        """Return a hash value; equal sequences have equal hashes."""
         return hash(self._totals)
 
     def __repr__(self) -> str:
@@ -184,10 +184,10 @@ class DailyTotals(Sequence[DailyTotal]):
         return html_table(columns, frame.rows(), note=f"{len(self):,} days with calls, of {zones}.")
 
     def to_polars(self) -> pl.DataFrame:
-        """Return a Polars frame with a row for each day.
+        """Return a Polars frame with one row per day.
 
-        Its columns are ``day``, ``attempts``, ``connected``, ``duration``, ``billed_duration``, ``asr``, ``acd``, and
-        one such as ``charge_GBP`` for each currency.
+        The columns are ``day``, ``attempts``, ``connected``, ``duration``, ``billed_duration``, ``asr`` and ``acd``,
+        followed by one column for each currency, such as ``charge_GBP``.
 
         Example:
             >>> import cdrkit
@@ -210,7 +210,7 @@ class DailyTotals(Sequence[DailyTotal]):
         return pl.DataFrame(columns)
 
     def to_arrow(self) -> pa.Table:
-        """Return an Arrow table with the columns that `to_polars` describes.
+        """Return an Arrow table with the same columns as `to_polars`.
 
         Example:
             >>> import cdrkit
@@ -221,9 +221,10 @@ class DailyTotals(Sequence[DailyTotal]):
 
 
 def sum_days(plan: Plan, timezone: str) -> DailyTotals:
-    """Return the daily totals of the calls of *plan*, by days of a time zone.
+    """Return daily totals of the calls in *plan*, by day in a time zone.
 
-    Totals by UTC day come from rollups where these can answer. Days of another zone are computed from the calls.
+    Totals by UTC day are taken from rollups, if rollups can answer the query. Totals by day in another zone are
+    computed from the calls.
 
     Args:
         plan: The plan of the query.
@@ -245,13 +246,13 @@ def sum_days(plan: Plan, timezone: str) -> DailyTotals:
 def _local_frame(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
     """Return *frame* with each start replaced by its local day.
 
-    The day is written as its midnight in UTC, so that totals group by it.
+    The local day is stored as midnight UTC of that date, so that totals can group by it.
     """
     return frame.with_columns(local_days(frame["start"], zone).cast(FRAME_TYPES["start"]).alias("start"))
 
 
 def _group_days(sums: pl.DataFrame, *, by_outcome: bool, timezone: str) -> DailyTotals:
-    """Return daily totals from sums by day and currency."""
+    """Build daily totals from sums grouped by day and currency."""
     days: dict[date, dict[str, Any]] = {}
     rows = zip(*(sums[name].to_list() for name in ("day", "currency", "charge", *_COUNTED)), strict=True)
     for day, currency, charge, *counts in sorted(rows, key=lambda row: (row[0], row[1] or NO_CURRENCY)):

@@ -114,7 +114,7 @@ def test_opened_without_it(tmp_path: Path) -> None:
             ConfigError, match="the tier 'foreign', which this store was opened without.*warm="
         ):
             ask()
-    assert "opened without" in without.maintenance.verify().problems[0]
+    assert "opened without this tier" in without.maintenance.verify().problems[0]
     with pytest.raises(ConfigError, match="the tier 'foreign'"):
         without.append(calls_of("2026-05"))
     assert store.count() == 6

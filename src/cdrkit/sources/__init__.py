@@ -1,4 +1,4 @@
-"""Sources: readers of the call records of switches and providers."""
+"""Sources, which read the call records of switches and providers."""
 
 from __future__ import annotations
 

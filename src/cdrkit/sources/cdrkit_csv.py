@@ -34,7 +34,7 @@ class CdrkitCsv:
     """A source that reads the CSV of `Result.write_csv` and ``cdrkit export``.
 
     The columns are fields, by name or by label, in any order; ``call_id`` and ``start`` are needed. Calls that were
-    exported with all fields are read back as equal records.
+    exported with all fields are identical when they are read again.
 
     Example:
         >>> import io
@@ -52,9 +52,9 @@ class CdrkitCsv:
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        In an export, all columns are fields, and starts are instants in UTC.
+        In an export, every column is a field, and every start is a UTC time.
 
         Args:
             head: The first bytes of the file.
@@ -70,7 +70,7 @@ class CdrkitCsv:
         return "the names on top are cdrkit's fields" if starts.str.contains(_TIME).all() else None
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of an export, in its order.
+        """Yield the calls of an export in file order.
 
         Args:
             stream: The bytes of the file.
@@ -131,7 +131,7 @@ class CdrkitCsv:
 
 
 def _parse_names(text: str) -> tuple[str, ...]:
-    """Return the fields in the line of names.
+    """Return the field of each column, from the line of column names.
 
     Raises:
         SchemaError: When a name is not a field, a field is repeated, or a required field is missing.
@@ -158,7 +158,7 @@ def _remove_guard(text: pl.Expr) -> pl.Expr:
 
 
 def _describe_values(info: FieldInfo) -> str:
-    """Return the values that a field can have, for the reason of a reject."""
+    """Describe the values that a field can have, for an error message."""
     if info.choices:
         return f"one of {', '.join(info.choices)}"
     if info.type == INSTANT:
@@ -167,7 +167,7 @@ def _describe_values(info: FieldInfo) -> str:
 
 
 def _parse_column(texts: pl.Series, info: FieldInfo) -> pl.Series:
-    """Return texts as values of a field, null where a text is not a value of it."""
+    """Convert strings to values of a field, with null for each invalid string."""
     kind = FRAME_TYPES[info.name]
     if info.type == CHOICE:
         return texts.set(~texts.is_in(list(info.choices)).fill_null(True), None).cast(kind)
@@ -189,7 +189,7 @@ def _parse_column(texts: pl.Series, info: FieldInfo) -> pl.Series:
 
 
 def _keep_matches(texts: pl.Series, pattern: str) -> pl.Series:
-    """Return texts with null in place of those that do not match a pattern."""
+    """Replace each string that does not match a pattern by null."""
     return texts.set(~texts.str.contains(pattern).fill_null(True), None)
 
 

@@ -1,6 +1,6 @@
-"""Decompression of files while they are read, with errors that name the file.
+"""Decompression of files during reading, with error messages that name the file.
 
-The compression is detected by the first bytes of a file.
+The first bytes of a file identify its compression.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _DAMAGE: Final = (EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, tarf
 
 
 def decompress(stream: IO[bytes], name: str) -> IO[bytes]:
-    """Return the decompressed bytes of a stream that holds one file.
+    """Return a stream of the decompressed bytes of one file.
 
-    gzip, bzip2, xz and zstd are detected by the first bytes. Other bytes, and archives, are returned as they are.
+    gzip, bzip2, xz and zstd are detected by the first bytes. Other files, and archives, are returned unchanged.
 
     Example:
         >>> import gzip, io
@@ -57,12 +57,12 @@ def decompress(stream: IO[bytes], name: str) -> IO[bytes]:
         name: The name of the file, for messages.
 
     Returns:
-        The decompressed bytes. Reading them raises the errors below.
+        A stream of the decompressed bytes. Reading the stream raises the errors below.
 
     Raises:
         CorruptDataError: When the file is cut off or damaged.
         StorageError: When the file cannot be read.
-        ConfigError: When the stream gives text.
+        ConfigError: When the stream returns text.
     """
     reader = io.BufferedReader(InputStream(stream, name), BUFFER_BYTES)
     unpacked = open_compressed(reader, peek(reader, HEADER_BYTES))
@@ -70,7 +70,7 @@ def decompress(stream: IO[bytes], name: str) -> IO[bytes]:
 
 
 def open_compressed(stream: io.BufferedReader[Any], head: bytes) -> IO[bytes] | None:
-    """Return a stream of decompressed bytes, or None if a file is not compressed.
+    """Return a stream of the decompressed bytes, or None for an uncompressed file.
 
     Args:
         stream: The bytes of the file.
@@ -89,13 +89,13 @@ def open_compressed(stream: io.BufferedReader[Any], head: bytes) -> IO[bytes] | 
 
 
 def peek(stream: IO[bytes], size: int) -> bytes:
-    """Return up to *size* bytes of a buffered stream without reading past them."""
+    """Return up to *size* bytes of a buffered stream without consuming them."""
     assert isinstance(stream, io.BufferedReader)
     return stream.peek(size)[:size]
 
 
 def read_head(stream: IO[bytes]) -> bytes:
-    """Return the first 64 KiB of a stream, or all of it."""
+    """Read the first 64 KiB of a stream, or the whole stream if it is shorter."""
     head = b""
     while len(head) < _HEAD_BYTES and (part := stream.read(_HEAD_BYTES - len(head))):
         head += part
@@ -103,7 +103,7 @@ def read_head(stream: IO[bytes]) -> bytes:
 
 
 def damage_error(name: str, error: Exception) -> CorruptDataError:
-    """Return the error of a file that is cut off or damaged.
+    """Return the error to raise for a file that is truncated or damaged.
 
     Args:
         name: The name of the file.
@@ -117,7 +117,7 @@ def damage_error(name: str, error: Exception) -> CorruptDataError:
 
 @contextlib.contextmanager
 def name_damage(name: str) -> Iterator[None]:
-    """Turn errors of decompression and archives into errors that name the file."""
+    """Convert errors from decompression and archives into errors that name the file."""
     try:
         yield
     except CdrError:
@@ -135,7 +135,7 @@ def name_damage(name: str) -> Iterator[None]:
 
 
 class InputStream(io.RawIOBase):
-    """A stream that counts its bytes, and whose errors name the file."""
+    """A stream that counts the bytes read, and whose errors name the file."""
 
     def __init__(
         self, stream: IO[bytes], name: str, count: Callable[[int], None] | None = None, *, owned: bool = False
@@ -146,7 +146,7 @@ class InputStream(io.RawIOBase):
             stream: The stream to read.
             name: The name of its file.
             count: A function that is called with the size of each block that is read.
-            owned: Whether to close the stream when this one is closed.
+            owned: Whether closing this object also closes *stream*.
         """
         super().__init__()
         self._stream = stream
@@ -160,7 +160,7 @@ class InputStream(io.RawIOBase):
         return True
 
     def seekable(self) -> bool:
-        """Return whether the wrapped stream can seek."""
+        """Return whether the wrapped stream is seekable."""
         try:
             return bool(self._stream.seekable())
         except AttributeError:
@@ -195,7 +195,7 @@ class InputStream(io.RawIOBase):
         return done
 
     def close(self) -> None:
-        """Close the stream, and the wrapped stream if it is owned."""
+        """Close this stream, and also the wrapped stream if this stream owns it."""
         if self._owned and not self.closed:
             with contextlib.suppress(
                 Exception
@@ -205,7 +205,7 @@ class InputStream(io.RawIOBase):
 
 
 class TailStream:
-    """A stream that remembers the last bytes that were read.
+    """A stream that keeps the last bytes that were read from it.
 
     Attributes:
         tail: The last 512 bytes.

@@ -1,7 +1,7 @@
-"""The contract of a source, which turns bytes into batches of calls.
+"""The interface of a source, which converts bytes into batches of calls.
 
-Every source is a `Source`. A source that needs several inputs at once is a `JoiningSource` as well. For example, its
-calls have rows in two files, or each of its files holds one call. A source that reads tables of databases is a
+Every source is a `Source`. A source that needs several inputs at once is a `JoiningSource` as well. For example, a
+call may have rows in two files, or each file may contain a single call. A source that reads tables of databases is a
 `DatabaseSource`. The factory of a source that detects its format has a static method ``sniff`` (`Sniff`).
 """
 
@@ -45,7 +45,7 @@ CONTRADICTIONS: Final[Mapping[str, str]] = MappingProxyType(
 
 @attrs.frozen
 class Reject:
-    """A row that a source could not read, and the reason.
+    """A row that a source could not read, with the reason.
 
     Example:
         >>> from cdrkit.sources import Reject
@@ -57,7 +57,7 @@ class Reject:
         reason: The reason, in one plain sentence.
         text: The row itself, without its line end. It is decoded as UTF-8 with ``surrogateescape``, whatever the
             encoding of the file: ``text.encode("utf-8", "surrogateescape")`` returns the bytes of the row.
-        input: The name of the input that has the row, where there are several; empty: the only input.
+        input: The name of the input that has the row; empty if there is only one input.
     """
 
     row: int
@@ -66,15 +66,15 @@ class Reject:
     input: str = ""
 
     def __str__(self) -> str:
-        """Return the location of the row and the reason."""
+        """Return the location of the row, and the reason why it was rejected."""
         return f"{_location(self.input, self.row)}: {self.reason}"
 
 
 @attrs.frozen
 class PendingCall:
-    """A call that a source has read in part.
+    """A call of which a source has read only a part.
 
-    It is not stored. An example is a call without its end.
+    A pending call is not stored. An example is a call whose end is missing.
 
     Example:
         >>> from cdrkit.sources import PendingCall
@@ -86,9 +86,9 @@ class PendingCall:
         reason: The missing part, in one plain sentence.
         row: The number of the line on which the first row of the call starts, counted from 1.
         rows: The number of rows of the call that were read.
-        input: The name of the input that has the rows, where there are several; empty: the only input.
-        text: The rows of the call, one a line, decoded as the text of a `Reject`. If a file is followed, they are
-            read again together with later rows. Empty, if a later row will hold the whole call.
+        input: The name of the input that has the rows; empty if there is only one input.
+        text: The rows of the call, one per line, decoded like the text of a `Reject`. If a file is followed, the
+            rows are read again together with later rows. Empty if a later row will contain the whole call.
     """
 
     call: str
@@ -99,7 +99,7 @@ class PendingCall:
     text: str = ""
 
     def __str__(self) -> str:
-        """Return the location of the call, its identifier and the reason."""
+        """Return the call's location, its identifier, and the reason why it is pending."""
         return f"{_location(self.input, self.row)}, {self.call}: {self.reason}"
 
 
@@ -109,7 +109,7 @@ def _location(input: str, row: int) -> str:
 
 @attrs.frozen(kw_only=True)
 class SourceBatch:
-    """A batch of rows of a file, in its order.
+    """A batch of a file's rows, in file order.
 
     Example:
         >>> import polars as pl
@@ -129,9 +129,9 @@ class SourceBatch:
         missing_hour: The number of local times of good rows in an hour that the clocks skip.
         bytes_read: The number of bytes of the stream before the end of the batch. If the source reads several
             inputs, the number of bytes of all of them.
-        header: The lines above the rows that a reader needs, such as the line of names; empty: no lines. It has no
-            line end after the last one and is decoded as the text of a `Reject`. Rejects are written below it, and
-            rows that come later are read below it.
+        header: The lines above the rows that a reader needs, such as the line of names; empty: no lines. The
+            last line has no line end, and the lines are decoded like the text of a `Reject`. Rejects are written
+            below the header, and rows that come later are read below it.
     """
 
     frame: pl.DataFrame
@@ -146,7 +146,7 @@ class SourceBatch:
 
     @property
     def read(self) -> int:
-        """The number of rows read: good, merged, rejected and pending rows."""
+        """The number of rows read, whether good, merged, rejected or pending."""
         pending_rows = sum(call.rows for call in self.pending)
         return self.frame.height + self.merged + len(self.rejects) + pending_rows
 
@@ -165,11 +165,11 @@ class SourceInput:
 
 
 def is_only_input(opened: int, rest: Iterator[object]) -> bool:
-    """Return whether an input is the only one, so that its errors need not name it.
+    """Return whether only one input exists, so that errors need not name it.
 
     Args:
-        opened: The number of inputs opened so far, this one included.
-        rest: The inputs after it. One of them is consumed: call this when no more inputs will be read.
+        opened: The number of inputs opened so far, including this input.
+        rest: The inputs after it. This function consumes one of them: call it when no more inputs will be read.
     """
     try:
         return opened == 1 and next(rest, None) is None
@@ -178,24 +178,24 @@ def is_only_input(opened: int, rest: Iterator[object]) -> bool:
 
 
 class OwnStream(io.BufferedReader):
-    """A stream that cdrkit opened, and not the caller.
+    """A stream that cdrkit, rather than the caller, opened.
 
-    No other code uses it, so another thread may read it.
+    No other code uses the stream, so another thread may read it.
     """
 
 
 class Source(Protocol):
-    """A reader of one format.
+    """A reader of one call record format.
 
-    It takes a stream of bytes and yields batches of bounded size.
+    A source takes a stream of bytes and yields batches of limited size.
 
-    A source only reads. It normalises no number, computes no price and stores nothing. Every row of the stream is in
+    A source only reads. It does not normalise numbers, compute prices or store calls. Every row of the stream is in
     the ``frame`` or the ``rejects`` of a batch, counts in ``merged``, or belongs to a call in ``pending``. A row has
-    the same ``call_id`` at every reading. A native column without a field goes into ``extra``.
+    the same ``call_id`` each time it is read. Native columns that fill no field go into ``extra``.
     """
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the rows of a stream.
+        """Yield the rows of a stream in batches.
 
         Args:
             stream: The decompressed bytes of one input.
@@ -209,10 +209,10 @@ class Source(Protocol):
 
 @runtime_checkable
 class JoiningSource(Source, Protocol):
-    """A source that reads all inputs of one ingest together."""
+    """A source that reads all inputs of an ingest together."""
 
     def read_all(self, inputs: Iterable[SourceInput], /) -> Iterator[SourceBatch]:
-        """Yield the rows of all inputs.
+        """Yield the rows of all inputs in batches.
 
         Rejects and pending calls name their input.
 
@@ -228,13 +228,13 @@ class JoiningSource(Source, Protocol):
 
 @runtime_checkable
 class DatabaseSource(Source, Protocol):
-    """A source that can also read a table of a database."""
+    """A source that can also read a database table."""
 
     def read_connection(self, connection: Any, /) -> Iterator[SourceBatch]:
-        """Yield the rows of the table.
+        """Yield the rows of the database table in batches.
 
         Args:
-            connection: An open connection of PEP 249 (DB-API 2.0) or ADBC. It stays open.
+            connection: An open PEP 249 (DB-API 2.0) or ADBC connection. It stays open.
 
         Raises:
             StorageError: When the database fails.
@@ -244,13 +244,13 @@ class DatabaseSource(Source, Protocol):
 
 
 class Sniff(Protocol):
-    """A function that detects a format.
+    """A function that detects whether a file has a certain format.
 
     It is the static method ``sniff`` of the format's factory.
     """
 
     def __call__(self, head: bytes, name: str, /) -> str | None:
-        """Return the reason why a file fits the format, or None if it does not.
+        """Return the reason why a file matches the format, or None if it does not.
 
         An example of a reason is "18 columns, the start in column 10".
 

@@ -1,4 +1,4 @@
-"""Detection of the format of a file, with the reason."""
+"""Detection of a file's format, with a reason."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["Detected", "detect"]
 
 @attrs.frozen
 class Detected:
-    """A format that fits a file.
+    """A format that matches a file.
 
     Attributes:
         format: The name of the format, as `cdrkit.Store.ingest` accepts it.
-        reason: The reason why the format fits, in a few words.
+        reason: The reason why the format matches, in a few words.
     """
 
     format: str
@@ -31,10 +31,11 @@ class Detected:
 
 
 def detect(file: Input, *, storage_options: Mapping[str, object] | None = None) -> Detected:
-    """Return the format of a file, and the reason.
+    """Detect the format of a file, and return it with the reason.
 
-    The first 64 KiB of the file are inspected, decompressed. Of a folder, a glob or an archive, the first file is
-    inspected. A file that the caller opened is inspected from its current position and put back there.
+    Only the first 64 KiB of the file are inspected, after decompression. For a folder, a glob or an archive, only the
+    first file is inspected. A file that the caller opened is inspected from its current position, which is then
+    restored.
 
     Example:
         >>> from cdrkit.sources import detect
@@ -51,10 +52,10 @@ def detect(file: Input, *, storage_options: Mapping[str, object] | None = None) 
         storage_options: Options for the filesystem of a URL, such as credentials and an endpoint.
 
     Raises:
-        UnknownFormatError: When no format fits, or more than one; ``available`` has those that fit.
+        UnknownFormatError: When no format or more than one matches; ``available`` lists the candidates.
         SchemaError: When the file is empty.
         StorageError: When the file cannot be read.
-        ConfigError: When *file* cannot be read, or cannot be put back to its position.
+        ConfigError: When *file* cannot be read, or its position cannot be restored.
     """
     with _restore_position(file), Inputs(file, storage_options) as inputs:
         if inputs.connection is not None:
@@ -83,7 +84,7 @@ def detect(file: Input, *, storage_options: Mapping[str, object] | None = None) 
 
 
 def _find_fitting(head: bytes, name: str) -> Iterator[Detected]:
-    """Yield each format that fits the first bytes of a file."""
+    """Yield each format that matches the first bytes of a file."""
     for known in available():
         with contextlib.suppress(ConfigError):  # The package of a format is broken: the format does not fit.
             sniff = getattr(find_factory(known), "sniff", None)
@@ -93,7 +94,7 @@ def _find_fitting(head: bytes, name: str) -> Iterator[Detected]:
 
 @contextlib.contextmanager
 def _restore_position(file: Any) -> Iterator[None]:
-    """Put a file of the caller back to its position at the end."""
+    """Restore the position of the caller's file when the block ends."""
     if not hasattr(file, "read"):
         if isinstance(file, Iterator) or (isinstance(file, Iterable) and iter(file) is file):
             raise ConfigError(

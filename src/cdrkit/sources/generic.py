@@ -1,4 +1,4 @@
-"""The source for ``generic``: any table of calls that a mapping describes."""
+"""The source ``generic``, for any table of calls that a mapping describes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _convert_mapping(value: SourceMapping | Mapping[str, Any] | str | Path) -> S
 
 @attrs.frozen(kw_only=True)
 class Generic:
-    """A source that reads any table of calls by a `SourceMapping`.
+    """A source that reads any table of calls that a `SourceMapping` describes.
 
     Example:
         >>> import io
@@ -44,12 +44,12 @@ class Generic:
         (34, '{"trunk":"T1"}')
 
     Args:
-        mapping: The mapping, its dict, or the path of a JSON or TOML file with it.
-        timezone: The IANA zone of times without an offset, instead of the mapping's.
-        encoding: The encoding of the text, instead of the mapping's.
+        mapping: The mapping: a `SourceMapping`, a dict, or the path of a JSON or TOML file.
+        timezone: The IANA zone of times without an offset. It overrides the mapping's zone.
+        encoding: The encoding of the text. It overrides the mapping's encoding.
 
     Raises:
-        ConfigError: When the mapping or an option has an impossible value.
+        ConfigError: When the mapping or an option has an invalid value.
         StorageError: When the mapping's file cannot be read.
     """
 
@@ -58,13 +58,13 @@ class Generic:
     encoding: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_encoding))
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of a table, in its order, some thousands at a time.
+        """Yield the calls of a table in file order, a few thousand per batch.
 
         Args:
             stream: The bytes of the table.
 
         Raises:
-            SchemaError: When the stream is empty, lacks a column that is needed, or is cut off.
+            SchemaError: When the stream is empty, lacks a required column, or is truncated.
             ConfigError: When times have no offset and no zone is given.
         """
         mapping = attrs.evolve(

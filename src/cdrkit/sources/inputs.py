@@ -1,7 +1,7 @@
 """The inputs of an ingest: paths, URLs, archives, documents and databases.
 
-The compression of a file is detected by its first bytes, not by its name. Files are decompressed while they are read,
-so memory does not grow with their size. The members of an archive are read in place: nothing is unpacked to a disk.
+The first bytes of a file, not its name, identify its compression. Files are decompressed while they are read, so
+memory use does not grow with their size. Archive members are read in place: nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ __all__ = ["Input", "Inputs"]
 
 
 class Connection(Protocol):
-    """An open connection to a database, of PEP 249 (DB-API 2.0) or ADBC."""
+    """An open database connection, by PEP 249 (DB-API 2.0) or ADBC."""
 
     def cursor(self) -> Any:
-        """Return a cursor."""
+        """Return a database cursor."""
         ...
 
 
@@ -60,8 +60,8 @@ class Inputs:
 
     This is a context manager that closes the files that it opened.
 
-    Iterating yields each input as a `SourceInput`. It stays open until the next one is requested. Files that the
-    caller opened stay open.
+    Iterating yields each input as a `SourceInput`. An input stays open until the next input is requested. Files that
+    the caller opened stay open.
 
     Example:
         >>> from cdrkit.sources import Inputs
@@ -75,14 +75,14 @@ class Inputs:
 
     Attributes:
         name: The name of the inputs as a whole, for messages.
-        connection: The connection to a database that was given, instead of inputs with bytes; or None.
-        is_self_contained: Whether reading touches no object of the caller, so that another thread may read.
+        connection: The database connection to read; None if the inputs are files.
+        is_self_contained: Whether reading uses no object of the caller, so that another thread may read.
         count: The number of inputs opened so far.
         are_many: Whether several inputs are possible. Then empty inputs are skipped, and rejects name their input.
-        size_bytes: The number of bytes of the inputs as they are stored, or None if it is unknown.
+        size_bytes: The number of bytes of the inputs as they are stored, or None if the number is unknown.
 
     Raises:
-        ConfigError: When options are given, and the inputs have no URL.
+        ConfigError: When options are given, but no input is a URL.
     """
 
     def __init__(self, given: Input, options: Mapping[str, object] | None = None) -> None:
@@ -104,11 +104,11 @@ class Inputs:
         self.size_bytes: int | None = None
 
     def __enter__(self) -> Self:
-        """Return the inputs."""
+        """Return this object."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close the files that were opened."""
+        """Close the files that this object opened."""
         self._stack.close()
 
     @property
@@ -117,13 +117,13 @@ class Inputs:
         return self._bytes_read
 
     def __iter__(self) -> Iterator[SourceInput]:
-        """Yield each input; it stays open until the next one is requested.
+        """Yield each input, which stays open until the next input is requested.
 
         Raises:
             StorageError: When an input cannot be opened or read.
             CorruptDataError: When a compressed input is cut off or damaged.
-            ConfigError: When something was given that cannot be read.
-            SchemaError: When there are no inputs, or all are empty.
+            ConfigError: When an object of an unsupported type was given.
+            SchemaError: When no inputs exist, or all inputs are empty.
         """
         for name, raw in self._open_given(self._given):
             for member in self._read_members(name, raw, _DEPTH):
@@ -223,7 +223,7 @@ class Inputs:
     # -- archives and compression -------------------------------------------------------------------------------
 
     def _read_members(self, name: str, raw: io.RawIOBase, depth: int) -> Iterator[SourceInput]:
-        """Yield the members of an archive, or the one decompressed file."""
+        """Yield the members of an archive, or the file itself, decompressed."""
         kind = OwnStream if self.is_self_contained else io.BufferedReader
         with contextlib.closing(raw), kind(raw, BUFFER_BYTES) as stream:
             head = peek(stream, HEADER_BYTES)
@@ -302,7 +302,7 @@ def _to_json(document: Mapping[str, Any]) -> bytes:
 
 
 def _split_glob(text: str) -> tuple[str, str]:
-    """Split a glob into the folder before its first wildcard, and a pattern."""
+    """Split a glob into the folder before the first wildcard and the pattern."""
     parts = text.split("/")
     first = next(number for number, part in enumerate(parts) if _WILDCARDS & set(part))
     root = "/".join(parts[:first])
@@ -310,7 +310,7 @@ def _split_glob(text: str) -> tuple[str, str]:
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """Return whether a path fits a pattern; ``**`` fits any number of folders."""
+    """Return whether a path matches a pattern; ``**`` matches any number of folders."""
 
     def fits(parts: list[str], patterns: list[str]) -> bool:
         if not patterns:

@@ -1,7 +1,7 @@
-"""The registry of formats: those of cdrkit, and those of other packages.
+"""The registry of formats, from cdrkit and from other packages.
 
-A package announces its formats in the entry point group ``cdrkit.sources``. The factory of a format is called with
-keyword options and returns a `Source`. It is loaded when its format is first used, and not before.
+A package declares its formats in the entry point group ``cdrkit.sources``. The factory of a format is called with
+keyword options and returns a `Source`. The factory is loaded when its format is first used.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def available() -> tuple[str, ...]:
-    """Return the names of all formats that can be read.
+    """Return the names of all available formats.
 
     Formats of other packages are listed without loading them.
 
@@ -66,13 +66,13 @@ def available() -> tuple[str, ...]:
         True
 
     Returns:
-        The names, sorted.
+        The names in alphabetical order.
     """
     return tuple(sorted({*_BUILT_IN, *plugin_names(_GROUP)}))
 
 
 def make_source(name: str, options: Mapping[str, object]) -> Source:
-    """Return the source of a format.
+    """Create the source of a format.
 
     Example:
         >>> from cdrkit.sources import make_source
@@ -80,13 +80,12 @@ def make_source(name: str, options: Mapping[str, object]) -> Source:
         'Europe/London'
 
     Args:
-        name: A name of `available`. A format of cdrkit precedes formats of the same name from other packages.
+        name: A name of `available`. A cdrkit format takes precedence over formats of the same name from other packages.
         options: The options of the format, by name.
 
     Raises:
         UnknownFormatError: When no format has that name.
-        ConfigError: When an option is unknown, missing or has an impossible value, or when the package of the
-            format cannot be loaded.
+        ConfigError: When an option is unknown, missing or invalid, or when the format's package cannot be loaded.
     """
     factory = find_factory(name)
     parameters = _parameters_of(name, factory)
@@ -104,7 +103,7 @@ def make_source(name: str, options: Mapping[str, object]) -> Source:
 
 
 def find_factory(name: str) -> SourceFactory:
-    """Return the factory of a format.
+    """Return the factory that creates a format's source.
 
     Example:
         >>> from cdrkit.sources import find_factory
@@ -112,11 +111,11 @@ def find_factory(name: str) -> SourceFactory:
         'Twilio'
 
     Args:
-        name: A name of `available`. A format of cdrkit precedes formats of the same name from other packages.
+        name: A name of `available`. A cdrkit format takes precedence over formats of the same name from other packages.
 
     Raises:
         UnknownFormatError: When no format has that name.
-        ConfigError: When the package of the format cannot be loaded.
+        ConfigError: When the format's package cannot be loaded.
     """
     built_in = _BUILT_IN.get(name) if isinstance(name, str) else None
     if built_in is None:
@@ -127,7 +126,7 @@ def find_factory(name: str) -> SourceFactory:
 
 
 def _load_factory(name: str) -> SourceFactory:
-    """Return the factory of a format of another package."""
+    """Load the factory of a format that another package provides."""
     factory: SourceFactory | None = load_plugin(_GROUP, name, "format")
     if factory is None:
         names = available()

@@ -1,4 +1,4 @@
-"""Calls from the native columns of Asterisk, for all of its CDR modules."""
+"""Conversion of Asterisk's native columns to calls, for all of its CDR modules."""
 
 from __future__ import annotations
 
@@ -59,33 +59,33 @@ _SCHEMA: Final = {
 
 
 class BatchRows(Protocol):
-    """The rows that a reader returns: rejects, position and the text of each row."""
+    """The rows that a reader returns, with their texts, rejects and position."""
 
     @property
     def rejects(self) -> list[Reject]:
-        """The lines that are not rows."""
+        """The lines that are not valid rows."""
         ...
 
     @property
     def position(self) -> int:
-        """The end offset of the rows in the input."""
+        """The offset in the input at which the rows end."""
         ...
 
     def reject(self, row: int, reason: str) -> Reject:
-        """Return the row of a number as a reject."""
+        """Return the row with the given number as a reject."""
         ...
 
 
 @attrs.frozen(kw_only=True)
 class CallBuilder:
-    """A function from native columns to calls, for one installation.
+    """A converter of native columns to calls for one Asterisk installation.
 
     Attributes:
         origin: Name of the format.
         timezone: IANA name of the zone of the local times.
         recording_column: The native column with the recording.
         customer_column: The native column with the customer.
-        derives_times: Whether answer and end are computed from the lengths, for a table without such columns.
+        derives_times: Whether answer and end are computed from the lengths, because the table lacks these columns.
     """
 
     origin: str
@@ -97,10 +97,10 @@ class CallBuilder:
     def batch(
         self, values: Iterable[pl.DataFrame], rows: BatchRows, rejects: Iterable[Reject] = ()
     ) -> SourceBatch:
-        """Return the batch of *values*.
+        """Return a batch with the calls in *values*.
 
         Args:
-            values: Frames with the column ``row`` and native columns as texts.
+            values: Frames with the column ``row`` and the native columns as strings.
             rows: The rows that the frames come from.
             rejects: Further rejects of the batch.
         """
@@ -189,10 +189,10 @@ class CallBuilder:
 
 
 def check_batches(batches: Iterable[tuple[SourceBatch, bool]], shape: str) -> Iterator[SourceBatch]:
-    """Yield the batches with rows, and refuse a file without any call.
+    """Yield the batches that are not empty; raise an error if the file has no calls.
 
     Args:
-        batches: The batches, each with whether a line of it had the right columns.
+        batches: The batches, each paired with whether at least one of its lines had the right columns.
         shape: Description of the format, for the error message.
 
     Raises:
@@ -230,7 +230,7 @@ def _unless_empty(name: str) -> pl.Expr:
 
 
 def _caller_name(native: pl.DataFrame) -> pl.Series:
-    """Return the name in ``"Name" <number>``, ``Name <number>`` or a bare ``Name``."""
+    """Extract the name from ``"Name" <number>``, ``Name <number>`` or ``Name``."""
     # In steps: within one expression, each use of a step would be computed again.
     clid = pl.col("clid")
     before = native.select("src", "clid", before=clid.str.replace(r"<[^<>]*>[ \t]*$", ""))
@@ -252,9 +252,9 @@ def _ring_duration() -> pl.Expr:
 
 
 def _call_ids(native: pl.DataFrame) -> pl.Expr:
-    """Return an id for each leg.
+    """Return a call_id for each leg.
 
-    Reading a file again gives equal ids.
+    Reading a file again returns the same ids.
     """
     own = native["uniqueid"] != ""
     ids = pl.concat_str("uniqueid", pl.lit("-"), pl.lit(_digest_rows(native, _LEG_COLUMNS)))
@@ -273,7 +273,7 @@ def _digest_rows(native: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
 
 
 def _extra(native: pl.DataFrame, names: Sequence[str]) -> pl.Expr:
-    """Return a JSON object of the columns without a field, and without empty values."""
+    """Return a JSON object of the columns that fill no field, without empty values."""
     members: list[tuple[str, pl.Expr, bool]] = []  # key, value, whether every row has a value
     for name in names:
         texts = native[name]

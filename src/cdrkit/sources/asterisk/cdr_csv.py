@@ -1,4 +1,4 @@
-"""The source for ``Master.csv`` and account files of Asterisk's ``cdr_csv``.
+"""The source for ``Master.csv`` and account files from Asterisk's ``cdr_csv``.
 
 The files have no header and 16 to 21 columns. The settings of ``cdr.conf`` decide which columns; the file does not
 name them. Times are local times without an offset.
@@ -67,15 +67,16 @@ def _parse_newcdrcolumns(value: bool | str | None) -> bool | None:
 
 @attrs.frozen(kw_only=True)
 class AsteriskCsv:
-    """The source for files of Asterisk's ``cdr_csv``.
+    """The source for files that Asterisk's ``cdr_csv`` writes.
 
     The field ``duration`` is Asterisk's ``billsec``, the seconds talked. Asterisk's own ``duration``, from dialling to
     hangup, is in ``extra`` as text, with every other native column. ``call_id`` is the ``uniqueid`` with a digest of
     the columns that differ between legs, because phones that ring in parallel share one ``uniqueid``. ``linked_id`` is
-    ``linkedid``, or ``uniqueid`` without it.
+    ``linkedid``, or ``uniqueid`` if that column is absent.
 
-    A local time in an hour that occurs twice is the earlier instant. An answer or end that would then be before the
-    start is the later instant. A local time in a skipped hour has the offset from before the change. Both are counted.
+    A local time in an hour that occurs twice is the earlier instant. If an answer or end would then precede the start,
+    the later instant is used. A local time in a skipped hour has the offset from before the change. Both kinds of times
+    are counted.
 
     Example:
         >>> import io
@@ -88,9 +89,9 @@ class AsteriskCsv:
 
     Args:
         timezone: IANA name of the zone of the local times; ``UTC`` when ``cdr.conf`` has ``usegmtime=yes``.
-        loguniqueid: The setting of that name in ``cdr.conf``. None: decide by the number of columns.
-        loguserfield: The setting of that name. Rows of 17 or 20 columns need it, or *loguniqueid*.
-        newcdrcolumns: The setting of that name.
+        loguniqueid: The setting ``loguniqueid`` of ``cdr.conf``. None: decide by the number of columns.
+        loguserfield: The setting ``loguserfield``. Rows of 17 or 20 columns need this option or *loguniqueid*.
+        newcdrcolumns: The setting ``newcdrcolumns`` of ``cdr.conf``.
         recording_column: The native column with the recording, for example ``userfield``.
         customer_column: The native column with the customer, for example ``accountcode``.
         encoding: Encoding of the file.
@@ -108,9 +109,9 @@ class AsteriskCsv:
     encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __attrs_post_init__(self) -> None:
-        """Check that the named columns are native columns of the file.
+        """Check that the file has the columns that the options name.
 
-        The settings must include them.
+        With the given settings, Asterisk must write these columns.
         """
         for option in ("recording_column", "customer_column"):
             column = getattr(self, option)
@@ -129,7 +130,7 @@ class AsteriskCsv:
         return ", ".join(f"{name}={value}" for name, value in self._settings().items())
 
     def _layouts(self) -> list[tuple[str, ...]]:
-        """Return the possible orders of columns under the settings."""
+        """Return the column orders that are possible with the given settings."""
         allowed = (
             (False, True) if v is None else (v,)
             for v in (self.loguniqueid, self.loguserfield, self.newcdrcolumns)
@@ -148,18 +149,18 @@ class AsteriskCsv:
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # other switches write a Master.csv, too
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        The rows must have 16 to 21 columns, and the start in column 10.
+        The rows must have 16 to 21 columns, and column 10 must be the start.
         """
         return explain_match(first_rows(head, ","), BASE_COLUMNS, _WIDTHS)
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order, some ten thousand rows in a batch.
+        """Yield the calls of *stream* in file order, about 10,000 rows per batch.
 
         Raises:
             SchemaError: When the stream is empty, or none of its rows is a call.
-            ConfigError: When a row has 17 or 20 columns and no option says which columns these are.
+            ConfigError: When a row has 17 or 20 columns and no option defines which columns these are.
         """
         layout = CsvLayout(
             widths=_WIDTHS,

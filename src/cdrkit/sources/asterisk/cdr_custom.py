@@ -1,6 +1,6 @@
-"""The source for ``cdr-custom/Master.csv`` of Asterisk's ``cdr_custom``.
+"""The source for ``cdr-custom/Master.csv`` from Asterisk's ``cdr_custom``.
 
-The configuration of Asterisk sets the order of the columns.
+Asterisk's configuration sets the order of the columns.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def _check_columns(value: str | tuple[str, ...]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class AsteriskCustom:
-    """The source for files of Asterisk's ``cdr_custom``.
+    """The source for files that Asterisk's ``cdr_custom`` writes.
 
-    The files have the columns of ``cdr_csv`` in another order. The columns fill the fields as for ``asterisk-csv``.
+    The files have the columns of ``cdr_csv`` in another order. Each column fills the same field as in ``asterisk-csv``.
 
     Example:
         >>> import io
@@ -80,7 +80,7 @@ class AsteriskCustom:
 
     Args:
         timezone: IANA name of the zone of the local times.
-        columns: The native columns in the order of ``cdr_custom.conf``, with commas between. The default is the order
+        columns: The native columns in the order of ``cdr_custom.conf``, separated by commas. The default is the order
             of Asterisk's sample configuration.
         recording_column: The native column with the recording, for example ``userfield``.
         customer_column: The native column with the customer, for example ``accountcode``.
@@ -97,7 +97,7 @@ class AsteriskCustom:
     encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __attrs_post_init__(self) -> None:
-        """Check that the named columns are among the columns of the file."""
+        """Check that the file has the columns that the options name."""
         check_column("recording_column", self.recording_column, self.columns)
         check_column("customer_column", self.customer_column, self.columns)
 
@@ -105,14 +105,14 @@ class AsteriskCustom:
     def sniff(
         head: bytes, name: str
     ) -> str | None:  # the name does not help: cdr_csv writes a Master.csv, too
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        The rows must have the columns in the order of Asterisk's sample configuration.
+        The columns must be in the order of Asterisk's sample configuration.
         """
         return explain_match(first_rows(head, ","), _SAMPLE, (len(_SAMPLE),))
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order, some ten thousand rows in a batch.
+        """Yield the calls of *stream* in file order, about 10,000 rows per batch.
 
         Raises:
             SchemaError: When the stream is empty, or none of its rows is a call.

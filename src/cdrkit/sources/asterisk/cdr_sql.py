@@ -1,6 +1,6 @@
-"""The sources for the table ``cdr`` of Asterisk's SQL modules and of FreePBX.
+"""The sources for the ``cdr`` tables of Asterisk's SQL modules and FreePBX.
 
-They read a CSV dump or the database.
+These sources read a CSV dump or the database.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _column_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return the native names of a table's columns.
 
     Raises:
-        SchemaError: When a needed column is missing, or two columns have one name.
+        SchemaError: When a needed column is missing, or two columns have the same name.
     """
     plain = (str(name).strip().casefold() for name in names)
     known = tuple(f"{name}_" if name in _RESERVED else _ALIASES.get(name, name) for name in plain)
@@ -64,7 +64,7 @@ def _column_names(names: Sequence[str]) -> tuple[str, ...]:
 
 @attrs.frozen
 class _FetchedRows:
-    """The texts of rows fetched from a database, by row number."""
+    """The text of each row fetched from a database, by row number."""
 
     texts: Mapping[int, str]
     position: int
@@ -78,11 +78,11 @@ class _FetchedRows:
 class AsteriskSql:
     """The source for the table of Asterisk's SQL modules.
 
-    It reads a CSV dump or the database.
+    The source reads a CSV dump or the database.
 
-    A dump has column names in its first line. Values are separated by ``,``, ``;`` or a tab; ``NULL`` or ``\\N`` means
-    an absent value. Columns may be in any order; ``calldate`` is the start. The columns fill the fields as for
-    ``asterisk-csv``. Without the columns ``answer`` and ``end``, both are computed from the lengths.
+    The first line of a dump has the column names. Values are separated by ``,``, ``;`` or a tab; ``NULL`` or ``\\N``
+    means an absent value. Columns may be in any order; ``calldate`` is the start. Each column fills the same field as
+    in ``asterisk-csv``. If the columns ``answer`` and ``end`` are absent, both are computed from the lengths.
 
     Example:
         >>> import io
@@ -112,14 +112,14 @@ class AsteriskSql:
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # a dump may have any name
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        The first line must have column names of Asterisk's table, and not of FreePBX's.
+        The first line must have the column names of Asterisk's table, and none that only FreePBX has.
         """
         return _explain_match(head, freepbx=False)
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order, some ten thousand rows in a batch.
+        """Yield the calls of *stream* in file order, about 10,000 rows per batch.
 
         Raises:
             SchemaError: When the stream is empty or lacks a column, or none of its rows is a call.
@@ -156,10 +156,10 @@ class AsteriskSql:
         yield from check_batches(batches, f"the table of {self.origin}")
 
     def read_connection(self, connection: Any, /) -> Iterator[SourceBatch]:
-        """Yield the calls of the query, some ten thousand rows in a batch.
+        """Yield the calls that the query returns, about 10,000 rows per batch.
 
         Args:
-            connection: A connection by PEP 249. It stays open.
+            connection: A PEP 249 connection. It stays open.
 
         Raises:
             StorageError: When the database fails.
@@ -234,10 +234,10 @@ class AsteriskSql:
 class FreePbx(AsteriskSql):
     """The source for FreePBX's table ``cdr``.
 
-    It reads a CSV dump or the database ``asteriskcdrdb``.
+    The source reads a CSV dump or the database ``asteriskcdrdb``.
 
-    The columns fill the fields as for `AsteriskSql`. In addition, ``did`` is the DID, ``recordingfile`` the recording
-    and ``cnam`` the caller's name.
+    Each column fills the same field as in `AsteriskSql`. In addition, ``did`` is the DID, ``recordingfile`` the
+    recording and ``cnam`` the caller's name.
 
     Example:
         >>> import io
@@ -251,9 +251,9 @@ class FreePbx(AsteriskSql):
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # a dump may have any name
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        The first line must have column names of FreePBX's table.
+        The first line must have the column names of FreePBX's table.
         """
         return _explain_match(head, freepbx=True)
 

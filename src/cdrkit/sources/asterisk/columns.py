@@ -1,4 +1,4 @@
-"""The native columns of Asterisk in the order of its files, and checks of rows."""
+"""The order of Asterisk's native columns, and functions that check rows."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _FILE_DISPOSITIONS: Final = {"", "UNKNOWN", *(word for word in DISPOSITIONS if n
 
 
 def check_asterisk_timezone(value: str | None) -> str:
-    """Return the zone of the local times.
+    """Return the time zone, or raise an error if it is absent or unknown.
 
     Raises:
         ConfigError: When the zone is absent or unknown.
@@ -84,7 +84,7 @@ def check_asterisk_timezone(value: str | None) -> str:
 
 
 def check_column(option: str, column: str | None, known: Sequence[str]) -> None:
-    """Check that the value of *option* is a known column, or None.
+    """Check that the value of *option* is None or a known column.
 
     Raises:
         ConfigError: When the column is unknown.
@@ -95,7 +95,7 @@ def check_column(option: str, column: str | None, known: Sequence[str]) -> None:
 
 
 def is_call_row(values: Sequence[str], columns: Sequence[str]) -> bool:
-    """Return whether *values* in the order of *columns* are certainly a call.
+    """Return whether *values*, ordered like *columns*, are certainly a call.
 
     A call has a start time, and its lengths are whole seconds.
     """
@@ -105,9 +105,9 @@ def is_call_row(values: Sequence[str], columns: Sequence[str]) -> bool:
 
 
 def explain_match(rows: Sequence[Sequence[str]], columns: Sequence[str], widths: Sequence[int]) -> str | None:
-    """Return the reason why rows have the given order of columns, or None.
+    """Return the reason why rows fit an order of columns, or None if they do not.
 
-    More than half of the rows must be calls, so that no file matches two orders. The rest may be damaged.
+    More than half of the rows must be calls, so that no file matches two orders. The other rows may be damaged.
 
     Args:
         rows: The first rows of the file.
@@ -128,7 +128,7 @@ def explain_match(rows: Sequence[Sequence[str]], columns: Sequence[str], widths:
 
 
 def _is_header(row: Sequence[str]) -> bool:
-    """Return whether *row* has column names.
+    """Return whether *row* consists of column names.
 
     A file with column names has another format, whose source uses them.
     """

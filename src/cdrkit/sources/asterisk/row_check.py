@@ -1,4 +1,4 @@
-"""Checks of Asterisk's rows, with the reasons why rows are not calls."""
+"""Checks of Asterisk's rows, with the reason why a row is not a call."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _MOST_SECONDS: Final = 2**31 - 1
 
 
 def separate_invalid_rows(values: pl.DataFrame) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
-    """Return the rows that are calls, and the reasons of the other rows.
+    """Return the valid rows, and the reason why each other row is invalid.
 
-    The calls have parsed times. Each reason stands with the number of its row.
+    The valid rows have parsed times. Each reason is paired with the number of its row.
     """
     values = values.with_columns(
         pl.lit("", dtype=pl.String).alias(name) for name in (*TIMES, *LENGTHS) if name not in values.columns

@@ -1,4 +1,4 @@
-"""The option ``currency`` of the sources for providers."""
+"""The option ``currency`` of the sources for cloud providers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["set_currency"]
 
 
 def set_currency(mapping: SourceMapping, currency: str | None) -> SourceMapping:
-    """Return a mapping whose calls all have one currency.
+    """Return a mapping that sets the currency of all calls.
 
     Args:
         mapping: The mapping of a provider.
-        currency: ISO 4217 code of the currency. None: the mapping stays as it is.
+        currency: ISO 4217 code of the currency. None: the mapping is returned unchanged.
     """
     if currency is None:
         return mapping

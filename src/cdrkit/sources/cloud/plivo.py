@@ -1,4 +1,4 @@
-"""The source for calls of Plivo, as its REST API returns them."""
+"""The source for calls that Plivo's REST API returns."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ _MAPPING: Final = SourceMapping(
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition, by the answer or else by the hangup cause."""
+    """Derive the disposition from the answer time, or otherwise the hangup cause."""
     if "hangup_cause_name" not in native.columns:
         native = native.with_columns(hangup_cause_name=pl.lit(None, dtype=pl.String))
     cause = pl.col("hangup_cause_name").str.to_lowercase().str.replace_all("_", " ", literal=True)
@@ -112,12 +112,12 @@ def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Ma
 
 @attrs.frozen(kw_only=True)
 class Plivo:
-    """The source for Call resources of Plivo.
+    """The source for Plivo's Call resources.
 
-    A file is one call, pages of calls, or one call in a line. The field ``duration`` is Plivo's ``call_duration``,
+    A file contains one call, pages of calls, or one call per line. The field ``duration`` is Plivo's ``call_duration``,
     which may differ from the times of answer and end. The field ``billed_duration`` is Plivo's ``billed_duration``, or
-    ``bill_duration`` for a trunk's call, which has no other. Times have an offset, not always that of UTC; the times of
-    a trunk's call have no offset.
+    ``bill_duration`` for a trunk's call, which lacks ``billed_duration``. Times have an offset, which is not always
+    zero; the times of a trunk's call have no offset.
 
     Example:
         >>> import io
@@ -129,7 +129,7 @@ class Plivo:
 
     Args:
         currency: ISO 4217 code of the account's amounts, which Plivo does not state.
-        timezone: IANA name of the zone of times without an offset.
+        timezone: IANA name of the time zone of times without an offset.
 
     Raises:
         ConfigError: When an option is invalid.
@@ -139,12 +139,12 @@ class Plivo:
     timezone: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_zone))
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order.
+        """Yield the calls of *stream* in file order.
 
         The last batch has the pending calls.
 
         Raises:
-            SchemaError: When the stream is empty, is not JSON, or has no calls of Plivo.
+            SchemaError: When the stream is empty, is not JSON, or contains no Plivo calls.
             ConfigError: When times have no offset and no zone is given.
         """
         mapping = attrs.evolve(set_currency(_MAPPING, self.currency), timezone=self.timezone)
@@ -152,9 +152,9 @@ class Plivo:
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        The JSON must have keys of Plivo's calls.
+        The JSON must have the keys of a Plivo call.
         """
         keys = json_keys(head)
         if "call_uuid" in keys and keys & {"initiation_time", "call_direction", "call_status"}:

@@ -1,4 +1,4 @@
-"""The source for voice reports (CSV) and detail records (JSON) of Telnyx."""
+"""The source for Telnyx's voice reports (CSV) and detail records (JSON)."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ _MAPPING: Final = SourceMapping(
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition, and the time talked if no column has it.
+    """Derive the disposition, and the talk time if no column contains it.
 
-    A hangup cause is a word of FreeSWITCH. A hangup code does not decide the disposition.
+    Telnyx uses FreeSWITCH's names of hangup causes. A hangup code does not affect the disposition.
     """
     nothing = pl.Series([None] * native.height, dtype=pl.Datetime("us", "UTC"))
     answer, end = values.get("answer", nothing), values.get("end", nothing)
@@ -86,12 +86,12 @@ def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Ma
 
 @attrs.frozen(kw_only=True)
 class Telnyx:
-    """The source for voice reports of Telnyx as CSV, and detail records as JSON.
+    """The source for Telnyx's voice reports (CSV) and detail records (JSON).
 
-    A report has the labels of the portal or the names of the API. Its start is in UTC; its other times are in the zone
-    of the report. If no column has the time talked, it is the time from answer to end. Detail records have other names,
-    such as ``started_at``, ``cli`` and ``call_sec``; their times are in UTC. ``release_reason`` is the hangup cause, or
-    the hangup code if there is no cause.
+    The columns of a report have the portal's labels or the API's names. Its start is in UTC; its other times are in the
+    zone of the report. If no column has the talk time, the source computes it from answer and end. Detail records have
+    other names, such as ``started_at``, ``cli`` and ``call_sec``; their times are in UTC. ``release_reason`` is the
+    hangup cause, or the hangup code if there is no cause.
 
     Example:
         >>> import io
@@ -103,7 +103,7 @@ class Telnyx:
 
     Args:
         timezone: IANA name of the zone of the report. None: times other than the start must have an offset.
-        currency: ISO 4217 code of the amounts, instead of the column with the currency.
+        currency: ISO 4217 code of the amounts, which overrides the currency column.
 
     Raises:
         ConfigError: When an option is invalid.
@@ -113,10 +113,10 @@ class Telnyx:
     currency: str | None = None
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order.
+        """Yield the calls of *stream* in file order.
 
         Raises:
-            SchemaError: When the stream is empty, or has no calls of Telnyx.
+            SchemaError: When the stream is empty, or contains no Telnyx calls.
             ConfigError: When times have no offset and no zone is given.
         """
         mapping = attrs.evolve(set_currency(_MAPPING, self.currency), timezone=self.timezone)
@@ -124,9 +124,9 @@ class Telnyx:
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        The file must have names of a voice report or of a detail record.
+        The file must have the column names of a voice report or the keys of a detail record.
         """
         names = {"start_timestamp_utc", "sip_call_id"}
         keys = json_keys(head)

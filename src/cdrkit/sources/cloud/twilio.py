@@ -1,4 +1,4 @@
-"""The source for calls of Twilio, as its REST API returns them."""
+"""The source for calls that Twilio's REST API returns."""
 
 from __future__ import annotations
 
@@ -69,12 +69,11 @@ _MAPPING: Final = SourceMapping(
 
 @attrs.frozen(kw_only=True)
 class Twilio:
-    """The source for Call resources of Twilio.
+    """The source for Twilio's Call resources.
 
-    A file is one call, pages of calls, or one call in a line. Twilio states a charge as a negative price; the field
-    ``charge`` is positive. A price may come later than the call. The call is then a conflict when it is read again, and
-    ``on_conflict="replace"`` stores the newer content. Twilio states neither the time of the answer nor a release
-    cause.
+    A file contains one call, pages of calls, or one call per line. Twilio states a charge as a negative price; the
+    field ``charge`` is positive. Twilio may add the price later. Reading the call again is then a conflict, and
+    ``on_conflict="replace"`` stores the newer content. Twilio states neither the answer time nor a release cause.
 
     Example:
         >>> import io
@@ -86,20 +85,20 @@ class Twilio:
     """
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order.
+        """Yield the calls of *stream* in file order.
 
         The last batch has the pending calls.
 
         Raises:
-            SchemaError: When the stream is empty, is not JSON, or has no calls of Twilio.
+            SchemaError: When the stream is empty, is not JSON, or contains no Twilio calls.
         """
         yield from read_pages(stream, _PAGES, _MAPPING)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        The JSON must have keys of Twilio's calls.
+        The JSON must have the keys of a Twilio call.
         """
         keys = json_keys(head)
         if {"sid", "from_formatted", "to_formatted"} <= keys or {"sid", "parent_call_sid"} <= keys:

@@ -1,4 +1,4 @@
-"""The source for calls of Vonage's Voice API and records of its Reports API."""
+"""The source for calls from Vonage's Voice API and records from its Reports API."""
 
 from __future__ import annotations
 
@@ -105,12 +105,12 @@ _REPORT: Final = SourceMapping(
 
 @attrs.frozen(kw_only=True)
 class Vonage:
-    """The source for calls of Vonage's Voice API and records of its Reports API.
+    """The source for calls from Vonage's Voice API and records from its Reports API.
 
     Calls are JSON; records are JSON or CSV. In the Voice API, ``price`` is the price of a call. In a report, ``price``
     is the price of a minute, and ``total_price`` is the price of the call. An amount with more than six decimals is
-    rounded, and ``extra`` keeps its text. A report of the product ``VOICE-CALL`` has only answered calls, and one of
-    ``VOICE-FAILED`` all others.
+    rounded, and ``extra`` keeps its text. A report of the product ``VOICE-CALL`` has only answered calls, and a report
+    of ``VOICE-FAILED`` has all other calls.
 
     Example:
         >>> import io
@@ -132,12 +132,12 @@ class Vonage:
     currency: str | None = None
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order.
+        """Yield the calls of *stream* in file order.
 
         The last batch has the pending calls.
 
         Raises:
-            SchemaError: When the stream is empty, or has no calls of Vonage.
+            SchemaError: When the stream is empty, or contains no Vonage calls.
             ConfigError: When times have no offset and no zone is given.
         """
         peeked = PeekedStream(stream)
@@ -149,9 +149,9 @@ class Vonage:
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        The file must have names of Vonage's calls or of its report records.
+        The file must have the keys of Vonage's calls or the column names of its report records.
         """
         keys = json_keys(head)
         if {"uuid", "conversation_uuid"} <= keys:

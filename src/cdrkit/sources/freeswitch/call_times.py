@@ -27,10 +27,10 @@ class CallTimes:
     """The times of one channel, as instants or as naive local times.
 
     Attributes:
-        start: Creation of the channel.
-        answer: Answer, if there was one.
-        end: Hangup, if it is known.
-        progress: First sign of progress (ringing or early media); None for local times.
+        start: When the channel was created.
+        answer: When the call was answered, or None.
+        end: When the call was hung up; None if unknown.
+        progress: When the call first made progress (ringing or early media); None for local times.
     """
 
     start: datetime
@@ -40,7 +40,7 @@ class CallTimes:
 
     @classmethod
     def parse(cls, channel: Channel) -> CallTimes:
-        """Return the times of *channel*.
+        """Parse the times of *channel*.
 
         Raises:
             RowError: When the start is absent, or a time is malformed.
@@ -67,9 +67,10 @@ class CallTimes:
         return None if self.progress is None or stop is None else _seconds_between(self.progress, stop)
 
     def local_ring_duration(self, variables: Mapping[str, str], *, is_answered: bool) -> float | None:
-        """Return the seconds of ringing by the local times of a row.
+        """Return the seconds of ringing, computed from a row's local times.
 
-        Local times have no first progress. Without an answer, the ringing lasts the whole ``duration``.
+        Local times do not include the first progress. If the call was not answered, the ringing lasts the whole
+        ``duration``.
 
         Raises:
             RowError: When the variable ``duration`` is malformed.
@@ -81,7 +82,7 @@ class CallTimes:
 
 
 def parse_seconds(variables: Mapping[str, str], name: str) -> int | None:
-    """Return a variable that is a whole number of seconds; None when it is absent.
+    """Parse a variable as whole seconds; return None if the variable is absent.
 
     Raises:
         RowError: When the value is negative or not a whole number.

@@ -1,4 +1,4 @@
-"""Calls from the channels of FreeSWITCH, for all of its CDR modules."""
+"""Conversion of FreeSWITCH channels to calls, for all of its CDR modules."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ _LOCAL_TIMES: Final = {"start_stamp", "answer_stamp", "end_stamp"}
 def build_call(
     document: Document, *, leave_out: tuple[str, ...] = (), has_local_times: bool = False
 ) -> dict[str, Any]:
-    """Return the fields of one channel's call.
+    """Return the fields of the call that one channel describes.
 
     Args:
-        document: The channel's document.
+        document: The document of the channel.
         leave_out: Patterns of names of variables and parts to omit from ``extra``.
         has_local_times: Whether the times are local timestamps without an offset, instead of instants.
 
@@ -186,9 +186,9 @@ def _recording(channel: Channel) -> str | None:
 
 
 def _extra_field(channel: Channel, fields: Mapping[str, Any], leave_out: tuple[str, ...]) -> str | None:
-    """Return a JSON object of the variables and parts that no field contains.
+    """Return a JSON object of the variables and parts that fill no field.
 
-    Without any of them, the result is None.
+    The result is None if every part fills a field.
     """
     variables = channel.variables
     omitted = {

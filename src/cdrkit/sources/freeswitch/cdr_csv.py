@@ -1,6 +1,6 @@
-"""The source for ``Master.csv`` of FreeSWITCH's ``mod_cdr_csv``.
+"""The source for ``Master.csv`` from FreeSWITCH's ``mod_cdr_csv``.
 
-A template makes the rows. Their values are quoted, but not escaped.
+A FreeSWITCH template defines the rows. Values are quoted, but not escaped.
 """
 
 from __future__ import annotations
@@ -90,11 +90,11 @@ def _check_columns(value: str | tuple[str, ...] | None) -> tuple[str, ...] | Non
 
 @attrs.frozen(kw_only=True)
 class FreeSwitchCsv:
-    """The source for files of FreeSWITCH's ``mod_cdr_csv``, written by any template.
+    """The source for files that FreeSWITCH's ``mod_cdr_csv`` writes, by any template.
 
-    The number of columns identifies the shipped template of a row. FreeSWITCH does not escape values: a quote within a
-    value stays, but ``","`` within a value looks like the end of the value. The field ``duration`` is FreeSWITCH's
-    ``billsec``.
+    The number of columns of a row identifies the shipped template that wrote it. FreeSWITCH does not escape values: a
+    quote within a value is kept, but ``","`` within a value is read as the end of the value. The field ``duration`` is
+    FreeSWITCH's ``billsec``.
 
     Example:
         >>> import io
@@ -106,10 +106,10 @@ class FreeSwitchCsv:
 
     Args:
         timezone: IANA name of the zone of the local times.
-        template: A shipped template: ``example``, ``sql``, ``asterisk``, ``snom``, ``linksys`` or ``opencdrrate``. None
-            identifies it by the number of columns.
-        columns: The variables of your own template, in order, with commas between.
-        leave_out: Patterns of names to omit from ``extra``, with commas between.
+        template: A shipped template: ``example``, ``sql``, ``asterisk``, ``snom``, ``linksys`` or ``opencdrrate``.
+            None: identify the template by the number of columns.
+        columns: The variables of your own template, in order, separated by commas.
+        leave_out: Patterns of names to omit from ``extra``, separated by commas.
         encoding: Encoding of the file.
 
     Raises:
@@ -123,15 +123,15 @@ class FreeSwitchCsv:
     encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a template together with columns."""
+        """Raise an error if both a template and columns are given."""
         if self.template is not None and self.columns is not None:
             raise ConfigError("Give template= or columns=, not both.")
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # other switches write a Master.csv, too
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        Its rows must be rows of a template.
+        The rows must match a shipped template.
         """
         text = head.removeprefix(_BOM).decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
         lines = text.split("\n")
@@ -142,7 +142,7 @@ class FreeSwitchCsv:
         return f"every value quoted, in the columns of the template {templates[0]}"
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order.
+        """Yield the calls of *stream* in file order.
 
         Raises:
             SchemaError: When the stream is empty, or none of its rows is a call.
@@ -211,7 +211,7 @@ class FreeSwitchCsv:
 
 
 def _template_of(line: str) -> str | None:
-    """Return the name of the template of a line, or None."""
+    """Return the name of the template that a line matches, or None."""
     try:
         values, is_insert = _split_row(line)
     except RowError:

@@ -1,6 +1,6 @@
 """A FreeSWITCH channel: its variables and caller profiles.
 
-The document may come from any CDR module.
+The channel may come from a document of any CDR module.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Document: TypeAlias = Mapping[str, Any]
 
 @attrs.frozen
 class Channel:
-    """The parts of a channel's document that make a call.
+    """The parts of a channel's document from which a call is built.
 
     Attributes:
         document: The whole document.
-        variables: The variables with a value, as texts.
-        newest: The newest caller profile; empty without one.
-        oldest: The oldest caller profile; empty without one.
-        originator: The profile of the leg that this leg was created for; empty without one.
+        variables: The variables that have a value, as strings.
+        newest: The newest caller profile; empty if no profile exists.
+        oldest: The oldest caller profile; empty if no profile exists.
+        originator: The profile of the leg for which this leg was created; empty if no such leg exists.
         has_local_times: Whether times are local timestamps without an offset, instead of instants.
     """
 
@@ -40,7 +40,7 @@ class Channel:
 
     @classmethod
     def parse(cls, document: Document, *, has_local_times: bool) -> Channel:
-        """Return the channel of a document.
+        """Return the channel that a document describes.
 
         Raises:
             RowError: When the document has no variables.
@@ -65,20 +65,20 @@ class Channel:
 
 
 def as_text(value: Any) -> str | None:
-    """Return a text or number as a non-empty text; None for any other value."""
+    """Return a non-empty string or a number as a string; None for other values."""
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return str(value) or None
     return None
 
 
 def callflows(document: Document) -> list[Any]:
-    """Return the call flows of a document, which may have one or a list of them."""
+    """Return a document's call flows as a list, even if it has only one."""
     flow = document.get("callflow")
     return flow if isinstance(flow, list) else [flow]
 
 
 def _caller_profiles(document: Document) -> list[dict[str, Any]]:
-    """Return the caller profiles, the newest first."""
+    """Return the caller profiles, newest first."""
     profiles = [flow.get("caller_profile") for flow in callflows(document) if isinstance(flow, Mapping)]
     return [profile for profile in profiles if isinstance(profile, dict)]
 

@@ -1,4 +1,4 @@
-"""Documents of FreeSWITCH channels: decoding, safe text and batches of calls."""
+"""FreeSWITCH documents: decoding, removal of unsafe text, batches of calls."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ DocumentReader: TypeAlias = Callable[[IO[bytes]], Iterable[tuple[str, Callable[[
 
 
 def check_patterns(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Return the name patterns of the option ``leave_out``.
+    """Split the option ``leave_out`` into name patterns.
 
-    Commas separate the patterns in the option.
+    The option separates patterns by commas.
 
     Raises:
         ConfigError: When a pattern is not a text.
@@ -52,11 +52,11 @@ def read_documents(
     """Yield the calls of all *inputs* in batches.
 
     Args:
-        inputs: The inputs, read one after the other.
+        inputs: The inputs, which are read one after another.
         documents: The reader of the format.
         build: The function that returns the fields of a document's call.
         origin: Name of the format.
-        shape: Description of a document, for the error message.
+        shape: What a document of the format is, for the error message.
 
     Raises:
         SchemaError: When the inputs contain no document, or no document is a call.
@@ -96,9 +96,9 @@ def read_documents(
 
 
 def decode_percent(value: Any) -> Any:
-    """Return a percent-encoded variable as text: UTF-8, else Latin-1.
+    """Decode a percent-encoded variable, as UTF-8 or otherwise as Latin-1.
 
-    Lists are decoded item by item.
+    The items of a list are decoded one by one.
     """
     if type(value) is str and "%" not in value:
         return value
@@ -114,7 +114,7 @@ def decode_percent(value: Any) -> Any:
 
 
 def can_be_stored(call: Mapping[str, Any]) -> bool:
-    """Return whether no text of *call* contains NUL or a lone surrogate."""
+    """Return whether all text in *call* is free of NUL and lone surrogates."""
     for value in call.values():
         if isinstance(value, str):
             if "\0" in value or "\\u0000" in value:
@@ -128,9 +128,9 @@ def can_be_stored(call: Mapping[str, Any]) -> bool:
 
 
 def sanitize_document(value: Any) -> Any:
-    """Return a document with NUL and lone surrogates replaced in every text.
+    """Replace NUL and lone surrogates in every string of a document.
 
-    A part of a document is accepted, too.
+    The function also accepts a part of a document.
     """
     if isinstance(value, str):
         return _replace_surrogates(value).replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -1,6 +1,6 @@
-"""The source for JSON documents of FreeSWITCH's ``mod_json_cdr``.
+"""The source for JSON documents from FreeSWITCH's ``mod_json_cdr``.
 
-A file has one document, or several.
+A file contains one or more documents.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ _DECODER: Final = json.JSONDecoder(parse_constant=lambda _: None)
 class FreeSwitchJson:
     """The source for FreeSWITCH's ``mod_json_cdr``.
 
-    Each document is a channel. A file has one document, or several.
+    Each document describes a channel. A file contains one or more documents.
 
     The field ``duration`` is FreeSWITCH's ``billsec``, the seconds talked. ``call_id`` is the ``uuid`` of the channel.
-    ``linked_id`` is the ``uuid`` of the leg that the channel was created for. Times are instants, so no zone is needed.
+    ``linked_id`` is the ``uuid`` of the leg for which the channel was created. Times are instants, so no zone is
+    needed.
 
     Example:
         >>> import io
@@ -51,7 +52,7 @@ class FreeSwitchJson:
     Args:
         percent_encoded: Whether the values of variables are percent-encoded. FreeSWITCH encodes them unless
             ``encode-values`` is off in ``json_cdr.conf``.
-        leave_out: Patterns of names to omit from ``extra``, with commas between: ``*_sdp*,callflow``.
+        leave_out: Patterns of names to omit from ``extra``, separated by commas: ``*_sdp*,callflow``.
 
     Raises:
         ConfigError: When an option is invalid.
@@ -62,9 +63,9 @@ class FreeSwitchJson:
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # the name of the file is a uuid, or any name
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        It must be JSON with ``variables`` of a channel.
+        The file must be JSON that contains ``variables`` of a channel.
         """
         if re.match(rb"(\xef\xbb\xbf)?\s*[\[{]", head) and all(
             re.search(rb'"%s"\s*:' % key, head) for key in (b"variables", b"core-uuid")
@@ -73,7 +74,7 @@ class FreeSwitchJson:
         return None
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order.
+        """Yield the calls of *stream* in file order.
 
         Raises:
             SchemaError: When the stream is empty, or none of its documents is a call.
@@ -81,7 +82,7 @@ class FreeSwitchJson:
         return self.read_all([SourceInput(name="", stream=stream)])
 
     def read_all(self, inputs: Iterable[SourceInput], /) -> Iterator[SourceBatch]:
-        """Yield the calls of all *inputs*, some thousand in a batch.
+        """Yield the calls of all *inputs*, a few thousand per batch.
 
         Raises:
             SchemaError: When the inputs are empty, or none of their documents is a call.
@@ -113,9 +114,9 @@ class FreeSwitchJson:
 
 
 def _values(stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
-    """Yield each JSON value of *stream* with its text.
+    """Yield each JSON value in *stream*, together with its text.
 
-    A value is a line, or spans several lines.
+    A value may be one line or span several lines.
     """
     text = ""
     for block in _blocks(stream):
@@ -150,9 +151,9 @@ def _skip_separators(text: str, at: int) -> int:
 
 
 def _repair(text: str) -> Iterator[tuple[str, Any]]:
-    """Yield the values of a text that is not valid JSON.
+    """Yield the values that can be read from text that is not valid JSON.
 
-    An invalid document is yielded as a `RowError`.
+    For each invalid document, a `RowError` is yielded.
     """
     while (begin := _skip_separators(text, 0)) < len(text):
         text = text[begin:]
@@ -172,7 +173,7 @@ def _repair(text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _next_document(text: str, at: int) -> int:
-    """Return the offset of the next possible document after a broken one.
+    """Return the offset at which the next document may begin after an invalid one.
 
     A document begins on a line that starts with a brace.
     """

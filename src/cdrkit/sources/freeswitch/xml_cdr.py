@@ -1,9 +1,9 @@
-"""The source for XML documents of FreeSWITCH's ``mod_xml_cdr``.
+"""The source for XML documents from FreeSWITCH's ``mod_xml_cdr``.
 
-A file has one document, or several.
+A file contains one or more documents.
 
-The documents are untrusted: entities and document types are refused, and no URL is fetched. Names with colons are
-plain names: FreeSWITCH writes variables with colons as elements, without declaring a namespace.
+The documents are untrusted: entities and document types are refused, and no URL is fetched. A colon in a name has no
+special meaning: FreeSWITCH writes variables whose names contain colons as elements, without declaring a namespace.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _BEGIN: Final = re.compile(rb"<\?xml|<cdr[\s>]")
 class FreeSwitchXml:
     """The source for FreeSWITCH's ``mod_xml_cdr``.
 
-    Each document is a channel. A file has one document, or several.
+    Each document describes a channel. A file contains one or more documents.
 
-    The fields are filled as for ``freeswitch-json``. A saved body of an HTTP POST (``cdr=`` and the encoded document)
-    is read, too.
+    The fields are filled as in ``freeswitch-json``. The source also reads the saved body of an HTTP POST (``cdr=`` and
+    the encoded document).
 
     Example:
         >>> import io
@@ -51,7 +51,7 @@ class FreeSwitchXml:
         ('a1', '2026-07-22T08:00:00+00:00')
 
     Args:
-        leave_out: Patterns of names to omit from ``extra``, with commas between: ``*_sdp*,callflow``.
+        leave_out: Patterns of names to omit from ``extra``, separated by commas: ``*_sdp*,callflow``.
 
     Raises:
         ConfigError: When an option is invalid.
@@ -61,15 +61,15 @@ class FreeSwitchXml:
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # the name of the file is a uuid, or any name
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        It must be XML with the element ``cdr``.
+        The file must be XML that contains the element ``cdr``.
         """
         match = re.match(rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>)?\s*(<!--.*?-->\s*)*<cdr[\s>]", head, re.DOTALL)
         return "XML documents with the element cdr" if match else None
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order.
+        """Yield the calls of *stream* in file order.
 
         Raises:
             SchemaError: When the stream is empty, or none of its documents is a call.
@@ -77,7 +77,7 @@ class FreeSwitchXml:
         return self.read_all([SourceInput(name="", stream=stream)])
 
     def read_all(self, inputs: Iterable[SourceInput], /) -> Iterator[SourceBatch]:
-        """Yield the calls of all *inputs*, some thousand in a batch.
+        """Yield the calls of all *inputs*, a few thousand per batch.
 
         Raises:
             SchemaError: When the inputs are empty, or none of their documents is a call.
@@ -97,7 +97,7 @@ def _read_stream(stream: IO[bytes]) -> Iterator[tuple[str, Callable[[], Document
 
 
 def _split_stream(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield the bytes of each document of *stream*."""
+    """Yield the bytes of each document in *stream*."""
     pending = b""
     while block := stream.read(_BLOCK_BYTES):
         searched = max(len(pending) - 16, 0)
@@ -120,9 +120,9 @@ def _split_stream(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def _split_truncated(raw: bytes) -> Iterator[bytes]:
-    """Yield the documents in *raw*.
+    """Yield each document in *raw*, including truncated documents.
 
-    All but the last are truncated: they have no end tag.
+    All documents except the last are truncated: their end tags are missing.
     """
     begins = [match.start() for match in _BEGIN.finditer(raw)]
     parts = [
@@ -159,7 +159,7 @@ class _Element:
 
 
 def _parse_document(raw: bytes) -> Document:
-    """Return a document with the structure of a ``mod_json_cdr`` document.
+    """Parse a document, and return it in the structure of ``mod_json_cdr``.
 
     Raises:
         RowError: When the XML is invalid or has another root element.
@@ -188,9 +188,9 @@ def _parse_document(raw: bytes) -> Document:
 
 
 def _move_originator(part: _Element, flow: dict[str, Any]) -> dict[str, Any]:
-    """Return *flow* with its attributes and with the originator's profile moved.
+    """Return *flow* with its attributes, and with the originator's profile moved.
 
-    The profile moves to its place in the JSON format.
+    The profile is moved to where the JSON format has it.
     """
     profile = flow.get("caller_profile")
     if isinstance(profile, dict) and isinstance(profile.get("originator"), dict):

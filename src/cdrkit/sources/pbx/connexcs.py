@@ -1,4 +1,4 @@
-"""The source for CSV files of ConnexCS, from its portal or its database."""
+"""The source for ConnexCS CSV files, from its portal or its database."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ _MAPPING: Final = SourceMapping(
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition, by the time talked or else by the SIP code."""
+    """Derive the disposition from the talk time, or otherwise from the SIP code."""
     nothing = pl.Series([None] * native.height, dtype=pl.Int16)
     is_answered = values.get("duration", nothing) > 0
     by_code = dispositions(values.get("sip_code", nothing))
@@ -86,10 +86,10 @@ def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Ma
 
 @attrs.frozen(kw_only=True)
 class ConnexCsCsv:
-    """The source for CSV files of a ConnexCS portal, from call page or SQL editor.
+    """The source for CSV files from a ConnexCS portal's call page or SQL editor.
 
-    The columns may be any, in any order. They have the labels of the portal or the names of the table ``cdr``.
-    ``Call ID`` and ``Call Time`` are needed. Times are in UTC, as in every download.
+    A file may have any columns, in any order. The columns have the portal's labels or the names in the table ``cdr``.
+    ``Call ID`` and ``Call Time`` are required. Times are in UTC, as in every download.
 
     Example:
         >>> import io
@@ -121,18 +121,18 @@ class ConnexCsCsv:
         self._mapping()
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order.
+        """Yield the calls of *stream* in file order.
 
         Raises:
-            SchemaError: When the stream is empty, or has no Call ID or Call Time.
+            SchemaError: When the stream is empty, or lacks ``Call ID`` or ``Call Time``.
         """
         yield from read_table(stream, self._mapping(), compute=_compute_fields)
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        The first line must have labels of the portal, or column names of the table ``cdr``.
+        The first line must have the portal's labels, or the column names of the table ``cdr``.
         """
         names = column_names(head)
         # cdrkit's own CSV files have equal labels, and instants such as 2026-11-22T09:30:00Z.

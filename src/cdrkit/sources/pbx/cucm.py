@@ -1,4 +1,4 @@
-"""The source for CDR and CMR files of Cisco CUCM.
+"""The source for CDR and CMR files from Cisco CUCM.
 
 CUCM is Cisco's Unified Communications Manager.
 """
@@ -66,18 +66,19 @@ _DISPOSITIONS: Final = {17: "busy", 18: "no_answer", 19: "no_answer", 21: "rejec
 
 
 def _is_type_row(texts: Sequence[str]) -> bool:
-    """Return whether a line has the types of the columns, and not a call."""
+    """Return whether a line contains column types instead of a call."""
     return all(_TYPE.fullmatch(text.strip()) for text in texts)
 
 
 @attrs.frozen(kw_only=True)
 class Cucm:
-    """The source for CDR and CMR files of Cisco Unified Communications Manager.
+    """The source for CDR and CMR files from Cisco Unified Communications Manager.
 
-    CDR files have the calls, and CMR files the quality of calls. Columns are found by their names in the first line.
-    The line of types below it is skipped. Times are in UTC. Causes are Q.850 causes: ``q850_cause`` is the cause of the
-    side that has one, or of both sides if they are equal. A CMR gives its call the quality: ``mos`` is the lowest
-    ``MLQKav`` of the call's CMRs, and ``extra`` keeps all of them. A CMR without its call is a pending call.
+    CDR files contain the calls, and CMR files contain the quality of calls. Columns are found by their names in the
+    first line. The line of types below it is skipped. Times are in UTC. Causes are Q.850 causes: ``q850_cause`` is set
+    if only one side has a cause, or if both sides have the same cause. CMRs provide the quality of their call: ``mos``
+    is the lowest ``MLQKav`` of the call's CMRs, and ``extra`` keeps all CMRs. A CMR whose call is missing is a pending
+    call.
 
     Example:
         >>> import io
@@ -91,7 +92,7 @@ class Cucm:
     """
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of one CDR file, in its order.
+        """Yield the calls of one CDR file in file order.
 
         Raises:
             SchemaError: When the stream is empty, or is not a CDR file.
@@ -101,9 +102,9 @@ class Cucm:
             yield _make_batch(chunk, table)
 
     def read_all(self, inputs: Iterable[SourceInput], /) -> Iterator[SourceBatch]:
-        """Yield the calls of all CDR files, with the quality from all CMR files.
+        """Yield the calls of all CDR files, and add the quality from all CMR files.
 
-        All calls stay in memory until the last file was read, because any file may have a call's CMR.
+        All calls stay in memory until the last file has been read, because any file may contain a call's CMR.
 
         Raises:
             SchemaError: When a file is empty, or is neither a CDR file nor a CMR file.
@@ -136,7 +137,7 @@ class Cucm:
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
         The first line must have column names of a CDR file or a CMR file.
         """
@@ -148,10 +149,10 @@ class Cucm:
 
 
 def _open_cdr_table(stream: Readable) -> Table:
-    """Return the table of a CDR file.
+    """Open a CDR file as a table.
 
     Raises:
-        SchemaError: When a needed column is missing.
+        SchemaError: When a required column is missing.
     """
     table = open_table(stream, _CDR_MAPPING, skip_row=_is_type_row)
     for field in ("linked_id", "answer", "duration"):
@@ -169,7 +170,7 @@ def _make_batch(chunk: TableChunk, table: Table) -> SourceBatch:
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the address, the cause, the hangup party and the disposition."""
+    """Derive the address, the cause, the hangup party and the disposition."""
     native = native.with_columns(
         pl.lit(None, dtype=pl.String).alias(name)
         for name in ("origIpAddr", "origIpv4v6Addr", "origCause_value", "destCause_value")
@@ -213,7 +214,7 @@ def _unless_blank(name: str) -> pl.Expr:
 
 
 def _format_addresses(numbers: pl.Series) -> pl.Series:
-    """Return the IPv4 addresses of signed little-endian numbers; null for 0."""
+    """Convert signed little-endian numbers to IPv4 addresses, and 0 to null."""
     addresses = {text: _format_address(text) for text in numbers.unique().drop_nulls()}
     return pl.Series([None if text is None else addresses[text] for text in numbers], dtype=pl.String)
 
@@ -227,12 +228,12 @@ def _format_address(text: str) -> str | None:
 def _join_quality(
     batches: list[SourceBatch], cmrs: list[tuple[str, pl.DataFrame]], position: int
 ) -> Iterator[SourceBatch]:
-    """Yield batches whose calls have the quality from their CMRs.
+    """Yield the batches, and add the quality from the CMRs to their calls.
 
     Args:
         batches: The batches of all CDR files.
-        cmrs: The rows of CMR files, each with the name of its input.
-        position: The number of bytes read of all inputs.
+        cmrs: The rows of the CMR files, each paired with the name of its input.
+        position: The number of bytes read from all inputs.
     """
     if not cmrs:
         yield from batches
@@ -281,11 +282,12 @@ def _first_mos(native: pl.DataFrame) -> pl.Expr:
 
 
 def _add_quality(frame: pl.DataFrame, quality: pl.DataFrame) -> pl.DataFrame:
-    """Return calls with their MOS, and with their CMRs in ``extra``.
+    """Set the MOS of calls, and add their CMRs to ``extra``.
 
     Args:
         frame: The calls.
-        quality: The columns ``mos`` and ``texts``, a row for each call; ``texts`` is null for a call without a CMR.
+        quality: The columns ``mos`` and ``texts``, with one row for each call; ``texts`` is null for a call without a
+            CMR.
     """
     if quality["texts"].null_count() == frame.height:
         return frame

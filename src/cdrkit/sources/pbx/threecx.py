@@ -1,4 +1,4 @@
-"""The source for CDR files of 3CX, whose console sets the order of the columns."""
+"""The source for CDR files from 3CX, whose console sets the column order."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _check_columns(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _make_rules(first_column: str) -> dict[str, FieldRule]:
-    """Return the rules; those of the first column remove ``Call`` before a line."""
+    """Return the rules; rules for the first column also remove a leading ``Call``."""
     return {
         name: attrs.evolve(rule, pattern=_FIRST if rule.pattern is None else _FIRST_NUMBER)
         if first_column in rule.columns and name not in _NAME_FIELDS
@@ -114,7 +114,7 @@ def _make_rules(first_column: str) -> dict[str, FieldRule]:
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition, by the answer or else by the reason."""
+    """Derive the disposition from the answer time, or otherwise from the reason."""
     reason = values.get(
         "release_reason", pl.Series([None] * native.height, dtype=pl.String)
     ).str.to_lowercase()
@@ -139,11 +139,11 @@ def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Ma
 
 @attrs.frozen(kw_only=True)
 class ThreeCx:
-    """The source for CDR files of 3CX, which have one call in a line.
+    """The source for CDR files from 3CX, which contain one call per line.
 
-    The lines have no quotes, and no line of names is above them. The field ``duration`` is 3CX's, in hours, minutes and
-    seconds. The fields are without ``Call `` before a line and without ``Ext.`` or ``Line:`` before a number; ``extra``
-    keeps the text with them.
+    The file has no quotes and no line of column names. The field ``duration`` is 3CX's, in hours, minutes and seconds.
+    The source removes ``Call `` at the start of a line, and ``Ext.`` or ``Line:`` before a number; ``extra`` keeps the
+    original text.
 
     Example:
         >>> import io
@@ -154,8 +154,8 @@ class ThreeCx:
 
     Args:
         timezone: IANA name of the zone of the local times.
-        columns: The columns in the order of the console's settings, as a list, or as a text with commas or blanks
-            between. The default is the order in which 3CX lists them.
+        columns: The columns in the order of the console's settings, as a list, or as a string separated by commas or
+            blanks. The default is the order in which 3CX lists the columns.
         currency: ISO 4217 code of the costs.
         encoding: Encoding of the file.
 
@@ -169,10 +169,10 @@ class ThreeCx:
     encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order.
+        """Yield the calls of *stream* in file order.
 
         Raises:
-            SchemaError: When the stream is empty, or none of its lines is a call.
+            SchemaError: When the stream is empty, or contains no calls.
         """
         mapping = SourceMapping(
             name="3cx",
@@ -188,9 +188,9 @@ class ThreeCx:
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        The lines must have all columns of 3CX, in its order.
+        The lines must have all of 3CX's columns, in the default order.
         """
         lines = [line.rstrip(b"\r") for line in head.split(b"\n")[:-1] or [head]]
         rows = [line.split(b",") for line in lines if line][:20]

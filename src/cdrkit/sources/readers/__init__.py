@@ -1,4 +1,4 @@
-"""Readers that several formats share: CSV, tables, JSON and local times."""
+"""Readers shared by several formats: CSV, tables, JSON and local times."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The use of a mapping: calls from native rows, and rows with problems.
+"""Application of a mapping, which converts native rows to calls.
 
-Whole columns are converted at a time.
+Each column is converted as a whole. Rows that cannot be converted are returned as problems.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class RowProblem:
     Attributes:
         row: The number of the row.
         reason: The reason, in one plain sentence.
-        negative: Whether the reason is a negative length.
+        negative: Whether the row is rejected because of a negative length.
     """
 
     row: int
@@ -47,7 +47,7 @@ class RowProblem:
 
 @attrs.frozen(kw_only=True)
 class MappingResult:
-    """The calls that a mapping made of native rows.
+    """The calls that a mapping created from native rows.
 
     Attributes:
         frame: The calls.
@@ -65,23 +65,23 @@ class MappingResult:
 
     @property
     def contradictions(self) -> dict[str, int]:
-        """The number of rows that cannot be stored and contradict themselves, by kind."""
+        """The number of rejected rows that contradict themselves, by kind."""
         negative = sum(problem.negative for problem in self.problems)
         return {"negative_length": negative} if negative else {}
 
 
 @attrs.define
 class _FieldTexts:
-    """The native texts of one field, and their values.
+    """The native strings of one field, and their values.
 
     Attributes:
         name: The field.
         rule: The rule of the field.
-        texts: The text of each row, null where the row has none.
-        chosen: For each column, the rows that have their text from it.
-        absent: For each column, the rows whose text means that a value is absent.
-        values: The value of each text, and whether the value has all information of the text. A text that cannot be
-            read has a ValueError as its value. None: every text is its own value.
+        texts: The string in each row; null where the row has none.
+        chosen: For each column, the rows whose string comes from that column.
+        absent: For each column, the rows whose string means that the value is absent.
+        values: The value of each string, and whether the value keeps all information in the string. The value of a
+            string that cannot be parsed is a ValueError. None: every string is its own value.
     """
 
     name: str
@@ -92,24 +92,24 @@ class _FieldTexts:
     values: dict[str, tuple[Any, bool]] | None
 
     def keep(self, rows: pl.Series) -> None:
-        """Remove the rows that are not in a mask."""
+        """Keep only the rows for which the mask is true."""
         self.texts = self.texts.filter(rows)
         self.chosen = {column: mask.filter(rows) for column, mask in self.chosen.items()}
         self.absent = {column: mask.filter(rows) for column, mask in self.absent.items()}
 
 
 def resolve_columns(mapping: SourceMapping, names: Sequence[str], *, table: str) -> SourceMapping:
-    """Return a mapping with its columns named as a table has them.
+    """Return a mapping whose column names are spelled as in a table.
 
-    A name that the table does not have matches a name that differs in upper and lower case or blanks around it only.
+    If the table lacks a name, a name that differs only in case or in surrounding blanks matches.
 
     Args:
         mapping: The mapping.
         names: The names of the table's columns.
-        table: The words for the table in messages.
+        table: What error messages call the table.
 
     Raises:
-        SchemaError: When the table lacks a column that is needed.
+        SchemaError: When the table lacks a required column.
     """
     folded = {name.strip().casefold(): name for name in reversed(names)}
 
@@ -151,15 +151,15 @@ def resolve_columns(mapping: SourceMapping, names: Sequence[str], *, table: str)
 def apply_mapping(
     native: pl.DataFrame, mapping: SourceMapping, *, compute: ComputeFields | None = None
 ) -> MappingResult:
-    """Return the calls of native rows, and the rows with problems.
+    """Convert native rows to calls, and return the rows that have problems.
 
     Args:
-        native: The rows: ``row`` is the number of each, the other columns are those of the table, as texts.
-        mapping: The mapping of columns to fields; its columns have the names of those of *native*.
-        compute: A function that makes the fields that no rule can make.
+        native: The rows. The column ``row`` is the row number; the other columns are the table's, as strings.
+        mapping: The mapping of columns to fields; it uses the column names of *native*.
+        compute: A function that computes the fields that no rule can produce.
 
     Raises:
-        ConfigError: When a time has no offset and the mapping no zone, or a constant does not fit its field.
+        ConfigError: When a time has no offset and the mapping has no zone, or a constant is invalid for its field.
     """
     problems: dict[int, RowProblem] = {}
     for problem in _find_other_rows(native, mapping):
@@ -181,7 +181,7 @@ def apply_mapping(
 
 
 def _find_other_rows(native: pl.DataFrame, mapping: SourceMapping) -> Iterable[RowProblem]:
-    """Yield a problem for each row that the mapping's *only* excludes."""
+    """Yield a problem for each row that the mapping's *only* option excludes."""
     for column, words in mapping.only.items():
         others = native.filter(~pl.col(column).fill_null("").is_in(list(words)))
         for row, text in others.select("row", column).rows():
@@ -192,7 +192,7 @@ def _find_other_rows(native: pl.DataFrame, mapping: SourceMapping) -> Iterable[R
 
 
 def _read_field(native: pl.DataFrame, name: str, rule: FieldRule, mapping: SourceMapping) -> _FieldTexts:
-    """Return the texts of a field by its rule, with the value of each different text."""
+    """Apply a field's rule, and return the strings with the value of each."""
     absent_texts = [*rule.absent, *mapping.absent]
     parts = []
     for column in rule.columns:
@@ -230,7 +230,7 @@ def _read_field(native: pl.DataFrame, name: str, rule: FieldRule, mapping: Sourc
 
 
 def _find_problems(native: pl.DataFrame, field: _FieldTexts) -> list[tuple[int, RowProblem]]:
-    """Return the problems of a field, each with the index of its row."""
+    """Return the problems in one field, each with the index of its row."""
     joins = field.rule.join is not None
     label = " and ".join(field.rule.columns) if joins else field.rule.columns[0]
     problems: list[tuple[int, RowProblem]] = []
@@ -302,12 +302,12 @@ def _make_calls(
 
 
 def _plain_type(name: str) -> Any:
-    """Return the type of a field before it is cast to a category."""
+    """Return the Polars type of a field before the cast to a categorical type."""
     return pl.String() if isinstance(FRAME_TYPES[name], pl.Categorical) else FRAME_TYPES[name]
 
 
 def _exact_rows(field: _FieldTexts) -> pl.Series:
-    """Return the rows whose value has all information of their text."""
+    """Return the rows whose value keeps all information in their string."""
     lossy = [text for text, (_, exact) in (field.values or {}).items() if not exact]
     return ~field.texts.is_in(lossy).fill_null(False)
 
@@ -319,9 +319,9 @@ def _make_instants(
     mapping: SourceMapping,
     start: pl.Series | None,
 ) -> tuple[pl.Series, int, int]:
-    """Return times as instants, and the numbers of times in changed hours.
+    """Convert times to instants, and count the times in hours of clock changes.
 
-    The first number counts times in repeated hours, the second times in skipped hours.
+    The first count is of times in repeated hours, and the second of times in skipped hours.
     """
     local = [None if at is None or at.tzinfo is not None else at for at in values]
     aware = [None if at is None or at.tzinfo is None else at for at in values]

@@ -1,6 +1,6 @@
-"""The builder of batches from calls that are read one by one.
+"""A builder that collects calls, one by one, into batches.
 
-Some formats cannot be parsed by a fast reader of whole columns.
+Some formats cannot be read as whole columns, which is faster.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _TIMES: Final = ("start", "answer", "end")
 
 
 class RowError(Exception):
-    """Raised when a row cannot be stored; it ends the row, not the ingest.
+    """Raised when a row cannot be stored; only the row fails, not the ingest.
 
     Attributes:
-        contradiction: The kind of contradiction in the row, or None if it has none.
+        contradiction: The kind of contradiction in the row; None if the row does not contradict itself.
     """
 
     def __init__(self, reason: str, contradiction: str | None = None) -> None:
@@ -37,12 +37,12 @@ class RowError(Exception):
 
 @attrs.define
 class BatchBuilder:
-    """A collector of calls and rejects that become a batch.
+    """A collector of the calls and rejects of the next batch.
 
     Attributes:
         origin: The value of the field ``origin`` in every call.
-        timezone: The IANA zone of times without an offset. None: all times have one.
-        calls: The calls: the values of their fields, by name.
+        timezone: The IANA zone of times without an offset. None: all times have an offset.
+        calls: The calls, each as field values by name.
         rejects: The rows that cannot be stored.
         contradictions: The number of rejects that contradict themselves, by kind.
     """
@@ -54,11 +54,11 @@ class BatchBuilder:
     contradictions: dict[str, int] = attrs.field(factory=dict)
 
     def __len__(self) -> int:
-        """Return the number of calls and rejects of the next batch."""
+        """Return the number of calls and rejects in the next batch."""
         return len(self.calls) + len(self.rejects)
 
     def add_reject(self, row: int, error: RowError, text: str, input: str = "") -> None:
-        """Add a row that cannot be stored.
+        """Add a reject, which is a row that cannot be stored.
 
         Args:
             row: The number of the row.
@@ -71,7 +71,7 @@ class BatchBuilder:
         self.rejects.append(Reject(row, str(error), text, input))
 
     def take_batch(self, position: int) -> SourceBatch:
-        """Return the batch, and start the next one.
+        """Return the collected batch, and start the next batch.
 
         Args:
             position: The number of bytes of the stream that were read.

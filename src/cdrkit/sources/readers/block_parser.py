@@ -1,4 +1,4 @@
-"""The parser of a block of CSV lines: regular lines together, others singly."""
+"""The parser of a block of CSV lines; it parses all regular lines at once."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class BlockParser:
 
     Attributes:
         number: The number of the block's first line.
-        rejects: The lines that are not rows, once `parse` has run.
+        rejects: The lines that are not valid rows; filled by `parse`.
         remainder: The lines at the end of the block that need lines of the next block.
-        lines_used: The number of lines of the block that do not belong to the remainder.
+        lines_used: The number of lines in the block, without the remainder.
     """
 
     def __init__(self, layout: CsvLayout, raw: bytes, *, number: int, final: bool) -> None:
         """Prepare to parse a block.
 
         Args:
-            layout: How rows are written.
+            layout: The layout of the rows.
             raw: The lines. Only the last line of the stream may have no line end.
             number: The number of the first line.
             final: Whether the stream ends with this block.
@@ -68,7 +68,7 @@ class BlockParser:
         return self._raw.removesuffix(b"\n").split(b"\n")
 
     def _decode_lines(self) -> pl.Series:
-        """Return the lines as text; an undecodable line is empty, and noted."""
+        """Decode the lines; record an undecodable line and replace it by an empty one."""
         encoding = self._layout.encoding
         try:
             if self._untouched:
@@ -101,12 +101,12 @@ class BlockParser:
         """Parse the rows of the block.
 
         Args:
-            order: The numbers of columns to try. The number that matched last is moved to the front, so that the
-                next block tries it first.
-            width: The number of columns of the last row before the block.
+            order: The numbers of columns to try. The number that last matched is moved to the front, so that
+                it is tried first in the next block.
+            width: The number of columns in the last row before the block.
 
         Returns:
-            The number of columns of the last row.
+            The number of columns in the last row.
         """
         rest = pl.DataFrame({"at": pl.int_range(len(self._lines), eager=True), "text": self._lines})
         if self._torn:
@@ -164,9 +164,9 @@ class BlockParser:
         return split_row(text, separator=self._layout.separator, strict=strict)
 
     def _add_row(self, at: int, row: list[str] | str | QuoteFlaw) -> None:
-        """Add a row, or the reject of a line that is not a row.
+        """Add a row, or add a reject if the line is not a valid row.
 
-        Values that are a text are the reason of the reject.
+        If *values* is a string, it is the reason for the reject.
         """
         if isinstance(row, QuoteFlaw):
             row = (_UNCLOSED if row.unclosed else _AFTER_QUOTE).format(row.column)
@@ -178,7 +178,7 @@ class BlockParser:
         self.rejects.append(self.reject(at, row))
 
     def _restore_nulls(self, at: int, row: list[str]) -> Sequence[str | None]:
-        """Return the values with null in place of empty ones, if the layout has nulls."""
+        """Replace empty values by null, if the layout distinguishes nulls."""
         if not self._layout.empty_is_null or "" not in row:
             return row
         raw = b"\n".join(self._raw_lines[at : at + self._spans.get(at, 1)])
@@ -187,17 +187,17 @@ class BlockParser:
         return [value if value or has_quotes else None for value, has_quotes in zip(row, quoted, strict=True)]
 
     def _join_lines(self, at: int, flaw: QuoteFlaw) -> list[str] | str | QuoteFlaw | None:
-        """Join the lines of a row whose quoted text continues in the next lines.
+        """Join the lines of a row whose quoted text continues on the next lines.
 
-        A quote that is never closed costs its own line only: joining stops at a line that is a row by itself.
+        A quote that is never closed invalidates only its own line: joining stops at a line that is a complete row.
 
         Args:
             at: The index of the row's first line.
-            flaw: The quote that is open at the end of the first line.
+            flaw: The quote that is still open at the end of the first line.
 
         Returns:
-            The values, or the reason or flaw because of which the first line is not a row. None: the next block
-            decides.
+            The values; or the reason or flaw that makes the first line invalid. None: the next block
+            is needed to decide.
         """
         text = self._raw_lines[at].decode(self._layout.encoding)
         last = at + limits.ROW_LINES
@@ -230,14 +230,15 @@ class BlockParser:
         return not isinstance(row, QuoteFlaw) and len(row) in self._layout.widths and self._layout.is_row(row)
 
     def _postpone(self, at: int) -> None:
-        """Leave the lines from index *at* on to the next block."""
+        """Leave the lines from index *at* onward for the next block."""
         self.remainder = b"\n".join(self._raw_lines[at:]) + b"\n"
         self.lines_used = at
 
     def _parse_torn_line(self, width: int | None) -> None:
-        """Parse a last line without a line end.
+        """Parse a last line that has no line end.
 
-        It is a row only if it certainly is whole: if it ends in a quote and has as many columns as the row before.
+        The line is a row only if it is certainly complete: it ends with a quote and has as many columns as the row
+        before.
         """
         at = len(self._lines) - 1
         text = self._lines[at]
@@ -249,11 +250,11 @@ class BlockParser:
             self._add_row(at, row if is_whole else TORN_LINE)
 
     def frames(self) -> dict[int, pl.DataFrame]:
-        """Return the rows by their number of columns.
+        """Return the rows, grouped by their number of columns.
 
         Returns:
-            For each number of columns a frame. Its column ``row`` is the number of the line on which the row
-            starts. Its columns ``0``, ``1`` … are the values as text.
+            A frame for each number of columns. Its column ``row`` is the number of the line on which the row
+            starts. Its columns ``0``, ``1`` … are the values as strings.
         """
         parts: dict[int, list[pl.DataFrame]] = {}
         for count, lines in self._regular:
@@ -275,7 +276,7 @@ class BlockParser:
 
 @functools.cache
 def _regular_row(count: int, separator: str, *, blanks: bool) -> str:
-    """Return the pattern of a line that Polars' CSV reader parses as ``csv`` does."""
+    """Return the pattern of lines that Polars and ``csv`` parse identically."""
     end = re.escape(separator)
     bare = rf'[^"{end}\r\x00\x{{feff}}]*'
     value = rf"(?:{_QUOTED}{blanks_pattern(separator)}|{bare})" if blanks else f"(?:{_QUOTED}|{bare})"
@@ -284,13 +285,13 @@ def _regular_row(count: int, separator: str, *, blanks: bool) -> str:
 
 @functools.cache
 def _value_and_blanks(separator: str) -> str:
-    """Return the pattern of a value, the blanks after its closing quote, and its end."""
+    """Return the patterns of a value, of blanks after its quote, and of its end."""
     end = re.escape(separator)
     return rf'("[^"]*(?:""[^"]*)*"|[^"{end}]*){blanks_pattern(separator)}({end}|$)'
 
 
 def _parse_regular(at: pl.Series, raw: bytes, count: int, layout: CsvLayout) -> pl.DataFrame:
-    """Return the values of regular lines, below the indexes *at* of the lines."""
+    """Parse the regular lines at the indexes *at*, and return their values."""
     values = pl.read_csv(raw, has_header=False, infer_schema=False, separator=layout.separator)
     if not layout.empty_is_null:
         values = values.fill_null("")

@@ -1,4 +1,4 @@
-"""Streams of bytes that are read in blocks, or inspected at their beginning."""
+"""Byte streams that are read in blocks or inspected at their beginning."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Readable(Protocol):
     """A file opened for reading bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to *size* bytes, and none at the end."""
+        """Return up to *size* bytes, or empty bytes at the end."""
         ...
 
 
 def check_bytes(block: object) -> bytes:
-    """Return a block of a stream if it is bytes.
+    """Return a block from a stream, after checking that the block is bytes.
 
     Raises:
-        ConfigError: When it is something else: the file was opened for reading text.
+        ConfigError: When the block is not bytes, because the file was opened in text mode.
     """
     if not isinstance(block, bytes):
         raise ConfigError(f"The file gives {type(block).__name__}, not bytes; open it with mode 'rb'.")
@@ -44,7 +44,7 @@ def read_block(stream: Readable, size: int) -> tuple[bytes, bool]:
         The bytes, and whether the stream ends after them.
 
     Raises:
-        ConfigError: When the stream gives text.
+        ConfigError: When the stream returns text.
     """
     parts: list[bytes] = []
     missing = size
@@ -58,12 +58,12 @@ def read_block(stream: Readable, size: int) -> tuple[bytes, bool]:
 
 
 def prepend(head: bytes, stream: IO[bytes]) -> IO[bytes]:
-    """Return a stream that gives *head*, and then the bytes that *stream* has left."""
+    """Return a stream that returns *head*, and then the remaining bytes of *stream*."""
     return cast(IO[bytes], _PrependedStream(head, stream))
 
 
 class _PrependedStream(io.RawIOBase):
-    """A stream of some bytes in memory, followed by the rest of another stream."""
+    """A stream of bytes in memory, followed by the rest of another stream."""
 
     def __init__(self, head: bytes, stream: IO[bytes]) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class PeekedStream:
         self._unread = self.head
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes of the file, and none at the end."""
+        """Return the next bytes of the file, or empty bytes at the end."""
         if self._unread:
             data, self._unread = self._unread, b""
             return data

@@ -1,7 +1,7 @@
-"""The rows of a CSV stream, in blocks of some megabytes.
+"""The rows of a CSV stream, in blocks of a few megabytes.
 
-Well-formed rows have the values that the standard library's ``csv`` gives. A malformed row costs its own line only:
-a quote that is never closed does not swallow the rows after it.
+Well-formed rows have the values that the standard library's ``csv`` returns. A malformed row invalidates only its own
+line: a quote that is never closed does not consume the rows after it.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _BLOCK_BYTES: Final = 4 << 20
 
 @attrs.frozen(kw_only=True)
 class CsvBlock:
-    """The rows of one block.
+    """The rows of one block of a CSV stream.
 
     Attributes:
-        groups: The rows by their number of columns. ``row`` is the number of the line on which the row starts, and
-            the columns ``0``, ``1`` … are its values as text.
-        rejects: The lines that are not rows.
+        groups: The rows, grouped by their number of columns. The column ``row`` is the number of the line on which the
+            row starts, and the columns ``0``, ``1`` … are its values as strings.
+        rejects: The lines that are not valid rows.
         position: The number of bytes of the stream before the end of the block.
     """
 
@@ -53,18 +53,18 @@ class CsvBlock:
 
 
 def read_blocks(stream: IO[bytes], layout: CsvLayout, *, number: int = 1) -> Generator[CsvBlock]:
-    """Yield the rows of a stream, in their order, block by block.
+    """Yield the rows of a stream in order, block by block.
 
     Lines end with LF or CRLF, or with CR where the first block has no LF. Blank lines are not rows.
 
     Args:
         stream: The bytes to read.
-        layout: How rows are written.
+        layout: The layout of the rows.
         number: The number of the stream's first line.
 
     Raises:
         SchemaError: When a line is too long to be a row.
-        ConfigError: When the stream gives text.
+        ConfigError: When the stream returns text.
     """
     order = list(layout.widths)
     pending, first, position, width = b"", number, 0, None
@@ -100,11 +100,11 @@ def read_first_line(stream: IO[bytes]) -> tuple[bytes, IO[bytes]]:
         stream: The bytes to read.
 
     Returns:
-        The line without its line end and a byte order mark, and a stream of the other lines.
+        The line without its line end or byte order mark, and a stream of the other lines.
 
     Raises:
         SchemaError: When the line is too long to be a row.
-        ConfigError: When the stream gives text.
+        ConfigError: When the stream returns text.
     """
     head = b""
     while not re.search(rb"\n|\r(?=[^\n])", head):

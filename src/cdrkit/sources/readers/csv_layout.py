@@ -1,4 +1,4 @@
-"""The layout of a CSV format: columns, encoding and separator of its rows."""
+"""The layout of a CSV format: the columns, encoding and separator of rows."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class CsvLayout:
     Attributes:
         widths: The numbers of columns that a row may have.
         expected: A clause about the allowed numbers of columns, for the reason of a reject.
-        encoding: The encoding of the text. It encodes line ends, separators and quotes as ASCII does.
-        is_row: A function that returns whether values are, beyond doubt, a row of the format.
+        encoding: The encoding of the text. It must encode line ends, separators and quotes as ASCII does.
+        is_row: A function that returns whether values are certainly a row of the format.
         separator: The character between values.
-        empty_is_null: Whether a value without any character is null, and only ``""`` is an empty text.
+        empty_is_null: Whether a value without any characters is null. Then only ``""`` is an empty string.
     """
 
     widths: Sequence[int]

@@ -1,4 +1,4 @@
-"""The values of a CSV row, split as the standard library splits them."""
+"""Splitting of a CSV row into values, as in the standard library."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _UNCLOSED: Final = re.compile(r'"[^"]*+(?:""[^"]*+)*+\Z')
 
 @attrs.frozen
 class QuoteFlaw:
-    """A quote because of which a text is not a row.
+    """A misplaced or unclosed quote, which makes a line an invalid row.
 
     Attributes:
         column: The column of the quote, counted from 1.
-        unclosed: Whether the quote is never closed. Otherwise text follows the closing quote.
+        unclosed: Whether the quote is never closed. If false, text follows the closing quote.
     """
 
     column: int
@@ -49,7 +49,7 @@ def split_row(text: str, *, separator: str = ",", strict: bool = False) -> list[
         strict: Whether a quote inside an unquoted value is a flaw.
 
     Returns:
-        The values, or the flaw because of which the text is not a row.
+        The values, or the flaw that makes the row invalid.
     """
     values: list[str] = []
     value_pattern = _value_pattern(separator)
@@ -68,7 +68,7 @@ def split_row(text: str, *, separator: str = ",", strict: bool = False) -> list[
 def match_values(text: str, separator: str) -> Iterator[re.Match[str]]:
     """Yield a match for each value of a row.
 
-    Group 1 of the match is the text between quotes, and None if the value has no quotes.
+    Group 1 of the match is the text between the quotes, or None if the value has no quotes.
     """
     value_pattern, at = _value_pattern(separator), 0
     while at <= len(text) and (match := value_pattern.match(text, at)) is not None:
@@ -77,14 +77,14 @@ def match_values(text: str, separator: str) -> Iterator[re.Match[str]]:
 
 
 def first_rows(head: bytes, separator: str) -> list[list[str]]:
-    """Return the first rows in the beginning of a file, to detect its format.
+    """Return the first rows of a file, for detecting its format.
 
     Args:
         head: The first bytes of the file. The last line is ignored if other lines come before it: it may be cut off.
         separator: The character between the values.
 
     Returns:
-        Five rows at most. A line that is not a row is an empty list.
+        Up to five rows. An invalid line is returned as an empty list.
     """
     text = head.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "replace")
     lines = text.split("\n" if "\n" in text else "\r")
@@ -94,9 +94,9 @@ def first_rows(head: bytes, separator: str) -> list[list[str]]:
 
 
 def blanks_pattern(separator: str) -> str:
-    """Return the pattern of blanks that may follow a closing quote.
+    """Return a pattern that matches the blanks allowed after a closing quote.
 
-    A tab is not a blank if it separates values.
+    A tab does not count as a blank if tabs separate the values.
     """
     return "[ ]*" if separator == "\t" else r"[ \t]*"
 

@@ -1,4 +1,4 @@
-"""The check of a file's text encoding, and its byte order mark."""
+"""Validation of a file's text encoding, and the byte order mark."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 def check_encoding(value: str) -> str:
-    """Return the canonical name of a text encoding.
+    """Validate a text encoding, and return its canonical name.
 
     The readers split bytes at line ends, separators and quotes. An encoding is therefore accepted only if it encodes
     the ASCII characters as ASCII does.
@@ -30,7 +30,7 @@ def check_encoding(value: str) -> str:
         The name of the codec. ``utf-8-sig`` becomes ``utf-8``: the readers remove a byte order mark themselves.
 
     Raises:
-        ConfigError: When the encoding is unknown, or encodes ASCII characters in another way, as ``utf-16`` does.
+        ConfigError: When the encoding is unknown, or encodes ASCII characters differently, as ``utf-16`` does.
     """
     ascii_bytes = bytes(range(32, 127)) + b"\t\r\n"
     try:

@@ -1,4 +1,4 @@
-"""Rules that make the value of one field from the texts of native columns."""
+"""Rules, each of which computes one field from the strings in native columns."""
 
 from __future__ import annotations
 
@@ -68,17 +68,17 @@ def _check_since(value: str | None) -> str | None:
 
 @attrs.frozen(kw_only=True)
 class FieldRule:
-    r"""A rule that makes the value of one field from the native columns of a row.
+    r"""A rule that computes one field of a row from native columns.
 
-    These steps make the value:
+    The value is computed in these steps:
 
-    1. Take the text of the first column that is not blank, or join the texts of all columns.
-    2. If the text is one of *absent*, the field has no value.
-    3. Take the part of the text that *pattern* finds.
-    4. Replace it by its entry in *values*.
-    5. Read it as the type of the field: a time, a length, an amount, a number or a word.
+    1. Take the string in the first column that is not blank, or join the strings in all columns.
+    2. If the string is one of *absent*, the field has no value.
+    3. Take the part of the string that *pattern* captures.
+    4. Replace that part by its entry in *values*.
+    5. Convert the result to the type of the field: a time, a length, an amount, a number or a word.
 
-    A text that step 5 cannot read rejects its row.
+    If step 5 fails, the row is rejected.
 
     Example:
         >>> FieldRule(columns="Result", values={"OK": "answered"}, otherwise="unknown").columns
@@ -86,26 +86,26 @@ class FieldRule:
 
     Args:
         columns: The native column, or several in the order in which they are tried.
-        join: The text to put between the texts of all columns, instead of taking the first.
-        absent: Texts that mean that a value is absent, such as ``0`` or ``none``.
-        pattern: A regular expression. Its first group is the part of the text to take.
-        values: The meaning of each native text; upper and lower case are equal. For ``disposition``, ``direction``
-            and ``hangup_party``, the meanings are the choices of the field.
-        otherwise: The meaning of texts that are not in *values*; an empty text: no value. Without it, a text that is
-            not a choice of the field rejects the row.
-        missing: The text to read where the columns have none.
-        required: Whether a row without a value is rejected. Rows without ``start`` or ``call_id`` always are.
+        join: The separator for joining the strings in all columns, instead of taking the first string.
+        absent: Strings that mean that a value is absent, such as ``0`` or ``none``.
+        pattern: A regular expression. Its first group captures the part of the string to take.
+        values: The meaning of each native string, ignoring case. For ``disposition``, ``direction``
+            and ``hangup_party``, each meaning must be a choice of the field.
+        otherwise: The meaning of strings that are not in *values*; an empty string: no value. Without this option, the
+            row is rejected if the string is not a choice of the field.
+        missing: The string to use in rows whose columns are empty.
+        required: Whether a row without a value is rejected. Rows without ``start`` or ``call_id`` are always rejected.
         formats: The formats of a time, in the order in which they are tried: ``iso``, ``rfc2822``, ``epoch``
             (seconds), ``epoch_ms``, ``epoch_us``, or a pattern of `datetime.strptime`.
-        since: The instant from which an epoch counts, as ISO 8601 text, instead of 1970-01-01 UTC.
-        timezone: The IANA zone of times without an offset, instead of the mapping's.
+        since: The instant from which epoch times count, as an ISO 8601 string, instead of 1970-01-01 UTC.
+        timezone: The IANA zone of times without an offset. It overrides the mapping's zone.
         unit: The unit of a length: ``s``, ``ms``, ``us``, ``min``, ``h:mm:ss`` or ``mm:ss``.
-        rounding: How to round a part of a second where whole seconds are stored: ``down``, ``up`` or ``nearest``.
-        decimal: The decimal sign of numbers: ``.`` or ``,``.
+        rounding: How to round fractions of a second to whole seconds: ``down``, ``up`` or ``nearest``.
+        decimal: The decimal separator of numbers: ``.`` or ``,``.
         negate: Whether to change the sign of an amount, for switches that write a charge as a negative number.
 
     Raises:
-        ConfigError: When an argument has an impossible value.
+        ConfigError: When an argument is invalid.
     """
 
     columns: tuple[str, ...] = attrs.field(converter=check_texts)
@@ -135,12 +135,12 @@ class FieldRule:
 
 
 def check_rules(value: object) -> dict[str, FieldRule]:
-    """Return the rules in a table of fields.
+    """Validate a table of fields, and return the rule of each field.
 
-    Each rule is a `FieldRule`, its dict, or the names of its columns.
+    A rule may be given as a `FieldRule`, as a dict, or as the names of its columns.
 
     Raises:
-        ConfigError: When a rule is something else, or has an impossible value.
+        ConfigError: When a rule has another type or is invalid.
     """
     if not isinstance(value, Mapping):
         raise ConfigError(f"fields is {value!r}; give a table of fields and their rules.")

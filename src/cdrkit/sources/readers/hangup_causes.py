@@ -1,4 +1,4 @@
-"""The dispositions by the hangup causes of FreeSWITCH and Telnyx."""
+"""The disposition for each hangup cause of FreeSWITCH and Telnyx."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors that name their input, for sources that read several inputs together."""
+"""Errors that name their input, for sources that read several inputs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["name_input"]
 
 
 def name_input(error: SchemaError, input: SourceInput, opened: int, rest: Iterator[object]) -> SchemaError:
-    """Return an error whose message begins with the name of its input.
+    """Prefix an error's message with the name of its input.
 
-    An error of the only input stays as it is.
+    If only one input exists, the error is returned unchanged.
 
     Args:
         error: The error that reading the input raised.
         input: The input.
-        opened: The number of inputs opened so far, this one included.
-        rest: The inputs after it. One of them is consumed: call this when no more inputs will be read.
+        opened: The number of inputs opened so far, including this input.
+        rest: The inputs after it. This function consumes one of them: call it when no more inputs will be read.
     """
     if not input.name or is_only_input(opened, rest):
         return error

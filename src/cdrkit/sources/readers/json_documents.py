@@ -1,8 +1,8 @@
-"""Calls in JSON, as the APIs of providers return them.
+"""Calls in JSON, as the APIs of cloud providers return them.
 
-A file is one document, several documents, or one document a line.
+A file contains one document, several documents, or one document per line.
 
-Numbers stay the texts that they are in JSON: an amount such as ``0.00333333`` never becomes a binary fraction.
+Numbers are kept as they are written in JSON: an amount such as ``0.00333333`` never becomes a binary float.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _KEY: Final = re.compile(rb'"((?:[^"\\]|\\.){1,64})"\s*:')
 
 @attrs.frozen(kw_only=True)
 class PageLayout:
-    """The place of the calls in the documents of a provider.
+    """The location of the calls in a provider's JSON documents.
 
     Attributes:
-        provider: The provider in the genitive, for messages, such as ``Twilio's``.
-        lists: The paths of keys that lead to a list of calls; the first one that exists is used.
-        marks: Keys of calls: every call has at least one of them.
-        foreign: Keys that no call has, each with a clause that names the object that has it.
-        going_on: The keys of a call's state, each with the states in which the call has not ended.
+        provider: The provider's name in the possessive, for messages, such as ``Twilio's``.
+        lists: Paths of keys that may lead to a list of calls; the first path that exists is used.
+        marks: Keys that identify calls: every call has at least one of them.
+        foreign: Keys that no call has, each with a clause that names the kind of object that has the key.
+        going_on: The keys that contain a call's state, each with the states of calls in progress.
     """
 
     provider: str
@@ -54,13 +54,13 @@ class PageLayout:
 
 
 def json_keys(head: bytes) -> set[str]:
-    """Return the keys in the beginning of a JSON document, to detect its format.
+    """Return the keys at the beginning of a JSON document, for detecting its format.
 
     Args:
         head: The first bytes of the file.
 
     Returns:
-        The keys at any depth; no keys, if the file is not JSON.
+        The keys at any depth; empty if the file is not JSON.
     """
     if not _is_json(head):
         return set()
@@ -70,18 +70,18 @@ def json_keys(head: bytes) -> set[str]:
 def read_pages(
     stream: Readable, pages: PageLayout, mapping: SourceMapping, *, compute: ComputeFields | None = None
 ) -> Iterator[SourceBatch]:
-    """Yield the calls in the documents of a stream.
+    """Yield the calls in the JSON documents of a stream.
 
-    The last batch has the calls that have not ended, as pending calls.
+    The last batch contains the calls that have not ended, as pending calls.
 
     Args:
         stream: The bytes of the documents.
-        pages: The place of the calls in the documents.
+        pages: The location of the calls in the documents.
         mapping: The mapping of a call's keys to fields; ``from.number`` is the key ``number`` in the object ``from``.
-        compute: A function that makes the fields that no rule can make.
+        compute: A function that computes the fields that no rule can produce.
 
     Raises:
-        SchemaError: When the stream is empty, is not JSON, or its first document has no calls of the provider.
+        SchemaError: When the stream is empty, is not JSON, or its first document contains no calls from the provider.
     """
     builder = _BatchBuilder(pages, mapping, compute)
     pending: list[PendingCall] = []
@@ -111,16 +111,16 @@ def read_pages(
 def read_pages_or_table(
     stream: Readable, pages: PageLayout, mapping: SourceMapping, *, compute: ComputeFields | None = None
 ) -> Iterator[SourceBatch]:
-    """Yield the calls of a stream that is JSON or a table.
+    """Yield the calls of a stream that contains JSON or a table.
 
     Args:
         stream: The bytes of the documents, or of the table.
-        pages: The place of the calls in the documents.
+        pages: The location of the calls in the documents.
         mapping: The mapping of a call's keys, or of the table's columns, to fields.
-        compute: A function that makes the fields that no rule can make.
+        compute: A function that computes the fields that no rule can produce.
 
     Raises:
-        SchemaError: When the stream is empty, or has no calls of the provider.
+        SchemaError: When the stream is empty, or contains no calls from the provider.
     """
     peeked = stream if isinstance(stream, PeekedStream) else PeekedStream(stream)
     if _is_json(peeked.head):
@@ -134,9 +134,9 @@ def _is_json(head: bytes) -> bool:
 
 
 def _read_documents(stream: Readable) -> Iterator[tuple[Any, int]]:
-    """Yield each document with the position of its end in the stream.
+    """Yield each document, with the position in the stream at which it ends.
 
-    A line that is not JSON is a reject.
+    A line that is not JSON is yielded as a reject.
     """
     lines = (line for line in read_lines(stream) if line.raw.strip())
     first = next(lines, None)
@@ -156,7 +156,7 @@ def _read_documents(stream: Readable) -> Iterator[tuple[Any, int]]:
 
 
 def _read_whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]:
-    """Yield the documents of a stream in which a document may span several lines."""
+    """Yield the documents of a stream, where a document may span several lines."""
     parts: list[bytes] = []
     size = position = 0
     for line in chain([first], lines):
@@ -201,10 +201,10 @@ def _parse(raw: bytes) -> Any:
 
 
 def _calls_of(document: Any, pages: PageLayout) -> list[Any]:
-    """Return the calls of a document.
+    """Return the calls in a document.
 
     Raises:
-        SchemaError: When the document has other things than calls of the provider.
+        SchemaError: When the document does not contain calls from the provider.
     """
     if isinstance(document, list):
         calls = document
@@ -249,9 +249,9 @@ def _to_json(document: Any) -> str:
 
 
 def _flatten(call: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the texts of a call by the paths of their keys.
+    """Yield each value of a call as a string, with its path of keys.
 
-    A list becomes its JSON, and null is left out.
+    A list is yielded as JSON, and null is omitted.
     """
     for key, value in call.items():
         name = prefix + key
@@ -266,7 +266,7 @@ def _flatten(call: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 
 class _BatchBuilder:
-    """A collector of calls that become one batch."""
+    """A collector of the calls of one batch."""
 
     def __init__(self, pages: PageLayout, mapping: SourceMapping, compute: ComputeFields | None) -> None:
         self._pages = pages
@@ -280,7 +280,7 @@ class _BatchBuilder:
         return len(self._texts) + len(self._rejects)
 
     def add(self, number: int, call: Any) -> PendingCall | None:
-        """Add a call, or return it as a pending call if it has not ended.
+        """Add a call; if the call has not ended, return it as a pending call.
 
         Args:
             number: The number of the call in its stream.
@@ -315,7 +315,7 @@ class _BatchBuilder:
         self._rejects.append(Reject(number, reason, _to_json(call)))
 
     def build(self, position: int) -> SourceBatch:
-        """Return the batch.
+        """Return the collected calls as a batch.
 
         *position* is the number of bytes of the stream before the end of the batch.
         """

@@ -1,4 +1,4 @@
-"""Limits of the length of lines, and of rows that span several lines."""
+"""Limits on the length of lines and of rows that span several lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check_line_length(size: int, number: int) -> None:
     """Raise an error if a line is longer than `LINE_BYTES`.
 
     Args:
-        size: The number of bytes of the line that were read so far.
+        size: The number of bytes of the line read so far.
         number: The number of the line, counted from 1.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The lines of a stream, with the number and the position of each."""
+"""The lines of a stream, each with its number and position."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Line:
 
     @property
     def text(self) -> str:
-        """The line as the text of a reject."""
+        """The line decoded like the text of a reject."""
         return self.raw.decode("utf-8", "surrogateescape")
 
 
@@ -47,7 +47,7 @@ def read_lines(stream: Readable) -> Iterator[Line]:
 
     Raises:
         SchemaError: When a line is too long to be a row.
-        ConfigError: When the stream gives text.
+        ConfigError: When the stream returns text.
     """
     pending, number, position, end = b"", 0, 0, b""
     while True:
@@ -74,10 +74,10 @@ def read_lines(stream: Readable) -> Iterator[Line]:
 
 
 class LineReader:
-    """An iterator of the lines of a stream that can look ahead.
+    """An iterator over the lines of a stream that can look ahead.
 
     Attributes:
-        position: The number of bytes of the stream before the end of the last line that was returned.
+        position: The offset in the stream at which the last returned line ends, in bytes.
     """
 
     def __init__(self, stream: Readable) -> None:
@@ -86,10 +86,10 @@ class LineReader:
         self.position: int = 0
 
     def peek(self, index: int = 0) -> Line | None:
-        """Return a line without reading past it.
+        """Return a line ahead without consuming it.
 
         Args:
-            index: The number of lines to look ahead; 0 is the next line.
+            index: The number of lines to skip; 0 returns the next line.
 
         Returns:
             The line, or None if the stream ends before it.
@@ -102,15 +102,15 @@ class LineReader:
         return self._ahead[index]
 
     def take(self, count: int) -> list[Line]:
-        """Return the next *count* lines, or all lines that are left."""
+        """Return the next *count* lines, or all remaining lines if fewer."""
         return list(islice(self, count))
 
     def __iter__(self) -> Iterator[Line]:
-        """Return the reader itself."""
+        """Return this reader, which is its own iterator."""
         return self
 
     def __next__(self) -> Line:
-        """Return the next line."""
+        """Return the next line of the stream."""
         line = self._ahead.popleft() if self._ahead else next(self._lines)
         self.position = line.position
         return line

@@ -1,4 +1,4 @@
-"""The instants of local times, which have no offset."""
+"""Conversion of local times, which have no offset, to instants."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STEP: Final = timedelta(hours=6)
 
 @attrs.frozen(kw_only=True)
 class Instants:
-    """The instants of local times.
+    """The instants of a series of local times.
 
     Attributes:
         utc: The instants in UTC, null where a local time was null.
@@ -34,16 +34,16 @@ class Instants:
 
 
 def resolve_instants(stamps: pl.Series, timezone: str, *, not_before: pl.Series | None = None) -> Instants:
-    """Return the instants of local times.
+    """Convert local times to instants in UTC.
 
-    A time in a repeated hour is the earlier of its two instants, or the later one where the earlier precedes
-    *not_before*. A time in a skipped hour has the offset from before the change, as in the standard library (PEP
-    495, ``fold=0``).
+    A time in a repeated hour becomes the earlier of its two instants, or the later instant if the earlier precedes
+    *not_before*. A time in a skipped hour has the offset from before the change, as in the standard library (PEP 495,
+    ``fold=0``).
 
     Args:
         stamps: The local times, without a zone.
         timezone: The IANA zone of the clocks.
-        not_before: For each time an instant in UTC that it does not precede, such as the start of its call.
+        not_before: For each time, the earliest possible instant in UTC, such as the start of its call.
     """
     offset = _constant_offset(stamps, timezone)
     if offset is not None:
@@ -67,7 +67,7 @@ def resolve_instants(stamps: pl.Series, timezone: str, *, not_before: pl.Series 
 
 
 def _constant_offset(stamps: pl.Series, timezone: str) -> timedelta | None:
-    """Return the one offset of all local times, or None if they may have several.
+    """Return the offset that all local times share, or None if offsets may differ.
 
     Subtracting one offset is much faster than converting each time. Most batches span a few hours.
     """

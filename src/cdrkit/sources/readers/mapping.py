@@ -1,4 +1,4 @@
-"""Mappings: the format of a table as data, so that a new switch needs no code."""
+"""Mappings, which define a table's format as data, without code."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def _check_escape(value: str | None) -> str | None:
 
 @attrs.frozen(kw_only=True)
 class SourceMapping:
-    """The format of a table: how its lines become rows, and its rows become calls.
+    """The definition of a table's format: how lines become rows and then calls.
 
-    A native column whose text no rule stores completely goes into the field ``extra``. A mapping is a value:
-    `to_dict` and `from_dict` convert it to and from data for JSON and TOML.
+    If no rule keeps all of a native column's information, the column goes into the field ``extra``. A mapping is
+    immutable: `to_dict` and `from_dict` convert it to and from data for JSON and TOML.
 
     Example:
         >>> mapping = SourceMapping(
@@ -90,30 +90,30 @@ class SourceMapping:
     Args:
         fields: The rule of each field: a `FieldRule`, its dict, or the name of a column. ``start`` must have one.
         name: The value of the field ``origin`` in every call.
-        constants: Fields that have one value in every row, as text.
-        columns: The names of the columns, in their order, of a table without a line of names.
-        positions: The first and last character of each column, counted from 1 and both inclusive, of a table
-            without separators.
-        separator: The character between columns. None: one of comma, semicolon, tab and ``|``, by which the line of
-            names has the columns that are needed.
-        quote: The character around quoted texts; inside them it is doubled. None or empty: no text is quoted.
-        escape: The character that makes the next one an ordinary character. None or empty: no character does.
+        constants: Fields that have the same value in every row, as strings.
+        columns: The column names, in order, of a table that has no line of column names.
+        positions: For a table without separators, the first and last character of each column, counted from 1 and
+            both inclusive.
+        separator: The character between columns. None: comma, semicolon, tab or ``|``, whichever yields the
+            required column names.
+        quote: The character around quoted values; it is doubled inside them. None or empty: values are not quoted.
+        escape: The character that makes the next character ordinary. None or empty: no escape character.
         encoding: The encoding of the text. A byte order mark of UTF-8 is removed.
         timezone: The IANA zone of times without an offset. None: such times raise an error.
-        absent: Texts that mean that a value is absent, in all columns, such as ``NULL``.
+        absent: Strings that mean, in every column, that a value is absent, such as ``NULL``.
         skip: The number of lines to skip at the top.
-        header: A regular expression of lines at the top that are not rows. If it has a group ``count``, the group is
-            the number of rows that the table must have.
-        trailer: A regular expression of the line after the rows, also with a group ``count``. A table without that
-            line is cut off, which raises an error.
-        only: For some columns, the texts of rows that are calls. Other rows are rejected.
-        identity: The columns whose digest is the ``call_id``, if no rule makes one. Empty: all columns.
-        optional: Whether the table may lack columns. Those of ``start``, ``call_id`` and required rules are needed
-            in any case.
-        line_ends: Whether a last line without a line end is rejected, as the file may still be written.
+        header: A regular expression that matches lines at the top that are not rows. If it has a group ``count``,
+            that group is the number of rows that the table must have.
+        trailer: A regular expression that matches the line after the rows; it may also have a group ``count``. If the
+            line is missing, the table is truncated, which raises an error.
+        only: For some columns, the values that mark a row as a call. Other rows are rejected.
+        identity: The columns whose digest is the ``call_id``, if ``call_id`` has no rule. Empty: all columns.
+        optional: Whether the table may lack columns. The columns for ``start``, ``call_id`` and required rules are
+            always required.
+        line_ends: Whether a last line without a line end is rejected, because the file may still be being written.
 
     Raises:
-        ConfigError: When an argument has an impossible value.
+        ConfigError: When an argument is invalid.
     """
 
     fields: Mapping[str, FieldRule] = attrs.field(converter=check_rules, hash=False)
@@ -161,7 +161,7 @@ class SourceMapping:
         self._check_rule_options()
 
     def _check_names(self) -> None:
-        """Check that the names of columns differ, and include those of the rules."""
+        """Check that column names are unique, and that every rule's column exists."""
         for names, option in ((self.columns, "columns"), (tuple(self.positions), "positions")):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
@@ -183,9 +183,9 @@ class SourceMapping:
                 raise ConfigError(f"unit is for lengths; {name!r} is not a length.")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the mapping as data for JSON and TOML.
+        """Return the mapping as a dict that fits JSON and TOML.
 
-        Arguments at their default are left out.
+        Arguments that have their default value are omitted.
 
         Example:
             >>> SourceMapping(fields={"start": "when"}).to_dict()
@@ -207,7 +207,7 @@ class SourceMapping:
             data: The arguments of the mapping, as `to_dict` returns them or as written by hand.
 
         Raises:
-            ConfigError: When a key is unknown, or an argument has an impossible value.
+            ConfigError: When a key is unknown, or an argument is invalid.
         """
         if not isinstance(data, Mapping):
             raise ConfigError(f"A mapping is a table, not {type(data).__name__}.")
@@ -216,7 +216,7 @@ class SourceMapping:
 
     @classmethod
     def load(cls, path: str | Path) -> SourceMapping:
-        """Return the mapping in a local file.
+        """Load a mapping from a local file.
 
         Args:
             path: The file, in UTF-8: TOML if its name ends in ``.toml``, and JSON otherwise.
@@ -224,7 +224,7 @@ class SourceMapping:
         Raises:
             NotFoundError: When the file does not exist.
             StorageError: When the file cannot be read.
-            ConfigError: When the file is not a mapping.
+            ConfigError: When the file does not contain a valid mapping.
         """
         try:
             text = Path(path).read_text(encoding="utf-8")

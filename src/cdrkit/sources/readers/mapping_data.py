@@ -1,4 +1,4 @@
-"""Conversion of mappings and rules to plain data for JSON and TOML, and back."""
+"""Conversion of mappings and rules to and from plain data for JSON and TOML."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["build_value", "plain_data"]
 
 
 def build_value(cls: Any, data: Mapping[Any, Any], label: str) -> Any:
-    """Return an instance of an attrs class with the arguments in a dict.
+    """Create an instance of an attrs class from a dict of arguments.
 
     Args:
         cls: The class.
         data: The arguments, by name.
-        label: The words for the value in messages, such as ``the mapping``.
+        label: What error messages call the value, such as ``the mapping``.
 
     Raises:
-        ConfigError: When an argument is unknown or missing, or has an impossible value.
+        ConfigError: When an argument is unknown, missing or invalid.
     """
     known = [attribute.name for attribute in attrs.fields(cls)]
     for key in data:
@@ -37,9 +37,9 @@ def build_value(cls: Any, data: Mapping[Any, Any], label: str) -> Any:
 
 
 def plain_data(value: Any) -> dict[str, Any]:
-    """Return the arguments of an attrs value as lists, dicts, texts and numbers.
+    """Return an attrs object's arguments as lists, dicts, strings and numbers.
 
-    Arguments at their default are left out.
+    Arguments that have their default value are omitted.
     """
     data: dict[str, Any] = {}
     for attribute in attrs.fields(type(value)):

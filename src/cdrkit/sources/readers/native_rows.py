@@ -1,4 +1,4 @@
-"""Digests of native rows, and their JSON for the field ``extra``."""
+"""Digests of native rows, and native rows as JSON for the field ``extra``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JSON_ESCAPES: Final = {"\\": "\\\\", '"': '\\"'} | {chr(code): f"\\u{code:04x}" 
 
 
 def digest_rows(native: pl.DataFrame) -> pl.Series:
-    """Return a digest of each row's texts.
+    """Return a digest of the strings in each row.
 
     Equal rows have equal digests, whatever the order of the columns.
     """
@@ -30,16 +30,16 @@ def digest_rows(native: pl.DataFrame) -> pl.Series:
 def json_objects(
     native: pl.DataFrame, *, skip: Mapping[str, pl.Series] | None = None, absent: Sequence[str] = ()
 ) -> pl.Series:
-    """Return a JSON object of each row's texts, without blank texts.
+    """Return a JSON object of the strings in each row, without blank strings.
 
     Args:
-        native: The rows, with a text in each column.
-        skip: For some columns, the rows whose text is left out.
-        absent: Texts that mean that a value is absent.
+        native: The rows, with a string in each column.
+        skip: For some columns, the rows whose string is omitted.
+        absent: Strings that mean that a value is absent.
 
     Returns:
-        The objects; null where a row has no text. Keys are sorted, so that rows of a table with its columns in
-        another order have equal objects.
+        The objects; null where a row has no strings. Keys are sorted, so that the order of the table's columns
+        does not affect the objects.
     """
     columns: dict[str, pl.Series] = {}
     parts: list[pl.Expr] = []
@@ -65,7 +65,7 @@ def json_objects(
 
 
 def add_json_member(objects: pl.Expr, key: str, value: pl.Expr) -> pl.Expr:
-    """Return JSON objects with one more member.
+    """Add one member to each JSON object.
 
     Example:
         >>> rows = pl.DataFrame({"extra": ['{"a":"1"}', None, None], "bye": ["{}", "{}", None]})
@@ -75,7 +75,7 @@ def add_json_member(objects: pl.Expr, key: str, value: pl.Expr) -> pl.Expr:
     Args:
         objects: The objects, as `json_objects` returns them; a null becomes an object.
         key: The key of the member.
-        value: The JSON text of the member's value. Where it is null, the object stays as it is.
+        value: The JSON text of the member's value. Where it is null, the object is unchanged.
     """
     members = objects.fill_null("{}").str.head(-1).str.slice(1)
     comma = pl.when(members == "").then(pl.lit("")).otherwise(pl.lit(","))

@@ -1,4 +1,4 @@
-"""Checks of options of mappings: texts, lists, tables, patterns, characters."""
+"""Validators for mapping options: strings, lists, tables and patterns."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = [
 
 
 def check_texts(value: str | Iterable[str]) -> tuple[str, ...]:
-    """Return a text or a list of texts as a tuple.
+    """Convert a string or a list of strings to a tuple.
 
     Raises:
-        ConfigError: When the value is something else.
+        ConfigError: When the value is invalid.
     """
     texts = (value,) if isinstance(value, str) else check_list(value)
     if not all(isinstance(text, str) for text in texts):
@@ -32,10 +32,10 @@ def check_texts(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def check_list(value: object) -> tuple[Any, ...]:
-    """Return a list, or another iterable that is not a mapping, as a tuple.
+    """Convert a list, or another iterable except a mapping, to a tuple.
 
     Raises:
-        ConfigError: When the value is something else.
+        ConfigError: When the value is invalid.
     """
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
         raise ConfigError(f"{value!r} is not a list.")
@@ -43,10 +43,10 @@ def check_list(value: object) -> tuple[Any, ...]:
 
 
 def check_text_table(value: object) -> dict[str, str]:
-    """Return a mapping of texts to texts as a dict.
+    """Convert a mapping of strings to strings to a dict.
 
     Raises:
-        ConfigError: When the value is something else.
+        ConfigError: When the value is invalid.
     """
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in [*value, *value.values()]):
         raise ConfigError(f"{value!r} is not a table of texts, such as {{'ANSWERED': 'answered'}}.")
@@ -54,10 +54,10 @@ def check_text_table(value: object) -> dict[str, str]:
 
 
 def check_pattern(value: str | None) -> str | None:
-    """Return a regular expression, or None.
+    """Return the value if it is a regular expression or None.
 
     Raises:
-        ConfigError: When the text is not a regular expression.
+        ConfigError: When the value is not a regular expression.
     """
     if value is not None:
         try:
@@ -76,7 +76,7 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
         choices: The values that the option may have.
 
     Raises:
-        ConfigError: When the value is something else.
+        ConfigError: When the value is invalid.
     """
     if value not in choices:
         raise ConfigError(f"{name} cannot be {value!r}; give {', '.join(map(repr, choices))}.")
@@ -91,7 +91,7 @@ def check_character(name: str, value: str) -> str:
         value: The value.
 
     Raises:
-        ConfigError: When the value is something else.
+        ConfigError: When the value is invalid.
     """
     if not isinstance(value, str) or len(value) != 1 or value in "\r\n\0":
         raise ConfigError(f"{name} cannot be {value!r}; give one character.")
@@ -99,10 +99,10 @@ def check_character(name: str, value: str) -> str:
 
 
 def check_optional_text(value: str | None) -> str | None:
-    """Return a text, or None.
+    """Return the value if it is a string or None.
 
     Raises:
-        ConfigError: When the value is something else.
+        ConfigError: When the value is invalid.
     """
     if value is not None and not isinstance(value, str):
         raise ConfigError(f"{value!r} is not a text.")

@@ -1,4 +1,4 @@
-"""Parsers of native texts: times, lengths, amounts, numbers and choices."""
+"""Parsers of native strings: times, lengths, amounts, numbers and choices."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _LENGTHS: Final = ("duration", "billed_duration", "ring_duration", "pdd", "pdd_i
 
 
 def make_parser(info: FieldInfo, rule: FieldRule) -> Parser | None:
-    """Return the parser of a field's native texts.
+    """Return a function that parses a field's native strings.
 
     Args:
         info: The field.
         rule: The rule of the field.
 
     Returns:
-        The parser, or None if every text is its own value.
+        The parser, or None if every string is its own value.
     """
     parse_plain = _plain_parser(info, rule)
     if not (rule.values or rule.pattern or rule.otherwise is not None):
@@ -78,7 +78,7 @@ def make_parser(info: FieldInfo, rule: FieldRule) -> Parser | None:
 
 
 def _plain_parser(info: FieldInfo, rule: FieldRule) -> Parser | None:
-    """Return the parser of a field's type, without the rule's pattern and meanings."""
+    """Return a parser for a field's type that ignores the rule's pattern and values."""
     if info.type == INSTANT:
         return _time_parser(rule)
     if info.type == MONEY:

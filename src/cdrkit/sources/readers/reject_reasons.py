@@ -1,4 +1,4 @@
-"""The reasons of rejects: sentences about rows that cannot be read."""
+"""The reasons for rejects: sentences that explain why a row cannot be read."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _SHOWN_CHARACTERS: Final = 80
 
 
 def describe_undecodable(error: UnicodeDecodeError, encoding: str) -> str:
-    """Return the reason of a row whose bytes are not text in the file's encoding.
+    """Return the reject reason for a row that cannot be decoded.
 
     Args:
         error: The error that decoding the row raised.
-        encoding: The encoding that the file was read with.
+        encoding: The encoding with which the file was read.
     """
     return (
         f"Its byte {error.start + 1} is not {encoding}; give the encoding the file is in, "
@@ -28,17 +28,17 @@ def describe_undecodable(error: UnicodeDecodeError, encoding: str) -> str:
 
 
 def describe_width(columns: int, expected: str) -> str:
-    """Return the reason of a row with a wrong number of columns.
+    """Return the reject reason for a row that has the wrong number of columns.
 
     Args:
-        columns: The number of columns of the row.
-        expected: A clause about the right number of columns, such as ``the table has 18``.
+        columns: The number of columns in the row.
+        expected: A clause that states the correct number of columns, such as ``the table has 18``.
     """
     return f"It has {columns} column{'s' * (columns != 1)}; {expected}."
 
 
 def quote_value(text: str) -> str:
-    """Return a text in quotes for a message, shortened to 80 characters.
+    """Quote a string for a message, shortened to 80 characters.
 
     Example:
         >>> quote_value("2041"), len(quote_value("x" * 500))

@@ -1,4 +1,4 @@
-"""The dispositions by SIP status codes.
+"""The disposition for each SIP status code.
 
 No Q.850 cause is derived from a status code.
 """
@@ -22,14 +22,14 @@ _DISPOSITIONS: Final = {
 def dispositions(codes: pl.Series) -> pl.Series:
     """Return the disposition of each final SIP status code.
 
-    A code of 200 to 299 is an answer. A code of 300 to 699 without a disposition of its own is a failure.
+    A code from 200 to 299 means answered. A code from 300 to 699 that has no specific disposition means failed.
 
     Example:
         >>> dispositions(pl.Series([200, 486, 404, None])).to_list()
         ['answered', 'busy', 'failed', 'unknown']
 
     Args:
-        codes: The status codes; null where there is no code.
+        codes: The status codes; null where the code is unknown.
     """
     code = pl.col("code")
     own = code.replace_strict(_DISPOSITIONS, default=None, return_dtype=pl.String)

@@ -1,6 +1,6 @@
-"""The calls of tables of text, by a mapping.
+"""Conversion of text tables to calls by a mapping.
 
-A table may have a line of names or none, and separators or fixed positions.
+A table may or may not have a line of column names. It has separators or fixed positions.
 """
 
 from __future__ import annotations
@@ -38,14 +38,15 @@ _CHUNK_ROWS: Final = 20_000
 
 @attrs.frozen(kw_only=True)
 class TableChunk:
-    """A chunk of some thousand rows of a table.
+    """A chunk of a few thousand rows from a table.
 
     Attributes:
-        native: The rows as texts: ``row`` is the number of the line, the other columns are those of the table.
-        rejects: The lines that are not rows.
-        texts: The bytes of each row, by its number.
+        native: The rows as strings. The column ``row`` is the line number; the other columns are the table's.
+        rejects: The lines that are not valid rows.
+        texts: The bytes of each row, by row number.
         position: The number of bytes of the stream before the end of the last row.
-        header: The lines above the rows that a reader needs: those that the mapping skips, and the line of names.
+        header: The lines above the rows that a reader needs: the lines that the mapping skips, and the line of
+            column names.
     """
 
     native: pl.DataFrame
@@ -55,7 +56,7 @@ class TableChunk:
     header: str
 
     def to_batch(self, result: MappingResult) -> SourceBatch:
-        """Return the batch of the chunk, with the calls that a mapping made of it."""
+        """Return a batch with the calls that a mapping created from the chunk."""
         rejects = [*self.rejects, *self.make_rejects(result.problems)]
         return SourceBatch(
             frame=result.frame,
@@ -68,7 +69,7 @@ class TableChunk:
         )
 
     def make_rejects(self, problems: Sequence[RowProblem]) -> list[Reject]:
-        """Return the rows that have problems as rejects."""
+        """Convert the rows that have problems to rejects."""
         return [
             Reject(problem.row, problem.reason, self.texts[problem.row].decode("utf-8", "surrogateescape"))
             for problem in problems
@@ -77,13 +78,13 @@ class TableChunk:
 
 @attrs.frozen(kw_only=True)
 class Table:
-    """The rows of one stream.
+    """The rows and column names of one table.
 
     Attributes:
-        mapping: The mapping, with its columns named as the stream has them.
+        mapping: The mapping, with column names spelled as in the stream.
         names: The names of the table's columns.
-        has_names: Whether the stream has a line of names.
-        chunks: The rows, some thousands at a time.
+        has_names: Whether the stream has a line of column names.
+        chunks: The rows, in chunks of a few thousand.
     """
 
     mapping: SourceMapping
@@ -104,12 +105,13 @@ def read_table(
     Args:
         stream: The bytes of the table.
         mapping: The mapping of the table's columns to fields.
-        compute: A function that makes the fields that no rule can make.
-        skip_row: A function that returns whether a line is not a row, by its texts. Such lines are not rejected.
+        compute: A function that computes the fields that no rule can produce.
+        skip_row: A function that receives the strings in a line and returns whether to skip it. Skipped lines are not
+            rejected.
 
     Raises:
-        SchemaError: When the stream is empty, is another table, or is cut off.
-        ConfigError: When a time has no offset and the mapping no zone.
+        SchemaError: When the stream is empty, is a different table, or is truncated.
+        ConfigError: When a time has no offset and the mapping has no zone.
     """
     table = open_table(stream, mapping, skip_row=skip_row)
     good = read = 0
@@ -133,11 +135,11 @@ def open_table(stream: Readable, mapping: SourceMapping, *, skip_row: SkipRow | 
     Args:
         stream: The bytes of the table.
         mapping: The mapping of the table's columns to fields.
-        skip_row: A function that returns whether a line is not a row, by its texts.
+        skip_row: A function that receives the strings in a line and returns whether to skip it.
 
     Raises:
         SchemaError: When the stream is empty, or lacks a column that the mapping needs.
-        ConfigError: When the mapping names its columns, and none of ``start`` or ``call_id`` is among them.
+        ConfigError: When the mapping's list of columns lacks a column for ``start`` or ``call_id``.
     """
     lines = LineReader(stream)
     # A program that reads rejects below these lines skips as many lines again: a blank line must not vanish.
@@ -179,9 +181,9 @@ def _read_chunks(
     promised: int | None,
     skip_row: SkipRow | None,
 ) -> Iterator[TableChunk]:
-    """Yield the rows below the names, and check the numbers that trailers promise.
+    """Yield the rows below the column names, and check the row counts in trailers.
 
-    A file may be several tables, one after the other: each ends with a trailer, and its line of names is repeated.
+    A file may contain several tables in sequence. Each ends with a trailer and repeats the line of column names.
     """
     header = b"\n".join(above).decode("utf-8", "surrogateescape")
     trailer = None if layout.trailer is None else re.compile(layout.trailer)
@@ -210,7 +212,7 @@ def _read_chunks(
 
 
 class _ChunkBuilder:
-    """A collector of rows that become one chunk."""
+    """A collector of the rows of one chunk."""
 
     def __init__(self, names: Sequence[str], header: str) -> None:
         self._names = names
@@ -224,7 +226,7 @@ class _ChunkBuilder:
         return len(self._texts)
 
     def add(self, number: int, texts: list[str] | str, raw: bytes) -> None:
-        """Add a row by its texts, or a line that is not a row by the reason."""
+        """Add a row, or the reason why a line is not a valid row."""
         self._texts[number] = raw
         if isinstance(texts, str):
             self._rejects.append(Reject(number, texts, raw.decode("utf-8", "surrogateescape")))
@@ -233,7 +235,7 @@ class _ChunkBuilder:
             self._values.append(texts)
 
     def build(self, position: int) -> TableChunk:
-        """Return the chunk.
+        """Return the collected rows as a chunk.
 
         *position* is the number of bytes of the stream before the end of the chunk.
         """

@@ -1,4 +1,4 @@
-"""The top of a table: its header, and the names of its columns."""
+"""The lines above a table's rows: its header and its column names."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _SEPARATORS: Final = (",", ";", "\t", "|")
 
 
 def column_names(head: bytes) -> set[str]:
-    """Return the names in the first line of a table, to detect its format.
+    """Return the names in a table's first line, for detecting its format.
 
     Args:
         head: The first bytes of the file.
 
     Returns:
-        The names in lower case, without quotes, for every separator that a table may have.
+        The names in lower case, without quotes, as split by each possible separator.
     """
     first = head.removeprefix(BYTE_ORDER_MARK).lstrip(b"\r\n").replace(b"\r", b"\n").partition(b"\n")[0]
     text = first.decode("utf-8", "replace").casefold()
@@ -45,13 +45,13 @@ def column_names(head: bytes) -> set[str]:
 
 
 def skip_header(lines: LineReader, mapping: SourceMapping) -> int | None:
-    """Consume the header lines and blank lines above a table.
+    """Read the header lines and blank lines above a table.
 
     Returns:
-        The number of rows that the header promises, or None if it has no number.
+        The number of rows that the header states, or None if the header states no number.
 
     Raises:
-        SchemaError: When the number of rows is malformed, or two lines promise different numbers.
+        SchemaError: When the number of rows is malformed, or two lines state different numbers.
     """
     promised = None
     header = None if mapping.header is None else re.compile(mapping.header)
@@ -66,12 +66,12 @@ def skip_header(lines: LineReader, mapping: SourceMapping) -> int | None:
 
 
 def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tuple[str, ...], str]:
-    """Parse the line of names at the top of a table.
+    """Parse the line of column names at the top of a table.
 
-    If the mapping has no separator, each usual one is tried.
+    If the mapping has no separator, each common separator is tried.
 
     Returns:
-        The mapping with its columns named as the table has them, the names, and the separator.
+        The mapping with column names spelled as in the table, the column names, and the separator.
 
     Raises:
         SchemaError: When the line is not text in the mapping's encoding, names a column twice, or lacks a column
@@ -103,12 +103,12 @@ def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tupl
 
 
 def select_rules(mapping: SourceMapping, names: Sequence[str]) -> dict[str, FieldRule]:
-    """Return the rules that have columns in a table without a line of names.
+    """Return the rules whose columns exist, for a table without column names.
 
-    Each rule keeps the columns that the table has.
+    Each returned rule keeps only the columns that the table has.
 
     Raises:
-        ConfigError: When no column of a rule for ``start`` or ``call_id`` is there.
+        ConfigError: When the table has no column for ``start`` or ``call_id``.
     """
     rules: dict[str, FieldRule] = {}
     for name, rule in mapping.fields.items():
@@ -121,18 +121,18 @@ def select_rules(mapping: SourceMapping, names: Sequence[str]) -> dict[str, Fiel
 
 
 def parse_row_count(match: re.Match[str], line: Line, promised: int | None) -> int | None:
-    """Return the number of rows that a header or a trailer promises.
+    """Return the number of rows that a header or a trailer states.
 
     Args:
-        match: The match of its pattern; the group ``count`` is the number.
+        match: The match of the header or trailer pattern; the group ``count`` is the number.
         line: The line that matched.
-        promised: The number that an earlier line promised.
+        promised: The number that an earlier line stated.
 
     Returns:
-        The number in this line, or the number before it if this line has none.
+        The number in this line, or the earlier number if this line has none.
 
     Raises:
-        SchemaError: When the number is malformed, or differs from the number before it.
+        SchemaError: When the number is malformed, or differs from the earlier number.
     """
     text = match.groupdict().get("count")
     if text is None:
@@ -151,12 +151,12 @@ def parse_row_count(match: re.Match[str], line: Line, promised: int | None) -> i
 
 
 def check_row_count(promised: int | None, read: int, line: int | None) -> None:
-    """Raise an error if a table does not have as many rows as promised.
+    """Raise an error if a table does not have the stated number of rows.
 
     Args:
-        promised: The promised number; None: no number was promised.
+        promised: The stated number; None: no number was stated.
         read: The number of rows that were read.
-        line: The number of the trailer's line; None: the header made the promise.
+        line: The number of the trailer's line; None: the header stated the number.
 
     Raises:
         SchemaError: When the numbers differ.

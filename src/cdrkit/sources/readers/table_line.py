@@ -1,4 +1,4 @@
-"""Lines of a table, split by separator and quotes or at fixed positions."""
+"""Splitting of a table's lines by separator and quotes, or at fixed positions."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["parse_row", "split_line"]
 def parse_row(
     line: Line, lines: LineReader, layout: SourceMapping, width: int
 ) -> tuple[list[str] | str, bytes]:
-    """Parse the row that starts with a line.
+    """Parse the row that starts on a given line.
 
     Args:
         line: The first line of the row.
-        lines: The lines after it. Those that belong to the row are consumed.
+        lines: The lines after it. The lines that belong to the row are consumed.
         layout: The encoding, the separator and the quotes of the table.
-        width: The number of columns of the table.
+        width: The number of columns in the table.
 
     Returns:
-        The texts of the row, or the reason why the line is not a row; and the bytes of the row.
+        A pair: the strings in the row, or the reason why the line is not a valid row; and the bytes of the row.
     """
     if layout.line_ends and not line.ended:
         return TORN_LINE, line.raw
@@ -48,10 +48,10 @@ def parse_row(
 def _join_lines(
     text: str, lines: LineReader, layout: SourceMapping, width: int
 ) -> tuple[list[str] | None, bytes]:
-    """Join the lines of a row whose quoted text continues in the next lines.
+    """Join the lines of a row whose quoted text continues on the next lines.
 
     Returns:
-        The texts of the row, and the bytes of its other lines. None: the quote of the first line is never closed.
+        The strings in the row, and the bytes of its other lines. None: the quote of the first line is never closed.
     """
     more = b""
     for index in range(limits.ROW_LINES):
@@ -76,7 +76,7 @@ def _join_lines(
 
 
 def split_line(text: str, layout: SourceMapping) -> list[str] | None:
-    """Return the texts in a line, or None if its quotes do not pair."""
+    """Split a line into strings; return None if its quotes are not balanced."""
     if layout.positions:
         return [text[first - 1 : last].strip() for first, last in layout.positions.values()]
     assert layout.separator is not None

@@ -1,4 +1,4 @@
-"""The option ``timezone`` of sources whose times have no offset."""
+"""The option ``timezone``, for sources whose times have no offset."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["check_timezone"]
 
 
 def check_timezone(value: str | None, writer: str, utc_case: str | None = None) -> str:
-    """Return the zone of a switch's local times.
+    """Validate and return the time zone of a switch's local times.
 
     Example:
         >>> check_timezone("Europe/London", "FreeSWITCH")
@@ -18,7 +18,7 @@ def check_timezone(value: str | None, writer: str, utc_case: str | None = None) 
     Args:
         value: IANA name of the zone, or None if the option was not given.
         writer: The program that writes the times, for the message.
-        utc_case: The case in which the times are in UTC, as a clause for the message. None: the message does not
+        utc_case: When the times are in UTC, as a clause for the message. None: the message does not
             mention UTC.
 
     Raises:

@@ -1,6 +1,6 @@
 """The sources for the table ``acc`` of Kamailio and OpenSIPS.
 
-They pair the transactions of the table.
+These sources pair the transactions in the table.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _FIELD_OF_COLUMN: Final = {
 
 @attrs.frozen(kw_only=True)
 class _AccSource:
-    """The base of the sources for tables of transactions, equal for both proxies."""
+    """The base class of the sources for both proxies' transaction tables."""
 
     timezone: str = attrs.field(default=None, converter=check_proxy_timezone)
     source_column: str | None = None
@@ -59,22 +59,22 @@ class _AccSource:
     origin: ClassVar[str]
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*; the last batch has the pending calls.
+        """Yield the calls of *stream*; the last batch contains the pending calls.
 
         Raises:
-            SchemaError: When the stream is empty, or is not a table of transactions.
+            SchemaError: When the stream is empty, or is not a transaction table.
         """
         yield from self.read_all([SourceInput(name="", stream=stream)])
 
     def read_all(self, inputs: Iterable[SourceInput], /) -> Iterator[SourceBatch]:
-        """Yield the calls of all *inputs*.
+        """Yield the calls of all *inputs* together.
 
         A call may begin in one input and end in another.
 
-        All transactions stay in memory until the last input was read.
+        All transactions stay in memory until the last input has been read.
 
         Raises:
-            SchemaError: When an input is empty, or is not a table of transactions.
+            SchemaError: When an input is empty, or is not a transaction table.
         """
         transactions: list[pl.DataFrame] = []
         mapping = self._mapping()
@@ -129,7 +129,7 @@ class _AccSource:
 def _split_transactions(
     result: MappingResult, chunk: TableChunk, name: str
 ) -> tuple[pl.DataFrame, list[RowProblem]]:
-    """Return some transactions, and the problems of rows without a final code.
+    """Return the final transactions, and problems for rows without a final code.
 
     Args:
         result: The result of the mapping.
@@ -179,7 +179,7 @@ def _split_transactions(
 def _make_reject_batch(
     chunk: TableChunk, result: MappingResult, problems: list[RowProblem], name: str, position: int
 ) -> SourceBatch:
-    """Return a batch with the rejects of some rows, and without their calls."""
+    """Return a batch that contains the rejects of some rows, but no calls."""
     problems = [*result.problems, *problems]
     batch = chunk.to_batch(attrs.evolve(result, frame=empty_frame(), problems=problems))
     rejects = tuple(attrs.evolve(reject, input=name) for reject in batch.rejects)
@@ -191,9 +191,9 @@ class KamailioAcc(_AccSource):
     """The source for dumps of Kamailio's tables ``acc`` and ``missed_calls``.
 
     The first line has the column names. A call is an answered INVITE and the BYE of its dialog, in any order and in any
-    file of one ingest. ``answer`` is the time of the INVITE's row, which is written at the answer. ``start`` is equal
-    to it, because the table has no earlier time. ``duration`` is the time from the answer to the BYE. A failed INVITE
-    is an attempt. An answered INVITE without a BYE, and a BYE without an INVITE, is a pending call.
+    file of one ingest. ``answer`` is the time of the INVITE's row, which is written at the answer. ``start`` has the
+    same value, because the table has no earlier time. ``duration`` is the time from the answer to the BYE. A failed
+    INVITE is an attempt. An answered INVITE without a BYE is a pending call, and so is a BYE without an INVITE.
 
     Example:
         >>> import io
@@ -208,8 +208,8 @@ class KamailioAcc(_AccSource):
         timezone: IANA name of the zone of the local times.
         source_column: The column with the caller, as ``db_extra`` names it. None: ``src_user``, if it exists.
         destination_column: The column with the called number. None: ``dst_user``, if it exists.
-        detect_direction: The setting of that name of the module ``acc``. With it, the tags of a BYE do not show
-            which party hung up.
+        detect_direction: The setting ``detect_direction`` of the module ``acc``. If it is on, the tags of a BYE do
+            not show which party hung up.
         encoding: Encoding of the file.
 
     Raises:
@@ -220,9 +220,9 @@ class KamailioAcc(_AccSource):
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        The first line must have column names of ``acc``, and none that only OpenSIPS has.
+        The first line must have the column names of ``acc``, and none that only OpenSIPS has.
         """
         names = column_names(head)
         if names >= _NAMES and not names & _OPENSIPS_NAMES:
@@ -249,8 +249,8 @@ class OpenSipsAcc(_AccSource):
         timezone: IANA name of the zone of the local times.
         source_column: The column with the caller, as ``extra_fields`` names it. None: ``src_user``, if it exists.
         destination_column: The column with the called number. None: ``dst_user``, if it exists.
-        detect_direction: The setting of that name of the module ``acc``. With it, the tags of a BYE do not show
-            which party hung up.
+        detect_direction: The setting ``detect_direction`` of the module ``acc``. If it is on, the tags of a BYE do
+            not show which party hung up.
         encoding: Encoding of the file.
 
     Raises:
@@ -261,9 +261,9 @@ class OpenSipsAcc(_AccSource):
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        The first line must have column names of ``acc``, and one that only OpenSIPS has.
+        The first line must have the column names of ``acc``, and one that only OpenSIPS has.
         """
         names = column_names(head)
         if names >= _NAMES and names & _OPENSIPS_NAMES:

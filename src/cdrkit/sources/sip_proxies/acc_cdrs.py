@@ -1,4 +1,4 @@
-"""The source for Kamailio's table ``acc_cdrs``, with one row for each call."""
+"""The source for Kamailio's table ``acc_cdrs``, which has one row per call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["KamailioCdrs"]
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Return the disposition: answered for a call with a time talked, else unknown."""
+    """Derive the disposition: answered if a talk time exists, otherwise unknown."""
     is_answered = values.get("duration", pl.Series([None] * native.height, dtype=pl.Int32)) > 0
     disposition = pl.when(is_answered).then(pl.lit("answered")).otherwise(pl.lit("unknown"))
     return {"disposition": native.select(disposition.alias("disposition")).to_series()}
@@ -45,8 +45,8 @@ class KamailioCdrs:
     """The source for dumps of Kamailio's table ``acc_cdrs``.
 
     The first line has the column names. The setting ``cdr_start_on_confirmed`` decides the meaning of
-    ``start_time`` and ``duration``. The table does not show the setting, so you must give it. Without the setting,
-    Kamailio's ``duration`` includes the ringing: the field ``duration`` stays empty, and ``extra`` keeps the text.
+    ``start_time`` and ``duration``. The table does not show the setting, so you must give it. If the setting is off,
+    Kamailio's ``duration`` includes the ringing: the field ``duration`` stays empty, and ``extra`` keeps the value.
 
     Example:
         >>> import io
@@ -76,10 +76,10 @@ class KamailioCdrs:
     encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*, in its order.
+        """Yield the calls of *stream* in file order.
 
         Raises:
-            SchemaError: When the stream is empty, or is not such a table.
+            SchemaError: When the stream is empty, or is not a table ``acc_cdrs``.
         """
         peeked = PeekedStream(stream)
         check_columns(peeked.head, self.call_id_column, self.source_column, self.destination_column)
@@ -107,9 +107,9 @@ class KamailioCdrs:
 
     @staticmethod
     def sniff(head: bytes, name: str, /) -> str | None:
-        """Return the reason why the file is of this format, or None.
+        """Return the reason why the file matches this format, or None if it does not.
 
-        The first line must have column names of ``acc_cdrs``.
+        The first line must have the column names of ``acc_cdrs``.
         """
         if {"start_time", "end_time", "duration"} <= (names := column_names(head)) and "uuid" not in names:
             return "columns named start_time, end_time, duration"

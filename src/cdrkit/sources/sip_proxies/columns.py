@@ -25,7 +25,7 @@ _SHOWN_NAMES: Final = 40
 
 
 def check_proxy_timezone(value: str | None) -> str:
-    """Return the zone of the local times.
+    """Return the time zone, or raise an error if it is absent or unknown.
 
     Raises:
         ConfigError: When the zone is absent or unknown.
@@ -34,11 +34,11 @@ def check_proxy_timezone(value: str | None) -> str:
 
 
 def check_columns(head: bytes, *columns: str | None) -> None:
-    """Refuse a table that lacks a column which an option names.
+    """Raise an error if a table lacks a column that an option names.
 
     Args:
         head: The first bytes of the table.
-        columns: The columns; None for an option that was not given.
+        columns: The columns that options name; None for an option that was not given.
 
     Raises:
         SchemaError: When a column is missing.
@@ -54,7 +54,7 @@ def check_columns(head: bytes, *columns: str | None) -> None:
 
 
 def number_rules(source_column: str | None, destination_column: str | None) -> dict[str, FieldRule]:
-    """Return the rules of the fields with numbers.
+    """Return the rules for the fields that contain telephone numbers.
 
     Args:
         source_column: The column with the caller. None: the column of the sample configuration.

@@ -1,7 +1,7 @@
-"""Dialogs: SIP transactions paired into calls, an answered INVITE and its BYE.
+"""Dialogs, which pair an answered INVITE with its BYE to form a call.
 
-The Call-ID and both tags identify a dialog. The party that hangs up sends the BYE, so its tags may be in the other
-order. A failed INVITE is an attempt of its own.
+The Call-ID and both tags identify a dialog. The party that hangs up sends the BYE, so the tags of a BYE may be in
+reverse order. Each failed INVITE is a separate attempt.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _BATCH_CALLS: Final = 50_000
 
 @attrs.frozen
 class _Dialogs:
-    """Dialogs with their first INVITE and their first BYE.
+    """SIP dialogs, each with its first INVITE and its first BYE.
 
     The column ``transactions`` counts the rows of a dialog.
 
@@ -70,15 +70,15 @@ class _Dialogs:
 def pair_dialogs(
     transactions: pl.DataFrame, *, origin: str, timezone: str, swaps_tags: bool, position: int
 ) -> Iterator[SourceBatch]:
-    """Yield the calls of transactions; the last batch has the pending calls.
+    """Yield calls from transactions; the last batch contains the pending calls.
 
     Args:
         transactions: All transactions, with the columns of `TRANSACTION_SCHEMA`.
         origin: Name of the format.
         timezone: IANA name of the zone of the local times. If a BYE in a repeated hour seems to precede its INVITE,
-            it is at the later instant.
+            the later instant is used.
         swaps_tags: Whether the proxy may swap the tags of a BYE, so that they do not show which party sent it.
-        position: The number of bytes read of all inputs.
+        position: The number of bytes read from all inputs.
     """
     in_order = pl.col("from_tag") <= pl.col("to_tag")
     transactions = transactions.with_columns(
@@ -123,7 +123,7 @@ def pair_dialogs(
 
 
 def _group_dialogs(answered: pl.DataFrame, byes: pl.DataFrame, failed: pl.DataFrame) -> _Dialogs:
-    """Return the dialogs of answered INVITEs and of BYEs."""
+    """Group answered INVITEs and BYEs into dialogs."""
     invites = answered.group_by(_DIALOG, maintain_order=True).agg(pl.all().first(), invites=pl.len())
     ends = byes.group_by(_DIALOG, maintain_order=True).agg(
         pl.col("at").first().alias("ended"),
@@ -152,7 +152,7 @@ def _group_dialogs(answered: pl.DataFrame, byes: pl.DataFrame, failed: pl.DataFr
 
 
 def _build_calls(dialogs: pl.DataFrame, *, timezone: str, swaps_tags: bool) -> pl.DataFrame:
-    """Return the calls of complete dialogs."""
+    """Build the calls of complete dialogs."""
     local = dialogs["ended"].dt.convert_time_zone(timezone).dt.replace_time_zone(None)
     later = resolve_instants(local, timezone, not_before=dialogs["at"]).utc
     is_before_answer = pl.col("ended") < pl.col("at")
@@ -183,7 +183,7 @@ def _build_calls(dialogs: pl.DataFrame, *, timezone: str, swaps_tags: bool) -> p
 
 
 def _build_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
-    """Return the calls of failed INVITEs."""
+    """Build the calls of failed INVITEs."""
     start = pl.when(pl.col("created") <= pl.col("at")).then("created").otherwise("at")
     return attempts.select(
         *_common_columns(_call_ids(attempts, ("from_tag", "to_tag", "sip_code", "at"))),
@@ -196,15 +196,15 @@ def _build_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _common_columns(call_ids: pl.Series) -> list[pl.Expr | pl.Series]:
-    """Return the fields that answered calls and attempts fill alike."""
+    """Return the fields that answered calls and attempts fill in the same way."""
     names = ("source", "destination", "dialled", "source_ip", "sip_code", "sip_reason")
     return [call_ids.alias("call_id"), pl.col("callid").alias("linked_id"), *map(pl.col, names)]
 
 
 def _call_ids(calls: pl.DataFrame, columns: tuple[str, ...]) -> pl.Series:
-    """Return an id for each call: its Call-ID and a digest of some columns.
+    """Return an id for each call, from its Call-ID and a digest of some columns.
 
-    The digest distinguishes branches and attempts with one Call-ID. A call has an equal id at every reading.
+    The digest distinguishes branches and attempts that share a Call-ID. A call has the same id each time it is read.
     """
     ids = [
         f"{callid}-{blake2b(_digest_input(values), digest_size=6).hexdigest()}"
@@ -219,7 +219,7 @@ def _digest_input(values: list[Any]) -> bytes:
 
 
 def _pending_calls(dialogs: pl.DataFrame, transactions: pl.DataFrame, reason: str) -> Iterator[PendingCall]:
-    """Yield incomplete dialogs, each with the texts of its rows."""
+    """Yield incomplete dialogs, each with the text of its rows."""
     own_rows = transactions.join(dialogs, on=_DIALOG, how="semi")
     texts = own_rows.group_by(_DIALOG, maintain_order=True).agg(texts="text")
     dialogs = dialogs.join(texts, on=_DIALOG, how="left", maintain_order="left")

@@ -1,11 +1,11 @@
-"""Define the exceptions that cdrkit raises, each with a stable code.
+"""Exceptions that cdrkit raises, each with a stable code.
 
 .. code-block:: text
 
     class                                            code                 raised for; further attributes
 
     CdrError                                         cdr                  the root of all errors
-    ├── ConfigError (ValueError)                     config               a URL, option or zone that cannot work
+    ├── ConfigError (ValueError)                     config               an invalid URL, option or time zone
     │   ├── UnknownFormatError                       unknown_format       an unknown format; name, available
     │   └── MissingExtraError (ImportError)          missing_extra        a package to install; extra
     ├── SchemaError (ValueError)                     schema               data that does not fit the fields; field, row
@@ -16,15 +16,15 @@
         ├── NotFoundError (FileNotFoundError)        not_found            a file or a store that does not exist
         │   └── RecordingNotFoundError               recording_not_found  a recording that does not exist; call_id
         ├── AccessDeniedError (PermissionError)      access_denied        storage that refuses access
-        ├── ConflictError                            conflict             a commit that lost against other writers
-        ├── UnavailableError (ConnectionError)       unavailable          storage that does not answer
-        └── CorruptDataError                         corrupt_data         a checksum or a format that does not match
+        ├── ConflictError                            conflict             too many conflicts with other writers
+        ├── UnavailableError (ConnectionError)       unavailable          storage that does not respond
+        └── CorruptDataError                         corrupt_data         a file with a wrong checksum or format
 
-``except CdrError`` catches all of them. A message names the failure, the value and the remedy. The values are
-attributes as well. An error that another library raised is chained (``raise … from``).
+``except CdrError`` catches all of them. A message names the failure, the value and the remedy. The values are also
+attributes of the error. An error from another library is chained (``raise … from``).
 
-The attribute ``code`` is for logs and for the answers of a portal: it stays the same when a class or a message
-changes its words.
+Use the attribute ``code`` in logs and portal responses: the code stays the same when a class is renamed or a message
+is reworded.
 
 Example:
     >>> from cdrkit import field
@@ -62,17 +62,17 @@ __all__ = [
 
 
 class CdrError(Exception):
-    """The root of the exceptions that cdrkit raises.
+    """The base class of all exceptions that cdrkit raises.
 
     Attributes:
-        code: A stable word for the kind of error, for logs and for the answers of a portal.
+        code: A stable word for the kind of error, for logs and portal responses.
     """
 
     code: ClassVar[str] = "cdr"
 
 
 class ConfigError(CdrError, ValueError):
-    """Raised when a URL, an option or a time zone cannot work."""
+    """Raised when a URL, an option or a time zone is invalid."""
 
     code = "config"
 
@@ -81,8 +81,8 @@ class UnknownFormatError(ConfigError):
     """Raised when a source format is unknown or cannot be detected.
 
     Attributes:
-        name: The requested format; empty where the format was to be detected.
-        available: The known formats, sorted. After a detection: the formats that fit the file.
+        name: The requested format; empty if cdrkit had to detect the format.
+        available: The known formats, sorted. After a detection, only the formats that fit the file.
     """
 
     code = "unknown_format"
@@ -141,8 +141,8 @@ class UnknownFieldError(QueryError, LookupError):
     """Raised when a query names an unknown field.
 
     Attributes:
-        field: The name as it was given.
-        close_matches: The nearest known names, best first.
+        field: The unknown name, as given.
+        close_matches: The most similar known names, best match first.
     """
 
     code = "unknown_field"
@@ -161,7 +161,7 @@ class UnknownFieldError(QueryError, LookupError):
 
 
 class ScopeError(CdrError, PermissionError):
-    """Raised when a request goes beyond the calls, fields or actions of its scope."""
+    """Raised when a scope does not allow the requested call, field or action."""
 
     code = "scope"
 
@@ -211,7 +211,7 @@ class AccessDeniedError(StorageError, PermissionError):
 
 
 class ConflictError(StorageError):
-    """Raised when a commit lost against other writers too often.
+    """Raised when a commit conflicts with other writers too many times.
 
     A later attempt may succeed.
     """
@@ -221,25 +221,28 @@ class ConflictError(StorageError):
 
 
 class UnavailableError(StorageError, ConnectionError):
-    """Raised when storage does not answer. A later attempt may succeed."""
+    """Raised when storage does not respond.
+
+    A later attempt may succeed.
+    """
 
     code = "unavailable"
     retryable = True
 
 
 class CorruptDataError(StorageError):
-    """Raised when the checksum or the format of a file does not match.
+    """Raised when a file has a wrong checksum or format.
 
-    No row of such a file is returned.
+    cdrkit returns no row of such a file.
     """
 
     code = "corrupt_data"
 
 
 def missing_extra(needed_by: str, extra: str) -> MissingExtraError:
-    """Return the error for an operation that needs an extra.
+    """Return the error for an operation that needs a missing extra.
 
-    The message has the command that installs the extra.
+    The message contains the command that installs the extra.
 
     Args:
         needed_by: The operation, as the subject of a sentence: ``"to_pandas()"``.
@@ -252,10 +255,11 @@ def missing_extra(needed_by: str, extra: str) -> MissingExtraError:
 
 
 def suggestion(name: str, known: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the sentence that suggests known names close to *name*, and those names.
+    """Return a sentence that suggests similar known names, and these names.
 
     Returns:
-        `` Did you mean 'a' or 'b'?`` with a leading space, or an empty text; and up to three names, best first.
+        `` Did you mean 'a' or 'b'?`` with a leading space, or an empty string; and up to three names, best match
+        first.
     """
     matches = tuple(difflib.get_close_matches(name, list(known), n=3, cutoff=0.5))
     if not matches:

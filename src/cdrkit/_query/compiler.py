@@ -1,4 +1,4 @@
-"""The compiler of conditions into Polars expressions."""
+"""Compiler from query conditions to Polars expressions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["number_column", "polars_condition"]
 
 
 def number_column(name: str) -> str:
-    """Return the name of the column with the normalised numbers of the field *name*."""
+    """Return the name of the column that holds a field's normalised numbers."""
     return f"_form:{name}"
 
 
@@ -36,7 +36,8 @@ def polars_condition(expr: Expr, region: str | None) -> pl.Expr:
         region: The region of numbers in national form, or None.
 
     Returns:
-        An expression for a frame that has the fields of the condition and, for number searches, their `number_column`.
+        An expression for a frame that has the condition's fields. For a number search, the frame must also have the
+        `number_column` of each searched field.
     """
     if isinstance(expr, And):
         return pl.all_horizontal([polars_condition(part, region) for part in expr.parts])
@@ -66,9 +67,9 @@ def polars_condition(expr: Expr, region: str | None) -> pl.Expr:
 
 
 def _prefix_condition(expr: MaskedPrefix, region: str | None) -> pl.Expr:
-    """Compile the condition for the stored texts.
+    """Compile a masked search, to run on the stored numbers.
 
-    A number index must not answer it, because the index has the hidden digits too.
+    A number index must not answer the search, because the index also contains the hidden digits.
     """
     patterns = [search_pattern(text, region, expr.match) for text in expr.texts]
     visible = pl.col(expr.field).map_batches(
@@ -85,9 +86,9 @@ def _comparison_condition(expr: Comparison) -> pl.Expr:
 
 
 def _plain_column(name: str) -> pl.Expr:
-    """Return a column, as plain text where it is categorical.
+    """Return the column *name*, converted to plain text if it is categorical.
 
-    Categories compare by their codes.
+    Polars compares categories by their codes, not by their text.
     """
     column = pl.col(name)
     return column.cast(pl.String) if isinstance(FRAME_TYPES[name], pl.Categorical) else column

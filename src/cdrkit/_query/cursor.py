@@ -1,7 +1,7 @@
-"""Cursors: the position after a page of results, as a short text.
+"""Cursors: positions between pages of results, encoded as short strings.
 
-A cursor holds the values by which its page was ordered, not a number of rows or a place in a file. So it stays valid
-when records move between segments and tiers.
+A cursor holds the sort values of a record, not a row count or a file offset, so the cursor stays valid when records
+move between segments and tiers.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _CURSOR_VERSION: Final = 1
 
 @attrs.frozen
 class Cursor:
-    """A position in the order of a result: after a page, or before it.
+    """A position in a sorted result, directly after or before a page.
 
     Attributes:
-        order: The order of the page: (field, descending), down to the last tie.
-        values: The values of that record in those fields.
-        left: The number of calls that the query's limit leaves after the position; None without a limit.
+        order: The sort order of the page, as (field, descending) pairs that leave no ties.
+        values: The values that the record at the position has in the fields of *order*.
+        left: The number of calls that the query's limit still allows after the position; None without a limit.
         signature: The proof that a scope issued the cursor; None without a scope.
-        backward: Whether the cursor leads to the calls before the record with *values*, not to those after it.
+        backward: Whether the cursor leads to the calls before the position instead of the calls after it.
     """
 
     order: tuple[tuple[str, bool], ...]
@@ -39,12 +39,12 @@ class Cursor:
     backward: bool = False
 
     def encode(self) -> str:
-        """Return the cursor as a short text that is safe in a URL."""
+        """Return the cursor as a short string that is safe in a URL."""
         return self.payload if self.signature is None else f"{self.payload}.{self.signature}"
 
     @property
     def payload(self) -> str:
-        """The text of the cursor without its signature: the text that a scope signs."""
+        """The encoded cursor without its signature; a scope signs this text."""
         plain = [json_value(value) for value in self.values]
         whole: list[object] = [_CURSOR_VERSION, self.order, plain, self.left]
         if self.backward:
@@ -54,23 +54,23 @@ class Cursor:
 
     @classmethod
     def decode(cls, text: object) -> Cursor:
-        """Return the cursor that `encode` turned into *text*.
+        """Build a cursor from a string that `encode` returned.
 
         Raises:
-            QueryError: When *text* is not the text of a cursor.
+            QueryError: When *text* is not an encoded cursor.
         """
         try:
             if not isinstance(text, str):
-                raise TypeError("a cursor is a text")
+                raise TypeError("a cursor must be a string")
             payload, dot, signature = text.partition(".")
             packed = base64.b64decode(payload + "=" * (-len(payload) % 4), altchars=b"-_", validate=True)
             version, order, values, left, *direction = json.loads(packed.decode())
             if version != _CURSOR_VERSION or len(order) != len(values) or len(order) < 2:
-                raise ValueError("made by another version")
+                raise ValueError("another version made the cursor")
             if left is not None and (type(left) is not int or left < 0):
-                raise ValueError("its limit is not a count")
+                raise ValueError("the limit is not a whole number of 0 or more")
             if direction not in ([], ["backward"]):
-                raise ValueError("its direction is unknown")
+                raise ValueError("the direction is unknown")
             names = tuple((find_field(name).name, bool(descending)) for name, descending in order)
             plain = tuple(_read_value(name, v) for (name, _), v in zip(names, values, strict=True))
             return cls(names, plain, left, signature if dot else None, bool(direction))
@@ -87,7 +87,7 @@ def _read_value(name: str, value: Any) -> Any:
     info = find_field(name)
     if value is None:
         if info.required:
-            raise ValueError(f"{name} is never absent")
+            raise ValueError(f"{name} must have a value")
         return None
     if info.type == INSTANT:
         return parse_instant(value)

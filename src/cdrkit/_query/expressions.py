@@ -52,10 +52,10 @@ _ROLE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class Expr:
-    """A condition on calls: an immutable value that comparing a `field` creates.
+    """An immutable condition on calls, created by comparing a `field` with a value.
 
-    Combine conditions with ``&`` (and), ``|`` (or) and ``~`` (not). Conditions that are built alike are equal and have
-    equal hashes.
+    Combine conditions with ``&`` (and), ``|`` (or) and ``~`` (not). Two conditions with the same structure are equal
+    and have equal hashes.
 
     Example:
         >>> from cdrkit import field
@@ -100,8 +100,8 @@ class Expr:
 def _combine(kind: type[And | Or], left: Expr, right: object, sign: str) -> Expr:
     if not isinstance(right, Expr):
         raise QueryError(
-            f"{left!r} {sign} {right!r} cannot combine: {right!r} is not a condition. "
-            f"Compare a field, in parentheses: (field('duration') > 0) {sign} (field('sip_code') == 200)."
+            f"{left!r} {sign} {right!r} is not a valid expression: {right!r} is not a condition. "
+            f"Write each comparison in parentheses: (field('duration') > 0) {sign} (field('sip_code') == 200)."
         )
     parts: list[Expr] = []
     for side in (left, right):
@@ -122,7 +122,7 @@ OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 
 @attrs.frozen(repr=False)
 class Comparison(Expr):
-    """A comparison of a field with a value of its type."""
+    """A comparison of a field with a value of the field's type."""
 
     field: str
     op: str
@@ -164,9 +164,9 @@ class IsNull(Expr):
 
 @attrs.frozen(repr=False)
 class TextMatch(Expr):
-    """A condition that a text field contains, starts with or ends with a text.
+    """A condition that a text field contains, starts with or ends with a string.
 
-    Upper and lower case differ.
+    The comparison is case-sensitive.
     """
 
     field: str
@@ -182,7 +182,7 @@ class TextMatch(Expr):
 
 @attrs.frozen(repr=False)
 class NumberSearch(Expr):
-    """A search for telephone numbers in any notation, in the fields of a role."""
+    """A search of number fields for telephone numbers in any notation."""
 
     texts: tuple[str, ...]
     role: str
@@ -197,7 +197,7 @@ class NumberSearch(Expr):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields that the search reads."""
+        """The fields to search."""
         return _ROLE_FIELDS[self.role]
 
     def to_dict(self) -> dict[str, Any]:
@@ -207,10 +207,10 @@ class NumberSearch(Expr):
 
 @attrs.frozen(repr=False)
 class MaskedPrefix(Expr):
-    """A search for the beginnings of masked numbers.
+    """A search for masked numbers by their visible leading digits.
 
-    Hidden digits are not compared. A scope replaces the number searches on a masked field by this condition. It has no
-    dict form.
+    The search does not compare hidden digits. A scope replaces each number search on a masked field with this
+    condition. The condition cannot be converted to a dict.
     """
 
     field: str
@@ -237,7 +237,7 @@ class Not(Expr):
 
 @attrs.frozen(repr=False)
 class And(Expr):
-    """A condition that matches where all of its parts match."""
+    """A condition that matches a call when all of its parts match."""
 
     parts: tuple[Expr, ...]
     sign: ClassVar[str] = "&"
@@ -251,7 +251,7 @@ class And(Expr):
 
 @attrs.frozen(repr=False)
 class Or(Expr):
-    """A condition that matches where at least one of its parts matches."""
+    """A condition that matches a call when at least one of its parts matches."""
 
     parts: tuple[Expr, ...]
     sign: ClassVar[str] = "|"
@@ -264,10 +264,10 @@ class Or(Expr):
 
 
 def number_search(texts: object, role: str, match: str | None) -> NumberSearch:
-    """Return the search for one number, or for any of several numbers.
+    """Return a search for one number, or for any of several numbers.
 
     Raises:
-        QueryError: When a text contains nothing to search for, or the role or the match is unknown.
+        QueryError: When a number contains nothing to search for, or when the role or the kind of match is unknown.
     """
     items: list[Any] = [texts] if isinstance(texts, str) or not isinstance(texts, Iterable) else list(texts)
     if not items:
@@ -288,7 +288,7 @@ def number_search(texts: object, role: str, match: str | None) -> NumberSearch:
 
 
 def check_size(expr: Expr, depth: int = 0) -> int:
-    """Return the number of conditions in a tree.
+    """Return the number of conditions in a tree, after checking its size.
 
     Raises:
         QueryError: When the tree is deeper than `MAX_DEPTH` or larger than `MAX_PARTS`.
@@ -296,12 +296,13 @@ def check_size(expr: Expr, depth: int = 0) -> int:
     parts = expr.parts if isinstance(expr, (And, Or)) else (expr.inner,) if isinstance(expr, Not) else ()
     if depth > MAX_DEPTH:
         raise QueryError(
-            f"The condition is nested more than {MAX_DEPTH} deep; flatten it.", parameter="where"
+            f"The condition is nested more than {MAX_DEPTH} levels deep; flatten it.", parameter="where"
         )
     size = 1 + sum(check_size(part, depth + 1) for part in parts)
     if size > MAX_PARTS:
         raise QueryError(
-            f"The condition has more than {MAX_PARTS} parts; use .is_in([...]).", parameter="where"
+            f"The condition has more than {MAX_PARTS} parts; use .is_in([...]) instead of many comparisons.",
+            parameter="where",
         )
     return size
 
@@ -319,9 +320,9 @@ def field_names(expr: Expr) -> set[str]:
 
 
 def equality_values(expr: Expr) -> tuple[str, tuple[Any, ...]] | None:
-    """Return the field of an equality and its allowed values.
+    """Return the field and allowed values of a condition with ``==`` or ``in``.
 
-    None stands for any other condition.
+    Return None for any other condition.
     """
     if isinstance(expr, Comparison) and expr.op == "==":
         return expr.field, (expr.value,)

@@ -1,4 +1,4 @@
-"""References to fields, and the conditions that comparing them creates."""
+"""Field references, and the conditions that their comparisons create."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["CONNECTED", "RECORDED", "FieldRef", "field"]
 
 
 def field(name: FieldName | str) -> FieldRef:
-    """Return a reference to a field, for comparisons.
+    """Return a reference to the field *name*, for use in conditions.
 
     Example:
         >>> from cdrkit import field
@@ -42,11 +42,10 @@ def field(name: FieldName | str) -> FieldRef:
 
 
 class FieldRef:
-    """A reference to a field; comparing the reference creates a condition.
+    """A field reference, which creates a condition when it is compared.
 
-    `field` returns references. Compare instants with aware datetimes or ISO 8601 text (UTC, if the text has no
-    offset). Compare money with `decimal.Decimal`, whole numbers or text, and enumerations with their members or
-    words.
+    Call `field` to create a reference. Compare instants with aware datetimes or ISO 8601 text (UTC, if the text has no
+    offset). Compare money with `decimal.Decimal`, whole numbers or text, and enumerations with their members or words.
 
     Example:
         >>> from cdrkit import field
@@ -70,7 +69,7 @@ class FieldRef:
 
     def _compare(self, op: str, other: object) -> Expr:
         if op not in ("==", "!=") and self._info.type == CHOICE:
-            raise QueryError(f"The words of {self._info.name} have no order; use ==, != or .is_in([...]).")
+            raise QueryError(f"The values of {self._info.name} have no order; use ==, != or .is_in([...]).")
         return Comparison(self._info.name, op, _convert(self._info, other))
 
     def __eq__(self, other: object) -> Expr:  # type: ignore[override]  # builds a condition
@@ -121,10 +120,10 @@ class FieldRef:
         return IsNull(self._info.name)
 
     def contains(self, text: str) -> Expr:
-        """Match calls whose field contains *text*; upper and lower case differ.
+        """Match calls whose field contains *text* (case-sensitive).
 
         Raises:
-            QueryError: When the field is not text, or *text* is not.
+            QueryError: When the field is not a text field, or *text* is not a valid string.
 
         Example:
             >>> from cdrkit import field
@@ -134,10 +133,10 @@ class FieldRef:
         return self._match("contains", text)
 
     def starts_with(self, text: str) -> Expr:
-        """Match calls whose field starts with *text*; upper and lower case differ.
+        """Match calls whose field starts with *text* (case-sensitive).
 
         Raises:
-            QueryError: When the field is not text, or *text* is not.
+            QueryError: When the field is not a text field, or *text* is not a valid string.
 
         Example:
             >>> from cdrkit import field
@@ -147,10 +146,10 @@ class FieldRef:
         return self._match("starts_with", text)
 
     def ends_with(self, text: str) -> Expr:
-        """Match calls whose field ends with *text*; upper and lower case differ.
+        """Match calls whose field ends with *text* (case-sensitive).
 
         Raises:
-            QueryError: When the field is not text, or *text* is not.
+            QueryError: When the field is not a text field, or *text* is not a valid string.
 
         Example:
             >>> from cdrkit import field
@@ -161,37 +160,40 @@ class FieldRef:
 
     def _match(self, how: str, text: str) -> Expr:
         if not self._info.is_text:
-            raise QueryError(f"{self._info.name} is not text; use .{how}() on text fields only.")
+            raise QueryError(f"{self._info.name} is not a text field; use .{how}() on text fields only.")
         if not isinstance(text, str) or any("\ud800" <= sign <= "\udfff" for sign in text):
             raise QueryError(f"{self!r}.{how} takes text, not {text!r}; give a str without lone surrogates.")
         return TextMatch(self._info.name, how, text)
 
 
 def _convert(info: FieldInfo, value: object) -> Any:
-    """Return *value* in the type of the field."""
+    """Convert *value* to the field's type."""
     if value is None:
         raise QueryError(
-            f"{info.name} cannot be compared with None; write field({info.name!r}).is_null(), or ~ in front of that."
+            f"{info.name} cannot be compared with None; use field({info.name!r}).is_null() for absent values "
+            f"and ~field({info.name!r}).is_null() for present values."
         )
     if isinstance(value, (Expr, FieldRef)):
-        raise QueryError(f"field({info.name!r}) cannot be compared with {value!r}; compare it with a value.")
+        raise QueryError(
+            f"field({info.name!r}) cannot be compared with {value!r}; compare the field with a value."
+        )
     if info.type == INSTANT:
         if not isinstance(value, (str, datetime, date)):
             raise QueryError(
-                f"{info.name} is compared with an aware datetime or ISO 8601 text, not {value!r}."
+                f"{info.name} can only be compared with an aware datetime or ISO 8601 text, not {value!r}."
             )
         return parse_instant(value, parameter=info.name)
     if info.type in INTEGER and isinstance(value, int) and not isinstance(value, bool):
         if abs(value) >= 2**62:
             raise QueryError(
-                f"{info.name} cannot be compared with a number of 63 bits or more; use a smaller one."
+                f"{info.name} cannot be compared with a number of 63 bits or more; use a smaller number."
             )
         return value
     try:
         converted = convert_value(info, value)
     except SchemaError as exc:
         raise QueryError(
-            f"{exc} field({info.name!r}) was compared with that value.", parameter=info.name
+            f"{exc} The query compares field({info.name!r}) with this value.", parameter=info.name
         ) from exc
     if converted is None:  # NaN
         raise QueryError(f"{info.name} cannot be compared with {value!r}; use .is_null() for absent values.")

@@ -1,4 +1,4 @@
-"""The URL parameters of any web framework: groups by name, and checks."""
+"""Grouping and validation of URL parameters from any web framework."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Given: TypeAlias = Mapping[str, list[str]]
 def group_params(
     params: object, *, known: Collection[str], repeatable: Collection[str], ignore: Collection[str]
 ) -> dict[str, list[str]]:
-    """Return the values of each parameter.
+    """Group the values of URL parameters by parameter name.
 
     An empty value counts as absent.
 
     Args:
         params: The parameters as a framework represents them: Starlette, Werkzeug, Django, a mapping or pairs.
-        known: The names of parameters that a query has.
+        known: The names of the parameters that a query accepts.
         repeatable: The known names that may have several values.
         ignore: The names of parameters to leave out.
 
     Raises:
-        QueryError: When a parameter is unknown, or has several values without being *repeatable*.
+        QueryError: When a parameter is unknown, or has several values but is not *repeatable*.
     """
     pairs: Iterable[Any]
     if hasattr(params, "multi_items"):  # Starlette
@@ -60,15 +60,15 @@ def group_params(
 
 
 def check_keys(given: Iterable[str], known: Collection[str], kind: str) -> None:
-    """Raise an error for an unknown key, and suggest the nearest known ones.
+    """Raise an error for an unknown key, and suggest similar known keys.
 
     Args:
         given: The keys to check.
-        known: The keys that a query has.
+        known: The keys that a query accepts.
         kind: The word for a key in the error, such as ``"parameter"``.
 
     Raises:
-        QueryError: When a key of *given* is not *known*.
+        QueryError: When a key of *given* is not in *known*.
     """
     for key in given:
         if key not in known:
@@ -92,12 +92,12 @@ def parse_flag(value: str) -> bool:
 
 
 def split_names(value: str) -> list[str]:
-    """Return the names in a text with commas between them."""
+    """Split a comma-separated list of names."""
     return [name.strip() for name in value.split(",")]
 
 
 def parse_count(value: str) -> int:
-    """Return *value* as a whole number of 0 or more.
+    """Parse *value* as a whole number of 0 or more.
 
     Raises:
         QueryError: When *value* is not such a number.

@@ -1,4 +1,4 @@
-"""Queries: descriptions of calls as values to keep, compare and send."""
+"""Queries: immutable descriptions of the calls to return."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Query:
     """A description of a set of calls: conditions, columns, order and limit.
 
     A query is immutable: every method returns a new query. Queries with the same meaning are equal. Conditions are
-    combined with "and". Without an order, the oldest call comes first. A query needs no store: a portal can build it,
-    keep it, send it and compare it.
+    combined with "and". Without an order, the oldest call comes first. A query needs no store: a portal can build,
+    store, send and compare queries.
 
     Example:
         >>> from cdrkit import Query, field
@@ -63,10 +63,10 @@ class Query:
     position: Cursor | None = None
 
     def where(self, *conditions: Expr) -> Query:
-        """Match calls for which every one of *conditions* holds.
+        """Match calls that meet all *conditions*.
 
         Raises:
-            QueryError: When an argument is not a condition, or the condition is too large.
+            QueryError: When an argument is not a condition, or a condition is too large.
 
         Example:
             >>> from cdrkit import Query, field
@@ -86,7 +86,7 @@ class Query:
         return attrs.evolve(self, conditions=tuple(sorted(merged, key=repr)))
 
     def connected(self) -> Query:
-        """Match calls that were connected: ``duration`` is above 0.
+        """Match connected calls: calls whose ``duration`` is above 0.
 
         Example:
             >>> Query().connected()
@@ -97,14 +97,14 @@ class Query:
     def during(self, preset: PresetName | str, timezone: str = "UTC") -> Query:
         """Match calls that began in a named period.
 
-        Each run of the query resolves the period.
+        Each run of the query converts the period to a time range.
 
         Args:
             preset: ``today``, ``yesterday``, or ``this_`` or ``last_`` with ``week`` (from Monday on), ``month``,
                 ``quarter`` or ``year``: a whole period of the zone's calendar. ``last_N_minutes`` and
                 ``last_N_hours`` end now. ``last_N_days``, ``last_N_weeks`` and ``last_N_months`` are whole days of
                 the zone, and include today.
-            timezone: IANA name of the zone of the calendar.
+            timezone: IANA name of the calendar's time zone.
 
         Raises:
             QueryError: When the preset is unknown.
@@ -125,8 +125,8 @@ class Query:
         Args:
             start: The first instant, inclusive: an aware datetime, a date (from its midnight in *timezone*) or ISO
                 8601 text. None: no bound.
-            end: The last instant, exclusive, in one of these types. None: no bound.
-            timezone: IANA name of the zone of dates and of texts without an offset.
+            end: The end of the range, exclusive, in one of these types. None: no bound.
+            timezone: IANA name of the time zone for dates and for text without an offset.
 
         Raises:
             QueryError: When a bound is not a time or is a naive datetime, or *end* is before *start*.
@@ -157,7 +157,7 @@ class Query:
             match: The kind of match, which makes ``*`` an ordinary character: ``match="exact"`` finds ``*98``.
 
         Raises:
-            QueryError: When a text contains nothing to search for, or the role or the match is unknown.
+            QueryError: When a number contains nothing to search for, or when the role or the kind of match is unknown.
 
         Example:
             >>> Query().number("020 7946 0018")
@@ -168,9 +168,9 @@ class Query:
         return self.where(number_search(text, role, match))
 
     def cli(self, *numbers: str, match: MatchKind | None = None) -> Query:
-        """Match calls from any of several source numbers (CLIs).
+        """Match calls whose source number (CLI) is one of *numbers*.
 
-        The notation of a number does not matter. The arguments and the errors are those of `number`.
+        Numbers match in any notation. See `number` for the arguments and errors.
 
         Example:
             >>> Query().cli("020 7946 0018")
@@ -179,9 +179,9 @@ class Query:
         return self.where(number_search(numbers, "source", match))
 
     def did(self, *numbers: str, match: MatchKind | None = None) -> Query:
-        """Match calls that came in on any of several DIDs.
+        """Match calls whose DID is one of *numbers*.
 
-        The notation of a number does not matter. The arguments and the errors are those of `number`.
+        Numbers match in any notation. See `number` for the arguments and errors.
 
         Example:
             >>> Query().did("020 7946 01*")
@@ -190,10 +190,10 @@ class Query:
         return self.where(number_search(numbers, "did", match))
 
     def customer(self, *ids: str) -> Query:
-        """Match calls of any of several customers.
+        """Match calls whose customer is one of *ids*.
 
         Raises:
-            QueryError: When no identifier is given, or one is not text.
+            QueryError: When no identifier is given, or an identifier is not text.
 
         Example:
             >>> Query().customer("1003", "1004")
@@ -202,10 +202,10 @@ class Query:
         return self._match_any("customer_id", ids)
 
     def provider(self, *ids: str) -> Query:
-        """Match calls that any of several providers terminated.
+        """Match calls whose terminating provider is one of *ids*.
 
         Raises:
-            QueryError: When no identifier is given, or one is not text.
+            QueryError: When no identifier is given, or an identifier is not text.
 
         Example:
             >>> Query().provider("P01")
@@ -214,13 +214,13 @@ class Query:
         return self._match_any("provider_id", ids)
 
     def direction(self, *directions: Direction | DirectionName | str) -> Query:
-        """Match calls of any of several directions.
+        """Match calls whose direction is one of *directions*.
 
         Args:
-            directions: ``inbound``, ``outbound`` or ``internal``; upper and lower case do not differ.
+            directions: ``inbound``, ``outbound`` or ``internal``; case does not matter.
 
         Raises:
-            QueryError: When no direction is given, or one is unknown.
+            QueryError: When no direction is given, or a direction is unknown.
 
         Example:
             >>> Query().direction("inbound")
@@ -229,13 +229,13 @@ class Query:
         return self._match_any("direction", directions, ignore_case=True)
 
     def disposition(self, *dispositions: Disposition | DispositionName | str) -> Query:
-        """Match calls with any of several outcomes.
+        """Match calls whose outcome is one of *dispositions*.
 
         Args:
-            dispositions: Words of `Disposition`, such as ``busy``; upper and lower case do not differ.
+            dispositions: Words of `Disposition`, such as ``busy``; case does not matter.
 
         Raises:
-            QueryError: When no outcome is given, or one is unknown.
+            QueryError: When no outcome is given, or an outcome is unknown.
 
         Example:
             >>> Query().disposition("BUSY", "no_answer")
@@ -244,10 +244,10 @@ class Query:
         return self._match_any("disposition", dispositions, ignore_case=True)
 
     def switch(self, *names: str) -> Query:
-        """Match calls that any of several switches handled.
+        """Match calls whose switch is one of *names*.
 
         Raises:
-            QueryError: When no name is given, or one is not text.
+            QueryError: When no name is given, or a name is not text.
 
         Example:
             >>> Query().switch("pbx1")
@@ -270,7 +270,7 @@ class Query:
             at_most: The greatest duration in seconds, inclusive.
 
         Raises:
-            QueryError: When neither bound is given, or one is not a whole number.
+            QueryError: When neither bound is given, or a bound is not a whole number.
 
         Example:
             >>> Query().duration(at_least=60)
@@ -293,7 +293,7 @@ class Query:
         return self.where(RECORDED)
 
     def columns(self, *names: FieldName | str | Iterable[FieldName | str]) -> Query:
-        """Select the columns of tables and CSV, in this order.
+        """Select the columns of tables and CSV, in the given order.
 
         Records always have every field.
 
@@ -302,7 +302,7 @@ class Query:
 
         Raises:
             UnknownFieldError: When a field is unknown.
-            QueryError: When a field is given twice, or none is given.
+            QueryError: When no field is given, or a field is given twice.
 
         Example:
             >>> Query().columns("start", "source") == Query().columns(["start", "source"])
@@ -328,7 +328,7 @@ class Query:
         return attrs.evolve(self, order=(("start", True),))
 
     def oldest_first(self) -> Query:
-        """Sort by (``start``, ``call_id``), earliest first, as a new query does.
+        """Sort by (``start``, ``call_id``), earliest first, which is the default.
 
         Example:
             >>> Query().newest_first().oldest_first() == Query()
@@ -354,12 +354,12 @@ class Query:
             Query().order_by('-charge', 'source')
         """
         if not names:
-            raise QueryError("order_by() has no field; name at least one.", parameter="order")
+            raise QueryError("order_by() needs at least one field name.", parameter="order")
         directions: dict[str, bool] = {}
         for name in names:
             if not isinstance(name, str):
                 raise QueryError(
-                    f"A field to order by must be a name, not {name!r}; write it in quotes.",
+                    f"order_by() takes field names, not {name!r}; write the name in quotes.",
                     parameter="order",
                 )
             directions.setdefault(find_field(name.removeprefix("-")).name, name.startswith("-") != descending)
@@ -384,10 +384,10 @@ class Query:
         return attrs.evolve(self, maximum=n)
 
     def after(self, cursor: str) -> Query:
-        """Continue after the page that returned a cursor.
+        """Match the calls after the page that returned *cursor*.
 
         Args:
-            cursor: The ``next_cursor`` of a `Page`. The query must have the order of that page.
+            cursor: The ``next_cursor`` of a `Page`. The query must have the same order as the page.
 
         Raises:
             QueryError: When *cursor* is not a cursor.
@@ -404,7 +404,7 @@ class Query:
         return attrs.evolve(self, position=Cursor.decode(cursor))
 
     def full_order(self) -> tuple[tuple[str, bool], ...]:
-        """Return the order as (field, descending) pairs, down to the last tie.
+        """Return the sort order as (field, descending) pairs that leave no ties.
 
         Example:
             >>> Query().newest_first().full_order()
@@ -416,13 +416,13 @@ class Query:
         return tuple(order.items())
 
     def time_range(self, now: datetime) -> TimeRange:
-        """Return the range of the starts of calls, with presets resolved.
+        """Return the time range for the start of a call, with presets resolved.
 
         Args:
             now: The current instant, as an aware datetime.
 
         Raises:
-            QueryError: When *now* is naive, or a preset leaves the years 1 to 9999.
+            QueryError: When *now* is naive, or a preset reaches outside the years 1 to 9999.
 
         Example:
             >>> from datetime import datetime, timezone
@@ -437,7 +437,7 @@ class Query:
         return query_text(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the query as a dict of JSON values, without its unset parts.
+        """Return the query as a dict of JSON values, without unset parts.
 
         Example:
             >>> Query().during("today").limit(10).to_dict()
@@ -447,7 +447,7 @@ class Query:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Query:
-        """Return the query that `to_dict` returned as a dict.
+        """Build a query from a dict that `to_dict` returned.
 
         Raises:
             QueryError: When *data* is not such a dict. The error names the key and the value.
@@ -471,15 +471,15 @@ class Query:
 
     @classmethod
     def from_params(cls, params: object, *, ignore: Iterable[str] = ()) -> Query:
-        """Return the query of a URL's parameters, as a browser sent them.
+        """Build a query from the URL parameters that a browser sent.
 
-        - ``during``: a preset. ``start`` and ``end``: ISO 8601 text, or ``any`` for no bound. ``timezone``: the zone
-          of these three.
+        - ``during``: a preset. ``start`` and ``end``: ISO 8601 text, or ``any`` for no bound. ``timezone``: the time
+          zone for ``during``, ``start`` and ``end``.
         - ``connected`` and ``recording``: 1 or 0. ``where``: a condition as JSON.
         - ``number``, with ``role`` and ``match``; ``did``.
         - ``customer``, ``provider``, ``direction``, ``disposition``, ``switch``.
         - ``min_duration`` and ``max_duration``: seconds, inclusive.
-        - ``columns`` and ``order``: names with commas between them; ``-start`` is descending. ``limit``, ``cursor``.
+        - ``columns`` and ``order``: comma-separated names; ``-start`` is descending. ``limit``, ``cursor``.
 
         ``during``, ``number``, ``did``, ``customer``, ``provider``, ``direction``, ``disposition``, ``switch`` and
         ``where`` may be repeated.
@@ -490,8 +490,8 @@ class Query:
             ignore: Names of parameters that do not belong to the query.
 
         Raises:
-            QueryError: When a parameter is unknown, is repeated and may not be, or has a wrong value. The error
-                names the parameter and the value.
+            QueryError: When a parameter is unknown, has a wrong value, or is repeated although it must not be. The
+                error names the parameter and the value.
 
         Example:
             >>> Query.from_params({"connected": "1", "order": "-start", "tab": "calls"}, ignore=["tab"])

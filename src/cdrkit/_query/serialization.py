@@ -32,7 +32,7 @@ _OPS: Final = (*OPERATORS, "in", "is_null", *_TEXT_OPS)
 
 
 def order_names(order: tuple[tuple[str, bool], ...]) -> list[str]:
-    """Return the fields of an order, each descending one with a ``-`` in front."""
+    """Return the field names of a sort order, with ``-`` before descending ones."""
     return [f"-{name}" if descending else name for name, descending in order]
 
 
@@ -62,7 +62,7 @@ def query_text(query: Query) -> str:
 
 
 def query_to_dict(query: Query) -> dict[str, Any]:
-    """Return a query as a dict of JSON values, without its unset parts."""
+    """Return a query as a dict of JSON values, without unset parts."""
     data: dict[str, Any] = {
         "where": [condition.to_dict() for condition in query.conditions],
         "during": [{"preset": preset.name, "timezone": preset.timezone} for preset in query.presets],
@@ -81,10 +81,10 @@ def query_to_dict(query: Query) -> dict[str, Any]:
 
 
 def read_query(query: Query, data: Mapping[str, Any]) -> Query:
-    """Return *query*, an empty one, with the parts that a dict contains.
+    """Add the parts of a dict to *query*, which must be empty.
 
     Raises:
-        QueryError: When *data* is not such a dict. The error names the key and the value.
+        QueryError: When *data* is not a valid query. The error names the key and the value.
         ConfigError: When *data* names an unknown zone.
     """
     if not isinstance(data, Mapping):
@@ -112,20 +112,20 @@ def read_query(query: Query, data: Mapping[str, Any]) -> Query:
         raise
     except (TypeError, KeyError, ValueError, AttributeError) as exc:
         raise QueryError(
-            f"{dict(data)!r} is not a query: {exc!r}. Compare the dict with the page on the query format."
+            f"{dict(data)!r} is not a query: {exc!r}. See the documentation page on the query format."
         ) from exc
 
 
 def condition_from_dict(data: object, depth: int = 0) -> Expr:
-    """Return the condition that `Expr.to_dict` returned as a dict.
+    """Build a condition from a dict that `Expr.to_dict` returned.
 
     Raises:
-        QueryError: When *data* is not such a dict, or is nested too deeply.
+        QueryError: When *data* is not a valid condition, or is nested too deeply.
         UnknownFieldError: When *data* names an unknown field.
     """
     if depth > MAX_DEPTH:
         raise QueryError(
-            f"The condition is nested more than {MAX_DEPTH} deep; flatten it.", parameter="where"
+            f"The condition is nested more than {MAX_DEPTH} levels deep; flatten it.", parameter="where"
         )
     if not isinstance(data, Mapping):
         raise QueryError(f"{data!r} is not a condition; give a dict.", parameter="where")
@@ -145,7 +145,8 @@ def condition_from_dict(data: object, depth: int = 0) -> Expr:
         return number_search(data["number"], data.get("role", "either"), data.get("match"))
     if not {"field", "op"} <= keys <= {"field", "op", "value"}:
         raise QueryError(
-            f"{data!r} is not a condition; give field, op and value, or one of all, any, not, number.",
+            f"{data!r} is not a condition; give the keys field, op and value, or one of the keys "
+            "all, any, not and number.",
             parameter="where",
         )
     return _comparison_from_dict(field(data["field"]), data)
@@ -157,7 +158,7 @@ def _comparison_from_dict(ref: FieldRef, data: Mapping[str, Any]) -> Expr:
         raise QueryError(f"Unknown operator {op!r}; use one of {', '.join(_OPS)}.", parameter="where")
     if (op == "is_null") == ("value" in data):
         raise QueryError(
-            f"{dict(data)!r} is not a condition; give is_null no value, and every other operator a value.",
+            f"{dict(data)!r} is not a condition: is_null takes no value, and every other operator needs one.",
             parameter="where",
         )
     if op == "is_null":

@@ -34,7 +34,7 @@ _REPEATABLE: Final = frozenset({"during", "number", "did", "where", *_LISTS})
 
 
 def query_to_params(query: Query) -> list[tuple[str, str]]:
-    """Return a query as (name, value) pairs."""
+    """Return a query as (name, value) pairs for a URL."""
     zones = {preset.timezone for preset in query.presets}
     zone = zones.pop() if len(zones) == 1 else None
     pairs = [("during", p.name if zone else f"{p.name}@{p.timezone}") for p in query.presets]
@@ -56,11 +56,11 @@ def query_to_params(query: Query) -> list[tuple[str, str]]:
 
 
 def read_params(query: Query, params: object, *, ignore: Iterable[str] = ()) -> Query:
-    """Return *query*, an empty one, with the parts that URL parameters contain.
+    """Add the parts that URL parameters contain to *query*, which must be empty.
 
     Raises:
-        QueryError: When a parameter is unknown, repeated wrongly, or has a wrong value. The error names the
-            parameter and the value.
+        QueryError: When a parameter is unknown, has a wrong value, or is repeated although it must not be. The error
+            names the parameter and the value.
     """
     given = group_params(params, known=tuple(_READERS), repeatable=_REPEATABLE, ignore=frozenset(ignore))
     for name, read in _READERS.items():
@@ -75,7 +75,7 @@ def read_params(query: Query, params: object, *, ignore: Iterable[str] = ()) -> 
 
 
 def _condition_params(conditions: tuple[Expr, ...]) -> Iterator[tuple[str, str]]:
-    """Yield each condition as a plain parameter where one is free, otherwise as JSON."""
+    """Yield plain parameters for each condition, or JSON if their name is in use."""
     used: set[str] = set()
     for condition in conditions:
         pairs = _plain_params(condition)
@@ -88,7 +88,7 @@ def _condition_params(conditions: tuple[Expr, ...]) -> Iterator[tuple[str, str]]
 
 
 def _plain_params(condition: Expr) -> list[tuple[str, str]]:
-    """Return the plain parameters that express a condition, if any."""
+    """Return plain parameters for a condition; empty if only JSON can express it."""
     if condition == CONNECTED:
         return [("connected", "1")]
     if condition == RECORDED:
@@ -146,9 +146,9 @@ def _read_number(query: Query, values: list[str], given: Given) -> Query:
 
 
 def _choice_reader(name: str, choices: tuple[str, ...]) -> _Reader:
-    """Return a check of a parameter that `_read_number` reads.
+    """Return a function that checks that the parameter *name* is one of *choices*.
 
-    A form also sends the parameter without a number.
+    `_read_number` uses the value. The check is separate because a form also sends the parameter without a number.
     """
 
     def read(query: Query, values: list[str], given: Given) -> Query:

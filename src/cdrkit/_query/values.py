@@ -1,4 +1,4 @@
-"""The texts that the conditions of a query compare with."""
+"""The strings that the conditions of a query compare fields with."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _NO_VALUES: Final = frozenset({"field", "op", "role", "match"})
 
 
 def condition_texts(query: Query) -> Iterator[str]:
-    """Yield the texts that the conditions of a query compare with.
+    """Yield the strings that the conditions of a query compare fields with.
 
-    Numbers to search for are such texts.
+    The strings include the telephone numbers of number searches.
     """
     for condition in query.conditions:
         yield from _texts(condition.to_dict())
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Yield the texts in a condition's dict, at any depth."""
+    """Yield the strings in a condition's dict, at any depth."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

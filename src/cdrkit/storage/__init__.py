@@ -1,4 +1,4 @@
-"""Storage of calls in segments: the types that the author of a tier needs."""
+"""The types that a custom storage tier needs: segments, files and the protocol."""
 
 from __future__ import annotations
 

@@ -161,6 +161,6 @@ def test_a_name_is_a_text(tmp_path: Path) -> None:
     """A tier without a name is refused: the log records the tier of a segment by its name."""
     tier = ForeignTier(open_files(tmp_path))
     tier.name = ""
-    with pytest.raises(ConfigError, match="The name of a tier must be a text"):
+    with pytest.raises(ConfigError, match="The name of a tier must be a string"):
         open_store(tmp_path, warm=tier)
     assert inside(open_store(tmp_path)).tiers.keys() == {"hot", "warm"}

@@ -1,4 +1,4 @@
-"""The append: frames of calls become segments and one commit."""
+"""The append operation: write frames of calls as segments and commit once."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _TRIES: Final = 200
 
 
 class Append:
-    """An append in progress.
+    """An append operation in progress.
 
-    Readers see nothing of it before `commit`, and all of it afterwards.
+    Readers see none of the added calls before `commit`, and all of them afterwards.
 
     Use it as a context manager: leaving the block without a commit deletes the segments written so far.
 
@@ -40,7 +40,7 @@ class Append:
         log: The store's log.
         tiers: The store's tiers by name.
         hot: The tier that new segments are written to.
-        replace: Whether a call replaces a stored one with other content; otherwise it is a conflict.
+        replace: Whether a call replaces the stored call if their contents differ. If not, the call is a conflict.
         settings: The settings of the store, used if it must be created.
     """
 
@@ -62,14 +62,14 @@ class Append:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Delete the segments written, unless a commit may have added them."""
+        """Delete the written segments, unless a commit may have added them."""
         self._writer.close()
         # A commit whose writing was interrupted may have taken effect: the segments then belong to the store.
         if self._changes.added and not self._transaction.may_have_committed:
             delete_segments(self._tiers, self._changes.added)
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Add the calls of a frame that fits the catalogue of fields."""
+        """Add a frame of calls whose columns match the catalogue of fields."""
         self._buffer.add(frame)
         if self._buffer.is_full:
             self.flush()
@@ -79,14 +79,14 @@ class Append:
                 self._write_rows(self._buffer.take_before(day))
 
     def commit(self, facts: Mapping[str, Any] = MappingProxyType({})) -> AppendResult:
-        """Commit all calls added, in one step; return the counts of their outcomes.
+        """Commit all added calls in one step and return the counts of their outcomes.
 
         Args:
             facts: More information for the log to keep with the commit.
 
         Raises:
             ConflictError: When other writers committed first too many times.
-            StorageError: When something could not be written; the store is unchanged.
+            StorageError: When a file could not be written; the store is unchanged.
         """
         self.flush()
         self._writer.wait()
@@ -119,7 +119,7 @@ class Append:
     def flush(self) -> None:
         """Write the buffered rows as segments.
 
-        Large amounts are written in the background.
+        Background threads write large amounts.
         """
         if self._buffer:
             self._write_rows(self._buffer.take_all())
@@ -127,7 +127,7 @@ class Append:
     # -- segments -----------------------------------------------------------------------------------------------
 
     def _write_rows(self, rows: pl.DataFrame) -> None:
-        """Deduplicate *rows*, sorted by identity, day by day, and write those to store."""
+        """Deduplicate the sorted *rows* day by day and write the rows that remain."""
         self._transaction.create_store()
         days = rows["start"].dt.date()
         ends = [*(days != days.shift(1)).fill_null(True).arg_true().to_list(), rows.height]
@@ -139,7 +139,7 @@ class Append:
         self._changes.add(segment)
 
     def _deduplicate(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the calls of *frame*, all of one day, that are to be stored."""
+        """Return the calls to store from *frame*, which holds the calls of one day."""
         frame = self._deduplication.drop_repeats(frame)
         for segment in select_overlapping(frame, self._changes.apply(self._transaction.base)):
             if not frame.height:
@@ -153,9 +153,9 @@ class Append:
         return frame
 
     def _compare_with(self, frame: pl.DataFrame, segment: Segment) -> pl.DataFrame:
-        """Return the rows of *frame* to store beside *segment*.
+        """Return the rows of *frame* that must be stored in addition to *segment*.
 
-        The rows that they replace are taken out of the segment.
+        The rows of the segment that they replace are removed from it.
         """
         matches = self._deduplication.match(frame, segment)
         if not matches.height:
@@ -168,7 +168,7 @@ class Append:
         return rest
 
     def _take_out(self, segment: Segment, rows: pl.Series) -> None:
-        """Write *segment* again without *rows*; the commit makes the exchange."""
+        """Write a copy of *segment* without *rows*; the commit swaps the segments."""
         tier, changes = self._tiers[segment.tier], self._changes
         whole = tier.read(segment, [*FIELDS])
         rest = whole.with_row_index("_row").filter(~pl.col("_row").is_in(rows.implode())).drop("_row")
@@ -187,9 +187,9 @@ class Append:
     # -- after another writer's commit --------------------------------------------------------------------------
 
     def _rebase(self, newer: Snapshot) -> None:
-        """Move the append onto the version *newer*.
+        """Rebase the append onto *newer*, a later version of the store.
 
-        Its rows are compared again where that version requires it.
+        The rows of the append are compared again if that version requires it.
         """
         base, changes = self._transaction.base, self._changes
         erased = newer.erased > base.version
@@ -229,7 +229,7 @@ class Append:
             delete_segments(self._tiers, changes.added)
 
     def _shares_identity(self, segment: Segment, others: Iterable[Segment]) -> bool:
-        """Return whether a call of *segment*, a new hot one, is in one of *others*."""
+        """Return whether any call of the new hot *segment* is also in one of *others*."""
         for other in others:
             if other.first <= segment.last and other.last >= segment.first:
                 mine = self._hot.read(segment, IDENTITY)
@@ -246,7 +246,7 @@ def _erasure_conflict() -> ConflictError:
 
 
 def _day_start(frame: pl.DataFrame) -> datetime:
-    """Return the start of the UTC day of the earliest call of *frame*."""
+    """Return the UTC midnight at or before the earliest call in *frame*."""
     first = frame["start"].min()
     assert isinstance(first, datetime)
     return first.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""The buffer of an append: frames kept in memory until they are worth writing."""
+"""The append buffer: keeps frames in memory until enough rows have arrived."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BYTES_WORTH_WRITING: Final = 128 << 20
 
 
 class RowBuffer:
-    """Frames of calls that an append has received and not written yet."""
+    """The frames of calls that an append has received but not yet written."""
 
     def __init__(self) -> None:
         self._frames: list[pl.DataFrame] = []
@@ -31,11 +31,11 @@ class RowBuffer:
         self._size_bytes = 0
 
     def __bool__(self) -> bool:
-        """Return whether the buffer holds a row."""
+        """Return whether the buffer holds any rows."""
         return self._rows > 0
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Add a frame that fits the catalogue of fields."""
+        """Add a frame whose columns match the catalogue of fields."""
         if frame.height:
             self._frames.append(frame)
             self._rows += frame.height
@@ -43,18 +43,18 @@ class RowBuffer:
 
     @property
     def is_full(self) -> bool:
-        """Whether the buffer holds as many rows or bytes as it may."""
+        """Whether the buffer has reached its limit of rows or bytes."""
         return self._rows >= _ROWS_IN_MEMORY or self._size_bytes >= _BYTES_IN_MEMORY
 
     @property
     def is_worth_writing(self) -> bool:
-        """Whether to write the completed days while more rows arrive."""
+        """Whether the buffer is large enough to write completed days early."""
         return self._rows >= _ROWS_WORTH_WRITING or self._size_bytes >= _BYTES_WORTH_WRITING
 
     def take_all(self) -> pl.DataFrame:
         """Empty the buffer and return its rows, sorted by (``start``, ``call_id``).
 
-        The buffer must hold a row.
+        The buffer must not be empty.
 
         The sort is stable: rows with equal identities keep the order in which they arrived.
         """
@@ -89,7 +89,7 @@ def _is_in_order(frame: pl.DataFrame) -> bool:
 
 
 def _select_columns(frame: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
-    """Return *columns* of *frame*; a missing column is filled with nulls."""
+    """Return *columns* of *frame*, with nulls for a missing column."""
     return frame.select(
         pl.col(name) if name in frame.columns else pl.lit(None, dtype=FRAME_TYPES[name]).alias(name)
         for name in columns

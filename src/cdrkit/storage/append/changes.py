@@ -17,12 +17,12 @@ __all__ = ["SegmentChanges", "delete_segments", "select_overlapping"]
 
 @attrs.define(eq=False)
 class SegmentChanges:
-    """The segments that an append adds to and removes from a snapshot, by id.
+    """The segments, by id, that an append adds to or removes from a snapshot.
 
     Attributes:
         fresh: New segments that hold rows of the append.
-        rewritten: New segments that hold the rest of segments whose other rows were replaced.
-        removed: The segments of the snapshot that those take the place of.
+        rewritten: New segments that hold the remaining rows of segments of which some rows were replaced.
+        removed: The snapshot's segments that the rewritten segments replace.
     """
 
     fresh: dict[str, Segment] = attrs.field(factory=dict)
@@ -36,30 +36,30 @@ class SegmentChanges:
 
     @property
     def rows(self) -> int:
-        """How many rows of the append the new segments hold."""
+        """The number of the append's rows in the new segments."""
         return sum(segment.rows for segment in self.fresh.values())
 
     @property
     def is_empty(self) -> bool:
-        """Whether a commit would change nothing."""
+        """Whether the append changes no segment, so that no commit is needed."""
         return not self.fresh and not self.removed
 
     def add(self, segment: Segment) -> None:
-        """Add a new segment of rows of the append."""
+        """Add a new segment that holds rows of the append."""
         self.fresh[segment.id] = segment
 
     def apply(self, base: Snapshot) -> Sequence[Segment]:
-        """Return the segments that the store has after these changes to *base*."""
+        """Return the store's segments after applying these changes to *base*."""
         unchanged = (segment for segment in base.segments.values() if segment.id not in self.removed)
         return [*unchanged, *self.rewritten.values(), *self.fresh.values()]
 
     def holds(self, identity: str) -> bool:
-        """Return whether the segment of that id is one of the new ones."""
+        """Return whether the segment with this id is new."""
         return identity in self.fresh or identity in self.rewritten
 
 
 def select_overlapping(frame: pl.DataFrame, segments: Iterable[Segment]) -> Iterator[Segment]:
-    """Yield the segments whose time range contains the start of a row.
+    """Yield the segments whose time range contains the start of a call in *frame*.
 
     *frame* is sorted by ``start``.
     """

@@ -20,16 +20,17 @@ _CONFLICTS_SHOWN: Final = 100
 
 
 class Deduplication:
-    """The comparisons of one append, with their counts.
+    """Compares the calls of one append with stored calls and counts the outcomes.
 
     Args:
         tiers: The store's tiers by name; segments are read from them.
-        replace: Whether an incoming call replaces a stored one with other content.
+        replace: Whether an incoming call replaces the stored call if their contents differ.
 
     Attributes:
         replaced: Rows of committed segments that incoming rows replaced.
         superseded: Rows of this append that later rows of this append replaced.
-        echoes: With *replace*: incoming rows that equal stored ones, each frame with the id of the stored segment.
+        echoes: If *replace* is set: frames of incoming rows that equal stored rows, each paired with the stored
+            segment's id.
     """
 
     def __init__(self, tiers: Mapping[str, Tier], *, replace: bool) -> None:
@@ -43,7 +44,7 @@ class Deduplication:
         self.echoes: list[tuple[str, pl.DataFrame]] = []
 
     def result(self, added: int) -> AppendResult:
-        """Return the counts as the result of an append that adds *added* rows."""
+        """Return the result of an append that stored *added* rows."""
         return AppendResult(
             added=added,
             duplicates=self._duplicates,
@@ -53,7 +54,7 @@ class Deduplication:
         )
 
     def drop_repeats(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return *frame* with each call once: its first row, or its last when replacing.
+        """Keep one row per call in *frame*: the first, or the last when replacing.
 
         *frame* is sorted by identity.
         """
@@ -69,14 +70,14 @@ class Deduplication:
         return frame[remaining]
 
     def match(self, frame: pl.DataFrame, segment: Segment) -> pl.DataFrame:
-        """Return the pairs of rows of *frame* and *segment* with equal identities.
+        """Pair the rows of *frame* with the rows of *segment* that have equal identities.
 
         Args:
             frame: At least one call, sorted by identity.
             segment: A segment of one of the tiers.
 
         Returns:
-            The columns ``_new``, a row of *frame*, and ``_row``, a row of *segment*.
+            A frame of row numbers: ``_new`` counts in *frame*, ``_row`` in *segment*.
         """
         stored = self._tiers[segment.tier].read(segment, IDENTITY).with_row_index("_row")
         first, last = frame["start"][0], frame["start"][-1]
@@ -91,8 +92,8 @@ class Deduplication:
 
         Args:
             frame: Calls, sorted by identity.
-            segment: The segment with which *matches* was made.
-            matches: At least one pair of rows, as from `match`.
+            segment: The segment that *matches* refers to.
+            matches: At least one pair of rows, as returned by `match`.
 
         Returns:
             The rows of *frame* to store, and the rows of *segment* that they replace (none unless replacing).
@@ -110,14 +111,14 @@ class Deduplication:
         return rest, replaced
 
     def restart(self, stored: frozenset[str], repeat: frozenset[str]) -> list[pl.DataFrame]:
-        """Prepare to compare all rows again, with a newer version of the store.
+        """Prepare to compare all rows with a newer version of the store.
 
         Args:
             stored: The ids of the newer version's segments.
             repeat: The ids of segments whose echoes must be compared again.
 
         Returns:
-            The echoes of *repeat*. They are no longer counted as duplicates.
+            The echoes of the segments in *repeat*. These echoes are no longer counted as duplicates.
         """
         again = [rows for segment, rows in self.echoes if segment in repeat]
         self._duplicates -= sum(rows.height for rows in again)
@@ -126,9 +127,9 @@ class Deduplication:
         return again
 
     def _compare(self, new: pl.DataFrame, old: pl.DataFrame) -> pl.Series:
-        """Compare rows of *new* with rows of *old*; return which of them differ.
+        """Compare each row of *new* with its row of *old*; return which rows differ.
 
-        An equal row counts as a duplicate, a different one as a conflict.
+        An equal row counts as a duplicate, and a different row as a conflict.
 
         When replacing, rows that differ are not conflicts: the caller counts them.
         """

@@ -1,4 +1,4 @@
-"""The result of an append: the counts of its rows and the conflicts among them."""
+"""The result of an append: row counts and conflicts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["AppendResult", "Conflict"]
 
 @attrs.frozen
 class Conflict:
-    """A call that was appended although the store holds that call with other content.
+    """An appended call that the store already holds with different content.
 
     Attributes:
         start: The call's start, in UTC.
@@ -30,17 +30,17 @@ class Conflict:
 
 @attrs.frozen(kw_only=True)
 class AppendResult:
-    """The counts of one append's rows by outcome.
+    """How many rows of an append were added, skipped or replaced.
 
-    Unless conflicts are replaced, ``added + duplicates + conflicts`` is the number of rows appended. One append may
-    contain a call several times, with different contents. How many of those rows count as duplicates, as conflicts or
-    as replaced then depends on which rows were compared with each other. The stored calls do not depend on that.
+    Unless ``on_conflict="replace"``, ``added + duplicates + conflicts`` is the number of rows appended. One append may
+    contain a call several times, with different contents. The counts of duplicates, conflicts and replaced rows then
+    depend on which rows were compared with each other. The stored calls do not depend on the order of comparison.
 
     Attributes:
         added: The rows stored, including those that replaced an older row.
         duplicates: The rows skipped because the store already holds the call with equal content.
-        conflicts: The rows skipped because the store holds the call with other content.
-        replaced: The rows, stored earlier or earlier in the append, that a later row replaced. Always 0 unless
+        conflicts: The rows skipped because the store holds the call with different content.
+        replaced: The rows that a later row replaced, whether in the store or in the same append. Always 0 unless
             ``on_conflict="replace"``.
         conflicting: The first 100 conflicts.
     """

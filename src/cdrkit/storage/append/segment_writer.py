@@ -1,4 +1,4 @@
-"""The segment writer: frames become hot segments, on several threads."""
+"""The segment writer: writes frames as hot segments on several threads."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class SegmentWriter:
         self._running: list[Future[None]] = []
 
     def write(self, frames: Sequence[pl.DataFrame], region: str | None) -> None:
-        """Write *frames*, each as one segment, or as several when it is large.
+        """Write each frame as one segment, or as several segments if it is large.
 
-        Large amounts are written on threads, one per core and four at most; `wait` returns when they are written.
+        Threads write large amounts: one thread per core, at most four. `wait` returns when all have finished.
 
         Args:
-            frames: Calls of one UTC day each, sorted by identity; a frame may be empty.
+            frames: Frames sorted by identity, each with the calls of one UTC day. A frame may be empty.
             region: The store's region.
 
         Raises:
-            StorageError: When a segment could not be written by this thread.
+            StorageError: When this thread could not write a segment.
         """
         parts = [
             frame.slice(at, _ROWS_A_SEGMENT)
@@ -66,14 +66,14 @@ class SegmentWriter:
         """Wait until all segments are written.
 
         Raises:
-            StorageError: When one could not be written; the others may still be in progress.
+            StorageError: When a segment could not be written; other writes may still be in progress.
         """
         running, self._running = self._running, []
         for task in wait(running, return_when=FIRST_EXCEPTION).done:
             task.result()
 
     def close(self) -> None:
-        """Cancel writes that have not begun and wait for the others to end."""
+        """Cancel the writes that have not started and wait for the others to finish."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 

@@ -1,4 +1,4 @@
-"""The transaction of an append: base version, creation of the store, commit."""
+"""The append transaction: select a base version, create the store, commit."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Transaction:
         return self._log.snapshot()
 
     def create_store(self) -> None:
-        """Create the store unless it exists. Call this before any segment is written.
+        """Create the store unless it exists; call this before writing any segment.
 
-        A segment must not be older than the log: an older one would be taken for a leftover of another log.
+        A segment must not be older than the log, or it would be mistaken for a leftover of another log.
 
         Raises:
-            ConfigError: When another writer created the store in the meantime, with another region.
+            ConfigError: When another writer has just created the store with another region.
         """
         if self.base.version >= 0:
             return
@@ -50,15 +50,15 @@ class Transaction:
         wanted = self._settings["region"]
         if wanted is not None and created.region != wanted:
             raise ConfigError(
-                f"Another writer created the store in the meantime, with region={created.region!r}. "
-                f"Open it without region={wanted!r}."
+                f"Another writer has just created the store with region={created.region!r}. "
+                f"Open the store without region={wanted!r}."
             )
         self.base = created
 
     def commit(self, changes: SegmentChanges, facts: Mapping[str, Any]) -> Snapshot | None:
         """Commit *changes*; return the new version, or None after a lost race.
 
-        Another writer that committed first has won the race.
+        The race is lost if another writer committed first.
 
         Args:
             changes: The segments to add and remove.
@@ -81,20 +81,20 @@ class Transaction:
         return after
 
     def finish(self, after: Snapshot) -> None:
-        """Write a checkpoint of *after*, the version just committed, when one is due."""
+        """Write a checkpoint of the committed version if a checkpoint is due."""
         self._log.checkpoint_if_due(after)
 
     def make_base_durable(self) -> None:
         """Make the base version durable.
 
-        An append without new rows relies on the calls in it.
+        An append without new rows relies on the calls in that version.
 
         Raises:
-            StorageError: When that fails.
+            StorageError: When the version cannot be made durable.
         """
         self._log.make_durable(self.base)
 
     @property
     def may_have_committed(self) -> bool:
-        """Whether a commit was written, or may have been although writing it failed."""
+        """Whether a commit was written, or may have been written despite an error."""
         return self._attempt is not None and not self._log.is_refused(self._attempt)

@@ -1,9 +1,9 @@
 """The index file of a segment: its number index and its rollup.
 
-The file is an Arrow IPC file with a trailer of eight bytes: the CRC-32 and the length of the Arrow part. The file
-beside a hot segment is that alone, uncompressed, so that it can be mapped. The index file of a warm segment lies in a
-folder of its own. It begins with the blocks of the number index, and the compressed Arrow part holds their directory.
-A search reads the end of the file once, and then single blocks.
+The file is an Arrow IPC file with a trailer of eight bytes: the CRC-32 and the length of the Arrow part. The index file
+of a hot segment lies beside the segment and contains nothing else. It is uncompressed, so that it can be mapped. The
+index file of a warm segment lies in a folder of its own. It begins with the blocks of the number index, and the
+compressed Arrow part holds their directory. A search reads the end of the file once, and then single blocks.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class IndexFile:
     """The content of an index file.
 
     Attributes:
-        segment: The id of the segment that it describes.
+        segment: The id of the segment that the file describes.
         region: The region that the keys were computed for.
         numbers: The number index, or its directory of blocks.
         totals: The rollup.
@@ -60,7 +60,7 @@ class IndexFile:
 
     @classmethod
     def of(cls, tail: pa.Buffer) -> IndexFile:
-        """Parse the end of a file: its Arrow part and the trailer.
+        """Parse the end of an index file: the Arrow part and the trailer.
 
         Raises:
             ValueError: When the checksum does not match.
@@ -86,9 +86,10 @@ class IndexFile:
 
 
 def index_paths(path: str) -> tuple[str, ...]:
-    """Return where the index file of a segment may lie; write to the first path.
+    """Return the possible paths of a segment's index file, the path to write first.
 
-    It lies beside a hot segment. That of a warm segment lies in a folder of its own; in format 2 it lay beside it.
+    The index file of a hot segment lies beside the segment. The index file of a warm segment lies in a separate folder;
+    in format 2 it lay beside the segment.
     """
     stem, _, suffix = path.rpartition(".")
     beside = f"{stem}{COMPANION}"
@@ -104,7 +105,7 @@ def index_path(segment: Segment) -> str:
 def check_index(files: Files, segment: Segment) -> bytes:
     """Read and verify the whole index file of *segment*; return its bytes.
 
-    A segment without an index file gives no bytes.
+    The result is empty for a segment without an index file.
 
     Raises:
         CorruptDataError: When the file differs from what was written.
@@ -125,7 +126,7 @@ def check_index(files: Files, segment: Segment) -> bytes:
 
 
 def parse_index(tail: pa.Buffer, segment: Segment) -> IndexFile | None:
-    """Parse the end of the index file of *segment*; return None if damaged."""
+    """Parse the end of *segment*'s index file; return None if the file is damaged."""
     if int.from_bytes(bytes(tail[-_TRAILER_BYTES:-4]), "little") != segment.facts["index_crc"]:
         return None
     try:
@@ -135,7 +136,7 @@ def parse_index(tail: pa.Buffer, segment: Segment) -> IndexFile | None:
 
 
 def load_index_facts(files: Files, path: str, region: str | None) -> Mapping[str, int]:
-    """Return the facts about an existing index file for a rebuilt log.
+    """Return the facts that a rebuilt log records about an existing index file.
 
     Args:
         files: The files of the tier.
@@ -143,7 +144,7 @@ def load_index_facts(files: Files, path: str, region: str | None) -> Mapping[str
         region: The store's region.
 
     Returns:
-        The facts; none where the file is missing, damaged, or made for another segment or region.
+        The facts; empty if the file is missing, damaged, or made for another segment or region.
     """
     place = next((place for place in index_paths(path) if files.size(place) is not None), None)
     if place is None:
@@ -168,7 +169,7 @@ def hot_index(frame: pl.DataFrame, identity: str, region: str | None) -> tuple[b
         region: The store's region.
 
     Returns:
-        The file's bytes, and the facts that the log keeps about it.
+        The file's bytes, and the facts that the log keeps about the file.
     """
     numbers = NumberIndex.of(frame, region)
     lists: dict[str, pa.Array[Any]] = {
@@ -190,7 +191,7 @@ def warm_index(frame: pl.DataFrame, identity: str, region: str | None) -> tuple[
         region: The store's region.
 
     Returns:
-        The file's bytes, and the facts that the log keeps about it.
+        The file's bytes, and the facts that the log keeps about the file.
     """
     numbers = NumberIndex.of(frame, region)
     blocks, first = pack_blocks(numbers)
@@ -238,7 +239,7 @@ def _trailer(arrow: pa.Buffer) -> bytes:
 
 
 def _blocks_match(data: bytes, index: IndexFile) -> bool:
-    """Return whether the blocks in a whole file match the checksums in *index*."""
+    """Return whether all blocks of a file match the checksums in *index*."""
     return not isinstance(index.numbers, BlockIndex) or index.numbers.matches(data)
 
 

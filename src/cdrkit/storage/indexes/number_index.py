@@ -1,7 +1,7 @@
-"""The number index: from the key of a telephone number to rows of a segment.
+"""The number index: maps keys of telephone numbers to rows of a segment.
 
-A *posting* is one occurrence of a number. Its low 30 bits are the row, the bits above them the position of the field
-in `INDEXED`. Keys are sorted, so the search for an exact number or a prefix is one binary search.
+A *posting* is one occurrence of a number. Its low 30 bits hold the row, and the bits above them hold the field's
+position in `INDEXED`. Keys are sorted, so the search for an exact number or a prefix is one binary search.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class NumberIndex:
 
     Attributes:
         keys: The distinct keys, ascending.
-        offsets: The end of each key's postings. They start at the offset of the key before.
+        offsets: The end of each key's postings. A key's postings start at the offset of the previous key.
         postings: The postings of all keys, ascending within a key.
-        has_longer: Whether there are numbers of more than fifteen digits, whose keys are hashes.
+        has_longer: Whether the segment has numbers of more than fifteen digits. Their keys are hashes.
     """
 
     keys: pa.Int64Array
@@ -60,7 +60,7 @@ class NumberIndex:
 
     @classmethod
     def of(cls, frame: pl.DataFrame, region: str | None) -> NumberIndex:
-        """Return the index of the calls of *frame*.
+        """Build the number index of the calls in *frame*.
 
         Args:
             frame: Calls; a missing number field has no postings.
@@ -99,7 +99,7 @@ class NumberIndex:
 
     @property
     def size_bytes(self) -> int:
-        """The memory that the index takes, in bytes."""
+        """The size of the index in memory, in bytes."""
         return self.keys.nbytes + self.offsets.nbytes + self.postings.nbytes
 
     def find(self, search: KeySearch, fields: Iterable[str]) -> pl.Series:
@@ -140,15 +140,15 @@ class NumberIndex:
 
 @attrs.frozen(eq=False)
 class BlockIndex:
-    """The directory of a number index in compressed blocks of a file.
+    """The directory of a number index that is stored in compressed blocks.
 
     A search reads only the blocks that may contain matching keys.
 
     Attributes:
         first: The first key of each block.
-        ends: The end of each block in the file, in bytes. A block starts at the end of the block before.
+        ends: The end of each block in the file, in bytes. A block starts at the end of the previous block.
         crcs: The CRC-32 of each block.
-        has_longer: Whether there are numbers of more than fifteen digits, whose keys are hashes.
+        has_longer: Whether the segment has numbers of more than fifteen digits. Their keys are hashes.
     """
 
     first: Sequence[int]
@@ -159,7 +159,7 @@ class BlockIndex:
     def find(
         self, search: KeySearch, fields: Iterable[str], fetch: Callable[[int, int], bytes]
     ) -> pl.Series | None:
-        """Return the rows whose number has a matching key; None when a block is damaged.
+        """Return the rows whose number has a matching key, or None if a block is damaged.
 
         Args:
             search: The ranges of keys to search for.
@@ -190,7 +190,7 @@ class BlockIndex:
         return pl.Series(sorted(rows), dtype=pl.UInt32)
 
     def matches(self, data: bytes) -> bool:
-        """Return whether the blocks in *data*, a whole file, match their checksums."""
+        """Return whether all blocks in the complete file *data* match their checksums."""
         return all(
             zlib.crc32(data[self._start(number) : end]) == crc
             for number, (end, crc) in enumerate(zip(self.ends, self.crcs, strict=True))
@@ -203,9 +203,9 @@ class BlockIndex:
 def pack_blocks(index: NumberIndex) -> tuple[list[bytes], list[int]]:
     """Return the postings as compressed blocks, and the first key of each block.
 
-    A block holds differences: of each key to the key before, modulo 2**64, and of each posting to the posting before,
-    modulo 2**32. The first key and posting are stored as they are. The bytes of equal significance are stored
-    together, because that compresses better.
+    A block stores each key as its difference from the previous key, modulo 2**64. It stores each posting as its
+    difference from the previous posting, modulo 2**32. The first key and the first posting are stored unchanged. The
+    bytes of equal significance are stored together, because that compresses better.
     """
     counts = _series(index.offsets).cast(pl.Int64)
     counts = counts - counts.shift(1, fill_value=0)
@@ -229,7 +229,7 @@ def pack_blocks(index: NumberIndex) -> tuple[list[bytes], list[int]]:
 
 
 def _unpack_block(block: bytes, low: int, high: int) -> list[int]:
-    """Return the postings whose keys lie from *low* up to *high* (exclusive)."""
+    """Return the postings whose keys are at least *low* and below *high*."""
     count = int.from_bytes(block[:4], "little")
     raw = memoryview(pa.decompress(block[4:], count * 12, codec="zstd", asbytes=True))
     # The sums wrap as the differences do: the step from a negative key to a positive one may exceed 63 bits.
@@ -246,13 +246,13 @@ def _sum_steps(steps: bytearray, kind: pa.DataType) -> pa.Array[Any]:
 
 
 def _shuffle_bytes(array: pa.Array[Any], width: int) -> bytes:
-    """Return the values of *array* with the bytes of equal significance together."""
+    """Reorder the bytes of *array* so that bytes of equal significance are adjacent."""
     raw = _view(array, "B")
     return b"".join(bytes(raw[at::width]) for at in range(width))
 
 
 def _unshuffle_bytes(raw: memoryview, width: int) -> bytearray:
-    """Undo `_shuffle_bytes`."""
+    """Restore the array whose bytes `_shuffle_bytes` reordered."""
     values, count = bytearray(len(raw)), len(raw) // width
     for at in range(width):
         values[at::width] = raw[at * count : (at + 1) * count]
@@ -260,9 +260,9 @@ def _unshuffle_bytes(raw: memoryview, width: int) -> bytearray:
 
 
 def _select_rows(postings: pa.UInt32Array, positions: Sequence[int]) -> pl.Series:
-    """Return the rows of the postings whose field is at one of *positions*.
+    """Return the rows of the postings whose field position is in *positions*.
 
-    Positions count in `INDEXED`; the rows are ascending.
+    Positions are indexes into `INDEXED`; the rows are ascending.
     """
     posting = pl.col("posting")
     frame = pl.DataFrame({"posting": _series(postings)})
@@ -282,7 +282,7 @@ def _array(series: pl.Series, kind: pa.DataType) -> Any:
 
 
 def _view(array: pa.Array[Any], kind: str) -> memoryview:
-    """Return the values of an array without nulls as a memoryview."""
+    """Return the values of a null-free array as a memoryview."""
     buffer = array.buffers()[1] if len(array) else None
     if buffer is None:
         return memoryview(b"").cast(kind)  # type: ignore[call-overload, no-any-return]

@@ -1,8 +1,9 @@
 """Rollups: the calls of a segment summed by UTC day and group.
 
-A group is a customer, reseller, direction and currency, of connected or unconnected calls.
+The calls of a group share customer, reseller, direction and currency, and are all connected or all unconnected.
 
-Counts and totals come from rollups without reading a call. Rollups also show whether a segment has calls of a customer.
+Queries for counts and totals read rollups instead of calls. Rollups also show whether a segment has calls of a
+customer.
 """
 
 from __future__ import annotations
@@ -63,10 +64,10 @@ NO_TOTALS: Final = pl.DataFrame(schema=_SCHEMA)
 
 
 def totals_of(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the totals of the calls of *frame*: a row for each day and group.
+    """Sum the calls of *frame*: return one row for each day and group.
 
-    ``connected`` is null where the duration is null, as ``duration > 0`` is then. ``charge`` is null where no call of
-    the group has a charge.
+    ``connected`` is the value of ``duration > 0``, which is null if the duration is null. ``charge`` is null if no call
+    of the group has a charge.
     """
     frame = frame.with_columns(
         pl.lit(None, dtype=FRAME_TYPES[name]).alias(name)
@@ -93,9 +94,9 @@ def totals_of(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def sum_totals(totals: pl.DataFrame, *by: str) -> pl.DataFrame:
-    """Return *totals* summed *by* some of their keys.
+    """Sum *totals* by the keys in *by*.
 
-    The columns are these keys, then `SUMMED`.
+    The result has these keys as columns, and then the columns `SUMMED`.
     """
     has_charge = pl.col("charge").is_not_null().any()
     sums = [
@@ -109,7 +110,7 @@ def sum_totals(totals: pl.DataFrame, *by: str) -> pl.DataFrame:
 
 
 def is_answerable(condition: Expr) -> bool:
-    """Return whether totals are enough to evaluate *condition*, without the calls."""
+    """Return whether *condition* can be evaluated without reading calls."""
     if isinstance(condition, (And, Or)):
         return all(map(is_answerable, condition.parts))
     if isinstance(condition, Not):
@@ -148,7 +149,7 @@ class Totals:
 
     @functools.cached_property
     def brief(self) -> pl.DataFrame:
-        """The totals by day, currency and connection alone; the other keys are null."""
+        """The totals by day, currency and ``connected`` only; all other keys are null."""
         return (
             sum_totals(self.rows, "day", "currency", "connected")
             .with_columns(
@@ -159,13 +160,13 @@ class Totals:
 
     @property
     def size_bytes(self) -> int:
-        """The memory that the rows take, in bytes; an estimate."""
+        """The estimated size of the rows in memory, in bytes."""
         return int(self.rows.estimated_size())
 
     def may_hold(self, conditions: Iterable[Expr]) -> bool:
         """Return whether the segment may hold calls that satisfy all *conditions*.
 
-        False is certain.
+        False means that the segment certainly holds no such call.
         """
         return all(self._may_hold_customer(condition) for condition in conditions)
 
@@ -192,7 +193,7 @@ class TotalsOfMany:
         self._sums: dict[tuple[str, ...], pl.DataFrame] = {}
 
     def whole(self, *by: str) -> pl.DataFrame:
-        """Return the sums over all calls, as `sum_totals` gives them.
+        """Return the sums over all calls, in the form that `sum_totals` returns.
 
         The frame is cached.
         """
@@ -202,13 +203,13 @@ class TotalsOfMany:
 
     @functools.cached_property
     def _rows(self) -> pl.DataFrame:
-        """All rows, sorted by customer, so that the rows of a customer are a slice."""
+        """All rows, sorted by customer so that each customer's rows are contiguous."""
         rows = pl.concat([NO_TOTALS, *(part.rows for part in self._parts)], rechunk=True)
         return rows.sort("customer_id", "day", maintain_order=True)
 
     @functools.cached_property
     def _customers(self) -> dict[str | None, tuple[int, int]]:
-        """The first row and the number of rows of each customer."""
+        """Each customer's first row and number of rows."""
         runs = self._rows["customer_id"].rle().struct.unnest()
         begins = runs["len"].cum_sum() - runs["len"]
         return dict(zip(runs["value"], zip(begins, runs["len"], strict=True), strict=True))
@@ -222,7 +223,7 @@ class TotalsOfMany:
 
         Args:
             conditions: Conditions for which `is_answerable` is true.
-            days: The first UTC day and the day after the last; None is no bound.
+            days: The first UTC day and the day after the last; None means no bound.
         """
         fields = set[str]().union(*map(field_names, conditions))
         totals = self._rows if fields & {"customer_id", "reseller_id", "direction"} else self._brief
@@ -249,7 +250,7 @@ class TotalsOfMany:
 
 
 def whole_days(period: TimeRange) -> tuple[date | None, date | None] | None:
-    """Return the UTC days of a period; None when it begins or ends within a day.
+    """Return the UTC days of a period, or None unless it consists of whole days.
 
     The end is exclusive.
     """

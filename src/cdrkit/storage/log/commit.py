@@ -1,4 +1,4 @@
-"""A commit: one change of the store, stored as one JSON object of the log."""
+"""A commit: one change to the store, written as one JSON object in the log."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Action: TypeAlias = Literal["append", "replace", "compact", "rollover", "erase",
 
 @attrs.frozen(kw_only=True)
 class Commit:
-    """One change of the store.
+    """One change to the store.
 
     Attributes:
-        version: The number of the version it makes; 0 is the creation of the store.
-        token: A random text. A writer whose request failed recognises its own commit by the token.
+        version: The number of the version that the commit creates. Version 0 creates the store.
+        token: A random string. A writer whose request failed recognises its own commit by the token.
         at: The time of the commit, by the writer's clock, in UTC.
         action: The kind of change.
         added: The segments that the store has from this version on.
@@ -56,7 +56,7 @@ class Commit:
 
     @classmethod
     def decode(cls, data: bytes, url: str) -> Commit:
-        """Return the commit that `encode` turned into *data*.
+        """Return the commit decoded from *data*, the output of `encode`.
 
         Args:
             data: The bytes of the object.

@@ -1,4 +1,4 @@
-"""The commit log: which segments make up the store, version by version.
+"""The commit log: records which segments form each version of the store.
 
 A commit is one object, and creating that object is the commit: the writer that creates version *n* has committed it.
 Every other writer reads that commit and tries *n* + 1. A reader uses one `Snapshot`, which never changes.
@@ -36,7 +36,7 @@ _NO_STORE: Final = Snapshot(version=-1, segments=MappingProxyType({}), settings=
 
 
 class Log:
-    """The log below one root, with the newest snapshot in memory.
+    """The log below one root; caches the newest snapshot.
 
     A log may be used by several threads and processes at once.
 
@@ -54,7 +54,7 @@ class Log:
     # -- snapshots ----------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """Return the newest snapshot; version -1 where no store exists.
+        """Return the newest snapshot; its version is -1 if no store exists.
 
         Raises:
             CorruptDataError: When a commit or a checkpoint is damaged or missing.
@@ -74,19 +74,19 @@ class Log:
         return latest
 
     def reset(self) -> None:
-        """Discard the cached snapshot: the log that it was read from no longer exists."""
+        """Discard the cached snapshot, whose log no longer exists."""
         self._latest, self._listed = _NO_STORE, None
 
     def refresh(self) -> None:
         """Force the next snapshot() to list the log again.
 
-        Otherwise it may read on from the cached version.
+        Without this call, snapshot() may only read the commits after the cached version.
         """
         self._listed = None
 
     @property
     def newest_seen(self) -> int:
-        """The newest version that this process has read; -1 where it has read none."""
+        """The newest version that this process has read; -1 if it has read no version."""
         return self._latest.version
 
     @property
@@ -96,7 +96,7 @@ class Log:
 
     @property
     def exists(self) -> bool:
-        """Whether any object of a log exists."""
+        """Whether the log contains any object."""
         return self._objects.any_exist
 
     def url_of(self, version: int) -> str:
@@ -155,7 +155,7 @@ class Log:
             added: The first segments, when a lost log is rebuilt.
 
         Raises:
-            ConfigError: When the filesystem does not create exclusively; no log can be kept there.
+            ConfigError: When the filesystem has no exclusive creation of files, which a log needs.
         """
         latest, added = self.snapshot(), tuple(added)
         if latest.version >= 0:
@@ -211,11 +211,12 @@ class Log:
     def write(self, base: Snapshot, commit: Commit) -> Snapshot | None:
         """Write a commit; return the new snapshot, or None after a lost race.
 
-        *commit* was drafted on *base*. Another writer that was first has won the race.
+        *commit* must have been drafted on *base*. The race is lost if another writer committed first.
 
         Raises:
-            ConfigError: When the filesystem does not create exclusively.
-            StorageError: When the commit could not be written. Its segments may be deleted if `is_refused`.
+            ConfigError: When the filesystem has no exclusive creation of files.
+            StorageError: When the commit could not be written. Its segments may be deleted if `is_refused` returns
+                True.
         """
         after = base.with_commit(commit, self.url_of(commit.version))
         self._objects.check_exclusive_creation(base.version)
@@ -232,7 +233,7 @@ class Log:
     def is_refused(self, commit: Commit) -> bool:
         """Return whether an interrupted commit certainly has no effect, now or later.
 
-        On a remote filesystem the answer is always False: the request may still be on its way.
+        On a remote filesystem the result is always False, because the request may still be in transit.
         """
         if not self._objects.is_local:
             return False
@@ -245,10 +246,10 @@ class Log:
     def make_durable(self, snapshot: Snapshot) -> None:
         """Make the commit of *snapshot* durable.
 
-        Its writer may not have reached that point yet.
+        The writer of the commit may not have done so yet.
 
         Raises:
-            StorageError: When that fails.
+            StorageError: When the commit cannot be made durable.
         """
         if snapshot.version >= 0:
             self._objects.make_durable(snapshot.version)
@@ -256,7 +257,7 @@ class Log:
     def _take_back(self, commit: Commit, start: Stopwatch) -> Snapshot | None:
         """Remove a commit that was created too late; return None.
 
-        The version before it was already removed from the log.
+        A commit is too late if the previous version was already removed from the log.
 
         Return the newest snapshot instead if the commit has taken effect and only this check was late.
 
@@ -288,7 +289,7 @@ class Log:
     def checkpoint_if_due(self, snapshot: Snapshot) -> None:
         """Write a checkpoint at every 64th version.
 
-        If that fails, a later checkpoint serves as well.
+        A failure is ignored, because a later checkpoint serves as well.
         """
         if snapshot.version and snapshot.version % _CHECKPOINT_EVERY == 0:
             with contextlib.suppress(StorageError):
@@ -304,9 +305,9 @@ class Log:
         ]
 
     def problems(self) -> list[str]:
-        """Return a sentence for each damaged commit or checkpoint.
+        """Return one sentence about each damaged commit or checkpoint.
 
-        Objects that are no longer needed are included.
+        The check includes objects that are no longer needed.
         """
         problems: list[str] = []
         commits, checkpoints = self._objects.list_versions()
@@ -330,10 +331,10 @@ class Log:
         That checkpoint is older than the grace period.
 
         Args:
-            now: The present, by this machine's clock.
+            now: The current time, by this machine's clock.
 
         Returns:
-            How many objects were removed.
+            The number of removed objects.
         """
         _, checkpoints = self._objects.list_versions()
         old = [

@@ -15,13 +15,13 @@ __all__ = ["add_checksum", "report_damage", "verify_checksum"]
 
 
 def add_checksum(body: Mapping[str, Any]) -> bytes:
-    """Return *body* as JSON bytes with its checksum and the number of the format."""
+    """Encode *body* as JSON bytes with its checksum and the format number."""
     body = {"format": FORMAT, **body}
     return _encode_json({"checksum": _checksum(body), "commit": body})
 
 
 def verify_checksum(data: bytes, url: str) -> Any:
-    """Return the body that `add_checksum` encoded as *data*.
+    """Decode *data*, verify its checksum and format, and return the body.
 
     Args:
         data: The bytes of a log object.
@@ -29,7 +29,7 @@ def verify_checksum(data: bytes, url: str) -> Any:
 
     Raises:
         ValueError: When *data* is not JSON or the checksum does not match.
-        ConfigError: When the object has a newer format than this version reads.
+        ConfigError: When the object's format is newer than the formats that this version reads.
     """
     whole = json.loads(data)
     body = whole["commit"]
@@ -45,7 +45,7 @@ def verify_checksum(data: bytes, url: str) -> Any:
 
 @contextlib.contextmanager
 def report_damage(url: str) -> Iterator[None]:
-    """Turn errors of decoding a log object into a `CorruptDataError`."""
+    """Convert decoding errors into a `CorruptDataError` that names the log object."""
     try:
         yield
     except ConfigError:

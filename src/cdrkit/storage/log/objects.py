@@ -22,7 +22,7 @@ _COMMIT: Final = re.compile(r"_log/(\d{20})\.json", re.ASCII)
 
 
 class LogObjects:
-    """Commits and checkpoints as objects below one root, by version.
+    """The commits and checkpoints, stored by version as objects below one root.
 
     Args:
         files: The files below that root.
@@ -36,13 +36,13 @@ class LogObjects:
     def is_local(self) -> bool:
         """Whether the log lies on the local disk.
 
-        A write that failed there cannot take effect later.
+        A failed write to the local disk cannot take effect later.
         """
         return self.files.local_path(_commit_path(0)) is not None
 
     @property
     def any_exist(self) -> bool:
-        """Whether any object of a log exists."""
+        """Whether the log contains any object."""
         return bool(self.files.list(_FOLDER))
 
     def url_of(self, version: int) -> str:
@@ -50,7 +50,7 @@ class LogObjects:
         return self.files.url_of(_commit_path(version))
 
     def list_versions(self) -> tuple[set[int], set[int]]:
-        """Return the versions that have a commit and those that have a checkpoint."""
+        """List the versions that have a commit, and the versions that have a checkpoint."""
         names = [entry.path for entry in self.files.list(_FOLDER)]
         commits = {int(match[1]) for name in names if (match := _COMMIT.fullmatch(name))}
         return commits, {int(match[1]) for name in names if (match := _CHECKPOINT.fullmatch(name))}
@@ -63,7 +63,7 @@ class LogObjects:
     # -- commits ------------------------------------------------------------------------------------------------
 
     def read_commit(self, version: int) -> Commit | None:
-        """Return the commit of *version*; None when it does not exist.
+        """Return the commit of *version*, or None if that commit does not exist.
 
         Raises:
             CorruptDataError: When the object is damaged or holds another version.
@@ -79,17 +79,17 @@ class LogObjects:
         return commit
 
     def holds(self, commit: Commit) -> bool:
-        """Return whether the object of the commit's version is *commit* itself."""
+        """Return whether the log stores exactly *commit* at the commit's version."""
         stored = self.read_commit(commit.version)
         return stored is not None and stored.token == commit.token
 
     def create_commit(self, commit: Commit) -> bool:
-        """Create the object of *commit*; return whether it exists now.
+        """Create the object of *commit*; return whether the commit is now in the log.
 
-        The filesystem's answer is not trusted alone.
+        If the filesystem reports a failure, the log is read to verify it.
 
         Raises:
-            StorageError: When it could not be created.
+            StorageError: When the object could not be created.
         """
         try:
             if self.files.create(_commit_path(commit.version), commit.encode()):
@@ -107,10 +107,10 @@ class LogObjects:
     def make_durable(self, version: int) -> None:
         """Make the commit of *version* durable.
 
-        Its writer may not have reached that point yet.
+        The writer of the commit may not have done so yet.
 
         Raises:
-            StorageError: When that fails.
+            StorageError: When the commit cannot be made durable.
         """
         self.files.make_durable(_commit_path(version))
 
@@ -147,17 +147,17 @@ class LogObjects:
 
         Args:
             snapshot: The snapshot to store.
-            at: The present, by this machine's clock.
+            at: The current time, by this machine's clock.
         """
         self.files.put(_checkpoint_path(snapshot.version), snapshot.encode(at))
 
     def remove_before(self, version: int) -> int:
         """Remove the objects that the checkpoint of *version* replaces.
 
-        The number of these objects is returned.
+        Return the number of removed objects.
 
-        Objects are removed version by version, oldest first, also if the removal is interrupted. A late writer
-        detects that it is late by the absence of the version before its own.
+        Objects are removed version by version, oldest first, so an interrupted removal leaves no gaps. A late writer
+        detects that it is late because the version before its own is missing.
         """
         commits, checkpoints = self.list_versions()
         superseded = [(number, _commit_path(number)) for number in commits if number <= version]
@@ -169,10 +169,10 @@ class LogObjects:
     # -- exclusive creation -------------------------------------------------------------------------------------
 
     def create_first(self, commit: Commit) -> None:
-        """Create the first object of a log, or nothing if another writer was first.
+        """Create the first object of a log, unless another writer created it first.
 
         Raises:
-            ConfigError: When the filesystem does not create exclusively; no log can be kept there.
+            ConfigError: When the filesystem has no exclusive creation of files, which a log needs.
         """
         path = _commit_path(0)
         if not self.files.create(path, commit.encode()):
@@ -186,17 +186,17 @@ class LogObjects:
             raise
 
     def check_exclusive_creation(self, version: int) -> None:
-        """Check that the filesystem creates exclusively.
+        """Check that the filesystem refuses to create a file that already exists.
 
-        The log may have been copied to a filesystem that does not.
+        The log may have been copied to a filesystem without exclusive creation.
 
-        Nothing is checked on the local disk, where links are exclusive, or after an earlier check.
+        The check is skipped on the local disk, where links are exclusive, and after an earlier check.
 
         Args:
             version: A version whose object is used for the check.
 
         Raises:
-            ConfigError: When an object that exists can be created again.
+            ConfigError: When an existing object can be created a second time.
         """
         if self._is_exclusive or self.is_local:
             return
@@ -212,10 +212,10 @@ class LogObjects:
                 return
 
     def _check_second_creation(self, path: str, data: bytes) -> None:
-        """Check that *path*, which holds *data*, cannot be created again.
+        """Check that *path*, a file with content *data*, cannot be created again.
 
         Raises:
-            ConfigError: When it can.
+            ConfigError: When the file can be created again.
         """
         if self.files.create(path, data):
             raise ConfigError(

@@ -37,7 +37,7 @@ def _freeze(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
 class Segment:
     """An immutable file of calls, sorted by (``start``, ``call_id``).
 
-    A tier returns a segment when it has written one. The log stores it as JSON.
+    A tier returns a segment after writing it. The log stores it as JSON.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -85,10 +85,10 @@ class Segment:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Segment:
-        """Return the segment that `to_dict` turned into *data*.
+        """Return the segment described by *data*, the output of `to_dict`.
 
         Raises:
-            ValueError: When its id, path, rows or times cannot be those of a segment.
+            ValueError: When the id, path, number of rows or times are not valid for a segment.
         """
         segment = cls(
             **{**data, "first": from_microseconds(data["first"]), "last": from_microseconds(data["last"])}
@@ -119,11 +119,11 @@ def overlapping_groups(segments: Iterable[Segment], *, newest_first: bool = Fals
 
 
 def identity_of(path: str, suffix: str) -> str | None:
-    """Return the segment id in a file name; None in other names.
+    """Return the segment id in a file name, or None if the name has no id.
 
     Args:
         path: The file's path.
-        suffix: The end of the name behind the id.
+        suffix: The end of the file name, after the id.
     """
     name = path.rpartition("/")[2].removesuffix(suffix)
     return name if path.endswith(suffix) and _FILE_ID.fullmatch(name) else None

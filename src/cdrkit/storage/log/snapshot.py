@@ -28,8 +28,8 @@ class Snapshot:
         segments: The segments by id.
         settings: The settings that the store was created with.
         positions: How far each followed file was read, by the file's key.
-        erased: The last version that erased calls; -1 where none did. A checkpoint written before this was recorded
-            gives its own version.
+        erased: The last version that erased calls; -1 if no version did. For a checkpoint that does not record this, it
+            is the checkpoint's own version.
     """
 
     version: int
@@ -40,13 +40,13 @@ class Snapshot:
 
     @property
     def region(self) -> str | None:
-        """The region of numbers in national form, as the store was created with."""
+        """The region of numbers in national form, set when the store was created."""
         region: str | None = self.settings.get("region")
         return region
 
     @property
     def created(self) -> datetime | None:
-        """When the store was created, in UTC; None where unknown.
+        """When the store was created, in UTC; None if unknown.
 
         No segment of the store is older.
         """
@@ -60,11 +60,11 @@ class Snapshot:
 
     @property
     def rows(self) -> int:
-        """The number of calls."""
+        """The number of calls in the store."""
         return sum(segment.rows for segment in self.segments.values())
 
     def with_commit(self, commit: Commit, url: str) -> Snapshot:
-        """Return the snapshot after *commit*.
+        """Return the snapshot that results from applying *commit*.
 
         Args:
             commit: The commit of the next version.
@@ -111,7 +111,7 @@ class Snapshot:
 
     @classmethod
     def decode(cls, data: bytes, url: str, version: int) -> Snapshot:
-        """Return the snapshot that `encode` turned into *data*.
+        """Return the snapshot decoded from *data*, the output of `encode`.
 
         Args:
             data: The bytes of a checkpoint.

@@ -1,4 +1,4 @@
-"""Columns of warm segments: read by ranges, verified, decoded and cached."""
+"""The column reader: fetches, verifies, decodes and caches warm columns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FEW: Final = 64
 
 
 class ColumnReader:
-    """Reads and caches columns of warm segments. Threads may share one.
+    """Reads and caches columns of warm segments; threads may share a reader.
 
     Args:
         ranges: Reads ranges of the tier's files.
@@ -42,7 +42,7 @@ class ColumnReader:
         self._columns: RecentCache[pa.ChunkedArray[Any]] = RecentCache(_COLUMN_BYTES)
 
     def drop(self, identity: str) -> None:
-        """Drop everything cached about the segment of that id."""
+        """Drop everything cached about the segment with this id."""
         self._footers.pop(identity)
         self._chunks.pop_all(identity)
         self._columns.pop_all(identity)
@@ -50,7 +50,7 @@ class ColumnReader:
     def read_groups(
         self, segment: Segment, names: list[str], rows: Rows
     ) -> Iterator[tuple[Mapping[str, pa.ChunkedArray[Any]], Rows]]:
-        """Yield columns of each row group that holds some of *rows*.
+        """Yield columns of each row group that contains some of *rows*.
 
         Args:
             segment: The segment.
@@ -58,7 +58,7 @@ class ColumnReader:
             rows: The rows to return.
 
         Yields:
-            The whole columns of a group, and those of *rows* that it holds, counted from the group's first row.
+            The whole columns of a group, and the requested rows in it, counted from the group's first row.
 
         Raises:
             CorruptDataError: When the data differ from what was written.
@@ -106,7 +106,7 @@ class ColumnReader:
     def _read_chunks(
         self, segment: Segment, footer: Footer, wanted: Mapping[int, Iterable[str]]
     ) -> dict[int, bytes]:
-        """Return the encoded bytes of columns by their start in the file, each verified.
+        """Return the verified bytes of encoded columns by their start in the file.
 
         Args:
             segment: The segment.
@@ -137,7 +137,7 @@ class ColumnReader:
 
 
 def _locate_rows(starts: Sequence[int], rows: Rows) -> Iterator[tuple[int, Rows]]:
-    """Yield the row groups that hold *rows*, each with its rows.
+    """Yield each row group that contains some of *rows*, together with those rows.
 
     The rows are counted from the group's first row.
     """

@@ -1,4 +1,4 @@
-"""Gathering: rows of many arrays in one column."""
+"""Functions that gather rows of many arrays into one column."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def pick_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[
 
     Args:
         name: The field.
-        parts: Arrays of one type, or None for nulls; each with the rows to return.
+        parts: Arrays of one type, each with the rows to return. None stands for an array of nulls.
     """
     if FRAME_TYPES[name] in (pl.String, pl.Categorical):
         texts = [None if array is None else array[row].as_py() for array, rows in parts for row in rows]
@@ -41,7 +41,7 @@ def take_values(
 
     Args:
         name: The field.
-        parts: Arrays of one type, or None for nulls; each with the rows to return.
+        parts: Arrays of one type, each with the rows to return. None stands for an array of nulls.
     """
     is_text = FRAME_TYPES[name] in (pl.String, pl.Categorical)
     plain: Any = pa.large_string() if is_text else _plain_type(name, [array for array, _ in parts])

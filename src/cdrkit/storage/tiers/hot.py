@@ -2,8 +2,9 @@
 
 Files on the local disk are mapped into memory.
 
-A file's name contains its checksum, so a listing is enough to distinguish a whole file from a damaged one. Columns with
-few distinct texts are written as dictionaries, and money in 64 bits. Both are unpacked for the requested rows only.
+A file's name contains its checksum, so a listing is enough to distinguish a complete file from a damaged file. Text
+columns with few distinct values are stored as dictionaries, and amounts in 64 bits. Both are decoded for the requested
+rows only.
 """
 
 from __future__ import annotations
@@ -47,11 +48,11 @@ _SHORT_TEXT_BYTES: Final = 2**31 - 1
 
 
 class HotTier:
-    """Segments as Arrow IPC files below one root. Threads may share a tier.
+    """A tier of Arrow IPC files below one root; threads may share the tier.
 
     Args:
         files: The files below the root.
-        cache: The cache for copies of segments, where the files are remote.
+        cache: The cache for copies of segments if the files are remote.
     """
 
     name = "hot"
@@ -65,7 +66,7 @@ class HotTier:
         self._lock = threading.Lock()
 
     def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
-        """Write the calls of one UTC day as one segment, with an index file if large."""
+        """Write calls of one UTC day as one segment; add an index file if it is large."""
         filled = [name for name in frame.columns if frame[name].null_count() < frame.height]
         arrays = {name: _encode_column(frame[name]) for name in filled}
         schema = pa.schema(
@@ -87,20 +88,20 @@ class HotTier:
         return self._describe(identity, path, data, facts)
 
     def _describe(self, identity: str, path: str, data: pa.Buffer, index: Mapping[str, int]) -> Segment:
-        """Return the segment in a file, as described by the file's metadata."""
+        """Return the segment that a file's metadata describes."""
         batch = pa.ipc.open_file(data).get_batch(0)
         columns = {name: column_checksum(batch.column(name)) for name in batch.schema.names}
         about = json.loads((batch.schema.metadata or {})[b"cdrkit"])
         return describe_segment(self.name, identity, path, data.size, about, columns, index)
 
     def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
-        """Return columns of a segment, mapped where possible."""
+        """Return columns of a segment, memory-mapped if possible."""
         mapped = self._map(segment)
         wanted = range(segment.rows) if rows is None else rows
         return pl.DataFrame([mapped.column(name, wanted) for name in columns])
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-        """Return columns of rows of many segments, segment by segment."""
+        """Return columns of the picked rows of many segments, segment by segment."""
         if len(picks) == 1:
             return self.read(picks[0][0], columns, picks[0][1])
         frames: list[pl.DataFrame] = []
@@ -123,11 +124,11 @@ class HotTier:
         return Hits(index.find(search, fields), search.exact)
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return the rows whose field equals one of *values*, by dictionary codes."""
+        """Return the rows whose field equals one of *values*, using dictionary codes."""
         return self._map(segment).rows_with(name, values, rows)
 
     def totals(self, segment: Segment) -> Totals:
-        """Return the rollup of a segment, from its index file or computed."""
+        """Return a segment's rollup: read from the index file, or else computed."""
         return self._map(segment).totals
 
     def remove(self, segment: Segment) -> None:
@@ -136,7 +137,7 @@ class HotTier:
         self._remove_files(segment.path)
 
     def check(self, segment: Segment) -> None:
-        """Read all of a segment and verify its checksums."""
+        """Read a whole segment and verify its checksums."""
         check_file(self._files, segment)
         check_index(self._files, segment)
 
@@ -145,11 +146,12 @@ class HotTier:
         return list_segment_files(self._files, "day=", _SUFFIX)
 
     def close(self, identity: str) -> None:
-        """Close the segment of that id and drop its copies in the cache.
+        """Close the segment with this id and delete its cached copies.
 
         The store no longer has the segment.
 
-        Results of an older version may still read the segment. It is opened for each such read and not kept.
+        Results of an older version may still read the segment. Each such read opens the segment, which does not stay
+        open.
         """
         with self._lock:
             self._open.pop(identity, None)
@@ -174,7 +176,7 @@ class HotTier:
         return self._files.remove_temporary(before)
 
     def load(self, file: SegmentFile, region: str | None) -> Segment:
-        """Return the segment in a file, as described by the file's metadata."""
+        """Return the segment that a file's metadata describes."""
         data = self._files.read(file.path)
         url = self._files.url_of(file.path)
         try:
@@ -188,7 +190,7 @@ class HotTier:
             ) from exc
 
     def _map(self, segment: Segment) -> MappedSegment:
-        """Return *segment*, opened unless it is open already."""
+        """Return *segment* as an open segment; open it if it is closed."""
         mapped = self._open.get(segment.id)
         if mapped is not None and not mapped.is_damaged:
             mapped.last_used = next(self._uses)
@@ -208,7 +210,7 @@ class HotTier:
     def _close_oldest(self, held: int) -> None:
         """Close the least recently used segments until the limits are met.
 
-        The last used one stays open.
+        The most recently used segment stays open.
         """
         for identity in sorted(self._open, key=lambda identity: self._open[identity].last_used)[:-1]:
             if len(self._open) <= _OPEN_SEGMENTS and held <= _HELD_BYTES:
@@ -217,7 +219,7 @@ class HotTier:
 
 
 def _gather_rows(picks: Sequence[tuple[MappedSegment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-    """Return *columns* of the rows picked from each segment, segment by segment."""
+    """Return *columns* of the picked rows, segment by segment."""
     if sum(rows.len() for _, rows in picks) > _FEW_EACH * len(picks):
         takes = [(segment, rows.to_arrow()) for segment, rows in picks]
         return pl.DataFrame(
@@ -230,7 +232,7 @@ def _gather_rows(picks: Sequence[tuple[MappedSegment, pl.Series]], columns: Sequ
 
 
 def _encode_file(batch: pa.RecordBatch) -> pa.Buffer:
-    """Return *batch* as an Arrow file, in a buffer of exactly its size."""
+    """Encode *batch* as an Arrow file, in a buffer of exactly the file's size."""
     counter = pa.MockOutputStream()
     with pa.ipc.new_file(counter, batch.schema) as writer:
         writer.write_batch(batch)
@@ -241,9 +243,9 @@ def _encode_file(batch: pa.RecordBatch) -> pa.Buffer:
 
 
 def _encode_column(series: pl.Series) -> pa.Array[Any]:
-    """Return *series* as one array of the type it is written in.
+    """Return *series* as one array of the type that the file stores.
 
-    The array holds no other values.
+    The array's buffers hold no values of other rows.
     """
     wanted = SCHEMA.field(series.name).type
     if wanted == MONEY:

@@ -1,4 +1,4 @@
-"""An open hot segment, mapped or fetched whole, verified on first use."""
+"""An open hot segment: mapped or fetched whole, and verified on first use."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class MappedSegment:
     Args:
         files: The files of the tier.
         segment: The segment.
-        cache: The cache for copies of remote segments; without one they are fetched into memory.
+        cache: The cache for copies of remote segments. Without a cache, segments are fetched into memory.
 
     Attributes:
-        held_bytes: The memory that the segment takes besides its mapping.
+        held_bytes: The memory that the segment uses in addition to its mapping.
         last_used: A counter set by the owner; the greater the number, the later the last use.
-        is_damaged: Whether a part differs from what was written. Opened again, it may be whole.
+        is_damaged: Whether a part differs from what was written. After reopening, the segment may be intact.
 
     Raises:
         CorruptDataError: When the file differs from what was written.
@@ -84,7 +84,7 @@ class MappedSegment:
             )
 
     def _load(self, path: str, name: str, size: int, fetch: Callable[[], bytes]) -> pa.Buffer:
-        """Return a whole file, mapped if possible, or else fetched into memory.
+        """Map a whole file if possible; otherwise fetch it into memory.
 
         Files on the local disk and copies in the cache can be mapped.
 
@@ -116,13 +116,13 @@ class MappedSegment:
         return pa.py_buffer(fetch())
 
     def _damage(self, path: str, reason: str) -> CorruptDataError:
-        """Mark the segment as damaged, drop its copy, return the error to raise."""
+        """Mark the segment as damaged, delete its copy and return the error to raise."""
         self.is_damaged = True
         url = self._files.url_of(path)
         if self._cache is not None and self._files.local_path(path) is None:
             self._cache.drop(self._segment.id)
             return CorruptDataError(
-                f"The copy of {url} in the segment cache is damaged: {reason}. It was deleted. Try again.",
+                f"The copy of {url} in the segment cache is damaged: {reason}. The copy was deleted. Try again.",
                 url=url,
             )
         return CorruptDataError(f"{url} is damaged: {reason}. Restore that file from a backup.", url=url)
@@ -130,7 +130,7 @@ class MappedSegment:
     # -- columns ------------------------------------------------------------------------------------------------
 
     def column(self, name: str, rows: Rows) -> pl.Series:
-        """Return *rows* of a column; nulls where the segment lacks the column."""
+        """Return *rows* of a column, or nulls if the segment lacks the column."""
         kind = FRAME_TYPES[name]
         array = self.array(name)
         if array is None:
@@ -148,9 +148,9 @@ class MappedSegment:
         return series.rename(name).cast(kind)
 
     def rows_with(self, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return the rows whose field equals one of *values*, by dictionary codes.
+        """Return the rows whose field equals one of *values*, using dictionary codes.
 
-        None where the column is not a dictionary.
+        Return None if the column is not a dictionary.
         """
         array = self.array(name)
         if not isinstance(array, pa.DictionaryArray):
@@ -162,7 +162,7 @@ class MappedSegment:
         return fits.arg_true() + rows.start
 
     def array(self, name: str) -> pa.Array[Any] | None:
-        """Return a column as stored in the file, verified; None where absent."""
+        """Return a verified column as stored in the file, or None if it is absent."""
         if name not in self._segment.columns:
             return None
         array = self._verified.get(name)
@@ -186,7 +186,7 @@ class MappedSegment:
     # -- the index file -----------------------------------------------------------------------------------------
 
     def _load_index(self) -> IndexFile | None:
-        """Return the content of the index file; None where the segment has no such file."""
+        """Return the content of the index file, or None if no index file exists."""
         segment = self._segment
         if self._index is None and "index_bytes" in segment.facts:
             path, size = index_path(segment), segment.facts["index_bytes"]
@@ -197,7 +197,7 @@ class MappedSegment:
         return self._index
 
     def numbers(self, region: str | None) -> NumberIndex:
-        """Return the number index, from the index file or computed from columns."""
+        """Return the number index: read from the index file or computed from columns."""
         if self._numbers is None:
             with self._lock:
                 index = self._load_index()
@@ -215,7 +215,7 @@ class MappedSegment:
 
     @property
     def totals(self) -> Totals:
-        """The rollup. Without an index file it is computed once from the columns."""
+        """The rollup: read from the index file, or computed once from the columns."""
         if self._totals is None:
             with self._lock:
                 index = self._load_index()
@@ -230,9 +230,9 @@ class MappedSegment:
 
 
 def column_checksum(array: pa.Array[Any]) -> int:
-    """Return the CRC-32 of a column's type, buffers, length and count of nulls.
+    """Return the CRC-32 of a column's type, buffers, length and null count.
 
-    Arrow trusts lengths and counts of nulls, and reads beyond a buffer where they are damaged.
+    Arrow trusts lengths and null counts; if they are damaged, it reads beyond the end of a buffer.
     """
     checksum = zlib.crc32(str(array.type).encode())
     parts = [array, array.dictionary] if isinstance(array, pa.DictionaryArray) else [array]

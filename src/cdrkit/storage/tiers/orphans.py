@@ -1,6 +1,6 @@
 """Orphans: segments that no commit names.
 
-A vacuum may take uncommitted segments for orphans, so a commit checks their age.
+A vacuum may mistake uncommitted segments for orphans, so each commit checks the age of its segments.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def is_older(file: SegmentFile, snapshot: Snapshot) -> bool:
 
 
 def check_not_vacuumed(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
-    """Refuse uncommitted segments that a vacuum may have deleted as orphans.
+    """Raise an error if a vacuum may have deleted *segments* as orphans.
 
     Args:
         tiers: The tiers of the store by name.

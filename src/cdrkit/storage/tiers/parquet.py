@@ -41,8 +41,8 @@ class Footer:
 
     Attributes:
         metadata: The parsed footer.
-        about: The segment's description of itself.
-        starts: The first row of each group, and at the end the number of rows.
+        about: The description of the segment.
+        starts: The first row of each group, followed by the total number of rows.
         spans: Where the columns of each group lie in the file.
         crcs: The CRC-32 of these columns; empty in format 1.
         dictionaries: The text columns that are encoded as dictionaries.
@@ -109,14 +109,14 @@ def _column_spans(group: pq.RowGroupMetaData) -> dict[str, Span]:
 
 
 def encode_parquet(frame: pl.DataFrame, about: Mapping[str, object]) -> memoryview:
-    """Return the calls of *frame* as a Parquet file with checksums in its footer.
+    """Encode the calls of *frame* as a Parquet file with checksums in the footer.
 
-    The file has every field of the catalogue, because other tools read a folder best when all its files have equal
+    The file has every field of the catalogue, because other tools read a folder best if all files in it have the same
     columns.
 
     Args:
         frame: Calls, sorted by (``start``, ``call_id``).
-        about: The segment's description of itself, for the footer.
+        about: The description of the segment, for the footer.
     """
     import pyarrow.parquet as pq
 
@@ -159,7 +159,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _smallest_encodings(table: pa.Table) -> Mapping[str, Encoding]:
-    """Return the smallest encoding of each column, by a trial with one row group."""
+    """Find the most compact encoding of each column by encoding one row group."""
     table = table.slice(max(table.num_rows - _GROUP_ROWS, 0) // 2, _GROUP_ROWS)
     sizes: dict[str, dict[Encoding, int]] = {name: {} for name in table.column_names}
     kinds: tuple[Encoding, ...] = ("dictionary", "differences", "plain")
@@ -171,7 +171,7 @@ def _smallest_encodings(table: pa.Table) -> Mapping[str, Encoding]:
 
 
 def _file_spans(data: memoryview) -> list[dict[str, Span]]:
-    """Return where the columns of each group lie in the file *data*."""
+    """Return the position of each column of each row group in the file *data*."""
     import pyarrow.parquet as pq
 
     metadata = pq.read_metadata(pa.BufferReader(tail_of(data)))
@@ -206,7 +206,7 @@ def _write_table(table: pa.Table, encodings: Mapping[str, Encoding], *, level: i
 
 
 def _difference_encoding(kind: pa.DataType) -> str:
-    """Return the encoding of differences from row to row for a type."""
+    """Return the delta encoding for a type."""
     if kind == pa.large_string():
         return "DELTA_BYTE_ARRAY"
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -215,12 +215,12 @@ def _difference_encoding(kind: pa.DataType) -> str:
 
 
 def tail_of(data: memoryview) -> bytes:
-    """Return the footer of a Parquet file, with its length and magic number."""
+    """Return a Parquet file's footer, including its length and magic number."""
     return bytes(data[-int.from_bytes(data[-8:-4], "little") - 8 :])
 
 
 class _PartialFile(io.RawIOBase):
-    """A file with some parts in memory; reading others raises an OSError."""
+    """A file of which some parts are in memory; reading other parts raises OSError."""
 
     def __init__(self, parts: Mapping[int, bytes], size: int) -> None:
         self._starts = sorted(parts)

@@ -1,4 +1,4 @@
-"""Byte ranges of a file: near ranges in one request, several at once."""
+"""The range reader: near ranges share a request; requests run concurrently."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LARGEST_RANGE: Final = 4 << 20
 
 
 class RangeReader:
-    """Reads ranges of the files below one root and detects files that were cut off.
+    """Reads byte ranges of the files below one root and detects truncated files.
 
     Args:
         files: The files below the root.
@@ -30,7 +30,7 @@ class RangeReader:
         self._files = files
 
     def read(self, path: str, size_bytes: int, span: Span) -> bytes:
-        """Return one range of a file.
+        """Read one byte range of a file.
 
         Args:
             path: The file.
@@ -38,7 +38,7 @@ class RangeReader:
             span: The start and the end (exclusive) of the range.
 
         Raises:
-            CorruptDataError: When the file is shorter than it was.
+            CorruptDataError: When the file is shorter than when it was written.
             NotFoundError: When the file is missing.
         """
         start, stop = span
@@ -54,7 +54,7 @@ class RangeReader:
         return data
 
     def read_many(self, path: str, size_bytes: int, spans: Sequence[Span]) -> list[tuple[int, bytes]]:
-        """Return several ranges of a file, each with its start.
+        """Read several byte ranges of a file; return each with its start.
 
         Remote ranges are read concurrently.
         """
@@ -72,7 +72,7 @@ class RangeReader:
 
 
 def merge_spans(spans: Collection[Span]) -> list[Span]:
-    """Return ranges that cover *spans*.
+    """Return byte ranges that cover all *spans*.
 
     Near spans share a range unless it becomes too large.
     """

@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 class RecentCache(Generic[_T]):
-    """Values by key; the least recently used are dropped first.
+    """A cache of values by key; drops the least recently used values first.
 
     Threads may share a cache.
 
@@ -27,7 +27,7 @@ class RecentCache(Generic[_T]):
         self._lock = threading.Lock()
 
     def get(self, *key: str) -> _T | None:
-        """Return the value at *key*; None where it is not cached."""
+        """Return the value at *key*, or None if *key* is not cached."""
         with self._lock:
             if key not in self._values:
                 return None
@@ -49,7 +49,7 @@ class RecentCache(Generic[_T]):
             self._drop(key)
 
     def pop_all(self, first: str) -> None:
-        """Drop all values whose key begins with the word *first*."""
+        """Drop all values whose key starts with the word *first*."""
         with self._lock:
             for key in [key for key in self._values if key[0] == first]:
                 self._drop(key)

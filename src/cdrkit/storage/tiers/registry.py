@@ -23,23 +23,23 @@ class Tiers(dict[str, Tier]):
     """The tiers of a store, by name."""
 
     def __missing__(self, name: str) -> Tier:
-        """Raise an error about a segment whose tier is not among these.
+        """Raise an error: a segment's tier is not among the store's tiers.
 
         Raises:
             ConfigError: Always.
         """
         raise ConfigError(
-            f"Some calls are in the tier {name!r}, which this store was opened without: it has {', '.join(self)}. "
-            "Open the store with hot= or warm= as when these calls were written."
+            f"Some calls are in the tier {name!r}, which this store was opened without. "
+            f"The store has {', '.join(self)}. Open the store with the hot= or warm= that wrote these calls."
         )
 
 
 def make_tier(kind: str | Tier, files: Files, built_in: Mapping[str, TierFactory]) -> Tier:
-    """Return a tier of a kind, or the tier given.
+    """Create a tier of the given kind; return a given tier unchanged.
 
     Args:
         kind: The name of a kind; or a tier, which is returned as it is.
-        files: The files that a new tier stores its segments among.
+        files: The files in which a new tier stores its segments.
         built_in: The kinds of this package; they take precedence over plugins.
 
     Raises:
@@ -56,8 +56,8 @@ def make_tier(kind: str | Tier, files: Files, built_in: Mapping[str, TierFactory
         made = factory(files)
     except TypeError as exc:
         raise ConfigError(
-            f"The kind of tier {kind!r} is {factory!r}, which cannot make a tier of its files: {exc}. "
-            "Upgrade the package that provides it."
+            f"The kind of tier {kind!r} is provided by {factory!r}, which failed to create a tier: {exc}. "
+            "Upgrade the package of that provider."
         ) from exc
     return _check_tier(made)
 
@@ -69,5 +69,5 @@ def _check_tier(tier: Tier) -> Tier:
     if isinstance(tier, type):
         raise ConfigError(f"{tier!r} is a class. Give an instance, made with the files that it stores.")
     if not isinstance(tier.name, str) or not tier.name:
-        raise ConfigError(f"{tier!r} has the name {tier.name!r}. The name of a tier must be a text.")
+        raise ConfigError(f"{tier!r} has the name {tier.name!r}. The name of a tier must be a string.")
     return tier

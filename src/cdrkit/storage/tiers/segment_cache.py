@@ -28,16 +28,16 @@ _STALE_SECONDS: Final = 3600
 def default_cache_folder() -> str:
     """Return the user's cache folder for segments.
 
-    It is that of the XDG base directory specification.
+    Its location follows the XDG base directory specification.
     """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "cdrkit", "segments")
 
 
 class SegmentCache:
-    """Copies of segments in one local folder, up to a total size.
+    """Copies of segments in one local folder, limited by their total size.
 
-    The least recently opened are deleted first when room is needed.
+    When space is needed, the least recently opened copies are deleted first.
 
     Args:
         folder: The folder; it is made on first use, readable by its owner only. Other files in it are not touched.
@@ -49,10 +49,10 @@ class SegmentCache:
         self._limit = limit_bytes
 
     def copy_of(self, name: str, size_bytes: int, fetch: Callable[[], bytes]) -> str:
-        """Return the path of a copy of a file; make the copy if it is absent.
+        """Return the path of a file's local copy; make the copy if it does not exist.
 
         Args:
-            name: The segment's id; of its index file, the id and ``.index``.
+            name: The segment's id; for an index file, the segment's id followed by ``.index``.
             size_bytes: The size of the file.
             fetch: Returns the whole file.
 
@@ -93,9 +93,9 @@ class SegmentCache:
                 os.unlink(os.path.join(self._folder, name))
 
     def _make_room(self, keep: str) -> None:
-        """Delete copies until the total size fits the limit, but not *keep*.
+        """Delete copies, but not *keep*, until the total size is within the limit.
 
-        Files of other programs are left alone.
+        Files of other programs are not touched.
         """
         copies: list[tuple[float, int, str]] = []
         used = 0

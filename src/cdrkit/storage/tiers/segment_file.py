@@ -18,7 +18,7 @@ __all__ = ["SegmentFile", "about_segment", "describe_segment", "list_segment_fil
 
 @attrs.frozen
 class SegmentFile:
-    """A segment found in a tier's place, whether or not a commit names it.
+    """The file of a segment in a tier, whether or not a commit names the segment.
 
     Example:
         >>> from cdrkit.storage import SegmentFile
@@ -27,8 +27,8 @@ class SegmentFile:
 
     Attributes:
         id: The segment's id.
-        path: The path of its file below the tier's root. After an interrupted write the file may be absent, with just
-            its index file there.
+        path: The path of its file below the tier's root. After an interrupted write, this file may be missing although
+            its index file exists.
         modified: The time of the last change, in UTC; None where the filesystem does not record it.
         is_whole: Whether the segment's own file exists.
     """
@@ -40,7 +40,7 @@ class SegmentFile:
 
 
 def about_segment(frame: pl.DataFrame) -> dict[str, Any]:
-    """Return the description of a segment that is stored in its own file's metadata."""
+    """Return the description of a segment to store in its file's metadata."""
     first, last = frame["start"][0], frame["start"][-1]
     return {
         "format": FORMAT,
@@ -60,7 +60,7 @@ def describe_segment(
     columns: Mapping[str, int],
     facts: Mapping[str, int],
 ) -> Segment:
-    """Return the segment that a file holds.
+    """Return the segment that a file contains.
 
     Args:
         tier: The tier's name.

@@ -1,4 +1,4 @@
-"""The tier: the protocol of a place that stores segments in a format of its own."""
+"""The tier protocol: a tier stores segments in a format of its own."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Hits:
 
 
 class Tier(Protocol):
-    """A place that stores segments of calls.
+    """A component that stores segments of calls.
 
     A tier never changes a segment: it writes it once, reads it, and deletes it when the store no longer has it. The
     log decides which segments make up the store. A tier may be used by several threads at once.
@@ -56,7 +56,7 @@ class Tier(Protocol):
 
     @property
     def name(self) -> str:
-        """The name by which the log records the tier of a segment. It must never change."""
+        """The tier's name in the log, which must never change."""
         ...
 
     def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
@@ -93,9 +93,10 @@ class Tier(Protocol):
         ...
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-        """Return *columns* of rows of many segments, segment by segment.
+        """Return *columns* of the picked rows of many segments, segment by segment.
 
-        The result is that of `read` for each segment, concatenated. A tier may have a faster way for few rows.
+        The result equals the concatenated results of `read` for each segment. A tier may have a faster method for few
+        rows.
 
         Args:
             picks: At least one segment, each with row numbers in ascending order.
@@ -110,12 +111,12 @@ class Tier(Protocol):
     def find(
         self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None
     ) -> Hits | None:
-        """Return the candidate rows of a number search; None without an index.
+        """Return the candidate rows of a number search, or None without an index.
 
         Args:
             segment: A segment of this tier.
             search: The ranges of number keys to search for.
-            fields: The fields to search in, of ``source``, ``destination`` and ``did``.
+            fields: The fields to search in: any of ``source``, ``destination`` and ``did``.
             region: The region of numbers in national form.
 
         Raises:
@@ -126,12 +127,12 @@ class Tier(Protocol):
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
         """Return the rows whose field equals one of *values*.
 
-        None where reading the column is as fast.
+        Return None if reading the column is as fast.
 
         Args:
             segment: A segment of this tier.
-            name: A field of text.
-            values: The texts to search for; none of them is null.
+            name: The name of a text field.
+            values: The strings to search for, without nulls.
             rows: The rows to search in.
 
         Returns:
@@ -143,7 +144,7 @@ class Tier(Protocol):
         ...
 
     def totals(self, segment: Segment) -> Totals | None:
-        """Return the rollup of a segment; None where the tier has none.
+        """Return the rollup of a segment, or None if the tier has no rollups.
 
         Without a rollup, the calls are read instead.
 
@@ -155,7 +156,7 @@ class Tier(Protocol):
     def remove(self, segment: Segment) -> None:
         """Delete the files of a segment.
 
-        Nothing happens if they are already deleted.
+        Nothing happens if the files are already deleted.
         """
         ...
 
@@ -169,13 +170,13 @@ class Tier(Protocol):
         ...
 
     def list_segments(self) -> Iterable[SegmentFile]:
-        """Return all segments in this tier's place, whether or not a commit names them."""
+        """Return all segments stored in this tier, whether or not a commit names them."""
         ...
 
     def delete_orphan(self, file: SegmentFile) -> None:
         """Delete the files of a segment that no commit names.
 
-        Nothing happens if they are already deleted.
+        Nothing happens if the files are already deleted.
         """
         ...
 
@@ -183,15 +184,15 @@ class Tier(Protocol):
         """Delete the leftovers of interrupted writes.
 
         Args:
-            before: Leftovers last changed at or after this time stay: their writer may still be at work.
+            before: Leftovers changed at or after this time are kept, because their writer may still be active.
 
         Returns:
-            How many files were deleted.
+            The number of deleted files.
         """
         ...
 
     def load(self, file: SegmentFile, region: str | None) -> Segment:
-        """Return the segment in a file, as described by the file itself.
+        """Return the segment that a file's own metadata describes.
 
         A log is rebuilt from these segments.
 

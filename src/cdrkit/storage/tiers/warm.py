@@ -2,9 +2,9 @@
 
 Files are read by byte ranges.
 
-A segment is a file with a few row groups. The column of a group is one range of bytes, and the footer has its checksum.
-A query reads the footer once and then the columns that it needs, of the groups that hold its rows. No bytes are
-decoded before their checksum matches. A large month has several segments, each with its own range of time.
+A segment is a file with a few row groups. Each column of a group is one range of bytes, whose checksum is in the
+footer. A query reads the footer once, and then the needed columns of the groups that contain its rows. No bytes are
+decoded before their checksum matches. A large month has several segments, each of which covers its own time range.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _FEW_ROWS: Final = 2_000
 
 
 class WarmTier:
-    """Segments as Parquet files below one root. Threads may share a tier.
+    """A tier of Parquet files below one root; threads may share the tier.
 
     Args:
         files: The files below the root.
@@ -68,7 +68,7 @@ class WarmTier:
         self._indexes = RecentCache[IndexFile](_INDEX_BYTES)
 
     def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
-        """Write *frame*, whose calls are all of one UTC month, as `Tier.write` describes."""
+        """Write calls of one UTC month as one segment; see `Tier.write`."""
         data = encode_parquet(frame, about_segment(frame))
         identity = new_identity(data)
         path = f"month={month_of(frame['start'][0])}/{identity}{_SUFFIX}"
@@ -82,7 +82,7 @@ class WarmTier:
         return self._describe(identity, path, data, facts)
 
     def _describe(self, identity: str, path: str, data: memoryview, index: Mapping[str, int]) -> Segment:
-        """Return the segment whose file holds *data*, as described by the file's footer."""
+        """Return the segment that the footer in the file content *data* describes."""
         tail = tail_of(data)
         footer = Footer.of(tail)
         columns: dict[str, int] = {}
@@ -95,7 +95,7 @@ class WarmTier:
     # -- calls --------------------------------------------------------------------------------------------------
 
     def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
-        """Return columns of a segment, read by ranges of bytes."""
+        """Return columns of a segment; read only the byte ranges that hold them."""
         held = [name for name in columns if name in segment.columns]
         wanted = range(segment.rows) if rows is None else rows
         groups = list(self._columns.read_groups(segment, held, wanted)) if held and len(wanted) else []
@@ -111,7 +111,7 @@ class WarmTier:
         )
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-        """Return columns of rows of many segments, read concurrently."""
+        """Return columns of the picked rows of many segments, read concurrently."""
         if len(picks) == 1 or sum(rows.len() for _, rows in picks) > _FEW_ROWS:
             return pl.concat([self.read(segment, columns, rows) for segment, rows in picks])
 
@@ -133,7 +133,7 @@ class WarmTier:
     def find(
         self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None
     ) -> Hits | None:
-        """Return the candidate rows of a number search; None without an index file."""
+        """Return the candidate rows of a number search, or None without an index file."""
         index = self._load_index(segment)
         if index is None:
             return None
@@ -149,16 +149,16 @@ class WarmTier:
         return Hits(rows, search.exact)
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return None: the tier knows no faster way than reading the column."""
+        """Return None, because no method is faster than reading the column."""
         return None
 
     def totals(self, segment: Segment) -> Totals | None:
-        """Return the rollup of a segment; None without an index file."""
+        """Return the rollup of a segment, or None without an index file."""
         index = self._load_index(segment)
         return None if index is None else index.totals
 
     def _load_index(self, segment: Segment) -> IndexFile | None:
-        """Return the parsed end of the index file; None without such a file."""
+        """Return the parsed end of the index file, or None without an index file."""
         if "index_bytes" not in segment.facts:
             return None
         index = self._indexes.get(segment.id)
@@ -203,7 +203,7 @@ class WarmTier:
         return self._files.remove_temporary(before)
 
     def load(self, file: SegmentFile, region: str | None) -> Segment:
-        """Return the segment in a file, as described by its footer."""
+        """Return the segment that a file's footer describes."""
         data = self._files.read(file.path)
         try:
             if checksum_of(data) != file.id.partition("-")[2]:
@@ -226,7 +226,7 @@ def _select_rows(column: pa.ChunkedArray[Any], rows: Rows) -> pa.ChunkedArray[An
 
 
 def _build_series(name: str, parts: Sequence[pa.ChunkedArray[Any]], rows: int) -> pl.Series:
-    """Return *parts* as one column; without parts, as many nulls as *rows*."""
+    """Concatenate *parts* into one column; without parts, return *rows* nulls."""
     kind = FRAME_TYPES[name]
     if not parts:
         return pl.Series(name, [None], dtype=kind).new_from_index(0, rows)

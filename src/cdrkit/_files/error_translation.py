@@ -28,9 +28,9 @@ _OBJECT_STORES: Final = frozenset({"botocore", "aiobotocore", "aiohttp"})
 
 @contextlib.contextmanager
 def translate_errors(url: str, action: str) -> Iterator[None]:
-    """Translate errors of a filesystem in the block into a `StorageError`.
+    """Convert filesystem errors that the block raises into a `StorageError`.
 
-    The class of the `StorageError` fits the error.
+    The subclass of `StorageError` depends on the error.
 
     Args:
         url: The file or folder, for the message.
@@ -62,23 +62,23 @@ def translate_errors(url: str, action: str) -> Iterator[None]:
         raise _translate_os_error(exc, url, action) from exc
     except TypeError as exc:  # s3fs checks its options when it first connects
         raise ConfigError(
-            f"Cannot {action} {url}: {exc}. Check that the storage options are those of its filesystem."
+            f"Cannot {action} {url}: {exc}. Check that its filesystem supports these storage options."
         ) from exc
     except Exception as exc:
         if type(exc).__module__.partition(".")[0] not in _OBJECT_STORES:
             raise
         if "Credential" in type(exc).__name__:
             raise AccessDeniedError(
-                f"Cannot {action} {url}: {exc}. Give credentials by storage options or the environment.",
+                f"Cannot {action} {url}: {exc}. Give credentials in the storage options or the environment.",
                 url=url,
             ) from exc
         raise UnavailableError(f"Cannot {action} {url}: {exc}. Try again.", url=url) from exc
 
 
 def _find_file_above(path: str) -> str | None:
-    """Return the part of *path* that is a file of the local disk, or None.
+    """Return the parent of *path* that is a local file, or None.
 
-    Nothing can lie below a file.
+    If a parent is a file, nothing can exist below it.
     """
     while (above := os.path.dirname(path)) != path:
         if os.path.isfile(path := above):

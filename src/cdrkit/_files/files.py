@@ -1,4 +1,4 @@
-"""The interface of the files below one root, which hold a log or a tier."""
+"""The interface to the files of a log or tier below one root."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Data: TypeAlias = bytes | bytearray | memoryview
 
 @attrs.frozen
 class Entry:
-    """One file of a listing.
+    """One file in a listing.
 
     Example:
         >>> from cdrkit.storage import open_files
@@ -39,11 +39,11 @@ class Entry:
 class Files(Protocol):
     """The files below one root, on the local disk or on any filesystem of fsspec.
 
-    Paths are relative to the root, with ``/`` between their parts. A tier receives a `Files` when it is made. Instances
-    may be used by several threads at once.
+    Paths are relative to the root, with ``/`` between their parts. A tier receives a `Files` object when it is created.
+    Instances may be used by several threads at once.
 
-    Every method raises `AccessDeniedError` for a path outside the root. When the filesystem fails, each raises a
-    `StorageError` of a fitting class: `NotFoundError`, `AccessDeniedError` or `UnavailableError`.
+    Every method raises `AccessDeniedError` for a path outside the root. When the filesystem fails, every method raises
+    a `StorageError`, usually a subclass: `NotFoundError`, `AccessDeniedError` or `UnavailableError`.
 
     Example:
         >>> from cdrkit.storage import open_files
@@ -57,7 +57,7 @@ class Files(Protocol):
 
     @property
     def url(self) -> str:
-        """The root, as the caller gave it."""
+        """The path or URL of the root, as given by the caller."""
         ...
 
     def url_of(self, path: str) -> str:
@@ -69,7 +69,7 @@ class Files(Protocol):
         ...
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> bytes:
-        """Return bytes of a file.
+        """Return the bytes of a file, or of a part of it.
 
         Args:
             path: The file.
@@ -82,7 +82,7 @@ class Files(Protocol):
         ...
 
     def open(self, path: str) -> IO[bytes]:
-        """Open a file for reading; the stream can seek.
+        """Open a file for reading, as a seekable stream.
 
         Raises:
             NotFoundError: When the file does not exist.
@@ -108,21 +108,21 @@ class Files(Protocol):
         ...
 
     def make_durable(self, path: str) -> None:
-        """Make the existence of *path* durable.
+        """Ensure that the file at *path* survives a crash of the machine.
 
-        Its writer may not have done so yet.
+        The writer of the file may not have done so yet.
         """
         ...
 
     def writer(self, path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
-        """Open a file for writing; it appears whole when the block ends.
+        """Open a file for writing; the complete file appears when the block ends.
 
         If the block raises an error, the file does not appear.
         """
         ...
 
     def size(self, path: str) -> int | None:
-        """Return the size of *path* in bytes; None when no such file exists."""
+        """Return the size of *path* in bytes, or None if no such file exists."""
         ...
 
     def list(self, folder: str) -> list[Entry]:
@@ -133,14 +133,14 @@ class Files(Protocol):
         ...
 
     def remove(self, path: str) -> None:
-        """Remove a file; an absent file is ignored."""
+        """Remove a file if it exists."""
         ...
 
     def remove_temporary(self, before: datetime) -> int:
         """Remove the leftovers of interrupted writes.
 
         Args:
-            before: Leftovers last changed at or after this time stay: their writer may still be at work.
+            before: Leftovers changed at or after this time are kept, because their writer may still be active.
 
         Returns:
             The number of files removed.

@@ -113,7 +113,7 @@ class LocalFiles:
 
     @contextlib.contextmanager
     def _temporary(self, target: str) -> Iterator[str]:
-        """Yield a temporary path in the folder of *target*; create an absent folder."""
+        """Yield a temporary path in *target*'s folder; create the folder if absent."""
         folder = os.path.dirname(target)
         if folder not in self._durable_folders or not os.path.isdir(folder):
             _make_folder(folder)
@@ -186,7 +186,7 @@ def _raise_unless_missing(exc: OSError) -> None:
 def _make_folder(folder: str) -> None:
     """Create *folder* and its parents durably.
 
-    Each is durable in its own parent before a file is written into it.
+    The entry of each folder in its parent is durable before a file is written into the folder.
     """
     parent = os.path.dirname(folder)
     if os.path.isdir(folder):

@@ -1,4 +1,4 @@
-"""The choice of the `Files` for a folder or an fsspec URL."""
+"""The function that opens a folder or an fsspec URL as `Files`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["open_files"]
 
 
 def open_files(url: str | os.PathLike[str], options: Mapping[str, object] | None = None) -> Files:
-    """Return the files below *url* without reading or creating any of them.
+    """Return a `Files` object for *url* without reading or creating any file.
 
     Example:
         >>> from cdrkit.storage import open_files
@@ -38,7 +38,7 @@ def open_files(url: str | os.PathLike[str], options: Mapping[str, object] | None
     if options is not None and not isinstance(options, Mapping):
         raise ConfigError(f"Storage options must be a mapping. {options!r} is not a mapping.")
     if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
-        raise ConfigError(f"{text!r} is not a valid name of a folder.")
+        raise ConfigError(f"{text!r} is not a valid folder name.")
     settings = dict(options or {})
     try:
         # Neither instances nor listings are shared with the embedding application: a listing that it has cached

@@ -14,7 +14,7 @@ __all__ = ["check_path", "is_url", "split_url"]
 
 
 def check_path(path: str, url: str) -> str:
-    """Return *path* in its shortest form if it stays below the root.
+    """Normalize *path* and check that it stays below the root.
 
     Args:
         path: A relative path with ``/`` between its parts.

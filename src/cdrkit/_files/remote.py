@@ -24,7 +24,7 @@ _UNSUPPORTED: Final = frozenset({errno.ENOSYS, errno.EOPNOTSUPP})
 class RemoteFiles:
     """Files of an fsspec filesystem.
 
-    The service makes writes durable and shows files whole.
+    Durability and atomic writes depend on the service.
 
     Args:
         filesystem: The fsspec filesystem.
@@ -143,7 +143,7 @@ class RemoteFiles:
 def _change_time(info: Mapping[str, Any]) -> datetime | None:
     """Return the time of a file's last change, or None.
 
-    Each filesystem has its own name for that time.
+    Each filesystem has its own name for this time.
     """
     for name in ("LastModified", "mtime", "modified", "last_modified", "created"):
         time = info.get(name)

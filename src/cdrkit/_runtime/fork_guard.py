@@ -1,7 +1,7 @@
-"""The fork guard: an error where Polars' threads do not run after a fork.
+"""The fork guard: raises an error if a fork has stopped Polars' threads.
 
-Polars' threads do not survive a fork. A child process that needs them waits forever;
-with this guard it raises an error.
+Polars' threads do not survive a fork. A child process that needs the threads would wait forever; the guard raises an
+error instead.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["check_process"]
 
 
 class _ForkGuard:
-    """The state of this process: its use of Polars, and its fork.
+    """Records whether this process has used Polars and whether it was forked.
 
     Attributes:
         has_computed: Whether this process has computed with Polars.
@@ -27,7 +27,7 @@ class _ForkGuard:
         self.is_cut_off = False
 
     def enter_child(self) -> None:
-        """Adapt the state to a fork, in the child process."""
+        """Update the state in the child process after a fork."""
         self.is_cut_off = self.has_computed
 
 
@@ -36,15 +36,15 @@ os.register_at_fork(after_in_child=_GUARD.enter_child)
 
 
 def check_process() -> None:
-    """Record that this process computes with Polars, if it can.
+    """Record that this process uses Polars; raise an error if it cannot.
 
     Raises:
-        ConfigError: When it was forked from a process that had computed with Polars.
+        ConfigError: When this process was forked from a process that had computed with Polars.
     """
     if _GUARD.is_cut_off:
         raise ConfigError(
-            "This process was forked from one that had used a store, and Polars' threads do not survive a fork. Use "
-            "stores in the child only; to open one before the fork is fine. Or start processes with "
-            "multiprocessing's 'spawn' or 'forkserver'."
+            "This process was forked from a process that had used a store, and Polars' threads do not survive a "
+            "fork. Use stores in the child process only (a store may be opened before the fork), or start processes "
+            "with multiprocessing's 'spawn' or 'forkserver'."
         )
     _GUARD.has_computed = True

@@ -1,6 +1,6 @@
 """Prefetch: compute the next item while the caller uses the current one.
 
-A thread computes it.
+A thread computes the next item.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 def prefetch_items(items: Generator[_T]) -> Generator[_T]:
-    """Yield *items*, and compute the next one in another thread.
+    """Yield *items* while another thread computes the next item.
 
     At most one item is computed in advance. If the caller stops early, this function waits for the item in progress
     and closes *items*.

@@ -1,4 +1,4 @@
-"""The stopwatch: elapsed time, including the time in which the machine slept."""
+"""The stopwatch: measures elapsed time, including time when the machine sleeps."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["Stopwatch"]
 
 
 class Stopwatch:
-    """The time since this object was created.
+    """A stopwatch that starts when it is created.
 
-    It is the time of the monotonic clock or of the wall clock, whichever shows more. The monotonic clock stops while
-    the machine sleeps or is paused. The wall clock may be set back.
+    The elapsed time is measured with the monotonic clock and the wall clock; the longer time counts. The monotonic
+    clock stops while the machine sleeps or is paused. The wall clock may be set back.
     """
 
     def __init__(self) -> None:
@@ -20,5 +20,5 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """The seconds since this object was created."""
+        """The number of seconds since this object was created."""
         return max(time.monotonic() - self._monotonic, time.time() - self._wall)

@@ -1,4 +1,4 @@
-"""Made-up calls, offices and recordings for tests, tutorials and demonstrations."""
+"""Sample calls, offices and recordings for tests, tutorials and demonstrations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of the arguments of functions that make up data."""
+"""Argument validation for the functions that generate sample data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["check_count", "check_instant"]
 
 
 def check_count(name: str, value: object, *, at_least: int, at_most: int) -> int:
-    """Return *value* if it is a whole number within its bounds.
+    """Return *value* if it is a whole number within the bounds.
 
     Both bounds are inclusive.
 
@@ -18,7 +18,7 @@ def check_count(name: str, value: object, *, at_least: int, at_most: int) -> int
         ConfigError: When *value* is not such a number.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= at_most:
-        raise ConfigError(f"{name} cannot be {value!r}; give a whole number from {at_least} to {at_most}.")
+        raise ConfigError(f"{name} cannot be {value!r}. Give a whole number from {at_least} to {at_most}.")
     return value
 
 
@@ -30,6 +30,6 @@ def check_instant(name: str, value: object) -> datetime:
     """
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise ConfigError(
-            f"{name} cannot be {value!r}; give an aware datetime, such as datetime(2026, 11, 23, tzinfo=UTC)."
+            f"{name} cannot be {value!r}. Give an aware datetime, such as datetime(2026, 11, 23, tzinfo=UTC)."
         )
     return value

@@ -1,4 +1,4 @@
-"""Large Asterisk files: made-up calls as lines of ``Master.csv``."""
+"""Large Asterisk files: sample calls as lines of ``Master.csv``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def asterisk_lines(
     region: str = "GB",
     timezone: str = "Europe/London",
 ) -> Iterator[bytes]:
-    r"""Make up the lines of a large Asterisk ``Master.csv``, for benchmarks.
+    r"""Generate the lines of a large Asterisk ``Master.csv``, for benchmarks.
 
     The lines hold the calls of `synthesize_calls`, in the 18 columns that `write_office` writes and in the order in
     which calls began. A million lines take a few seconds; memory does not grow with the number of lines.
@@ -51,7 +51,7 @@ def asterisk_lines(
         end: As for `synthesize_calls`.
         customers: As for `synthesize_calls`.
         region: As for `synthesize_calls`.
-        timezone: IANA name of the zone of the stamps, which have no offset.
+        timezone: IANA name of the time zone of the timestamps, which have no offset.
 
     Returns:
         Blocks of whole lines.

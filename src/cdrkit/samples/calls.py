@@ -1,4 +1,4 @@
-"""Made-up calls by the million, as Arrow tables."""
+"""Millions of generated sample calls, as Arrow tables."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def synthesize_calls(
     customers: int = 200,
     region: str = "GB",
 ) -> pa.Table:
-    """Make up calls that look like the calls of a telephone company.
+    """Generate sample calls that resemble the calls of a telephone company.
 
-    Weekdays have busy hours; nights and weekends are quiet. A few numbers and customers have many of the calls. 45 %
-    of the calls connect, for about a minute; the others are busy, unanswered, cancelled, rejected or failed. Numbers
-    are written in several ways. Some callers withhold their number, and a few send names that attack spreadsheets.
-    Outbound calls have amounts: a connected call costs ``connect_cost`` and ``rate`` a minute of ``billed_duration``,
-    rounded half up at the sixth place.
+    Weekdays have busy hours; nights and weekends are quiet. A few numbers and customers account for many of the calls.
+    45 % of the calls connect, for about a minute; the others are busy, unanswered, cancelled, rejected or failed.
+    Numbers are written in several ways. Some callers withhold their number, and a few send names that attack
+    spreadsheets. Outbound calls have amounts: a connected call costs ``connect_cost`` and ``rate`` a minute of
+    ``billed_duration``, rounded half up at the sixth place.
 
     Equal arguments give equal tables on every machine. A million rows take a few seconds and about a gigabyte.
 
@@ -80,7 +80,7 @@ def synthesize_tables(
     customers: int = 200,
     region: str = "GB",
 ) -> Iterator[pa.Table]:
-    """Make up the calls of `synthesize_calls`, table by table.
+    """Generate the calls of `synthesize_calls`, table by table.
 
     Use this function for more calls than fit into memory.
 
@@ -129,13 +129,13 @@ def call_frames(
     check_count("seed", seed, at_least=0, at_most=2**64 - 1)
     check_count("customers", customers, at_least=1, at_most=_MOST_CUSTOMERS)
     if region not in REGIONS:
-        raise ConfigError(f"Unknown region {region!r} for made-up calls; use one of {', '.join(REGIONS)}.")
+        raise ConfigError(f"Unknown region {region!r} for sample calls. Use one of {', '.join(REGIONS)}.")
     end = END if end is None else check_instant("end", end)
     try:
         first = end.astimezone(UTC) - timedelta(days=days)
     except OverflowError as exc:
         raise ConfigError(
-            f"days cannot be {days!r}: the period would begin before the year 1; give fewer days or a later end."
+            f"days cannot be {days!r}: the period would begin before the year 1. Give fewer days or a later end."
         ) from exc
     generator = CallGenerator.create(
         rows, days=days, seed=seed, first=first, customers=customers, region=REGIONS[region]

@@ -1,4 +1,4 @@
-"""The countries, outcomes, rate cards and names of made-up calls."""
+"""The countries, outcomes, rate cards and names of sample calls."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WEEKEND_SHARE: Final = 5  # a fifth of a weekday
 
 @attrs.frozen
 class Place:
-    """A block of numbers.
+    """A block of telephone numbers.
 
     Attributes:
         prefix: The first E.164 digits.
@@ -56,7 +56,7 @@ class Place:
 
 @attrs.frozen
 class Region:
-    """A country: its numbering plan, its zone and its blocks of numbers.
+    """A country: its numbering plan, its time zone and its blocks of numbers.
 
     Attributes:
         calling_code: The calling code.
@@ -157,7 +157,7 @@ REGIONS: Final[dict[str, Region]] = {
 
 @attrs.frozen
 class Outcome:
-    """An outcome of attempts.
+    """A possible outcome of call attempts.
 
     Attributes:
         share: The share of this outcome, in thousandths of the calls.
@@ -203,7 +203,7 @@ LOST_RACE: Final = len(OUTCOMES) - 1
 
 @attrs.frozen
 class Card:
-    """A rate card.
+    """A rate card: the rules by which calls are billed.
 
     Attributes:
         id: The identifier.
@@ -228,7 +228,7 @@ CARDS: Final = (
 
 @attrs.frozen
 class Provider:
-    """A carrier, which bills by the second.
+    """A carrier that bills by the second.
 
     Attributes:
         id: The identifier.

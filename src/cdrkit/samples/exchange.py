@@ -1,4 +1,4 @@
-"""The made-up calls of a small office, as rows of an Asterisk ``Master.csv``."""
+"""The sample calls of a small office, as rows of an Asterisk ``Master.csv``."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ class Leg:
 
     @property
     def end(self) -> datetime:
-        """The end of the leg."""
+        """The time at which the leg ended."""
         return self.start + timedelta(seconds=self.ring + self.talk)
 
     def line(self, local: tzinfo) -> str:
         """Return the row as a line of Asterisk's cdr_csv.
 
-        Only texts have quotes. An unset stamp is empty.
+        Only text values are quoted. A timestamp that is not set is empty.
         """
         answer = self.start + timedelta(seconds=self.ring)
         columns = (
@@ -117,11 +117,11 @@ class _Attempt:
         start: The start of the call.
         telephones: The number of telephones that ring at once.
         number: The number outside the office.
-        name: The name that comes with the number.
+        name: The caller name transmitted with the number.
         member: The index of the member of staff.
         unique_id: Asterisk's unique id.
-        from_outside: Whether the call comes in.
-        with_outside: Whether a call from the office leaves it.
+        from_outside: Whether the call is inbound.
+        with_outside: Whether a call from the office goes to an outside number.
     """
 
     start: datetime
@@ -138,11 +138,11 @@ class _Attempt:
 class Exchange:
     """The telephone system of the office.
 
-    The exchange makes up calls in the order of their starts.
+    The exchange generates calls in the order of their start times.
 
     Attributes:
         random: The source of random choices.
-        first: The begin of the period.
+        first: The beginning of the period.
         until: The instant by which every call has ended.
         local: The zone of the office.
         channels: The numbers of channels.
@@ -155,7 +155,7 @@ class Exchange:
     channels: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
 
     def legs(self, count: int) -> list[Leg]:
-        """Return *count* rows, sorted by their ends.
+        """Generate *count* rows, sorted by end time.
 
         The latest answered calls have a recording.
         """
@@ -204,7 +204,7 @@ class Exchange:
     def _contacts(self) -> list[tuple[str, str]]:
         """Return numbers in several notations, with the names of their callers.
 
-        The busiest comes first.
+        The busiest contact comes first.
         """
         contacts = []
         for index in range(90):
@@ -221,9 +221,9 @@ class Exchange:
         return contacts
 
     def _starts(self, count: int) -> list[datetime]:
-        """Return *count* instants in office hours, sorted.
+        """Return *count* sorted instants in office hours.
 
-        The last one is a minute or more before the end.
+        The last instant is at least one minute before the end of the period.
         """
         weights = []
         for hour in range((self.until - self.first) // timedelta(hours=1)):
@@ -319,7 +319,7 @@ class Exchange:
         return f"PJSIP/{name}-{next(self.channels):08x}"
 
     def _outcome(self, start: datetime, shares: tuple[float, float, float]) -> tuple[int, int, str]:
-        """Return the seconds of ringing, the seconds of talk and the disposition.
+        """Return the ringing time and the talk time in seconds, and the disposition.
 
         Args:
             start: The start of the call.

@@ -1,7 +1,7 @@
-"""The generator of calls: Polars expressions of counters and random numbers.
+"""The call generator: Polars expressions over counters and random numbers.
 
-Every value depends only on the seed and the number of its row, in whole-number arithmetic. So a seed gives equal calls
-on every machine, whatever the number of rows made at once.
+Every value is computed from the seed and the number of its row only, in whole-number arithmetic. A seed therefore gives
+equal calls on every machine, however many rows are generated at once.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ _HOUR: Final = 3_600_000_000  # microseconds
 
 @attrs.frozen(kw_only=True)
 class CallGenerator:
-    """A generator of the calls of one seed.
+    """A generator of all calls that belong to one seed.
 
     Attributes:
-        rows: The number of calls that the generator makes in all.
+        rows: The total number of calls that the generator makes.
         seed: The seed.
-        hours: For each hour, the number of the first row in it; and at the end the number of rows.
-        first_us: The begin of the first hour, in microseconds since 1970.
+        hours: The number of each hour's first row, followed by the total number of rows.
+        first_us: The beginning of the first hour, in microseconds since 1970.
         customers: Upper bounds of the random numbers that select each customer.
         region: The country of most numbers, of the hours and of the usual currency.
         places: The blocks of numbers: those of the region first.
@@ -81,7 +81,7 @@ class CallGenerator:
     def create(
         cls, rows: int, *, days: int, seed: int, first: datetime, customers: int, region: Region
     ) -> CallGenerator:
-        """Return the generator of *rows* calls in the *days* from *first* on."""
+        """Return a generator of *rows* calls within *days* days from *first* on."""
         key = mix(seed + GAMMA)
         local = zone(region.zone)
         weights = []
@@ -122,9 +122,9 @@ class CallGenerator:
         return self._select_fields(frame)
 
     def _add_draws(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add the random bits.
+        """Add the random bits of each row.
 
-        Of 100 groups of three rows, six are the legs of one call and share its bits.
+        Six of 100 groups of three rows are the legs of one call and share that call's bits.
         """
         row, group = pl.col("row"), pl.col("row") // u64(3)
         frame = frame.with_columns(draw(self.seed, 0, group).alias("group"))
@@ -140,7 +140,7 @@ class CallGenerator:
     def _add_times(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Add the start of each call.
 
-        Calls are in order because each has its own part of its hour.
+        Calls are in order because each call has a separate part of its hour.
         """
         hours = pl.Series(self.hours, dtype=pl.UInt64)
         hour = hours.search_sorted(frame["call"], side="right").cast(pl.UInt64) - 1
@@ -192,7 +192,7 @@ class CallGenerator:
     def _add_outcomes(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Add the outcome and the durations.
 
-        Of the legs of an answered call, only one was answered.
+        Only one leg of an answered call was answered.
         """
         table = [number for number, outcome in enumerate(OUTCOMES) for _ in range(outcome.share)]
         ended = look_up(table, draw_below("call5", 0, 1000), pl.UInt64)
@@ -221,7 +221,7 @@ class CallGenerator:
     def _notation(self, number: str, style: pl.Expr, *, home: pl.Expr) -> pl.Expr:
         """Return a number in one of several notations.
 
-        Most numbers begin with ``+44``; some have the form in which they are dialled.
+        Most numbers begin with ``+44``; some are written as they are dialled.
 
         Args:
             number: The column with the E.164 digits.
@@ -242,7 +242,7 @@ class CallGenerator:
         )
 
     def _add_texts(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add the identifiers, the numbers in their notations and the names of callers."""
+        """Add the identifiers, the notations of the numbers and the callers' names."""
         way, always = pl.col("way"), pl.lit(True)
         extension = (u64(2000) + draw_below("call4", 2, 100)).cast(pl.String)
         rung = (u64(2000) + draw_below("leg1", 0, 100)).cast(pl.String)

@@ -1,4 +1,4 @@
-"""The files of a made-up office: an Asterisk CDR file and recordings."""
+"""The files of a sample office: an Asterisk CDR file and recordings."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _LONGEST_RECORDING: Final = 6  # seconds
 
 @attrs.frozen(kw_only=True)
 class Office:
-    """The files and the facts of an office that `write_office` wrote.
+    """The paths and properties of an office that `write_office` generated.
 
     Attributes:
         folder: The folder with all files.
-        master: The path of the Asterisk ``Master.csv``. Its stamps are local times of *timezone*.
+        master: The path of the Asterisk ``Master.csv``. Its timestamps are local times of *timezone*.
         recordings: The folder with the recordings. The column ``userfield`` holds paths below it.
-        calls: The number of rows of the file.
+        calls: The number of rows in the file.
         number: A number in national form. In an office of 200 calls or more, at least 20 rows have it, in several
             spellings.
-        timezone: IANA name of the zone of the stamps.
+        timezone: IANA name of the time zone of the timestamps.
     """
 
     folder: str
@@ -52,15 +52,15 @@ def write_office(
     now: datetime | None = None,
     timezone: str = "Europe/London",
 ) -> Office:
-    """Write the files of a made-up office's Asterisk.
+    """Generate the Asterisk files of a sample office.
 
     The files are ``Master.csv`` and recordings of the latest calls. The file has 18 columns (``loguniqueid`` and
-    ``loguserfield`` are on), stamps in local time without an offset, and rows in the order in which calls ended.
+    ``loguserfield`` are on), timestamps in local time without an offset, and rows in the order in which calls ended.
     Inbound calls may ring three telephones at once, which gives three rows with one unique id. Most numbers are
     British ones reserved for drama, in national form. Up to 40 of the latest answered calls have a recording: at most
     six seconds of tones, WAV, 16 bits, mono, 8 kHz.
 
-    Equal arguments write equal bytes. An earlier ``Master.csv`` in the folder is replaced; earlier recordings stay.
+    Equal arguments give equal bytes. An earlier ``Master.csv`` in the folder is replaced; earlier recordings stay.
 
     Example:
         >>> import tempfile
@@ -77,7 +77,7 @@ def write_office(
         days: The length of the period before *now* in which the calls begin, in days of 24 hours.
         seed: The seed of the random numbers; another seed gives other calls.
         now: An aware instant by which every call has ended. None: the current time.
-        timezone: IANA name of the zone of the office and of its stamps.
+        timezone: IANA name of the time zone of the office and of its timestamps.
 
     Returns:
         The paths of the files, and a number to search for.
@@ -100,7 +100,8 @@ def write_office(
         ).legs(calls)
     except OverflowError as exc:
         raise ConfigError(
-            f"now cannot be {now.isoformat()} with {days} days before it: give an instant within the years 1 to 9999."
+            f"now cannot be {now.isoformat()} with {days} days before it. "
+            "The whole period must lie within the years 1 to 9999."
         ) from exc
     root = Path(folder).absolute()
     office = Office(

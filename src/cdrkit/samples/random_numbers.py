@@ -31,7 +31,7 @@ def mix(number: int) -> int:
 
 
 def u64(value: int) -> pl.Expr:
-    """Return *value* as an unsigned integer of 64 bits.
+    """Return *value* as an unsigned 64-bit integer.
 
     Sums and products with a column of such integers wrap.
     """
@@ -39,7 +39,7 @@ def u64(value: int) -> pl.Expr:
 
 
 def draw_below(bits: str, place: int, choices: int) -> pl.Expr:
-    """Return a number below *choices*.
+    """Return a random number below *choices*.
 
     The number comes from the *place*-th 16 bits of the column *bits*.
     """
@@ -48,15 +48,15 @@ def draw_below(bits: str, place: int, choices: int) -> pl.Expr:
 
 
 def look_up(values: Sequence[int | str | None], index: pl.Expr, dtype: type[pl.DataType]) -> pl.Expr:
-    """Return the value at each *index*, which counts from 0."""
+    """Return the value at each zero-based *index*."""
     return pl.lit(pl.Series(values, dtype=dtype)).gather(index)
 
 
 def thousandths(index: pl.Expr) -> pl.Expr:
     """Return *index* / 1000 for indexes below 60,000, exact to the last bit.
 
-    Polars may divide by multiplying with a reciprocal. That result can differ in its last bit, and does so for some
-    lengths of a frame only.
+    Polars may divide by multiplying by a reciprocal. The result can then differ in its last bit, but only for some
+    frame lengths.
     """
     return pl.lit(_thousandths()).gather(index)
 
@@ -68,7 +68,7 @@ def _thousandths() -> pl.Series:
 
 @functools.cache
 def duration_steps() -> tuple[int, ...]:
-    """Return seconds at 4,096 equal steps of a log-normal distribution.
+    """Return 4,096 durations, in seconds, that follow a log-normal distribution.
 
     The median is 70 seconds, the maximum four hours.
     """
@@ -80,7 +80,7 @@ def duration_steps() -> tuple[int, ...]:
 def draw(seed: int, stream: int, index: pl.Expr) -> pl.Expr:
     """Return 64 random bits for each *index*.
 
-    The streams of a seed are independent of each other.
+    The streams of one seed are independent of each other.
     """
     state = index * u64(GAMMA) + u64(mix(seed + (stream + 2) * GAMMA))
     state = (state ^ (state // u64(2**30))) * u64(_MIX_1)

@@ -18,7 +18,7 @@ _SAMPLES: Final = 8000  # a second
 
 @functools.cache
 def _phrase(notes: tuple[tuple[float, float], ...], milliseconds: int) -> bytes:
-    """Return consecutive tones as samples of 16 bits.
+    """Return consecutive tones as 16-bit samples.
 
     Each tone is the sum of two frequencies.
     """
@@ -46,7 +46,7 @@ _VOICES: Final = (
 
 
 def write_tones(target: Path, seconds: int, chance: random.Random) -> None:
-    """Write a WAV file of 8 kHz and 16 bits.
+    """Write the sounds of a simulated call as a 16-bit WAV file at 8 kHz.
 
     The sound is ringing, sometimes keys, then two alternating voices.
 

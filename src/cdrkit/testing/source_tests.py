@@ -1,4 +1,4 @@
-"""Tests that every source must pass; the author of a source subclasses them."""
+"""The test suite that every source must pass; subclass it to test a source."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _FLIPS: Final = 40
 
 
 class SourceTests:
-    """A test suite for a source, to be subclassed and run with pytest.
+    """A test suite for a source; subclass it and run it with pytest.
 
-    Override `make_source` and `sample`. Override `expected_calls` as well, where the number of calls is known: it shows
-    whether the source loses rows.
+    Override `make_source` and `sample`. If the number of calls is known, override `expected_calls` as well, so that the
+    suite detects lost rows.
 
     The suite checks that the frames fit the catalogue of fields, that every row is accounted for, and that equal bytes
     give equal results, however slowly they arrive. Empty, cut-off, damaged and random inputs may be rejected with a
@@ -59,13 +59,13 @@ class SourceTests:
         raise NotImplementedError("Override sample() in the subclass: return the bytes of a file.")
 
     def expected_calls(self) -> int | None:
-        """Return how many calls the sample has; None if unknown."""
+        """Return the number of calls in the sample, or None if it is unknown."""
         return None
 
     # -- the sample -----------------------------------------------------------------------------------------------
 
     def test_calls_fit_the_catalogue(self) -> None:
-        """Calls have fields of the catalogue with values of their types.
+        """Calls have only fields of the catalogue, with values of the right types.
 
         Each call has a ``call_id`` and a ``start``.
         """
@@ -75,7 +75,7 @@ class SourceTests:
             assert reading.frame[name].null_count() == 0, f"{name} is absent in some calls"
 
     def test_every_row_is_accounted_for(self) -> None:
-        """Every row is a call, a reject, or part of another row's or a pending call."""
+        """Every row is a call, a reject, or part of another row's call or pending call."""
         reading = self._read(io.BytesIO(self.sample()))
         expected = self.expected_calls()
         if expected is not None:
@@ -115,21 +115,21 @@ class SourceTests:
         assert all(0 <= position <= len(sample) for position in positions)
 
     def test_reading_twice(self) -> None:
-        """Equal bytes give equal results, from one source and from another one."""
+        """Equal bytes give equal results, from the same source or a new one."""
         source = self.make_source()
         first = self._read(io.BytesIO(self.sample()), source)
         first.check_equal(self._read(io.BytesIO(self.sample()), source))
         first.check_equal(self._read(io.BytesIO(self.sample())))
 
     def test_slow_streams(self) -> None:
-        """A stream that returns a few bytes at a time gives equal results."""
+        """The results are equal if a stream returns only a few bytes at a time."""
         sample = self.sample()
         whole = self._read(io.BytesIO(sample))
         for size in (1, 7, 4096):
             whole.check_equal(self._read(_slow_stream(sample, size)))
 
     def test_reading_all_inputs(self) -> None:
-        """A source of several inputs gives the calls of a single one."""
+        """A source that joins several inputs gives the same calls from a single input."""
         source = self.make_source()
         if isinstance(source, JoiningSource):
             whole = self._read(io.BytesIO(self.sample()))
@@ -146,7 +146,7 @@ class SourceTests:
         assert reading is None or reading.read == 0
 
     def test_a_cut_off_sample(self) -> None:
-        """A sample that was cut off anywhere is read, rejected in part, or refused."""
+        """A truncated sample is read, rejected in part, or refused."""
         sample = self.sample()
         for number in range(_CUTS):
             self._try(io.BytesIO(sample[: number * len(sample) // _CUTS]))
@@ -190,7 +190,7 @@ class SourceTests:
 
 @attrs.frozen(eq=False)
 class _Content:
-    """The content of all batches of one reading."""
+    """The combined content of all batches from one pass over the input."""
 
     frame: pl.DataFrame
     rejects: tuple[Reject, ...]
@@ -204,7 +204,7 @@ class _Content:
 
     @classmethod
     def of(cls, batches: Iterable[SourceBatch]) -> _Content:
-        """Collect *batches*.
+        """Combine *batches* into one content.
 
         Raises:
             SchemaError: When a frame does not fit the catalogue of fields.
@@ -227,7 +227,7 @@ class _Content:
         )
 
     def check_equal(self, other: _Content) -> None:
-        """Compare with another reading of equal bytes.
+        """Check that another pass over the same bytes gave equal results.
 
         Raises:
             AssertionError: When the readings differ.
@@ -246,7 +246,7 @@ def _fit(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 class _SlowStream(io.RawIOBase):
-    """A stream that returns a few bytes at each read."""
+    """A stream that returns only a few bytes per read."""
 
     def __init__(self, data: bytes, size: int) -> None:
         self._data = data
@@ -268,7 +268,7 @@ def _slow_stream(data: bytes, size: int) -> IO[bytes]:
 
 
 def _garbage() -> Iterator[bytes]:
-    """Yield inputs of no format, or of others."""
+    """Yield inputs in other formats, and inputs in no format at all."""
     chance = random.Random(1)
     yield b"\n"
     yield b"\r\n" * 100

@@ -1,4 +1,4 @@
-"""Tests that every tier must pass; the author of a tier subclasses them."""
+"""The test suite that every tier must pass; subclass it to test a tier."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MOST_FILES = 20
 
 
 class TierTests:
-    """A test suite for a tier, to be subclassed and run with pytest.
+    """A test suite for a tier; subclass it and run it with pytest.
 
     A store works with any tier that passes. The subclass overrides `make_tier` and defines the fixture ``files``, which
     returns the files of an empty folder to each test. The suite damages the file at ``segment.path`` among them.
@@ -50,18 +50,18 @@ class TierTests:
     """
 
     def make_tier(self, files: Files) -> Tier:
-        """Return a new tier that stores its segments among *files*.
+        """Return a new tier that stores its segments in *files*.
 
-        It shares no state with earlier tiers.
+        The new tier must not share state with earlier tiers.
         """
         raise NotImplementedError("Override make_tier() in the subclass: return a tier.")
 
     # -- writing and reading --------------------------------------------------------------------------------------
 
     def test_round_trip(self, files: Files) -> None:
-        """The frame read equals the frame written: values, order and types.
+        """A frame is read with the same values, order and types as it was written.
 
-        Another tier of the same files returns it as well.
+        Another tier with the same files returns the same frame.
         """
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
@@ -90,9 +90,9 @@ class TierTests:
         assert_frame_equal(self.make_tier(files).read(restored, list(FIELDS)), frame)
 
     def test_writes_that_fail(self, files: Files) -> None:
-        """A failed write raises the error and leaves no file.
+        """A failed write raises the error and leaves no file behind.
 
-        With room again, writing works.
+        When space is available again, the next write succeeds.
         """
         frame = _calls(_ROWS_WITH_COMPANIONS)
         for room in range(_MOST_FILES):
@@ -126,9 +126,9 @@ class TierTests:
         assert tier.read(segment, ["mos"], range(2, 5)).height == 3
 
     def test_rows(self, files: Files) -> None:
-        """Rows, a range or ascending numbers, are returned in order.
+        """Rows requested as a range or as ascending numbers are returned in order.
 
-        No rows are an empty frame.
+        A request for no rows returns an empty frame.
         """
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
@@ -140,7 +140,7 @@ class TierTests:
             assert_frame_equal(tier.read(segment, list(FIELDS), rows_asked), frame[numbers])
 
     def test_gather(self, files: Files) -> None:
-        """Rows of many segments are returned segment by segment, as by `read`."""
+        """Rows of many segments equal the results of `read`, segment by segment."""
         tier = self.make_tier(files)
         frames = [_calls(), _calls(seed=2).select("call_id", "start", "source"), _calls(seed=3)]
         segments = [tier.write(frame, "GB") for frame in frames]
@@ -155,7 +155,7 @@ class TierTests:
                 assert_frame_equal(self.make_tier(files).gather(asked, names), head)
 
     def test_rows_with(self, files: Files) -> None:
-        """The tier returns exactly the rows with one of the values, or None."""
+        """The tier returns exactly the rows that have one of the values, or None."""
         tier = self.make_tier(files)
         for frame in (_calls(), _calls(seed=2).select("call_id", "start", "source")):
             segment = tier.write(frame, "GB")
@@ -177,7 +177,7 @@ class TierTests:
     # -- indexes and rollups --------------------------------------------------------------------------------------
 
     def test_find(self, files: Files) -> None:
-        """No row with the number is missing; exact hits contain no other row.
+        """A search returns every row with the number; exact hits contain no other row.
 
         The tier may return None.
         """
@@ -208,7 +208,7 @@ class TierTests:
                 assert not hits.exact or hit_rows == fits
 
     def test_totals(self, files: Files) -> None:
-        """The rollup equals the totals of the calls; a tier may have none."""
+        """A rollup equals the totals of the calls; a tier may have no rollups."""
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         for reader in (tier, self.make_tier(files)):
@@ -217,7 +217,7 @@ class TierTests:
                 assert_frame_equal(totals.rows, totals_of(frame))
 
     def test_remove_temporary(self, files: Files) -> None:
-        """Removing the leftovers of interrupted writes leaves every segment as it is."""
+        """Removing the leftovers of interrupted writes does not change any segment."""
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         before = files.list("")
@@ -228,7 +228,7 @@ class TierTests:
     # -- independent segments -------------------------------------------------------------------------------------
 
     def test_segments_are_independent(self, files: Files) -> None:
-        """Two segments of equal calls are two segments; removing one leaves the others."""
+        """Segments with equal calls are independent; removing one keeps the others."""
         tier, frame, other = self.make_tier(files), _calls(), _calls(seed=2)
         segments = [tier.write(each, "GB") for each in (frame, frame, other)]
         assert len({segment.id for segment in segments}) == 3
@@ -238,7 +238,7 @@ class TierTests:
             assert_frame_equal(reader.read(segments[2], list(FIELDS)), other)
 
     def test_removing_twice(self, files: Files) -> None:
-        """Removing a segment again does nothing; reading it raises NotFoundError."""
+        """Removing a removed segment does nothing; reading it raises NotFoundError."""
         import pytest
 
         tier = self.make_tier(files)
@@ -249,7 +249,7 @@ class TierTests:
             tier.read(segment, list(FIELDS))
 
     def test_threads(self, files: Files) -> None:
-        """Threads that read one tier at the same time each get their own rows."""
+        """Threads that read one tier at the same time each get the rows they request."""
         writer = self.make_tier(files)
         frames = [_calls(seed=seed) for seed in (1, 2)]
         segments = [writer.write(frame, "GB") for frame in frames]
@@ -263,7 +263,7 @@ class TierTests:
     # -- damage -----------------------------------------------------------------------------------------------------
 
     def test_flipped_bytes(self, files: Files) -> None:
-        """A changed byte gives the right rows or a CorruptDataError.
+        """A read of a changed file returns the right rows or raises CorruptDataError.
 
         The error names the file, and `check` detects every change.
         """
@@ -286,7 +286,7 @@ class TierTests:
         assert all(segment.id in message for message in messages)
 
     def test_truncated(self, files: Files) -> None:
-        """A file that was cut off anywhere raises a CorruptDataError that names it."""
+        """Reading a truncated file raises a CorruptDataError that names the file."""
         import pytest
 
         segment = self.make_tier(files).write(_calls(60), "GB")
@@ -299,7 +299,7 @@ class TierTests:
                 self.make_tier(files).read(segment, list(FIELDS))
 
     def test_damaged_companions(self, files: Files) -> None:
-        """Damage beside a segment's file gives right answers or a CorruptDataError."""
+        """Damage to other files gives the right rows or raises CorruptDataError."""
         import pytest
 
         frame = _calls(60)
@@ -333,7 +333,7 @@ class TierTests:
         assert all(segment.id in message for message in messages)
 
     def test_missing(self, files: Files) -> None:
-        """A missing file raises a NotFoundError that names it."""
+        """Reading a missing file raises a NotFoundError that names the file."""
         import pytest
 
         segment = self.make_tier(files).write(_calls(), "GB")
@@ -346,7 +346,7 @@ class TierTests:
     # -- orphans and rebuilt logs ---------------------------------------------------------------------------------
 
     def test_check_of_a_whole_segment(self, files: Files) -> None:
-        """`check` raises no error for a segment that is as it was written."""
+        """`check` raises no error for an unchanged segment."""
         segment = self.make_tier(files).write(_calls(), "GB")
         self.make_tier(files).check(segment)
 
@@ -363,7 +363,7 @@ class TierTests:
         assert {each.id: reader.load(each, "GB") for each in listed} == segments
 
     def test_orphans_can_be_deleted(self, files: Files) -> None:
-        """Deleting an orphan removes it alone; deleting it again does nothing."""
+        """Deleting an orphan removes only that orphan; deleting it again does nothing."""
         tier = self.make_tier(files)
         kept, gone = (tier.write(_calls(seed=seed), "GB") for seed in (1, 2))
         for each in [each for each in tier.list_segments() if each.id == gone.id] * 2:
@@ -371,7 +371,7 @@ class TierTests:
         assert [each.id for each in tier.list_segments()] == [kept.id]
 
     def test_damage_is_not_loaded(self, files: Files) -> None:
-        """Loading a damaged file raises a CorruptDataError that names it."""
+        """Loading a damaged file raises a CorruptDataError that names the file."""
         import pytest
 
         segment = self.make_tier(files).write(_calls(60), "GB")
@@ -383,7 +383,7 @@ class TierTests:
 
 
 class _FullFiles:
-    """Files with room for a number of writes; later writes fail."""
+    """Files that accept a limited number of writes; later writes fail."""
 
     error = StorageError("No room is left, on purpose.")
 
@@ -406,14 +406,14 @@ class _FullFiles:
 
 
 def _calls(rows: int = 300, seed: int = 1) -> pl.DataFrame:
-    """Return made-up calls of one UTC day, sorted, with every field of the catalogue."""
+    """Return sorted sample calls of one UTC day with every field of the catalogue."""
     frame = pl.from_arrow(synthesize_calls(rows, days=1, seed=seed, customers=20))
     assert isinstance(frame, pl.DataFrame)
     return conform_frame(frame)
 
 
 def _flip_bytes(good: bytes) -> Iterator[bytes]:
-    """Yield copies of *good* with one byte changed, each at another place."""
+    """Yield copies of *good*, each with one byte changed at a different offset."""
     for number in range(_FLIPS + 1):
         damaged = bytearray(good)
         damaged[number * (len(good) - 1) // _FLIPS] ^= 0x55

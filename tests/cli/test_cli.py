@@ -123,7 +123,7 @@ def test_a_torn_file_without_a_format(tmp_path: Path, office: Office) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["query", "/nowhere/store"], "There is no store at"),
+        (["query", "/nowhere/store"], "No store exists at"),
         (["query", "{store}", "--during", "last_weak"], "last_week"),
         (["query", "{store}", "--columns", "srce"], "source"),
         (["query", "{store}", "--start", "2026-02-01", "--end", "2026-01-01"], "before the start"),

@@ -88,7 +88,7 @@ class TestRefusals:
             (CacheOptions, {"max_bytes": -1}, "max_bytes=-1"),
             (CacheOptions, {"max_bytes": True}, "max_bytes=True"),
             (TierOptions, {"url": ""}, "TierOptions(url='')"),
-            (TierOptions, {"kind": WarmTier}, "Give a Tier itself"),
+            (TierOptions, {"kind": WarmTier}, "Pass a Tier object directly"),
         ],
     )
     def test_a_group_checks_its_values(self, group: Any, options: dict[str, Any], words: str) -> None:

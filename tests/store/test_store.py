@@ -515,7 +515,7 @@ def test_a_file_is_no_store(tmp_path: Path, way: str) -> None:
         store.maintenance.move_to_warm,
     ):
         with pytest.raises(
-            StorageError, match=f"^{path} is a file; a store is a folder. Give a folder, or ingest"
+            StorageError, match=f"^{path} is a file, but a store is a folder. Give a folder, or ingest"
         ):
             use()
     assert path.read_bytes() == b"not a folder"

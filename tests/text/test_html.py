@@ -150,7 +150,7 @@ class TestStore:
     def test_a_store(self, hostile: CallRecord) -> None:
         """It says where it is, how much is in it, and from when."""
         store = open_store("memory://html-store<b>", region="GB")
-        assert "The first write makes it." in read(store).text
+        assert "The first write creates it." in read(store).text
         store.append([hostile])
         rows = dict(read(store).rows)
         assert rows["Location"] == "memory://html-store<b>"

@@ -1,4 +1,4 @@
-"""The store: opening, reading, writing, scopes, results, maintenance and the archive."""
+"""The store: open, read, write, scope, maintain and archive calls."""
 
 from __future__ import annotations
 

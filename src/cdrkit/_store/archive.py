@@ -1,4 +1,4 @@
-"""The archive: list the months of the warm tier, and download one as Parquet or CSV."""
+"""The archive: list warm months, and download a month as Parquet or CSV."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Archive", "ArchiveMonth"]
 
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 _FORMATS: Final = ("parquet", "csv.gz", "csv.zst")
-#: A suffix of a file; digits, as in ``calls.2026``, do not count.
+#: The suffix of a file name. Digits, as in ``calls.2026``, are not a suffix.
 _FILE_SUFFIX: Final = re.compile(r"\.[a-z][a-z0-9]{1,9}", re.ASCII)
 _FOLDER_SUFFIX: Final = re.compile(r"\.(?:csv|gz|zst|zip|tar|json|xlsx)", re.IGNORECASE)
 
@@ -48,7 +48,9 @@ class ArchiveMonth:
 
 
 class Archive:
-    """The warm months of a store, for bulk download. `Store.archive` returns it.
+    """The warm months of a store, for bulk download.
+
+    `Store.archive` returns it.
 
     Example:
         >>> import cdrkit
@@ -102,8 +104,9 @@ class Archive:
     ) -> str:
         """Download a month of the warm tier to a local folder or file.
 
-        Call it again to continue an interrupted download: complete pieces stay. The checksums lie beside the result,
-        in ``<dest>.sha256`` or in ``SHA256SUMS`` of the folder. ``sha256sum --check`` reads them.
+        Call this method again to continue an interrupted download: complete pieces are kept. The checksums are written
+        next to the file, in ``<dest>.sha256``, or to ``SHA256SUMS`` in the folder. Use ``sha256sum --check`` to check
+        them.
 
         .. code-block:: python
 
@@ -112,24 +115,25 @@ class Archive:
 
         Args:
             month: A UTC month, such as ``2026-08``.
-            dest: A local path. For ``parquet``, a folder: it gets the month's files unchanged, beside those of other
-                months. For ``csv.gz`` and ``csv.zst``, a file: it gets every field, with instants in UTC, in order.
+            dest: A local path. For ``parquet``, a folder that receives unchanged copies of the month's files. The
+                folder may also hold other months. For ``csv.gz`` and ``csv.zst``, a file that receives the calls in
+                order, with every field, and with instants in UTC.
             format: ``parquet``, ``csv.gz`` or ``csv.zst``.
-            progress: A function that receives the number of calls done and in total.
+            progress: A function that receives the number of calls downloaded so far and the total number.
 
         Returns:
-            *dest* as text.
+            *dest* as a string.
 
         Raises:
             NotFoundError: When the month is not in the warm tier.
             QueryError: When *month* is not a month.
             ConfigError: When the format is unknown or does not fit *dest*, or *dest* is not a local path. For
-                ``parquet``, also when the warm tier is of another kind.
+                ``parquet``, also when the warm tier does not store Parquet files.
             CorruptDataError: When a file differs from its checksum.
             StorageError: When a file cannot be read or written.
         """
         if not isinstance(month, str) or not _MONTH.fullmatch(month):
-            raise QueryError(f"{month!r} is not a month. Write it as 2026-08.", parameter="month")
+            raise QueryError(f"{month!r} is not a month. Write a month as 2026-08.", parameter="month")
         if format not in _FORMATS:
             raise ConfigError(f"format={format!r} is unknown. Give 'parquet', 'csv.gz' or 'csv.zst'.")
         segments = sorted(self._months().get(month, []), key=lambda segment: (segment.first, segment.id))
@@ -138,7 +142,7 @@ class Archive:
             raise NotFoundError(f"The month {month} is not in the warm tier. Warm months: {known}.")
         if format == "parquet" and self._files is None:
             raise ConfigError(
-                f"The tier {self._warm.name!r} does not store Parquet files that can be copied. Use 'csv.gz' or "
+                f"The tier {self._warm.name!r} does not store Parquet files to copy. Use 'csv.gz' or "
                 "'csv.zst'."
             )
         target = _check_target(dest, format)
@@ -164,7 +168,7 @@ class Archive:
         return target
 
     def _write_csv(self, segment: Segment, sink: IO[bytes], format: str, first: bool) -> None:
-        """Write a segment as a compressed stream of its own. Such streams can be concatenated."""
+        """Write a segment as a separate compressed stream, which can be concatenated."""
         frame = self._warm.read(segment, [*FIELDS])
         write_frames(
             [frame], tuple(FIELDS), sink, header=first, compression="gzip" if format == "csv.gz" else "zstd"
@@ -172,10 +176,10 @@ class Archive:
 
 
 def _check_target(dest: object, format: str) -> str:
-    """Return *dest* as a path, if a download of the format can go there.
+    """Return *dest* as a path, and reject it if the format cannot be written there.
 
     Raises:
-        ConfigError: When *dest* is not a local path, or its name or kind belongs to another format.
+        ConfigError: When *dest* is not a local path, or its name or type does not fit the format.
     """
     if not isinstance(dest, (str, os.PathLike)) or not isinstance(target := os.fspath(dest), str):
         raise ConfigError(f"{dest!r} is not a path. A download needs a local path.")
@@ -185,16 +189,16 @@ def _check_target(dest: object, format: str) -> str:
         suffix = os.path.splitext(target)[1]
         if _FOLDER_SUFFIX.fullmatch(suffix):
             raise ConfigError(
-                f"The format 'parquet' makes a folder, and {target!r} ends like a file. For one CSV, give "
-                "format='csv.gz' with a name that ends in .csv.gz, or 'csv.zst' with .csv.zst."
+                f"The format 'parquet' needs a folder, but {target!r} ends like the name of a file. For one CSV, give "
+                "format='csv.gz' and a name that ends in .csv.gz, or 'csv.zst' and .csv.zst."
             )
         return target
     split_url(target)  # raises an error for an empty name
     if os.path.isdir(target):
-        raise ConfigError(f"{target!r} is a folder. Give the name of a file for {format!r}.")
+        raise ConfigError(f"{target!r} is a folder. The format {format!r} needs the name of a file.")
     suffix = os.path.splitext(target)[1].lower()
     if _FILE_SUFFIX.fullmatch(suffix) and suffix != f".{format.partition('.')[2]}":
-        raise ConfigError(f"{target!r} does not end in .{format}, the suffix of the format {format!r}.")
+        raise ConfigError(f"{target!r} does not end in .{format}, as the format {format!r} requires.")
     return target
 
 

@@ -1,4 +1,4 @@
-"""The parts that a store and its scopes share: log, tiers, region and recordings."""
+"""The backend that a store and its scopes share: log, tiers and recordings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Backend"]
 
 @attrs.frozen(kw_only=True)
 class Backend:
-    """The parts that a `Store` and each `ScopedStore` of it share.
+    """The parts that a `Store` shares with its scoped stores.
 
     Attributes:
         name: The folder or URL that the store was opened with, for messages.
         log: The log of commits.
         hot: The tier that new calls go to.
         warm: The tier that whole months move to.
-        warm_files: The files of a Parquet warm tier, which can be downloaded as they are; None for another kind.
+        warm_files: The files of a Parquet warm tier, which can be downloaded unchanged; None for another kind of tier.
         region: The region that the store was opened with, or None.
         locator: The locator of recordings.
     """
@@ -36,5 +36,5 @@ class Backend:
 
     @property
     def tiers(self) -> Tiers:
-        """Both tiers by name."""
+        """Both tiers, by name."""
         return Tiers({self.hot.name: self.hot, self.warm.name: self.warm})

@@ -1,4 +1,4 @@
-"""The folder of a download: pieces with checksums, so that an interrupted download can continue."""
+"""The download folder: checksummed pieces that let a download resume."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _READ_BYTES: Final = 8 << 20  # bytes of one request
 
 
 def _is_piece(name: str) -> bool:
-    """Return whether a file is a piece of a CSV."""
+    """Return whether a file is a piece of a CSV download."""
     match = _PIECE.fullmatch(name)
     return match is not None and identity_of(match[1], "") is not None
 
 
 def _part_suffix(month: str) -> str:
-    """Return the suffix of a file of *month* during its download."""
+    """Return the suffix of an unfinished download of a file of *month*."""
     return f".{month}.part"
 
 
 def _month_in(path: str) -> str | None:
-    """Return the month in the metadata of a file of the warm tier, or None."""
+    """Return the month recorded in a warm tier file's metadata, or None."""
     import pyarrow.parquet as pq
 
     try:
@@ -48,7 +48,10 @@ def _month_in(path: str) -> str | None:
 
 
 class DownloadFolder:
-    """A local folder of pieces. Each piece appears complete, with its SHA-256 in ``SHA256SUMS``, or not at all."""
+    """A local folder of downloaded pieces.
+
+    Each piece appears complete, with its SHA-256 in ``SHA256SUMS``, or not at all.
+    """
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -56,7 +59,7 @@ class DownloadFolder:
         self._sums_path = "SHA256SUMS"
         self._sums: dict[str, str] = {}
         if self._files.size(self._sums_path) is not None:
-            # A damaged line names no piece, so its piece is downloaded again.
+            # A damaged line names no piece, so that piece is downloaded again.
             for line in self._files.read(self._sums_path).decode(errors="replace").splitlines():
                 digest, _, name = line.partition("  ")
                 if name:
@@ -77,7 +80,7 @@ class DownloadFolder:
         return checksum.hexdigest()
 
     def write(self, name: str, write_to: Callable[[IO[bytes]], None]) -> None:
-        """Write a piece, unless it is complete already."""
+        """Write a piece, unless it is already complete."""
         if self._is_complete(name):
             return
         with self._files.writer(name) as sink:
@@ -86,7 +89,9 @@ class DownloadFolder:
         self._write_sums(self._sums)
 
     def copy(self, name: str, source: Files, segment: Segment) -> None:
-        """Copy the file of a segment from where an earlier download stopped, unless it is complete already.
+        """Copy a segment's file, or the rest of it after an interrupted download.
+
+        A file that is already complete is not copied again.
 
         Raises:
             CorruptDataError: When the file differs from the checksum in the log.
@@ -111,14 +116,14 @@ class DownloadFolder:
                         "maintenance.verify().",
                         url=url,
                     )
-            # The checksum first: a file without one would not be known as a piece of this download.
+            # Write the checksum first: a file without a checksum would not count as a piece of this download.
             self._sums[name] = self._digest(part)
             self._write_sums(self._sums)
             os.replace(path, os.path.join(self._folder, name))
 
     @staticmethod
     def _continue(path: str, source: Files, segment: Segment) -> int:
-        """Append the missing bytes to *path*, and return the number of bytes it had before."""
+        """Append the missing bytes to *path*, and return its previous size in bytes."""
         with open(path, "ab") as file:
             before = file.tell()
             while (at := file.tell()) < segment.size_bytes:
@@ -131,8 +136,8 @@ class DownloadFolder:
         return before
 
     def remove_stale(self, names: list[str], month: str) -> None:
-        """Remove files of *month* other than *names*, which later maintenance replaced in the store."""
-        # The folder may hold other months and other files, with checksums of their own.
+        """Remove files of *month* other than *names*: maintenance has replaced them."""
+        # The folder may also hold other months and other files, each with a checksum.
         for stale in {name for name in self._sums if identity_of(name, _PARQUET)} - set(names):
             if self._files.size(stale) is None:
                 del self._sums[stale]
@@ -153,7 +158,7 @@ class DownloadFolder:
         )
 
     def join(self, names: list[str], target: str) -> None:
-        """Concatenate the pieces into *target*, which appears complete, and remove them."""
+        """Concatenate the pieces into *target*, atomically, and remove the pieces."""
         head, name = os.path.split(os.path.abspath(target))
         files = open_files(head)
         whole = hashlib.sha256()
@@ -167,7 +172,7 @@ class DownloadFolder:
         self._remove()
 
     def _remove(self) -> None:
-        """Remove every piece, and the folder, unless it has other files."""
+        """Remove every piece, and also the folder unless it has other files."""
         with translate_errors(self._folder, "remove"):
             for entry in filter(_is_piece, os.listdir(self._folder)):
                 self._files.remove(entry)

@@ -1,4 +1,4 @@
-"""Maintenance of a store: regular jobs, verification, status and a new log."""
+"""Maintenance of a store: regular jobs, verification, status and log rebuild."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = ["Maintenance", "job_lease"]
 
 
 class Maintenance:
-    """The maintenance jobs of one store, as `Store.maintenance` returns them.
+    """The maintenance jobs of a store, available as `Store.maintenance`.
 
-    Readers and writers never wait for a job, and every job can be interrupted at any instant. Of two jobs that change
-    the store, one runs at a time.
+    Readers and writers never wait for a job, and every job can be interrupted at any instant. Only one
+    job that changes the store runs at a time.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -68,8 +68,8 @@ class Maintenance:
         """Move whole UTC months from the hot tier to the warm tier.
 
         A month moves when it ended more than *keep_months* calendar months ago. The written calls are read back and
-        compared, then one commit swaps them in. Late-arriving calls of a month in the warm tier are merged into it. A
-        later `vacuum` removes the hot files.
+        compared, and then one commit swaps the new segments in. Late-arriving calls of a month that is already in the
+        warm tier are merged into that month. A later `vacuum` removes the hot files.
 
         Example:
             >>> import cdrkit
@@ -78,18 +78,18 @@ class Maintenance:
             ()
 
         Args:
-            keep_months: Calendar months that stay in the hot tier, 0 or more. No call younger than that moves.
-            now: The present, an aware datetime; by default, the time of this machine.
-            dry_run: Whether to count only, and change nothing.
+            keep_months: Calendar months that stay in the hot tier, 0 or more. More recent calls do not move.
+            now: The present, as an aware datetime. The default is this machine's current time.
+            dry_run: Whether only to count the calls, and change nothing.
 
         Returns:
-            The calls, segments and months moved.
+            A report of the calls, segments and months moved.
 
         Raises:
             ConfigError: When *keep_months* is not a whole number of 0 or more.
             QueryError: When *now* is naive.
             ConflictError: When another maintenance job is running.
-            CorruptDataError: When the calls read back differ from those written. The store is unchanged then.
+            CorruptDataError: When the calls read back differ from the calls written. The store is then unchanged.
         """
         with self._lease("rollover", dry_run):
             return move_months(
@@ -103,10 +103,11 @@ class Maintenance:
             )
 
     def compact(self, dry_run: bool = False) -> MoveReport:
-        """Merge the small hot segments of each UTC day, and make missing number indexes.
+        """Merge each UTC day's small hot segments, and build missing number indexes.
 
         Many small appends leave many small segments, which slow down reading. A segment lacks a number index after
-        `rebuild_log` with another region, or when an old version of cdrkit wrote it. Number searches are slow there.
+        `rebuild_log` with another region, or if an old version of cdrkit wrote it. Number searches are slow in such a
+        segment.
 
         Example:
             >>> from datetime import datetime, timezone
@@ -120,26 +121,27 @@ class Maintenance:
             (3, 1)
 
         Args:
-            dry_run: Whether to count only, and change nothing.
+            dry_run: Whether only to count the calls, and change nothing.
 
         Returns:
-            The calls and segments rewritten.
+            A report of the calls and segments rewritten.
 
         Raises:
             ConflictError: When another maintenance job is running.
-            CorruptDataError: When the calls read back differ from those written. The store is unchanged then.
+            CorruptDataError: When the calls read back differ from the calls written. The store is then unchanged.
         """
         with self._lease("compact", dry_run):
             return compact_days(self._log, self._tiers, self._hot, dry_run=dry_run)
 
     def vacuum(self, now: datetime | None = None, dry_run: bool = False) -> VacuumReport:
-        """Remove files that no reader needs any more.
+        """Remove files that readers no longer need.
 
         A segment is removed an hour after a commit replaced it. An orphan, which no commit ever named, is removed
         after a day. A vacuum also removes old log objects and the temporary files of interrupted writes.
 
         Danger:
-            A result or a backup that is older than an hour may name removed files. Read it again from the store.
+            A result or a backup that is older than an hour may refer to removed files. Run the query or make the backup
+            again.
 
         Example:
             >>> import cdrkit
@@ -147,11 +149,11 @@ class Maintenance:
             0
 
         Args:
-            now: The present, an aware datetime; by default, the time of this machine.
-            dry_run: Whether to count only, and remove nothing.
+            now: The present, as an aware datetime. The default is this machine's current time.
+            dry_run: Whether only to count the segments, and remove nothing.
 
         Returns:
-            The numbers of segments and log objects removed, and of those that stay.
+            A report of the segments and log objects removed, and of the segments kept.
 
         Raises:
             QueryError: When *now* is naive.
@@ -165,7 +167,7 @@ class Maintenance:
     ) -> tuple[MoveReport, MoveReport, VacuumReport]:
         """Run the regular jobs: `move_to_warm`, `compact` and `vacuum`.
 
-        Once a day is usual.
+        Run these jobs once a day.
 
         Example:
             >>> import cdrkit
@@ -177,23 +179,24 @@ class Maintenance:
 
         Args:
             keep_months: Calendar months that stay in the hot tier, 0 or more.
-            now: The present, an aware datetime; by default, the time of this machine.
+            now: The present, as an aware datetime. The default is this machine's current time.
 
         Returns:
-            The reports of the move to warm, the compaction and the vacuum.
+            The reports of the move to warm, the compaction and the vacuum, in this order.
 
         Raises:
             ConfigError: When *keep_months* is not a whole number of 0 or more.
             QueryError: When *now* is naive.
             ConflictError: When another maintenance job is running.
-            CorruptDataError: When the calls read back differ from those written. That job changes nothing then.
+            CorruptDataError: When the calls read back differ from the calls written. That job then changes nothing.
         """
         return self.move_to_warm(keep_months, now), self.compact(), self.vacuum(now)
 
     def verify(self) -> VerifyReport:
-        """Read every byte of the store, and check it.
+        """Read and check every byte of the store.
 
-        Every checksum, count, range, order and identity is checked. Appends and other jobs may go on.
+        All checksums, row counts, time ranges, call orders and call identities are checked. Appends and other jobs may
+        run at the same time.
 
         Example:
             >>> import cdrkit
@@ -201,14 +204,14 @@ class Maintenance:
             ()
 
         Returns:
-            The problems found, and the number of orphans, which are harmless.
+            A report of the problems found, and of the number of orphans, which are harmless.
         """
         return verify_store(self._log, self._tiers)
 
     def status(self, keep_months: int = 3, now: datetime | None = None) -> StoreStatus:
-        """Return the size of each tier, the newest changes, and the work due.
+        """Return the size of each tier, the latest changes and the maintenance due.
 
-        The status comes from the log and from listings of the tiers; no data file is read.
+        The status is computed from the log and the tiers' file listings. No data file is read.
 
         Example:
             >>> import cdrkit
@@ -217,11 +220,11 @@ class Maintenance:
             (0, None, ())
 
         Args:
-            keep_months: Calendar months that stay in the hot tier, as the store's maintenance is run with.
-            now: The present, an aware datetime; by default, the time of this machine.
+            keep_months: Calendar months that stay in the hot tier. Use the same number as in `run`.
+            now: The present, as an aware datetime. The default is this machine's current time.
 
         Returns:
-            The status. An empty one when the store does not exist yet.
+            The status, which is empty if the store does not exist yet.
 
         Raises:
             ConfigError: When *keep_months* is not a whole number of 0 or more.
@@ -234,21 +237,21 @@ class Maintenance:
         )
 
     def rebuild_log(self) -> int:
-        """Make a new log from the segments alone, after the log was lost or taken away.
+        """Make a new log from the segments after the log was lost or moved away.
 
-        The store gets the region that it was opened with: the old region was in the old log. This is also the way to
+        The old log recorded the store's region. The new log records the region that the store was opened with. To
         change a store's region:
 
-        1. Stop all writers. Call `vacuum` once more than an hour after the last job, so that no replaced segment is
-           left.
-        2. Move the folder ``_log`` out of the store. A store in one folder has it as ``hot/_log``.
+        1. Stop all writers. Wait for more than an hour after the last job, then call `vacuum`, so that no replaced
+           segment is left.
+        2. Move the folder ``_log`` out of the store. In a store that is one folder, it is ``hot/_log``.
         3. Open the store with the new region, and call ``rebuild_log()``.
-        4. Call `compact`, which makes new number indexes. Until then, number searches are right but slow.
+        4. Call `compact` to build new number indexes. Until then, number searches are correct but slow.
 
         Danger:
-            The new log takes every intact segment, replaced ones that no vacuum has removed included. Their calls are
-            merged with the calls that replaced them, and the newest version of each call stays. A month that had
-            moved to warm may come back to the hot tier by this. Positions of `Store.follow` are lost: each file is
+            The new log includes every intact segment, even replaced segments that no vacuum has removed yet. Their
+            calls are merged with the calls that replaced them, and the newest version of each call is kept. This may
+            return a month from the warm tier to the hot tier. The positions of `Store.follow` are lost: each file is
             read again from its beginning, and its calls are skipped as duplicates.
 
         Example:
@@ -272,7 +275,7 @@ class Maintenance:
 
         Raises:
             StorageError: When a log exists, a segment is damaged, or another process writes to the store.
-            NotFoundError: When there are no segments.
+            NotFoundError: When the store has no segments.
         """
         return rebuild_log(self._log, self._tiers, self._hot, {"region": self._region}).rows
 
@@ -282,7 +285,7 @@ class Maintenance:
 
 @contextlib.contextmanager
 def job_lease(log: Log, snapshot: Callable[[], Snapshot], job: str, *, dry_run: bool) -> Iterator[None]:
-    """Hold the store's only lease for *job*, if the job can change anything."""
+    """Hold the store's lease for *job*, unless the job is a dry run."""
     if dry_run or snapshot().version < 0:
         yield
     else:

@@ -1,4 +1,4 @@
-"""Opening a store: from a URL and options to a `Store`."""
+"""Open a store: build a `Store` from a URL and options."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def open_store(
     secret: str | bytes | None = None,
     must_exist: bool = False,
 ) -> Store:
-    """Open a store of calls: a folder, or a bucket by any fsspec URL.
+    """Open a store of calls in a folder, or in a bucket at any fsspec URL.
 
-    The first write makes a store that does not exist yet.
+    If the store does not exist yet, the first write creates it.
 
     Example:
         >>> import cdrkit
@@ -47,30 +47,31 @@ def open_store(
         0
 
     Args:
-        url: The folder or URL of the whole store. Its tiers are the folders ``hot`` and ``warm`` below *url*.
-        hot: The folder or URL of the hot tier, instead of *url*; or `TierOptions`. Its filesystem must support
-            exclusive creation of files. Or a `cdrkit.storage.Tier`, with *url* for the log.
-        warm: The folder or URL of the warm tier, or `TierOptions`, or a `cdrkit.storage.Tier`. The default is ``warm``
-            below *url* or *hot*.
+        url: The folder or URL of the whole store. Its tiers are in the folders ``hot`` and ``warm`` below *url*.
+        hot: The hot tier's folder, URL or `TierOptions`, instead of *url*. The filesystem must support exclusive
+            creation of files. Or a `cdrkit.storage.Tier`, together with *url* for the log.
+        warm: The warm tier's folder, URL or `TierOptions`, or a `cdrkit.storage.Tier`. The default is the folder
+            ``warm`` below *url* or *hot*.
         region: ISO 3166 code of the region of numbers in national form (``GB``: ``020 7946 0018``). The first write
-            fixes the region of the store; later calls may omit it.
+            fixes the region of the store. After that, *region* may be omitted.
         recordings: The location of recordings: a template over the fields of a call, such as
             ``/var/spool/asterisk/monitor/{recording}``, or `Recordings`. A callable needs
             ``Recordings(callable, root=...)``.
         cache: A local folder for copies of hot segments from a remote hot tier, or `CacheOptions`. The default is
-            ``cdrkit/segments`` in the user's cache folder, with up to 8 GiB. The copies hold call records in clear.
-        storage_options: Options of the filesystem of *url* or *hot* (credentials, endpoint). They hold for the warm
-            tier too, unless *warm* has a location of its own.
-        secret: The key that signs the cursors and tokens of scopes, at least 16 bytes. Use one secret in all processes
-            that serve them. The default is a random key: cursors and tokens then work with this `Store` object only.
-        must_exist: Raise an error where no store exists.
+            ``cdrkit/segments`` in the user's cache folder, with up to 8 GiB. The copies hold unencrypted call records.
+        storage_options: Options of the filesystem of *url* or *hot* (credentials, endpoint). They also apply to
+            the warm tier, unless *warm* has its own location.
+        secret: The key that signs the cursors and tokens of scopes, at least 16 bytes. Use the same secret in
+            all processes that serve cursors and tokens. The default is a random key; cursors and tokens then work only
+            with this `Store` object.
+        must_exist: Whether to raise an error if the store does not exist.
 
     Returns:
-        The store. Without *must_exist*, opening reads and writes nothing.
+        The store. Unless *must_exist* is set, opening a store reads and writes nothing.
 
     Raises:
-        ConfigError: When a URL, an option, the region, the template or a tier cannot work.
-        NotFoundError: When no store exists there, with *must_exist*.
+        ConfigError: When a URL, an option, the region, the template or a tier is invalid.
+        NotFoundError: When the store does not exist and *must_exist* is set.
     """
     hot_tier, hot_options = _split_tier("hot", hot)
     warm_tier, warm_options = _split_tier("warm", warm)
@@ -108,14 +109,16 @@ def open_store(
 
 
 def _split_tier(role: str, given: object) -> tuple[Tier | None, TierOptions]:
-    """Return the tier that `open_store` was given, or None, and the options to make one."""
+    """Split an argument into a ready-made tier, or None, and the tier's options."""
     if given is None:
         return None, TierOptions()
     if isinstance(given, TierOptions):
         return None, given
     if isinstance(given, (str, os.PathLike)):
         if not os.fspath(given):
-            raise ConfigError(f"{role}={given!r} is not a folder or URL. Give a path, or a URL of a bucket.")
+            raise ConfigError(
+                f"{role}={given!r} is not a folder or URL. Give a path, or the URL of a bucket."
+            )
         return None, TierOptions(given)
     tier: Tier = given  # type: ignore[assignment]  # make_tier checks its members
     return tier, TierOptions()
@@ -125,19 +128,19 @@ def _check_location(url: object, hot_url: str | os.PathLike[str] | None) -> str:
     """Return the folder or URL that names the store.
 
     Raises:
-        ConfigError: When both or neither were given, or *url* is neither text nor a path.
+        ConfigError: When both or neither are given, or *url* is neither a string nor a path.
     """
     if url is not None and (not isinstance(url, (str, os.PathLike)) or not os.fspath(url)):
         raise ConfigError(
-            f"{url!r} is not a folder or URL; give a path, or a URL such as s3://bucket/folder."
+            f"{url!r} is not a folder or URL. Give a path, or a URL such as s3://bucket/folder."
         )
     if url is None and hot_url is None:
         raise ConfigError(
-            "The store has no location. Give its folder or URL, or hot= with that of the hot tier."
+            "The store has no location. Give the store's folder or URL, or that of the hot tier as hot=."
         )
     if url is not None and hot_url is not None:
         raise ConfigError(
-            f"The store has two locations, {os.fspath(url)!r} and hot={os.fspath(hot_url)!r}. Give one of them."
+            f"The store has two locations, {os.fspath(url)!r} and hot={os.fspath(hot_url)!r}. Give only one of them."
         )
     return os.fspath(url if url is not None else hot_url or "")
 
@@ -147,7 +150,7 @@ def _open_warm_files(name: str, warm: TierOptions, storage_options: Mapping[str,
         return open_files(warm.url, warm.storage_options)
     if warm.storage_options is not None:
         raise ConfigError(
-            "TierOptions(storage_options=...) of the warm tier need its location. Give warm=TierOptions(url, ...) too."
+            "The warm tier has storage options but no location. Give both: warm=TierOptions(url, storage_options=...)."
         )
     return open_files(os.path.join(name, "warm"), storage_options)
 
@@ -160,7 +163,9 @@ def _make_hot(kind: str, files: Files, cache: object) -> Tier:
 
 def _refuse_cache(tier: str, cache: object) -> None:
     if cache is not None:
-        raise ConfigError(f"cache= is for the kind 'arrow' of hot tier, not for {tier}. Omit cache=.")
+        raise ConfigError(
+            f"cache= works only with a hot tier of the kind 'arrow', not with {tier}. Omit cache=."
+        )
 
 
 def _make_cache(files: Files, cache: object) -> SegmentCache | None:
@@ -194,17 +199,17 @@ def _make_locator(recordings: RecordingLocation | Recordings | None) -> Locator:
 
 
 def _check_exists(store: Store, name: str) -> None:
-    """Check that a store was made.
+    """Raise an error unless the store exists.
 
     Raises:
-        NotFoundError: When it was not, or its log was lost.
+        NotFoundError: When the store does not exist, or its log was lost.
     """
     if store.exists:
         return
     for problem in store.maintenance.verify().problems:
         raise NotFoundError(problem, url=name)
     raise NotFoundError(
-        f"There is no store at {name!r}. The first write makes one: cdrkit ingest {name} FILE, or "
+        f"No store exists at {name!r}. Create one by a first write: run cdrkit ingest {name} FILE, or call "
         f"open_store({name!r}) and append().",
         url=name,
     )

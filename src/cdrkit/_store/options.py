@@ -1,4 +1,4 @@
-"""The groups of options that `open_store` takes: recordings, cache and tiers."""
+"""Option groups for `open_store`: recordings, cache and tiers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def _check_location(instance: object, attribute: attrs.Attribute[Any], value: ob
 def _check_kind(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, str):
         raise ConfigError(
-            f"TierOptions(kind={value!r}) is not the name of a kind. Give a Tier itself as hot= or warm= of open_store."
+            f"TierOptions(kind={value!r}) is not the name of a kind. Pass a Tier object directly to "
+            "open_store, as hot= or warm=."
         )
 
 
@@ -38,7 +39,7 @@ def _check_bytes(instance: object, attribute: attrs.Attribute[Any], value: objec
 
 @attrs.frozen
 class Recordings:
-    """The location of the recordings of a store, for `open_store`.
+    """The location of a store's recordings, for `open_store`.
 
     Example:
         >>> import cdrkit
@@ -49,15 +50,15 @@ class Recordings:
 
     Attributes:
         template: A template over the fields of a call, such as ``/var/spool/asterisk/monitor/{recording}`` or
-            ``s3://acme/{start:%Y-%m-%d}/{call_id}.wav``. Or a callable that takes a `CallRecord` and returns the path
-            of its recording below *root*, or None for a call without a recording.
-        root: The folder or URL that contains every recording; a path outside it is refused. The default is the folder
-            before the template's first placeholder. A callable needs a root.
+            ``s3://acme/{start:%Y-%m-%d}/{call_id}.wav``. Or a callable that takes a `CallRecord` and returns the
+            recording's path below *root*, or None if the call has no recording.
+        root: The folder or URL that contains every recording. A path outside *root* is refused. The default is the
+            folder before the template's first placeholder. A callable requires *root*.
         storage_options: Options of the filesystem of the recordings (credentials, endpoint).
-        timezone: IANA name of the zone of the instants in the template. Folders by date usually follow the local date
-            of the switch.
-        suffixes: Further suffixes to try, such as ``["mp3"]`` where files were compressed later. The first existing
-            file counts.
+        timezone: IANA name of the time zone for instants in the template. Folders named by date usually use the
+            switch's local date.
+        suffixes: Other suffixes to try, such as ``["mp3"]`` if files were compressed later. The first file that exists
+            is used.
     """
 
     template: RecordingLocation = "{recording}"
@@ -69,9 +70,9 @@ class Recordings:
 
 @attrs.frozen
 class CacheOptions:
-    """The local cache of remote hot segments, for `open_store`.
+    """The options of the local cache for remote hot segments, for `open_store`.
 
-    Processes may share the folder. The copies hold call records in clear.
+    Processes may share the folder. The copies hold unencrypted call records.
 
     Example:
         >>> import cdrkit
@@ -80,7 +81,7 @@ class CacheOptions:
 
     Attributes:
         path: A local folder; the default is ``cdrkit/segments`` in the user's cache folder.
-        max_bytes: The size of the cache in bytes, 8 GiB by default; 0 keeps no copies.
+        max_bytes: The size of the cache in bytes, 8 GiB by default. With 0, no copies are kept.
     """
 
     path: str | os.PathLike[str] | None = attrs.field(default=None, validator=_check_location)
@@ -97,8 +98,8 @@ class TierOptions:
 
     Attributes:
         url: The folder or URL of the tier; the default is ``hot`` or ``warm`` below the URL of the store.
-        kind: The name of a kind of tier. The defaults are ``arrow`` for the hot and ``parquet`` for the warm tier;
-            other packages add kinds.
+        kind: The name of the tier's kind. The defaults are ``arrow`` for the hot tier and ``parquet`` for the warm
+            tier. Other packages can add kinds.
         storage_options: Options of the filesystem of *url* (credentials, endpoint). The default is the storage
             options of the store.
     """

@@ -1,4 +1,4 @@
-"""Pages: some calls of a result, with the cursors of the pages beside them."""
+"""Pages: consecutive calls of a result, with cursors for the adjacent pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_HTML_COLUMNS: Final = 20
 
 @attrs.frozen(kw_only=True)
 class Page:
-    """A page of a result, with the cursors of its neighbours.
+    """A page of a result, with cursors for the next and previous pages.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -50,7 +50,7 @@ class Page:
     previous_cursor: str | None = None
 
     def rows(self, *, labels: bool = False, times: TimeStyle = "iso") -> list[dict[str, str]]:
-        """Return the selected columns as display text, a dict a call.
+        """Return the selected columns as display text, one dict per call.
 
         Example:
             >>> import cdrkit

@@ -1,4 +1,4 @@
-"""Reading a store: the queries, counts, totals and recordings that stores and scopes have in common."""
+"""The reading methods that stores and scoped stores have in common."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _QUERY_KEYS: Final = frozenset({"where", "during", "between", "columns", "order"
 class Reader:
     """The reading methods of `Store` and `ScopedStore`.
 
-    Every method reads through `_plan`, and every plan keeps to the scope.
+    Every method reads through `_plan`, and every plan applies the scope.
     """
 
     def __init__(self, backend: Backend, scope: Scope = EVERYTHING) -> None:
@@ -43,20 +43,20 @@ class Reader:
 
     @property
     def region(self) -> str | None:
-        """The region of numbers in national form, such as ``GB``, or None.
+        """The region used to read numbers in national form, such as ``GB``, or None.
 
-        The first write fixes the region of a store. Before it, this is the region that the store was opened with.
+        The first write fixes a store's region. Before that, this is the region that the store was opened with.
         """
         snapshot = self._snapshot()
         return self._region if snapshot.version < 0 else snapshot.region
 
     @property
     def exists(self) -> bool:
-        """Whether the store was made yet. The first write makes it."""
+        """Whether the store exists; the first write creates it."""
         return self._snapshot().version >= 0
 
     def run(self, query: Query | Mapping[str, Any] = _EVERY_CALL, *, now: datetime | None = None) -> Result:
-        """Return the calls that a query selects, as a `Result`. No call is read yet.
+        """Return a `Result` for the calls that a query selects, without reading them.
 
         Example:
             >>> import cdrkit
@@ -65,15 +65,16 @@ class Reader:
             0
 
         Args:
-            query: The query, or the dict that `Query.to_dict` returned; every call by default.
-            now: The instant at which presets such as ``last_7_days`` are resolved, an aware datetime. The default is
-                the present.
+            query: The query, or a dict that `Query.to_dict` returned. The default selects every call.
+            now: The instant at which presets such as ``last_7_days`` are resolved, as an aware datetime. The default
+                is the present.
 
         Returns:
-            The calls at the present version of the store. Later writes do not change the result.
+            The calls in the current version of the store. Later writes do not change the result.
 
         Raises:
-            QueryError: When *query* is neither, its cursor comes from a query with another order, or *now* is naive.
+            QueryError: When *query* is not a query or such a dict, its cursor was made for another order, or *now* is
+                naive.
             StorageError: When the log cannot be read.
         """
         return self._result(self._check_query(query), self._snapshot(), check_now(now))
@@ -105,8 +106,9 @@ class Reader:
     ) -> DailyTotals:
         """Return daily totals of the calls that a query selects, earliest day first.
 
-        Billing uses UTC days; rollups answer them without reading every call. Local days are for display; their calls
-        are read. A local day on which clocks change has 23 or 25 hours; `DailyTotal.period` has its bounds.
+        Use UTC days for billing: rollups provide their totals without reading every call. Use local days for display:
+        their totals are computed from the calls. A local day on which the clocks change usually has 23 or 25 hours;
+        `DailyTotal.period` gives its bounds.
 
         Example:
             >>> import cdrkit
@@ -116,7 +118,7 @@ class Reader:
 
         Args:
             query: The query, as for `run`.
-            timezone: IANA name of the zone of the days.
+            timezone: IANA name of the time zone that defines the days.
             now: The instant at which presets are resolved, as for `run`.
 
         Raises:
@@ -127,7 +129,9 @@ class Reader:
         return sum_days(self._plan(self._check_query(query), now), timezone)
 
     def recording(self, record: CallRecord) -> Recording:
-        """Return the recording of a call. The file need not exist; `Recording.exists` shows whether it does.
+        """Return the recording of a call.
+
+        The file need not exist; `Recording.exists` shows whether it does.
 
         .. code-block:: python
 
@@ -141,18 +145,19 @@ class Reader:
         Raises:
             SchemaError: When *record* is not a `CallRecord`.
             RecordingNotFoundError: When the call names no recording, or the store was opened without ``recordings=``.
-            ScopeError: When the path would leave the root of the recordings.
+            ScopeError: When the recording's path is outside the root of the recordings.
         """
         return self._locator.find(check_record(record))
 
     def zip_recordings(
         self, query: Query | Mapping[str, Any] = _EVERY_CALL, *, now: datetime | None = None
     ) -> Iterator[bytes]:
-        """Return the recordings of the calls that a query selects as one ZIP, piece by piece, for a web response.
+        """Yield a ZIP of the recordings of a query's calls, for a web response.
 
-        Folders are named by UTC day, files by the start and the id of the call. The last file is ``manifest.csv``:
-        file, call, state (``complete``, ``incomplete``, ``empty``, ``missing``, ``refused``), size, length and SHA-256
-        of each recording. Calls without a recording are omitted. Memory does not grow with the size of the recordings.
+        Folders are named by UTC day, and files by the call's start and id. The last file is ``manifest.csv``. It lists
+        the file, call, state (``complete``, ``incomplete``, ``empty``, ``missing``, ``refused``), size, length and
+        SHA-256 of each recording. Calls without a recording are omitted. Memory use does not depend on the size of the
+        recordings.
 
         Example:
             >>> import cdrkit
@@ -166,8 +171,8 @@ class Reader:
 
         Raises:
             QueryError: As for `run`.
-            ScopeError: When the scope has no right to download.
-            StorageError: When a file cannot be read. The ZIP is then incomplete, and programs reject it as damaged.
+            ScopeError: When the scope does not allow downloads of recordings.
+            StorageError: When a file cannot be read. The ZIP is then incomplete, and ZIP programs reject it as damaged.
         """
         checked = self._check_query(query)
         plan = self._plan(checked, now)
@@ -182,10 +187,10 @@ class Reader:
         return self._locator.find(record)
 
     def _check_query(self, query: object) -> Query:
-        """Return a query; a dict of `Query.to_dict` becomes one.
+        """Return *query*, or the query that a dict from `Query.to_dict` describes.
 
         Raises:
-            QueryError: When *query* is neither.
+            QueryError: When *query* is not a query or such a dict.
         """
         if isinstance(query, Query):
             return query
@@ -193,8 +198,8 @@ class Reader:
             unknown = [key for key in query if key not in _QUERY_KEYS]
             if unknown:
                 raise QueryError(
-                    f"{unknown[0]!r} is not a key of a dict that Query.to_dict() returns. For the parameters of a URL, "
-                    "use Query.from_params()."
+                    f"{unknown[0]!r} is not a key that Query.to_dict() writes. If these are URL parameters, use "
+                    "Query.from_params() instead."
                 )
             return Query.from_dict(query)
         raise QueryError(f"{query!r} is not a Query. Start with cdrkit.Query().")
@@ -222,39 +227,39 @@ class Reader:
         """Return the newest version of the store.
 
         Raises:
-            ConfigError: When the store has another region than it was opened with.
-            StorageError: When the log cannot be read, or a file is in the place of the store.
+            ConfigError: When the store was made with a region other than the one that it was opened with.
+            StorageError: When the log cannot be read, or the store's location is a file.
         """
         try:
             snapshot = self._log.snapshot()
         except StorageError as exc:
             if isinstance(exc.__cause__, NotADirectoryError) and os.path.isfile(self._name):
                 raise StorageError(
-                    f"{self._name} is a file; a store is a folder. Give a folder, or ingest the file.",
+                    f"{self._name} is a file, but a store is a folder. Give a folder, or ingest the file.",
                     url=self._name,
                 ) from exc
             raise
         if snapshot.version >= 0 and self._region is not None and snapshot.region != self._region:
             raise ConfigError(
-                f"The store {self._name!r} was made with region={snapshot.settings.get('region')!r}, not with "
-                f"{self._region!r}, and its number search relies on that. Open it without region=."
+                f"The store {self._name!r} was made with region={snapshot.settings.get('region')!r}, not "
+                f"{self._region!r}. Number searches depend on the region. Open the store without region=."
             )
         return snapshot
 
 
 def check_record(record: object) -> CallRecord:
-    """Return *record* if it is a `CallRecord`.
+    """Return *record*, or raise an error if it is not a `CallRecord`.
 
     Raises:
-        SchemaError: When it is not.
+        SchemaError: When *record* is not a `CallRecord`.
     """
     if not isinstance(record, CallRecord):
-        raise SchemaError(f"{record!r} is not a CallRecord; a recording belongs to a call.")
+        raise SchemaError(f"{record!r} is not a CallRecord. Give the call that the recording belongs to.")
     return record
 
 
 def check_now(now: datetime | None) -> datetime:
-    """Return the instant at which presets are resolved: *now*, or the present for None.
+    """Return *now*, or the present if *now* is None.
 
     Raises:
         QueryError: When *now* is naive.
@@ -262,5 +267,5 @@ def check_now(now: datetime | None) -> datetime:
     if now is None:
         return datetime.now(UTC)
     if not isinstance(now, datetime) or now.tzinfo is None:
-        raise QueryError(f"now={now!r} has no time zone; give an aware datetime.", parameter="now")
+        raise QueryError(f"now={now!r} has no time zone. Give an aware datetime.", parameter="now")
     return now

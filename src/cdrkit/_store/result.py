@@ -1,4 +1,4 @@
-"""Results: the calls of a query as records, pages, tables, CSV and a notebook viewer."""
+"""Results: return a query's calls as records, pages, tables, CSV or a viewer."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ _ROWS_IN_HTML: Final = 20
 
 
 class Result:
-    """The calls that a query selects. No call is read before a method needs it.
+    """The calls that a query selects, read only when a method needs them.
 
-    A result belongs to the version of the store and to the instant at which the query was run. Every method, however
-    often it is called, gives the same calls, whatever is appended later. ``to_`` methods return a new object,
-    ``write_csv`` and ``iter_csv`` produce CSV, iteration gives `CallRecord`.
+    A result is tied to the store version and the instant at which the query was run. Every method returns the same
+    calls at every call, even if more calls are appended later. ``to_`` methods return a new object, ``write_csv`` and
+    ``iter_csv`` produce CSV, and iteration yields `CallRecord` objects.
 
     Tables and CSV have the columns that the query selects, or all fields. Records always have all fields.
 
@@ -84,29 +84,32 @@ class Result:
 
     def __repr__(self) -> str:
         zone = "" if self._timezone == "UTC" else f", timezone={self._timezone!r}"
-        # A tenant must not see how often a store was written to.
+        # A tenant must not see how many commits the store has.
         version = "" if self._plan.scope.signer else f" at version {self._plan.snapshot.version}"
         return f"<Result of {self._query!r}{version}{zone}>"
 
     @property
     def query(self) -> Query:
-        """The query of this result."""
+        """The query that this result was made from."""
         return self._query
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of tables and CSV, in order."""
+        """The columns in tables and CSV, in order."""
         return self._query.selected or self._plan.scope.fields
 
     @property
     def timezone(self) -> str:
-        """The zone of instants in tables, pages and text; CSV and records stay in UTC."""
+        """The time zone of instants in tables, pages and text.
+
+        CSV and records use UTC.
+        """
         return self._timezone
 
     def in_timezone(self, timezone: str) -> Result:
-        """Return these calls with display times in another zone.
+        """Return these calls with display times in another time zone.
 
-        The zone holds for tables, pages and `to_text`; CSV and records stay in UTC.
+        The zone applies to tables, pages and `to_text`. CSV and records use UTC.
 
         Example:
             >>> import cdrkit
@@ -132,8 +135,9 @@ class Result:
     def viewer(self, *, columns: Iterable[str] | None = None, page_size: int = 25) -> Viewer[Result]:
         """Return an interactive viewer of these calls for a notebook.
 
-        The viewer filters, sorts, pages, plays recordings and saves CSV. Its ``query`` and ``result`` give the calls
-        that it shows to the next cell. Times typed into it belong to the zone that it shows.
+        The viewer can filter, sort and page through calls, play recordings and save CSV. The next cell can use the
+        calls shown as the viewer's ``query`` and ``result``. Times typed into the viewer are in the time zone that it
+        shows.
 
         .. code-block:: python
 
@@ -142,8 +146,9 @@ class Result:
             viewer.result.to_polars()         # the calls that the viewer shows by then
 
         Args:
-            columns: The columns shown first. The default is those that the query selects, or `DisplaySettings`' own.
-            page_size: Calls of a page, 1 to 1,000.
+            columns: The columns to show at first. The default is the columns that the query selects, or else the
+                default columns of `DisplaySettings`.
+            page_size: Calls per page, 1 to 1,000.
 
         Raises:
             MissingExtraError: When anywidget is not installed.
@@ -165,9 +170,9 @@ class Result:
     # -- counts and records -------------------------------------------------------------------------------------
 
     def count(self) -> int:
-        """Return the number of these calls.
+        """Return the number of calls in this result.
 
-        A limit and a cursor of the query reduce the number; `total` ignores the cursor.
+        The query's limit and cursor reduce this number. `total` ignores the cursor.
 
         Example:
             >>> import cdrkit
@@ -183,7 +188,7 @@ class Result:
         return self.count()
 
     def total(self) -> int:
-        """Return the number of calls on all pages: the count without the query's cursor.
+        """Return the number of calls on all pages, ignoring the query's cursor.
 
         Example:
             >>> from datetime import datetime, timezone
@@ -198,7 +203,7 @@ class Result:
         return self._without_cursor().count()
 
     def explain(self) -> Explanation:
-        """Run the query and return what was read for it, in figures and in sentences.
+        """Run the query, and report which segments and rows were read.
 
         Example:
             >>> import cdrkit
@@ -210,26 +215,29 @@ class Result:
             (True, 0)
 
         Raises:
-            ScopeError: Within a scope: the figures depend on calls of other tenants.
+            ScopeError: In a scoped store, because the figures depend on other tenants' calls.
         """
         if self._plan.scope != EVERYTHING:
             raise ScopeError(
-                "A scope explains no query, because the figures depend on calls of other tenants. Explain it on the "
-                "store."
+                "A scoped store cannot explain a query, because the figures depend on other tenants' calls. Explain "
+                "the query on the store instead."
             )
         return self._plan.explain(self.columns)
 
     def __iter__(self) -> Iterator[CallRecord]:
-        """Iterate over the calls as records with all fields, in order, with a bounded number in memory."""
+        """Iterate over the calls in order, as records with all fields.
+
+        Only a bounded number of calls is in memory.
+        """
         self._notify_export("records")
         for frame in self._plan.frames(tuple(FIELDS)):
             yield from records_of(frame)
 
     def page(self, size: int = 100) -> Page:
-        """Return the page of *size* calls next to the query's cursor, or the first page.
+        """Return the page at the query's cursor, or the first page without a cursor.
 
-        A cursor marks a position in the order, not a row number. It stays valid while calls arrive and while they move
-        between tiers. A limit of the query holds for all pages together.
+        A cursor marks a position in the sort order, not a row number. It stays valid when calls are added or move
+        between tiers. The query's limit applies to all pages together.
 
         Example:
             >>> import cdrkit
@@ -237,14 +245,17 @@ class Result:
             ()
 
         Args:
-            size: Calls of the page, 1 to 100,000.
+            size: Calls per page, 1 to 100,000.
 
         Raises:
             QueryError: When *size* is out of range.
             StorageError: When the store cannot be read.
         """
         if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= _LARGEST_PAGE:
-            raise QueryError(f"A page has 1 to {_LARGEST_PAGE} calls, not {size!r}.", parameter="size")
+            raise QueryError(
+                f"{size!r} is not a page size. Give a whole number from 1 to {_LARGEST_PAGE}.",
+                parameter="size",
+            )
         cursor = self._plan.position
         if cursor is not None and cursor.backward:
             return self._previous_page(size, cursor)
@@ -257,7 +268,7 @@ class Result:
         return self._page(records, before, after)
 
     def _previous_page(self, size: int, cursor: Cursor) -> Page:
-        """Return the last *size* calls before a cursor, or the first page when no call precedes it."""
+        """Return the page before a cursor, or the first page if no call precedes it."""
         records = self._read_records(self._plan.backward(), size)
         if not records:
             return self._without_cursor().page(size)
@@ -269,7 +280,7 @@ class Result:
         return self._page(records, before, self._cursor(records[-1], cursor.left))
 
     def _read_records(self, plan: Plan, size: int) -> list[CallRecord]:
-        """Return the first *size* records of a plan, and one more where there is one."""
+        """Return up to *size* + 1 records; one too many shows that another page exists."""
         maximum = size + 1 if plan.maximum is None else min(size + 1, plan.maximum)
         frames = attrs.evolve(plan, maximum=maximum).frames(tuple(FIELDS))
         return [record for frame in frames for record in records_of(frame)]
@@ -296,7 +307,7 @@ class Result:
     # -- tables -------------------------------------------------------------------------------------------------
 
     def to_polars(self) -> pl.DataFrame:
-        """Return a Polars frame, with instants in the display zone.
+        """Return a Polars frame, with instants in the display time zone.
 
         Example:
             >>> import cdrkit
@@ -311,9 +322,9 @@ class Result:
         return localize(pl.concat([empty_frame(self.columns), *self._frames()]), self._timezone)
 
     def to_arrow(self) -> pa.Table:
-        """Return an Arrow table in the types of `SCHEMA`.
+        """Return an Arrow table with the column types of `SCHEMA`.
 
-        Instants are in the display zone.
+        Instants are in the display time zone.
 
         Example:
             >>> import cdrkit
@@ -332,7 +343,7 @@ class Result:
         return parts[0] if len(parts) == 1 else pa.concat_tables(parts).unify_dictionaries()
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a pandas frame, with instants in the display zone.
+        """Return a pandas frame, with instants in the display time zone.
 
         Raises:
             MissingExtraError: When pandas is not installed.
@@ -349,7 +360,7 @@ class Result:
     def to_text(self, *, labels: bool = True, times: TimeStyle = "iso") -> pl.DataFrame:
         """Return a Polars frame of display text.
 
-        Instants have their offset in the display zone, durations are h:mm:ss.
+        Instants are written with their UTC offset in the display time zone, and durations as h:mm:ss.
 
         Example:
             >>> import cdrkit
@@ -358,7 +369,7 @@ class Result:
             ['Call Time', 'Duration']
 
         Args:
-            labels: Name the columns by labels, such as ``Call Time``, instead of field names.
+            labels: Whether to use labels, such as ``Call Time``, as column names instead of field names.
             times: The style of instants: ``iso``, ``day_first`` or ``month_first``.
 
         Raises:
@@ -374,9 +385,9 @@ class Result:
         )
 
     def batches(self, rows: int = _DEFAULT_BATCH) -> Iterator[pa.RecordBatch]:
-        """Return an iterator of Arrow batches, in order.
+        """Return an iterator over Arrow batches, in order.
 
-        A bounded number of calls is in memory.
+        Only a bounded number of calls is in memory.
 
         Example:
             >>> import cdrkit
@@ -384,14 +395,14 @@ class Result:
             []
 
         Args:
-            rows: The largest number of calls of a batch.
+            rows: The largest number of calls per batch.
 
         Raises:
             QueryError: When *rows* is not a whole number above 0.
             StorageError: When the store cannot be read.
         """
         if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
-            raise QueryError(f"A batch has at least one call, not {rows!r}.", parameter="rows")
+            raise QueryError(f"{rows!r} is not a batch size. Give a whole number above 0.", parameter="rows")
         self._notify_export("arrow")
         return self._iter_batches(rows)
 
@@ -404,7 +415,7 @@ class Result:
         return self._plan.frames(self.columns)
 
     def _notify_export(self, format: str) -> None:
-        """Notify the audit of the scope before any call leaves the store."""
+        """Notify the scope's audit function before any call leaves the store."""
         self._plan.scope.notify_audit("export", format=format, query=self._query)
 
     # -- CSV ----------------------------------------------------------------------------------------------------
@@ -426,10 +437,11 @@ class Result:
             0
 
         Args:
-            dest: A path, a URL or a binary file object. A file appears complete or not at all. Its name ends in
-                ``.csv``, or in ``.csv.gz`` or ``.csv.zst`` for a compressed file.
-            guard: Put ``'`` before text that a spreadsheet would run as a formula. Use False for other programs.
-            headers: The first line: field ``names``, or ``labels`` such as ``Call Time``.
+            dest: A path, a URL or a binary file object. A file appears complete or not at all. Its name must
+                end in ``.csv``, or in ``.csv.gz`` or ``.csv.zst`` for a compressed file.
+            guard: Whether to put ``'`` before text that a spreadsheet would run as a formula. Use False if other
+                programs read the CSV.
+            headers: The column headers: field ``names``, or ``labels`` such as ``Call Time``.
             compression: ``gzip`` or ``zstd``; the default follows the suffix.
             storage_options: Options of the filesystem of a URL (credentials, endpoint).
 
@@ -437,14 +449,15 @@ class Result:
             The number of calls written.
 
         Raises:
-            ConfigError: When an option is unknown, or the suffix is that of another format, such as ``.parquet``.
+            ConfigError: When an option is unknown, or the suffix belongs to another format, such as ``.parquet``.
             StorageError: When the store cannot be read or the file cannot be written.
         """
         if not isinstance(dest, (str, os.PathLike)):
             self._notify_export("csv")
             if not hasattr(dest, "write") or storage_options:
                 raise ConfigError(
-                    f"{dest!r} is not a path or URL. Give one, or a binary file object without storage options."
+                    f"{dest!r} is not a path or URL. Give a path or URL, or a binary file object without storage "
+                    "options."
                 )
             return write_frames(
                 self._frames(), self.columns, dest, guard=guard, headers=headers, compression=compression
@@ -465,10 +478,10 @@ class Result:
     def iter_csv(
         self, *, guard: bool = True, headers: Headers = "names", compression: Compression | None = None
     ) -> Iterator[bytes]:
-        """Return the CSV of `write_csv` piece by piece, for a web response.
+        """Yield the same CSV as `write_csv` in pieces, for a web response.
 
-        In the order of time, memory is bounded: it holds the identities of one day's calls and a slice of the rest.
-        Any other order holds all calls.
+        In chronological order, memory use is bounded: only one day's call identities and some complete calls are in
+        memory. In any other order, all calls are in memory.
 
         Example:
             >>> import cdrkit

@@ -1,4 +1,4 @@
-"""Scoped stores: the part of a store that one viewer of a portal may see."""
+"""Scoped stores: limit a store to the calls that one portal viewer may see."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ __all__ = ["ScopedStore"]
 
 
 class ScopedStore(Reader):
-    """The calls of one tenant, as one viewer of a portal may see them.
+    """A store limited to the calls and fields that one portal viewer may see.
 
     A scoped store has the reading methods of a `Store`.
 
-    `Store.scoped` makes one, for a request or a session, without reading anything. Records, pages, counts, totals,
-    tables, CSV and recordings include only calls of the tenant. A hidden field is absent from every output and unknown
-    in queries. A masked field shows the beginning of a number, or ``****``, and a query can match only that. No query
-    can widen the scope.
+    `Store.scoped` makes a scoped store for a request or a session, without reading anything. Records, pages, counts,
+    totals, tables, CSV and recordings include only calls of the tenant. A hidden field is absent from every output and
+    unknown in queries. A masked field shows only the beginning of a number, or ``****``, and a query can match only
+    what is shown. No query can widen the scope.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -64,18 +64,18 @@ class ScopedStore(Reader):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The visible fields in the order of the catalogue, for a form of columns."""
+        """The visible fields in the order of the field catalogue, for a column picker."""
         return self._scope.fields
 
     @property
     def viewer(self) -> str:
-        """The name of the viewer, as `Store.scoped` received it."""
+        """The name of the viewer, as passed to `Store.scoped`."""
         return self._scope.viewer
 
     def query_from_params(self, params: object, *, ignore: Iterable[str] = ()) -> Query:
-        """Return the query of the parameters of a URL, for this viewer.
+        """Return the query that URL parameters describe, limited to visible fields.
 
-        This is `Query.from_params` within the scope. Errors name visible fields only; a hidden field is unknown.
+        This method works as `Query.from_params`, but treats a hidden field as unknown. Errors name visible fields only.
 
         Example:
             >>> import cdrkit
@@ -97,7 +97,7 @@ class ScopedStore(Reader):
         return self._check_fields(lambda: super(ScopedStore, self)._check_query(query))
 
     def _check_fields(self, parse: Callable[[], Query]) -> Query:
-        """Return a query whose fields are visible.
+        """Return *query*, or raise an error if it uses a hidden or unknown field.
 
         Raises:
             UnknownFieldError: When a field is unknown or hidden. The message suggests visible fields only.
@@ -125,17 +125,17 @@ class ScopedStore(Reader):
     # -- recordings ---------------------------------------------------------------------------------------------
 
     def recording(self, record: CallRecord) -> Recording:
-        """Return the recording of a call of this tenant.
+        """Return the recording of one of this tenant's calls.
 
         The call is looked up in the store by its id and start; no other value of *record* is used. Each use of the
-        recording needs its right and notifies the audit function.
+        recording requires the matching right and notifies the audit function.
 
         Args:
             record: The call.
 
         Raises:
             SchemaError: When *record* is not a `CallRecord`.
-            ScopeError: When this viewer has no right to recordings, or the path would leave the recordings' root.
+            ScopeError: When this viewer has no right to recordings, or the path is outside the recordings' root.
             RecordingNotFoundError: When the tenant has no such call, or the call names no recording.
         """
         check_record(record)
@@ -146,10 +146,11 @@ class ScopedStore(Reader):
     def recording_token(
         self, record: CallRecord, *, action: RecordingRight = "play", expires: int = 3_600
     ) -> str:
-        """Return a signed token of a call's recording, for a URL.
+        """Return a signed token for a call's recording, for use in a URL.
 
-        `recording_by_token` takes the token. It is valid for this tenant, viewer, rights, call and action only. It
-        contains the id and the start of the call, signed and not encrypted. The recording need not exist.
+        Pass the token to `recording_by_token`. The token is valid only for this tenant, viewer, call and action, and
+        only with the same rights. It contains the id and the start of the call, signed but not encrypted. The recording
+        need not exist.
 
         Example:
             >>> from datetime import datetime, timezone
@@ -164,17 +165,19 @@ class ScopedStore(Reader):
 
         Args:
             record: The call.
-            action: ``play``, or ``download``, which includes it.
-            expires: The life of the token in seconds.
+            action: ``play``, or ``download``, which includes ``play``.
+            expires: The lifetime of the token in seconds.
 
         Raises:
             SchemaError: When *record* is not a `CallRecord`.
             ScopeError: When this viewer has no right to *action*.
-            QueryError: When *action* is neither, or *expires* is not a whole number above 0.
+            QueryError: When *action* is unknown, or *expires* is not a whole number above 0.
         """
         check_record(record)
         if action not in ("play", "download"):
-            raise QueryError(f"A token is for 'play' or 'download', not for {action!r}.", parameter="action")
+            raise QueryError(
+                f"{action!r} is not an action of a token. Give 'play' or 'download'.", parameter="action"
+            )
         if type(expires) is not int or not 1 <= expires <= 10**9:
             raise QueryError(
                 f"expires={expires!r} is not a number of seconds. Give a whole number from 1 to {10**9:,}.",
@@ -187,26 +190,26 @@ class ScopedStore(Reader):
         return f"{text}.{self._scope.signer.sign('recording', text, expires)}"
 
     def recording_by_token(self, token: str) -> Recording:
-        """Return the recording of a token.
+        """Return the recording that a token refers to.
 
         Args:
             token: The token that `recording_token` returned to this viewer.
 
         Raises:
-            ScopeError: When the token belongs to another viewer, was changed or is expired, or its right was revoked.
+            ScopeError: When the token belongs to another viewer, was changed or has expired, or its right was revoked.
             RecordingNotFoundError: When the call or its recording no longer exists.
         """
         text, _, signature = token.partition(".") if isinstance(token, str) else ("", "", "")
         assert self._scope.signer is not None
         if not self._scope.signer.verify("recording", text, signature):
             raise ScopeError(
-                "The token belongs to another viewer, was changed, or is expired. Request a new one."
+                "The token belongs to another viewer, was changed, or has expired. Request a new token."
             )
         try:
             action, start, call_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             at = parse_instant(start)
         except (ValueError, TypeError, binascii.Error, CdrError) as exc:
-            raise ScopeError("The token was made by another version. Request a new one.") from exc
+            raise ScopeError("Another version of cdrkit made this token. Request a new token.") from exc
         self._scope.check_right(action)
         rights = frozenset({"play", "download"} if action == "download" else {"play"})
         return self._find_call_recording(call_id, at, rights & self._scope.rights)
@@ -227,7 +230,7 @@ class ScopedStore(Reader):
         return self._locator.find(record, allow)
 
     def _read_call(self, call_id: str, start: datetime) -> CallRecord | None:
-        """Return the tenant's call as it is stored, without masks: a masked path is useless."""
+        """Return the tenant's call without masks, because its recording path is needed."""
         try:
             end = start + MICROSECOND
         except OverflowError:

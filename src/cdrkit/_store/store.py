@@ -1,4 +1,4 @@
-"""The store: append, ingest, read, erase and scope its calls."""
+"""The store: append, ingest, read, erase and scope calls."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ OnConflict: TypeAlias = Literal["report", "replace"]
 
 
 class Store(Reader):
-    """A store of calls. `open_store` makes one.
+    """A store of calls, as returned by `open_store`.
 
-    An application keeps one `Store` for its whole life; threads may share it. Reading never waits for writing: every
-    `run` sees the newest complete version of the store and stays with it.
+    Open one `Store` when the application starts, and keep it; threads may share it. Reads never wait for writes: every
+    `run` uses the newest complete version of the store, and its result does not change.
 
     Example:
         >>> import cdrkit
@@ -87,16 +87,16 @@ class Store(Reader):
         if segments:
             facts["First call"] = min(segment.first for segment in segments)
             facts["Last call"] = max(segment.last for segment in segments)
-        note = "Times in UTC." if self.exists else "The first write makes it."
+        note = "Times in UTC." if self.exists else "The first write creates it."
         return html_facts("Store of calls", facts, note=note)
 
     # -- writing ------------------------------------------------------------------------------------------------
 
     def append(self, data: CallData, *, on_conflict: OnConflict = "report") -> AppendReport:
-        """Store calls durably, in one commit: all of them, or none after an error.
+        """Store calls durably in one commit: all calls, or none after an error.
 
-        (``start``, ``call_id``) identifies a call. A call that is stored already is skipped if its content is equal,
-        and reported as a conflict if it differs.
+        (``start``, ``call_id``) identifies a call. A call that is already stored is skipped if its content is equal,
+        and reported as a conflict if its content differs.
 
         Example:
             >>> from datetime import datetime, timezone
@@ -109,9 +109,9 @@ class Store(Reader):
             1
 
         Args:
-            data: Records, or dicts as `CallRecord.from_dict` takes them; an Arrow, Polars or pandas table with columns
-                named as the fields; or an iterable of these, read with bounded memory.
-            on_conflict: ``report`` a call whose content differs, or ``replace`` the stored content.
+            data: Records, or dicts that `CallRecord.from_dict` accepts; an Arrow, Polars or pandas table whose columns
+                have the names of fields; or an iterable of these, read with bounded memory.
+            on_conflict: For a call whose content differs: ``report`` the conflict, or ``replace`` the stored content.
 
         Returns:
             The counts of added, skipped and conflicting calls. All added calls are durable.
@@ -119,7 +119,7 @@ class Store(Reader):
         Raises:
             SchemaError: When a column is not a field, or a value does not fit its field.
             StorageError: When the store cannot be written.
-            ConflictError: When other writers committed first too many times; try again.
+            ConflictError: When other writers committed first too many times. Try again.
         """
         with self._append(on_conflict) as append:
             for frame in frames_of(data):
@@ -137,7 +137,7 @@ class Store(Reader):
         storage_options: Mapping[str, object] | None = None,
         **options: object,
     ) -> IngestReport:
-        """Read a switch's file into the store, in one commit.
+        """Read a switch's file into the store in one commit.
 
         All calls of the file are stored, or none after an error. Ingesting a file again adds nothing; ingesting a file
         that has grown adds its new calls.
@@ -158,17 +158,17 @@ class Store(Reader):
                 connection. For a table or records, use `append`.
             format: The name of the format, such as ``asterisk-csv``; see `cdrkit.sources.available`.
             on_conflict: As for `append`.
-            on_reject: ``report`` rows that are not calls, or ``raise`` an error at the first one.
-            progress: A function that receives the bytes read and the bytes in total (None if unknown).
+            on_reject: For rows that are not calls: ``report`` them, or ``raise`` an error at the first such row.
+            progress: A function that receives the bytes read so far and the total bytes (None if unknown).
             storage_options: Options of the filesystem of a URL (credentials, endpoint).
-            options: Options of the format, such as ``timezone`` (IANA name) for a switch that writes local times.
+            options: Options of the format, such as ``timezone`` (an IANA name) for a switch that writes local times.
 
         Returns:
             The counts of rows by outcome, and the rejected rows.
 
         Raises:
             UnknownFormatError: When the format is unknown.
-            ConfigError: When *source* is a table or records, or an option is missing, unknown or not valid.
+            ConfigError: When *source* is a table or records, or an option is missing, unknown or invalid.
             SchemaError: When the file has another format or is empty, or a row is rejected with
                 ``on_reject="raise"``.
             StorageError: When the file cannot be read, or the store cannot be written.
@@ -190,12 +190,11 @@ class Store(Reader):
         wait: bool = True,
         **options: object,
     ) -> Iterator[IngestReport]:
-        """Read a local file while it grows, and store each new row once.
+        """Read a growing local file, and store each new row once.
 
-        The commit that stores rows also stores the position in the file. So a later `follow` continues where this one
-        stopped. After a rotation (rename, copy and truncate, compression), the rest of the old
-        file is read first; the old file must be in the same folder. An incomplete last line, and the rows of a call
-        that is not complete, are read later.
+        The commit that stores rows also stores the position in the file, so that a later `follow` continues from there.
+        After a rotation (rename, copy and truncate, compression), the rest of the old file is read first; the old file
+        must be in the same folder. An incomplete last line and the rows of an incomplete call are read later.
 
         Example:
             >>> import cdrkit
@@ -207,20 +206,20 @@ class Store(Reader):
             50
 
         Args:
-            path: The file. It need not exist yet.
-            format: The name of a format whose rows are appended to the end of a file.
+            path: The file, which need not exist yet.
+            format: The name of a format for files that grow at the end.
             on_conflict: As for `append`.
-            on_reject: ``report`` rows that are not calls, or ``raise`` an error at the first one.
-            poll: Seconds between two reads of the file.
-            wait: Continue for ever. False: read the present content and return.
+            on_reject: For rows that are not calls: ``report`` them, or ``raise`` an error at the first such row.
+            poll: Seconds between reads of the file.
+            wait: Whether to wait for new rows forever. False reads the current content and returns.
             options: Options of the format, as for `ingest`.
 
         Yields:
-            The report of each commit. Leave the loop to stop.
+            A report of each commit. To stop, leave the loop.
 
         Raises:
             UnknownFormatError: When the format is unknown.
-            ConfigError: When an option is missing, unknown or not valid, or the file is not a local file.
+            ConfigError: When an option is missing, unknown or invalid, or the file is not a local file.
             SchemaError: When the file has another format, or a row is rejected with ``on_reject="raise"``. Calls of
                 earlier reports are stored.
             StorageError: When the file cannot be read or the store cannot be written. Calls of earlier reports are
@@ -239,7 +238,7 @@ class Store(Reader):
         yield from follow_file(path, reader, start, begin, settings)
 
     def _region_check(self) -> RegionCheck | None:
-        """Return the check of the first ingest of a store without a region, or None."""
+        """Return a region check for the first ingest into a store, or None."""
         return None if self._region is not None or self.exists else RegionCheck()
 
     def writer(
@@ -249,7 +248,7 @@ class Store(Reader):
         max_seconds: float | None = 1.0,
         on_conflict: OnConflict = "report",
     ) -> Writer:
-        """Return a buffered writer for a live feed: many small additions, few commits.
+        """Return a buffered writer that groups a live feed's calls into few commits.
 
         .. code-block:: python
 
@@ -259,11 +258,12 @@ class Store(Reader):
 
         Args:
             max_rows: The largest number of pending calls.
-            max_seconds: The longest time in seconds that a call is pending. None: until *max_rows* or `Writer.flush`.
+            max_seconds: The longest time in seconds that a call is pending. With None, calls are pending until
+                *max_rows* is reached or `Writer.flush` is called.
             on_conflict: As for `append`.
 
         Raises:
-            ConfigError: When an option is not valid.
+            ConfigError: When an option is invalid.
         """
         self._check_conflict(on_conflict)
         return Writer(lambda: self._append(on_conflict), max_rows=max_rows, max_seconds=max_seconds)
@@ -294,9 +294,9 @@ class Store(Reader):
         audit: Callable[[AuditEvent], object] | None = None,
         expires: int = 86_400,
     ) -> ScopedStore:
-        """Return the part of the store that one viewer of a portal may see.
+        """Return the part of the store that one portal viewer may see.
 
-        Serve every request of a tenant from a scoped store, never from the store itself.
+        Serve every tenant's requests from a scoped store, never from the store itself.
 
         Example:
             >>> import cdrkit
@@ -306,26 +306,25 @@ class Store(Reader):
             0
 
         Args:
-            customer_id: The customer whose calls are visible, or several customers.
-            reseller_id: The reseller, or several. With both, a call must match both.
+            customer_id: The id of the customer whose calls are visible, or a list of ids.
+            reseller_id: The id of the reseller, or a list of ids. If both options are given, a call must match both.
             hide: Fields to remove. Hiding ``currency`` also hides all amounts.
-            mask: Text fields to mask: the last four digits of a telephone number, or as many as a mapping gives, and
-                the whole of any other text (``****``). Fields that usually repeat the digits are masked too:
-                ``source_name`` with ``source``; ``dialled`` and ``lrn`` with ``destination``; and ``recording``.
-                A mask also hides ``extra``.
-            recordings: The uses of recordings that the viewer may make: ``play``, ``download`` or both; none by
-                default.
+            mask: Text fields to mask. A mask hides the last four digits of a telephone number, or as many as a mapping
+                gives. Any other text is hidden entirely (``****``). Fields that usually repeat the digits are also
+                masked: ``source_name`` with ``source``; ``dialled`` and ``lrn`` with ``destination``; and
+                ``recording``. A mask also hides ``extra``.
+            recordings: The allowed uses of recordings: ``play``, ``download`` or both. By default, none is allowed.
             earliest: The start of the earliest visible call, inclusive: an aware datetime, a date or ISO 8601 text,
                 in UTC.
-            viewer: The name of the viewer, for the audit. Cursors and tokens are valid for this name only.
-            audit: A function that receives an `AuditEvent` before any byte of a recording or an export is sent. An
-                exception from it prevents that.
-            expires: The life of cursors in seconds.
+            viewer: The name of the viewer, for audit events. Cursors and tokens are valid for this name only.
+            audit: A function that receives an `AuditEvent` before any byte of a recording or an export is sent. If the
+                function raises an exception, nothing is sent.
+            expires: The lifetime of cursors in seconds.
 
         Raises:
             ScopeError: When no tenant is given, or a tenant is None or empty.
             UnknownFieldError: When *hide* or *mask* names an unknown field.
-            ConfigError: When another option is not valid.
+            ConfigError: When another option is invalid.
         """
         options = ScopeOptions(
             customer_id=customer_id,
@@ -344,24 +343,24 @@ class Store(Reader):
 
     @property
     def archive(self) -> Archive:
-        """The `Archive`: the warm months, for bulk download."""
+        """The `Archive`, which lists the warm months for bulk download."""
         return self._archive
 
     @property
     def maintenance(self) -> Maintenance:
-        """The `Maintenance` of the store: its jobs, its verification and its status."""
+        """The `Maintenance` object: the store's jobs, verification and status."""
         return self._maintenance
 
     def erase(
         self, query: Query, *, reason: str, dry_run: bool = True, now: datetime | None = None
     ) -> EraseReport:
-        """Erase the calls that a query selects from both tiers, for good.
+        """Permanently erase the calls that a query selects from both tiers.
 
         .. warning::
-            An erasure cannot be undone. Without ``dry_run=False``, it only counts. Recordings, copies and backups are
-            not erased. A later ingest of the same file stores the calls again.
+            An erasure cannot be undone. Without ``dry_run=False``, it only counts the calls. Recordings, copies and
+            backups are not erased. A later ingest of the same file stores the calls again.
 
-        The log keeps the reason and the count, and none of the erased values.
+        The log keeps the reason and the number of calls, but no erased value.
 
         Example:
             >>> import cdrkit
@@ -370,18 +369,20 @@ class Store(Reader):
             0
 
         Args:
-            query: The calls: a query with a condition or a period, and without a limit.
-            reason: The reason, for the log. It must not contain the values of the query.
-            dry_run: Only count, which is the default. False erases.
-            now: The instant at which presets are resolved, an aware datetime; the present by default.
+            query: The query that selects the calls. It needs a condition or a period, and must have no limit or cursor.
+            reason: The reason, for the log. It must not contain values of the query.
+            dry_run: Whether only to count the calls, which is the default. False erases them.
+            now: The instant at which presets are resolved, as an aware datetime. The default is the present.
 
         Returns:
-            The number of calls, and of the segments that held them.
+            A report of the number of calls, and of the segments that held them.
 
         Raises:
             QueryError: When the query selects every call or a page, or the reason is not acceptable.
-            ConflictError: When another maintenance job is running, or new calls match again and again.
-            StorageError: When segments that are not in the log hold such calls. Run `Maintenance.rebuild_log` first.
+            ConflictError: When another maintenance job is running, or other writers kept adding or changing matching
+                calls.
+            StorageError: When segments that are not in the log hold matching calls. Run `Maintenance.rebuild_log`, and
+                erase again.
         """
         check_reason(reason, query)
         return self._erase(query, reason, dry_run, now)
@@ -393,10 +394,10 @@ class Store(Reader):
         dry_run: bool = True,
         now: datetime | None = None,
     ) -> EraseReport:
-        """Erase calls that began before an instant: those of some customers, or of all.
+        """Permanently erase calls that began before an instant.
 
         .. warning::
-            This is an erasure, as `erase`: it cannot be undone. Without ``dry_run=False``, it only counts.
+            This erasure, like `erase`, cannot be undone. Without ``dry_run=False``, it only counts the calls.
 
         Example:
             >>> import cdrkit
@@ -406,12 +407,12 @@ class Store(Reader):
 
         Args:
             before: The end of the erased period, exclusive: an aware datetime, a date or ISO 8601 text, in UTC.
-            customers: Customer ids; all customers by default.
-            dry_run: Only count, which is the default. False erases.
+            customers: The ids of the customers whose calls are erased. The default is all customers.
+            dry_run: Whether only to count the calls, which is the default. False erases them.
             now: As for `erase`.
 
         Returns:
-            The number of calls, and of the segments that held them.
+            A report of the number of calls, and of the segments that held them.
 
         Raises:
             QueryError: When *before* is not an instant.
@@ -419,7 +420,7 @@ class Store(Reader):
         """
         if before is None:
             raise QueryError(
-                "before=None is not an instant. Give an aware datetime, a date or ISO 8601 text.",
+                "before=None is not an instant. Give an aware datetime, a date or an ISO 8601 string.",
                 parameter="before",
             )
         query = Query().between(None, parse_instant(before, parameter="before"))
@@ -434,7 +435,9 @@ class Store(Reader):
 
 
 def _refuse_calls(source: object) -> None:
-    """Refuse a table or records in the place of a file. Dicts are documents of JSON formats.
+    """Reject a table or records given instead of a file, but accept dicts.
+
+    Dicts are documents of JSON formats.
 
     Raises:
         ConfigError: When *source* holds calls already.
@@ -443,4 +446,6 @@ def _refuse_calls(source: object) -> None:
     first = source[0] if isinstance(source, (list, tuple)) and source else source
     if is_table or isinstance(source, pl.LazyFrame) or isinstance(first, CallRecord):
         kind = type(source).__name__
-        raise ConfigError(f"A {kind} holds calls already, and ingest() reads files. Store it with append().")
+        raise ConfigError(
+            f"ingest() reads files, but a {kind} already contains calls. Store it with append()."
+        )

@@ -14,11 +14,11 @@ HEAD = """\
 # The fields of a call record
 
 This page is generated from `cdrkit.FIELDS`. The metadata of `cdrkit.SCHEMA` also has the label, the unit and the
-meaning of each field. Only `call_id` and `start` are required. Any other field is `None` if the switch does not state
-it.
+meaning of each field. Only `call_id` and `start` are required. Every other field is `None` if the switch does not
+provide it.
 
-A *word* is a text that repeats often and is stored once. An *instant* is stored in UTC, to the microsecond. Money has
-at most six decimal places.
+A *word* is a text value that many calls share and a file stores once. An *instant* is stored in UTC, to the
+microsecond. Money has at most six decimal places.
 
 """
 WORDS = {

@@ -1,4 +1,4 @@
-"""Store, query, show and export telephone call detail records (CDRs), without a server."""
+"""Store, query, show and export call detail records (CDRs) without a server."""
 
 from __future__ import annotations
 
@@ -152,5 +152,5 @@ if not TYPE_CHECKING:  # a checker that sees __getattr__ accepts every name
 
 
 def __dir__() -> list[str]:
-    """Return the public names and modules, for completion in a shell."""
+    """Return the public names and modules, for tab completion in a shell."""
     return sorted({*globals(), *__all__, *_SUBMODULES})

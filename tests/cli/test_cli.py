@@ -293,7 +293,7 @@ def test_follow(office: Office, tmp_path: Path) -> None:
         path.write_bytes(b"".join(lines))
     assert open_store(tmp_path / "store").count() == 300
     _, err = cdrkit(*words, path, status=2)
-    assert "--follow takes one FILE" in err
+    assert "--follow works with exactly one FILE" in err
 
 
 def test_json(filled: str) -> None:

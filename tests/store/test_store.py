@@ -256,7 +256,7 @@ class TestBadInput:
             busy.run("calls")  # type: ignore[arg-type]
         with pytest.raises(QueryError, match="100,000|100000"):
             busy.run().page(0)
-        with pytest.raises(QueryError, match="at least one"):
+        with pytest.raises(QueryError, match="is not a batch size"):
             busy.run().batches(0)
         with pytest.raises(ConfigError, match="Mars"):
             busy.run().in_timezone("Mars")

@@ -418,7 +418,7 @@ class TestBadCommands:
     def test_the_last_page(self, store: Store) -> None:
         """There is no page behind the last one, and none before the first."""
         view = view_of(store.run(), page_size=60)
-        assert view.handle({"do": "page", "to": "next"})[0]["error"] == "This is the last page."
+        assert view.handle({"do": "page", "to": "next"})[0]["error"] == "This is already the last page."
         assert do(view, "page", to="previous")["first"] == 1
 
 
@@ -468,7 +468,7 @@ class TestFiles:
         do(view, "sort", field="start")
         shown, transfer = view.handle({"do": "play", "row": 0, "turn": turn})
         assert transfer is None
-        assert "not on the page shown" in shown["error"]
+        assert "not on the current page" in shown["error"]
 
 
 class Wire(BaseComm):

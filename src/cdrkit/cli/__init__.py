@@ -1,4 +1,7 @@
-"""The command line ``cdrkit`` (extra ``cli``): ingest, query, export, maintenance and a demo."""
+"""The command line ``cdrkit``, which needs the extra ``cli``.
+
+Its commands ingest, query, export and maintain calls, and run a demo.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of the archive: list warm months, and download one."""
+"""The archive commands: list warm months, and download a month."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def list_months(store: str) -> None:
 def download_month(store: str, month: str, dest: str, format_: Any) -> None:
     """Download a warm month to DEST.
 
-    MONTH is written as 2026-08. Run the command again to continue an interrupted download.
+    Write MONTH as 2026-08. Run the command again to continue an interrupted download.
     """
     with progress_bar(month, rows=True) as report_progress:
         open_existing(store).archive.download(month, dest, format=format_, progress=report_progress)

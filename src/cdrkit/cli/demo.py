@@ -1,4 +1,4 @@
-"""The command that makes up an office and shows the main work on its calls."""
+"""The demo command: generate sample calls, and show the main tasks on them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ __all__ = ["demo"]
 
 @click.command("demo")
 @click.argument("folder", required=False)
-@click.option("--calls", default=3000, show_default=True, help="The number of made-up calls.")
-@click.option("--timezone", default="Europe/London", show_default=True, help="The zone of the office.")
-@click.option("--seed", default=1, show_default=True, help="Equal seeds make equal calls.")
+@click.option("--calls", default=3000, show_default=True, help="The number of sample calls.")
+@click.option("--timezone", default="Europe/London", show_default=True, help="The time zone of the office.")
+@click.option("--seed", default=1, show_default=True, help="Equal seeds generate equal calls.")
 def demo(folder: str | None, calls: int, timezone: str, seed: int) -> None:
-    """Show the main work on made-up calls.
+    """Show the main tasks on sample calls.
 
-    The calls, recordings and the store of an office are made in FOLDER, by default a temporary folder.
+    The command creates a sample office's calls, recordings and store in FOLDER, by default a temporary folder.
     """
     home = os.path.abspath(folder) if folder else tempfile.mkdtemp(prefix="cdrkit-demo-")
     path = os.path.join(home, "store")
     if os.path.exists(path):
-        raise click.UsageError(f"{home} holds an earlier demo; name another folder, or remove that one.")
-    print_heading("1. A made-up office: its switch's CDR file and its recordings")
+        raise click.UsageError(f"{home} holds an earlier demo. Give another folder, or remove this one.")
+    print_heading("1. A sample office: its switch's CDR file and its recordings")
     office = cdrkit.samples.write_office(home, calls=calls, timezone=timezone, seed=seed)
     print_text(f"{office.calls:,} calls in {office.master}")
 
@@ -96,7 +96,7 @@ def _ingest_office(store: Store, office: Office, timezone: str) -> None:
 
 
 def _print_notations(store: Store, number: str) -> None:
-    """Print the notations of a number in the calls from and to it."""
+    """Print every notation of the number that occurs in the calls."""
     query = cdrkit.Query()
     notations = {call.source for call in store.run(query.number(number, "source"))}
     notations |= {call.destination for call in store.run(query.number(number, "destination"))}

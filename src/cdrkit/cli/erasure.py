@@ -1,4 +1,4 @@
-"""The commands that erase calls for good: erase and expire."""
+"""The erasure commands, which permanently erase calls: erase and expire."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = ["erase", "expire"]
 @store_argument
 @filter_options
 @timezone_option
-@click.option("--reason", required=True, help="The reason, for the log.")
+@click.option("--reason", required=True, help="The reason to record in the log.")
 @really_option
 def erase(store: str, timezone: str, reason: str, dry_run: bool, **filters: Any) -> None:
-    """Erase calls from both tiers, for good.
+    """Permanently erase calls from both tiers.
 
-    Without --really, only count them.
+    Without --really, the command only counts the calls.
     """
     query = build_query(timezone, filters)
     _print_report(open_existing(store).erase(query, reason=reason, dry_run=dry_run), dry_run)
@@ -40,12 +40,12 @@ def erase(store: str, timezone: str, reason: str, dry_run: bool, **filters: Any)
 @click.command("expire")
 @store_argument
 @click.argument("before", metavar="BEFORE")
-@click.option("--customer", multiple=True, metavar="ID", help="Of these customers only.")
+@click.option("--customer", multiple=True, metavar="ID", help="Erase only these customers' calls.")
 @really_option
 def expire(store: str, before: str, customer: tuple[str, ...], dry_run: bool) -> None:
     """Erase calls that began before a time.
 
-    BEFORE is ISO 8601 text in UTC, exclusive. Without --really, only count the calls.
+    BEFORE is ISO 8601 text in UTC, exclusive. Without --really, the command only counts the calls.
     """
     _print_report(open_existing(store).expire(before, *customer, dry_run=dry_run), dry_run)
 

@@ -1,4 +1,4 @@
-"""The command group ``cdrkit``: its table of commands, and errors as one line with an exit status."""
+"""The command group ``cdrkit``: its command table and its error messages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _COMMANDS: Final = {
 
 
 class _LazyGroup(click.Group):
-    """A group that imports the module of a command at its first use."""
+    """A command group that imports a command's module at its first use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -55,9 +55,7 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="cdrkit")
-@click.option(
-    "--warm", metavar="URL", envvar="CDRKIT_WARM", help="The warm tier, where it is apart from STORE."
-)
+@click.option("--warm", metavar="URL", envvar="CDRKIT_WARM", help="The warm tier, if it is not in STORE.")
 @click.pass_context
 def cdrkit_group(context: click.Context, warm: str | None) -> None:
     """Store, query, show and export telephone call detail records."""
@@ -65,7 +63,10 @@ def cdrkit_group(context: click.Context, warm: str | None) -> None:
 
 
 def main() -> None:
-    """Run the command line. An error of cdrkit is one line on standard error and the exit status 1."""
+    """Run the command line.
+
+    An error raised by cdrkit is printed as one line on standard error, and the exit status is 1.
+    """
     try:
         status = cdrkit_group.main(standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)

@@ -1,4 +1,4 @@
-"""The command that shows the size, the age and the due work of a store."""
+"""The info command: show a store's size, age and due maintenance."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["show_info"]
 @store_argument
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show_info(store: str, as_json: bool) -> None:
-    """Show size, age and due work of STORE.
+    """Show STORE's size, age and due work.
 
-    Calls, bytes and segments of each tier, the first and the last call, the last append, and the maintenance that is
-    due.
+    The command shows each tier's calls, bytes and segments, the first and last call, the last append, and the
+    maintenance that is due.
     """
     opened = open_existing(store)
     status = opened.maintenance.status()

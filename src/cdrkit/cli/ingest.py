@@ -1,4 +1,4 @@
-"""The commands that read a switch's files: ingest and detect."""
+"""The commands that read switch files: ingest and detect."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ _REJECTED = 3  # the exit status of an ingest that rejected rows
 
 
 class _FormatOption(click.Option):
-    """The option --format, whose help lists the formats. Listing them imports the sources."""
+    """The option --format, whose help lists the formats.
+
+    Listing the formats imports the sources.
+    """
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         names = ", ".join(cdrkit.sources.available())
-        self.help = f"One of: {names}. Without it, the format that fits, if exactly one does."
+        self.help = f"One of: {names}. The default is the format that fits the file, if only one fits."
         return super().get_help_record(ctx)
 
 
@@ -29,20 +32,20 @@ class _FormatOption(click.Option):
 @store_argument
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--format", "format_", cls=_FormatOption, metavar="NAME")
-@click.option("--timezone", metavar="ZONE", help="IANA name of the zone of the switch's local times.")
+@click.option("--timezone", metavar="ZONE", help="IANA name of the switch's time zone, for local times.")
 @region_option
-@click.option("--replace", is_flag=True, help="Replace older content of a call by newer content.")
-@click.option("--rejects", metavar="FILE", help="Write the rejected rows to this CSV.")
+@click.option("--replace", is_flag=True, help="Replace a call's older content with newer content.")
+@click.option("--rejects", metavar="FILE", help="Write the rejected rows to this CSV file.")
 @click.option(
     "--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the format."
 )
-@click.option("--follow", is_flag=True, help="Never stop: store new lines of the one FILE as they appear.")
+@click.option("--follow", is_flag=True, help="Keep running, and store new lines of FILE as they appear.")
 @click.option(
     "--poll",
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="With --follow: the time between two reads.",
+    help="With --follow: the time between reads.",
 )
 def ingest_files(
     store: str,
@@ -58,8 +61,8 @@ def ingest_files(
 ) -> None:
     """Read a switch's files into STORE.
 
-    STORE is a folder or URL; it is made if it does not exist. FILE is a path, a URL, a glob, a folder or an archive; it
-    may be compressed. The exit status is 3 when rows were rejected.
+    STORE is a folder or URL, which is created if it does not exist. FILE is a path, a URL, a glob, a folder or an
+    archive, and may be compressed. The exit status is 3 if rows were rejected.
     """
     opened = open_store_argument(store, region=region)
     settings: dict[str, Any] = dict(map(_parse_option, options))
@@ -68,7 +71,7 @@ def ingest_files(
         settings["timezone"] = timezone
     if follow:
         if len(files) != 1 or rejects is not None:
-            raise click.UsageError("--follow takes one FILE, and no --rejects.")
+            raise click.UsageError("--follow works with exactly one FILE and without --rejects.")
         for report in opened.follow(
             files[0], format=format_ or _print_format(files[0]), poll=poll, **settings
         ):
@@ -85,13 +88,13 @@ def ingest_files(
         if rejects is not None and report.rejected:
             target = rejects if len(files) == 1 else f"{rejects}.{number + 1}"
             report.write_rejects(target)
-            print_text(f"  rejects are in {target}")
+            print_text(f"  rejected rows written to {target}")
     if rejected:
         raise click.exceptions.Exit(_REJECTED)
 
 
 def _print_format(file: str) -> str:
-    """Print and return the one format that fits a file."""
+    """Detect a file's format, print the format, and return it."""
     detected = cdrkit.sources.detect(file)
     print_text(f"{file}: {detected.format} ({detected.reason})")
     return detected.format
@@ -100,7 +103,7 @@ def _print_format(file: str) -> str:
 def _parse_option(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise click.UsageError(f"-o {text}: write NAME=VALUE.")
+        raise click.UsageError(f"-o {text} is not valid. Write -o NAME=VALUE.")
     return name.replace("-", "_"), {"true": True, "false": False}.get(value.lower(), value)
 
 

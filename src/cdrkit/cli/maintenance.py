@@ -1,4 +1,4 @@
-"""The commands of maintenance: moving to warm, compaction, vacuum, verification and a new log."""
+"""The maintenance commands: move, compact, vacuum, verify and rebuild the log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["compact", "maintain", "move_to_warm", "rebuild_log", "vacuum", "veri
 _PROBLEMS: Final = 4  # the exit status of verify
 
 _keep_option = click.option(
-    "--keep", default=3, show_default=True, metavar="MONTHS", help="Calendar months that stay hot."
+    "--keep", default=3, show_default=True, metavar="MONTHS", help="Calendar months to keep in the hot tier."
 )
 
 
@@ -33,7 +33,7 @@ _keep_option = click.option(
 def move_to_warm(store: str, keep: int, dry_run: bool) -> None:
     """Move whole months to the warm tier.
 
-    A UTC month moves when it is past the hot window of --keep calendar months.
+    A UTC month moves when it ended more than --keep calendar months ago.
     """
     print_text(command_text(str(open_existing(store).maintenance.move_to_warm(keep, dry_run=dry_run))))
 
@@ -60,7 +60,7 @@ def vacuum(store: str, dry_run: bool) -> None:
 def maintain(store: str, keep: int) -> None:
     """Run all maintenance that is due.
 
-    It runs move-to-warm, compact and vacuum. Call it from a daily timer.
+    The command runs move-to-warm, compact and vacuum. Run it from a daily timer.
     """
     reports = open_existing(store).maintenance.run(keep)
     for job, report in zip(("move to warm", "compaction", "vacuum"), reports, strict=True):
@@ -72,7 +72,7 @@ def maintain(store: str, keep: int) -> None:
 def verify(store: str) -> None:
     """Read and check every byte of STORE.
 
-    The exit status is 4 when there is a problem.
+    The exit status is 4 if the verification finds a problem.
     """
     opened = open_store_argument(store)
     try:
@@ -93,8 +93,8 @@ def verify(store: str) -> None:
 def rebuild_log(store: str, region: str | None) -> None:
     """Make a new log from the segments.
 
-    Use it after the log was lost. Give the --region that the store had. To change the region of a store, move its _log
-    folder away first, and give the new --region.
+    Use this command after the log was lost, and give the store's --region. To change the region of a store, first move
+    its _log folder away, then give the new --region.
     """
     count = open_store_argument(store, region=region).maintenance.rebuild_log()
     print_text(f"The new log has {count:,} calls. Run cdrkit verify now.")

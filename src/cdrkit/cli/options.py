@@ -1,4 +1,4 @@
-"""Options that several commands share, and the store and the query that they describe."""
+"""Shared options, and the store and query that these options describe."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ __all__ = [
     "timezone_option",
 ]
 
-# The options whose names differ from the parameter of Query.from_params.
+# The options whose names differ from the parameters of Query.from_params.
 _OPTION_NAMES: Final = {"recording": "--recorded"}
 
-# Words of messages that differ on the command line.
+# Words in library messages that differ on the command line.
 _NEEDED: Final = re.compile(r"needs the option '(\w+)'")
 _ARGUMENT: Final = re.compile(r"\b(timezone|region|recordings|warm)=(?:'([^']*)'|(?=[\s,.;:)]|$))")
 _METHOD: Final = re.compile(r"\b(?:maintenance\.)?(rebuild_log|verify|vacuum)\(\)")
@@ -42,39 +42,43 @@ timezone_option = click.option(
     default="UTC",
     show_default=True,
     metavar="ZONE",
-    help="IANA name of the zone of dates, and of the times shown.",
+    help="IANA name of the time zone for dates and displayed times.",
 )
 region_option = click.option(
-    "--region", metavar="CODE", help="Region of numbers in national form (GB, US, ...)."
+    "--region", metavar="CODE", help="Region for numbers in national form (GB, US, ...)."
 )
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only show the work that is due.")
 really_option = click.option(
-    "--dry-run/--really", default=True, show_default=True, help="Only count the calls, or erase them."
+    "--dry-run/--really", default=True, show_default=True, help="Count the calls only, or really erase them."
 )
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that choose calls; `build_query` takes their values."""
+    """Add the options that select calls; `build_query` takes their values."""
     options = [
         click.option("--connected", is_flag=True, help="Connected calls only."),
         click.option("--during", metavar="PRESET", help="today, last_7_days, this_month, ..."),
         click.option(
-            "--start", metavar="TIME", help="At or after (ISO 8601; local to --timezone without an offset)."
+            "--start",
+            metavar="TIME",
+            help="Starting at or after this time (ISO 8601; in --timezone if it has no offset).",
         ),
-        click.option("--end", metavar="TIME", help="Before."),
+        click.option("--end", metavar="TIME", help="Starting before this time."),
         click.option(
             "--number",
             multiple=True,
             metavar="NUMBER",
-            help="In any notation; * at an end matches any digits.",
+            help="A number in any notation. A * at either end matches any digits.",
         ),
         click.option(
-            "--role", type=click.Choice(["source", "destination", "either"]), help="The field of the number."
+            "--role",
+            type=click.Choice(["source", "destination", "either"]),
+            help="The field to search for the number.",
         ),
         click.option(
             "--match",
             type=click.Choice(["exact", "prefix", "suffix", "contains"]),
-            help="The comparison of the number.",
+            help="How to compare the number.",
         ),
         click.option("--did", multiple=True, metavar="NUMBER", help="Calls to this DID."),
         click.option("--customer", multiple=True, metavar="ID"),
@@ -93,7 +97,9 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def build_query(timezone: str, values: dict[str, Any]) -> Query:
-    """Return the query of the options of `filter_options`, and of ``columns``, ``order`` and ``cursor``.
+    """Return the query that the values of the command's options describe.
+
+    The options are those of `filter_options`, and ``columns``, ``order`` and ``cursor``.
 
     Raises:
         QueryError: When a value is not allowed; `option_message` names the option.
@@ -110,9 +116,9 @@ def build_query(timezone: str, values: dict[str, Any]) -> Query:
 
 
 def option_message(error: CdrError) -> str:
-    """Return the message of an error with options and commands as one types them.
+    """Return an error's message in terms of command line options and commands.
 
-    The library names parameters and methods: ``timezone='Europe/London'``, ``rebuild_log()``.
+    The library's own messages name parameters and methods, such as ``timezone='Europe/London'`` and ``rebuild_log()``.
     """
     text = str(error)
     if isinstance(error, QueryError) and error.parameter and text.startswith(f"{error.parameter}="):
@@ -122,7 +128,7 @@ def option_message(error: CdrError) -> str:
 
 
 def command_text(text: str) -> str:
-    """Return a sentence of the library with options and commands as one types them."""
+    """Rewrite a library message in terms of command line options and commands."""
     text = _NEEDED.sub(lambda match: f"needs the option {_source_option(match[1])}", text)
     text = _ARGUMENT.sub(lambda match: f"--{match[1]}{' ' if match[2] else ''}{match[2] or ''}", text)
     return _METHOD.sub(lambda match: f"cdrkit {match[1].replace('_', '-')}", text)
@@ -133,7 +139,7 @@ def _source_option(name: str) -> str:
 
 
 def open_store_argument(store: str, **options: Any) -> Store:
-    """Open STORE: one folder or URL; with --warm, that of the hot tier."""
+    """Open STORE, which names only the hot tier if --warm is given."""
     warm: str | None = click.get_current_context().obj
     if warm is None:
         return cdrkit.open_store(store, **options)
@@ -141,9 +147,11 @@ def open_store_argument(store: str, **options: Any) -> Store:
 
 
 def open_existing(store: str, **options: Any) -> Store:
-    """Open a store for reading or maintenance. A misspelt name is an error, and so is a store without its log.
+    """Open an existing store for reading or maintenance.
+
+    A misspelt name is an error, and so is a store that has lost its log.
 
     Raises:
-        NotFoundError: When no store exists there.
+        NotFoundError: When the store does not exist, or its log is missing.
     """
     return open_store_argument(store, must_exist=True, **options)

@@ -32,12 +32,12 @@ _columns_option = click.option("--columns", metavar="NAMES", help="Field names, 
     metavar="NAMES",
     default="-start",
     show_default=True,
-    help="Field names, separated by commas; - before a name: descending.",
+    help="Field names, separated by commas. A - before a name sorts in descending order.",
 )
-@click.option("--limit", default=20, show_default=True, metavar="N", help="The calls of a page.")
+@click.option("--limit", default=20, show_default=True, metavar="N", help="The number of calls per page.")
 @click.option("--cursor", metavar="CURSOR", help="Continue after an earlier page.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="A JSON object a line, with all fields or those of --columns."
+    "--json", "as_json", is_flag=True, help="One JSON object per line, with all fields or those of --columns."
 )
 def query_calls(
     store: str,
@@ -51,7 +51,7 @@ def query_calls(
 ) -> None:
     """Show calls of STORE as a table or as JSON.
 
-    The newest calls come first, unless --order is given.
+    The newest calls come first unless --order is given.
     """
     opened = open_existing(store)
     chosen = columns or ("" if as_json else ",".join(_COLUMNS))
@@ -82,18 +82,18 @@ def _json_records(page: Page) -> Iterator[Mapping[str, object]]:
 @filter_options
 @timezone_option
 @_columns_option
-@click.option("--labels", is_flag=True, help="Labels instead of field names in the first line.")
+@click.option("--labels", is_flag=True, help="Write labels instead of field names in the first line.")
 @click.option(
     "--no-guard",
     is_flag=True,
-    help="For programs: leave text unchanged that a spreadsheet reads as a formula.",
+    help="Do not escape text that a spreadsheet would read as a formula. Use this for other programs.",
 )
 def export_calls(
     store: str, dest: str, timezone: str, columns: str | None, labels: bool, no_guard: bool, **filters: Any
 ) -> None:
     """Write calls of STORE to DEST as CSV.
 
-    Instants are in UTC. DEST ends in .csv, .csv.gz or .csv.zst, or is - for standard output.
+    Instants are in UTC. DEST must end in .csv, .csv.gz or .csv.zst. Use - for standard output.
     """
     result = open_existing(store).run(build_query(timezone, {**filters, "columns": columns}))
     headers: Any = "labels" if labels else "names"
@@ -108,11 +108,11 @@ def export_calls(
 @store_argument
 @filter_options
 @timezone_option
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a day.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per day.")
 def show_totals(store: str, timezone: str, as_json: bool, **filters: Any) -> None:
     """Show totals of STORE per UTC day.
 
-    --timezone is the zone of the dates of filters only.
+    --timezone applies only to dates in filters.
     """
     totals = open_existing(store).daily_totals(build_query(timezone, filters))
     if as_json:

@@ -1,4 +1,4 @@
-"""The command that describes and copies a recording."""
+"""The recording command: describe and copy a recording."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ __all__ = ["copy_recording"]
 @click.argument("call_id")
 @click.argument("dest", required=False)
 @click.option(
-    "--recordings", required=True, metavar="TEMPLATE", help="Their location: /var/spool/.../{recording}"
+    "--recordings",
+    required=True,
+    metavar="TEMPLATE",
+    help="The location of recordings: /var/spool/.../{recording}",
 )
-@click.option("--overwrite", is_flag=True, help="Replace DEST when it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace DEST if it exists.")
 def copy_recording(store: str, call_id: str, dest: str | None, recordings: str, overwrite: bool) -> None:
     """Describe a recording, and copy it to DEST."""
     opened = open_existing(store, recordings=recordings)
@@ -35,5 +38,5 @@ def copy_recording(store: str, call_id: str, dest: str | None, recordings: str, 
     )
     if dest is not None:
         if not overwrite and os.path.isfile(dest):
-            raise click.UsageError(f"{dest} exists; add --overwrite to replace it.")
+            raise click.UsageError(f"{dest} already exists. Add --overwrite to replace it.")
         print_text(f"copied to {recording.download(dest, overwrite=overwrite)}")

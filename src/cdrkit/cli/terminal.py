@@ -1,4 +1,7 @@
-"""Output on a terminal: lines, tables, JSON and progress bars. No text of a call is read as markup."""
+"""Terminal output: lines, tables, JSON and progress bars.
+
+Text from calls is never read as markup.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ __all__ = [
     "progress_bar",
 ]
 
-#: The width of a table that goes to a file or a pipe.
+#: The width of a table that is written to a file or pipe.
 _FILE_WIDTH: Final = 200
 
 _out = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
@@ -42,7 +45,7 @@ _err = Console(stderr=True)
 
 @contextmanager
 def progress_bar(title: str, *, rows: bool = False) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a progress bar on standard error, on a terminal only. It counts bytes, or rows."""
+    """Show a progress bar for bytes or rows on standard error, on terminals only."""
     amount = MofNCompleteColumn() if rows else DownloadColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
     with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
@@ -55,7 +58,7 @@ def progress_bar(title: str, *, rows: bool = False) -> Iterator[Callable[[int, i
 
 
 def print_table(rows: list[dict[str, str]], caption: str) -> None:
-    """Print rows as a table, and a caption below."""
+    """Print rows as a table, with a caption below."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold underline")
     for name in rows[0] if rows else ():
         table.add_column(name, overflow="fold")
@@ -67,17 +70,17 @@ def print_table(rows: list[dict[str, str]], caption: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print a line without markup and without wrapping, so that paths stay whole."""
+    """Print a line without markup or wrapping, so that paths stay intact."""
     _out.print(_sanitize_lines(text), soft_wrap=True)
 
 
 def print_note(text: str) -> None:
-    """Print a line on standard error, beside output for programs."""
+    """Print a line on standard error, to keep it out of output for programs."""
     _err.print(_sanitize_lines(text), soft_wrap=True)
 
 
 def print_json_lines(values: Iterable[Mapping[str, object]]) -> None:
-    """Print each value as JSON on a line of its own, in ASCII."""
+    """Print each value as ASCII JSON on a separate line."""
     for value in values:
         print(json.dumps(value))
 

@@ -1,4 +1,4 @@
-"""The notebook viewer of `Result.viewer`: its state in Python, its page in the browser."""
+"""The notebook viewer, which `Result.viewer` returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The state of a viewer, and the commands that change it. It works without a notebook, and checks every command."""
+"""Viewer state: validate and run the commands that change the view.
+
+The state works without a notebook.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ class _Page(Protocol):
 
 
 class ViewResult(Protocol):
-    """The methods of a result that a view uses."""
+    """The methods of a result that the viewer uses."""
 
     def count(self) -> int:
         """Return the number of calls."""
@@ -47,11 +50,11 @@ class ViewResult(Protocol):
         ...
 
     def in_timezone(self, timezone: str) -> Self:
-        """Return these calls with display times in another zone."""
+        """Return these calls with display times in another time zone."""
         ...
 
     def iter_csv(self, *, headers: Literal["names", "labels"] = "names") -> Iterator[bytes]:
-        """Return the calls as CSV, piece by piece."""
+        """Yield the calls as pieces of CSV."""
         ...
 
 
@@ -60,7 +63,7 @@ ViewResultT = TypeVar("ViewResultT", bound=ViewResult)
 
 @attrs.frozen(kw_only=True)
 class FileTransfer:
-    """A file for the browser, which requests one piece after the other.
+    """A file that the browser requests piece by piece.
 
     Attributes:
         name: The name of the file.
@@ -81,9 +84,9 @@ class _Request:
 
     Attributes:
         filters: The values of the form, as the browser sent them.
-        order: Field names, with ``-`` before a descending one.
-        settings: Zone, columns and page size.
-        cursors: The cursor of each page up to the one shown.
+        order: Field names, with ``-`` before a descending field.
+        settings: The time zone, the columns and the page size.
+        cursors: The cursors of all pages up to the current page.
     """
 
     filters: Mapping[str, str]
@@ -97,7 +100,7 @@ class CallsView(Generic[ViewResultT]):
 
     Commands are mappings with ``do``: ``filter`` (``filters``), ``sort`` (``field``), ``columns`` (``columns``),
     ``zone`` (``timezone``), ``size`` (``page_size``), ``page`` (``to``), ``play`` (``row``, ``turn``) and ``csv``.
-    A command that fails changes nothing; the state then has an error message.
+    A command that fails changes nothing, and the state then contains an error message.
     """
 
     def __init__(
@@ -111,7 +114,7 @@ class CallsView(Generic[ViewResultT]):
     ) -> None:
         if query.position is not None:
             raise QueryError(
-                "A viewer turns the pages itself. Remove after() from its query.", parameter="cursor"
+                "The viewer selects pages itself. Remove after() from the query.", parameter="cursor"
             )
         self._base = query
         self._run = run
@@ -128,21 +131,21 @@ class CallsView(Generic[ViewResultT]):
 
     @property
     def query(self) -> Query:
-        """The query of all calls shown, on every page."""
+        """The query that selects the calls shown, on all pages."""
         return self._arrange(self._filter_query(self._request), self._request)
 
     @property
     def result(self) -> ViewResultT:
-        """The result of `query`, in the zone shown."""
+        """The result of `query`, in the displayed time zone."""
         return self._run(self.query).in_timezone(self.settings.timezone)
 
     @property
     def settings(self) -> DisplaySettings:
-        """The zone, the columns and the length of a page."""
+        """The time zone, the columns and the page size."""
         return self._request.settings
 
     def choices(self) -> dict[str, Any]:
-        """Return the choices of the form: fields, periods, zones and page sizes."""
+        """Return the form's choices: fields, periods, time zones and page sizes."""
         return {
             "fields": [
                 {"name": name, "label": FIELDS[name].label, "meaning": FIELDS[name].meaning}
@@ -185,14 +188,15 @@ class CallsView(Generic[ViewResultT]):
     # -- commands ----------------------------------------------------------------------------------------
 
     def handle(self, command: object) -> tuple[dict[str, Any], FileTransfer | None]:
-        """Run a command of the browser.
+        """Run a command that the browser sent.
 
         Returns:
-            The new state, with a message when the command failed; and the file that the browser requested, or None.
+            The new state, with an error message if the command failed, and the file that the browser requested, or
+            None.
         """
         try:
             if not isinstance(command, Mapping) or not isinstance(command.get("do"), str):
-                raise QueryError(f"{command!r} is not a command; a mapping with do is needed.")
+                raise QueryError(f"{command!r} is not a command. Send a mapping with the key 'do'.")
             given = dict(command)
             name = given.pop("do")
             if name not in _COMMANDS:
@@ -206,11 +210,11 @@ class CallsView(Generic[ViewResultT]):
 
     def _filter(self, filters: object) -> None:
         if not isinstance(filters, Mapping):
-            raise QueryError(f"Filters are a mapping of texts, not {filters!r}.")
+            raise QueryError(f"The filters must be a mapping of strings, not {filters!r}.")
         check_keys(filters, _FILTERS, "filter")
         for name, value in filters.items():
             if not isinstance(value, str):
-                raise QueryError(f"The filter {name} is {value!r}; give a text.", parameter=name)
+                raise QueryError(f"The filter {name} is {value!r}. Give a string.", parameter=name)
         self._change(filters={name: value for name, value in filters.items() if value})
 
     def _sort(self, name: object) -> None:
@@ -219,7 +223,7 @@ class CallsView(Generic[ViewResultT]):
 
     def _columns(self, columns: object) -> None:
         if not isinstance(columns, list):
-            raise QueryError(f"Columns are a list of names, not {columns!r}.", parameter="columns")
+            raise QueryError(f"The columns must be a list of names, not {columns!r}.", parameter="columns")
         self._change_settings(columns=self._check_fields(columns))
 
     def _zone(self, timezone: object) -> None:
@@ -227,7 +231,7 @@ class CallsView(Generic[ViewResultT]):
 
     def _size(self, page_size: object) -> None:
         if not isinstance(page_size, int) or page_size > _LARGEST_PAGE:
-            raise QueryError(f"A page here has at most {_LARGEST_PAGE:,} calls, not {page_size!r}.")
+            raise QueryError(f"A page of the viewer has at most {_LARGEST_PAGE:,} calls, not {page_size!r}.")
         self._change_settings(page_size=page_size)
 
     def _check_fields(self, names: Sequence[object]) -> list[str]:
@@ -244,16 +248,16 @@ class CallsView(Generic[ViewResultT]):
             cursors = cursors[:-1] or (None,)
         elif to == "next":
             if self._page.next_cursor is None:
-                raise QueryError("This is the last page.")
+                raise QueryError("This is already the last page.")
             cursors = (*cursors, self._page.next_cursor)
         else:
-            raise QueryError(f"Unknown page {to!r}. Turn to first, previous or next.", parameter="to")
+            raise QueryError(f"Unknown page {to!r}. Choose first, previous or next.", parameter="to")
         self._change(cursors=cursors)
 
     def _play(self, row: object, turn: object) -> FileTransfer:
         if turn != self._turn or not isinstance(row, int) or not 0 <= row < len(self._page.records):
             raise QueryError(
-                f"Row {row!r} is not on the page shown. Select a row of this page.", parameter="row"
+                f"Row {row!r} is not on the current page. Select a row on this page.", parameter="row"
             )
         record = self._page.records[row]
         recording = self._find_recording(record)
@@ -269,8 +273,8 @@ class CallsView(Generic[ViewResultT]):
     def _csv(self) -> FileTransfer:
         if self._total > _MOST_CSV_ROWS:
             raise QueryError(
-                f"{self._total:,} calls are too many for the memory of a browser ({_MOST_CSV_ROWS:,} at most). "
-                'Write them beside the notebook with viewer.result.write_csv("calls.csv").'
+                f"{self._total:,} calls are too many for a browser's memory ({_MOST_CSV_ROWS:,} at most). "
+                'Write them to a file with viewer.result.write_csv("calls.csv").'
             )
         pieces = self.result.iter_csv(headers="labels")
         return FileTransfer(
@@ -280,11 +284,11 @@ class CallsView(Generic[ViewResultT]):
     # -- queries -------------------------------------------------------------------------------------------------
 
     def _change(self, **changed: Any) -> None:
-        """Show the request with some values changed, on its first page unless *changed* has other cursors."""
+        """Show the request with changed values, from page one unless cursors are given."""
         self._show(attrs.evolve(self._request, **({"cursors": (None,)} | changed)))
 
     def _show(self, request: _Request) -> None:
-        """Read the page of a request. An error leaves the state unchanged."""
+        """Read and show a request's page; an error leaves the state unchanged."""
         filtered = self._filter_query(request)
         total = self._total if filtered == self._counted else self._run(filtered).count()
         query = self._arrange(filtered, request)
@@ -296,7 +300,7 @@ class CallsView(Generic[ViewResultT]):
         self._turn = next(self._turns)
 
     def _filter_query(self, request: _Request) -> Query:
-        """Return the first query with the conditions of the form added."""
+        """Return the original query with the form's conditions added."""
         form = Query.from_params({**request.filters, "timezone": request.settings.timezone})
         query = self._base.where(*form.conditions)
         for preset in form.presets:
@@ -307,7 +311,7 @@ class CallsView(Generic[ViewResultT]):
         return query.columns(*request.settings.columns).order_by(*request.order)
 
     def _has_recording(self, record: CallRecord) -> bool:
-        """Return whether a call names a recording; the file is not looked up."""
+        """Return whether a call names a recording, without looking up the file."""
         try:
             self._find_recording(record)
         except CdrError:
@@ -341,7 +345,7 @@ def _raw(value: object) -> object:
 
 
 def _split_pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the bytes of *chunks* in pieces of one size, with a smaller one at the end."""
+    """Yield the bytes of *chunks* in pieces of equal size, except for the last."""
     pending = bytearray()
     for chunk in chunks:
         pending += chunk

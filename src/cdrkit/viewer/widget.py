@@ -1,4 +1,4 @@
-"""The notebook viewer: an anywidget that passes commands and files between a `CallsView` and the browser."""
+"""The notebook viewer: an anywidget that connects a `CallsView` to the browser."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _NOTHING: Final[Iterator[bytes]] = iter(())
 class Viewer(Generic[ViewResultT]):
     """A viewer of calls in a notebook.
 
-    `Result.viewer` returns it, and the notebook shows it at the end of a cell. `query`, `settings` and `result` follow
-    the viewer: other cells can continue with the calls that it shows.
+    `Result.viewer` returns the viewer, and a notebook shows it at the end of a cell. `query`, `settings` and `result`
+    always match the calls shown, so other cells can continue with these calls.
 
     .. code-block:: python
 
@@ -38,37 +38,43 @@ class Viewer(Generic[ViewResultT]):
         self._widget.on_msg(self._receive)
 
     def __repr__(self) -> str:
-        """Return the query of the viewer in short."""
+        """Return a short text that shows the viewer's query."""
         return f"<Viewer of {self.query!r}>"
 
     @property
     def query(self) -> Query:
-        """The query of the calls shown, on every page.
+        """The query that selects the calls shown, on all pages.
 
-        It is the query of the result with the filters, the columns and the order of the viewer.
+        This is the result's query with the viewer's filters, columns and order added.
         """
         return self._view.query
 
     @property
     def settings(self) -> DisplaySettings:
-        """The zone, the columns and the page size."""
+        """The time zone, the columns and the page size."""
         return self._view.settings
 
     @property
     def result(self) -> ViewResultT:
-        """The result of `query`, in the zone shown, at the viewer's version of the store."""
+        """The result of `query`, in the displayed time zone.
+
+        The result uses the viewer's version of the store.
+        """
         return self._view.result
 
     @property
     def widget(self) -> Any:
-        """The ``anywidget.AnyWidget`` of the viewer, for layouts with other widgets."""
+        """The viewer's ``anywidget.AnyWidget``, for layouts with other widgets."""
         return self._widget
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self._widget._repr_mimebundle_(**options)
 
     def _receive(self, widget: Any, content: object, buffers: object) -> None:
-        """Answer a message of the browser. Its token names one of several displays of the widget."""
+        """Answer a message from the browser.
+
+        The message's token names one of the displays of the widget.
+        """
         command: object = dict(content) if isinstance(content, Mapping) else content
         token = command.pop("token", None) if isinstance(command, dict) else None
         if command == {"do": "more"}:
@@ -82,7 +88,10 @@ class Viewer(Generic[ViewResultT]):
             self._widget.send({"token": token, **facts})
 
     def _send_piece(self, token: object) -> None:
-        """Send the next piece of the current file. A display that requests another file loses its own."""
+        """Send the next piece of the current file.
+
+        Only one file is sent at a time: a display loses its file when another file is requested.
+        """
         try:
             piece = next(self._pieces, None) if token == self._token else None
         except CdrError as exc:

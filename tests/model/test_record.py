@@ -89,7 +89,7 @@ class TestDicts:
             ({"start": "2026-11-22"}, "start", "no time zone"),
             ({"start": "yesterday"}, "start", "not ISO 8601"),
             ({"start": 1763942400}, "start", "a datetime is needed"),
-            ({"start": None}, "start", "every record has one"),
+            ({"start": None}, "start", "every record needs one"),
             ({"charge": 0.5}, "charge", "a float cannot hold money exactly"),
             ({"disposition": "ANSWERED"}, "disposition", "answered, busy"),
             ({"duration": "3"}, "duration", "a whole number is needed"),
@@ -114,7 +114,7 @@ class TestDicts:
     @pytest.mark.parametrize("wrong", [None, "{}", [("call_id", "1")], 5])
     def test_not_a_dict(self, wrong: Any) -> None:
         """Only a mapping is a record's dict."""
-        with pytest.raises(SchemaError, match="is read from a dict"):
+        with pytest.raises(SchemaError, match="must be a dict"):
             CallRecord.from_dict(wrong)
 
 

@@ -1,4 +1,4 @@
-"""Converters of values to the types of fields, which refuse other values.
+"""Converters from Python values to field types, which reject unsuitable values.
 
 A type checker sees each converter as a function, so that `CallRecord` shows the types that its parameters accept.
 At run time a converter is an `attrs.Converter`, which adds the name of the field to its error.
@@ -95,7 +95,7 @@ def _convert_float32(value: object) -> float | None:
 
 def _convert_money(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (Decimal, int, str)):
-        raise TypeError("a Decimal, a whole number or a text is needed (a float cannot hold money exactly)")
+        raise TypeError("a Decimal, a whole number or text is needed (a float cannot hold money exactly)")
     try:
         amount = Decimal(value)
         if not amount.is_finite() or abs(amount) >= _MONEY_LIMIT or amount.quantize(_MONEY_STEP) != amount:
@@ -125,7 +125,7 @@ def _choice_converter(kind: type[_Choice]) -> Callable[[object], _Choice]:
 
 
 def show_value(value: object) -> str:
-    """Return the text of a value for an error message, cut after 200 characters."""
+    """Format a value for an error message, cut after 200 characters."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # Python refuses to write out very long numbers
@@ -142,7 +142,7 @@ def _converter(convert: Callable[[object], Any]) -> Any:
             return None
         try:
             if value is None:
-                raise ValueError("every record has one")
+                raise ValueError("every record needs one")
             return convert(value)
         except (TypeError, ValueError, ArithmeticError, RecursionError) as exc:
             raise SchemaError(

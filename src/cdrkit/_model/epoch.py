@@ -1,4 +1,4 @@
-"""Epoch: instants as microseconds since 1970, the numbers that files store."""
+"""Instants as microseconds since 1970, the form in which files store them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def to_microseconds(instant: datetime) -> int:
-    """Return an instant, which has a zone, as microseconds since 1970 in UTC.
+    """Return an aware datetime as microseconds since the start of 1970 in UTC.
 
     Example:
         >>> to_microseconds(datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC))
@@ -23,7 +23,7 @@ def to_microseconds(instant: datetime) -> int:
 
 
 def from_microseconds(count: int) -> datetime:
-    """Return the instant *count* microseconds after the start of 1970, in UTC.
+    """Return the UTC instant that is *count* microseconds after the start of 1970.
 
     Example:
         >>> from_microseconds(2_000_000)

@@ -31,9 +31,9 @@ class Direction(enum.StrEnum):
 
 
 class Disposition(enum.StrEnum):
-    """The outcome of an attempt, in words common to all switches.
+    """The outcome of a call attempt, in words common to all switches.
 
-    The switch's own word is in ``release_reason``.
+    ``release_reason`` contains the switch's own word.
     """
 
     ANSWERED = "answered"
@@ -68,15 +68,15 @@ FRACTION: Final = (pa.float64(), pa.float32())
 
 @attrs.frozen(kw_only=True)
 class FieldInfo:
-    """The catalogue's description of one field.
+    """The description of one field in the field catalogue.
 
     Attributes:
         name: The field's name in code, Arrow and CSV.
         label: The field's name in portals.
-        type: The Arrow type of its values.
+        type: The Arrow type of the field's values.
         meaning: One sentence that explains the field.
         unit: ``s`` for seconds, ``UTC`` for instants, and so on; None for a field without a unit.
-        choices: The words that the field may hold; empty where any text is allowed.
+        choices: The words that the field may hold; empty if the field has no fixed list of words.
         required: Whether every record has the field.
 
     Example:

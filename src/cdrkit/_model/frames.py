@@ -1,8 +1,8 @@
-"""Frames: call data in the catalogue's types, and its conversion.
+"""Frames: call data as Polars tables, and conversion from and to other types.
 
 Call data is an Arrow, Polars or pandas table, records, or dicts.
 
-A *frame* is a `polars.DataFrame` whose columns are fields of the catalogue, in its order and in the types of
+A *frame* is a `polars.DataFrame` whose columns are catalogue fields, in catalogue order and with the types in
 `FRAME_TYPES`. The library works on frames, and converts them to Arrow tables or records for its callers.
 """
 
@@ -43,9 +43,9 @@ _LATEST: Final = 253_402_300_799_999_999
 
 @runtime_checkable
 class ArrowExportable(Protocol):
-    """An object that exports its rows through Arrow's C stream.
+    """An object that exports its rows through the Arrow C stream interface.
 
-    pandas and DuckDB tables are such objects.
+    Examples are pandas and DuckDB tables.
     """
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
@@ -80,21 +80,21 @@ FRAME_TYPES: Final[dict[str, pl.DataType]] = {name: _frame_type(info) for name, 
 
 
 def empty_frame(columns: Sequence[str] = tuple(FIELDS)) -> pl.DataFrame:
-    """Return a frame of *columns* without rows."""
+    """Return an empty frame with the given *columns*."""
     return pl.DataFrame(schema={name: FRAME_TYPES[name] for name in columns})
 
 
 def frames_of(data: CallData) -> Iterator[pl.DataFrame]:
-    """Yield call data as frames of the catalogue's types.
+    """Convert call data to frames, and yield them.
 
     Each frame has a bounded number of rows.
 
     Args:
-        data: A record, a dict as `CallRecord.from_dict` reads it, a table, or an iterable of records and dicts or
-            of tables.
+        data: A record, a dict that `CallRecord.from_dict` accepts, a table, an iterable of records and dicts, or an
+            iterable of tables.
 
     Raises:
-        SchemaError: When *data* holds no calls, or a value does not fit its field.
+        SchemaError: When *data* is not call data, or a value does not fit its field.
     """
     if isinstance(data, (CallRecord, Mapping)):
         data = [data]
@@ -128,7 +128,7 @@ def _is_table(data: object) -> bool:
 
 def _not_calls(data: object) -> SchemaError:
     return SchemaError(
-        f"A {type(data).__name__} does not hold calls; give CallRecords, dicts, an Arrow, Polars or pandas table, "
+        f"A {type(data).__name__} is not call data; give CallRecords, dicts, an Arrow, Polars or pandas table, "
         "or an iterable of those."
     )
 
@@ -160,7 +160,7 @@ def _to_polars(data: Any) -> pl.DataFrame:
 
 
 def _conform_slices(table: Any) -> Iterator[pl.DataFrame]:
-    """Yield a table as frames of a bounded number of rows, and prefetch the next one."""
+    """Split a table into frames of limited size, and prefetch the next frame."""
     if not isinstance(table, (pa.Table, pa.RecordBatch, pl.DataFrame)) or len(table) <= _ROWS_AT_ONCE:
         yield conform_frame(_to_polars(table))
         return
@@ -178,7 +178,7 @@ def _conform_slice(table: pa.Table | pa.RecordBatch | pl.DataFrame, at: int) -> 
 
 
 def _to_utc(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    """Return instants in UTC.
+    """Return the column with its instants converted to UTC.
 
     Polars does not support zones such as ``+01:00``.
     """
@@ -188,10 +188,10 @@ def _to_utc(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
 
 
 def conform_frame(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a frame with its columns in the catalogue's order and types.
+    """Return a frame with its columns in catalogue order and of catalogue types.
 
     Args:
-        frame: A frame whose columns are named as fields; optional fields may be absent.
+        frame: A frame whose column names are field names; optional fields may be absent.
 
     Raises:
         SchemaError: When a column is unknown or of the wrong kind, a required column is missing, or a value does
@@ -214,13 +214,13 @@ def conform_frame(frame: pl.DataFrame) -> pl.DataFrame:
             [_conform_column(frame[name], FIELDS[name]) for name in FIELDS if name in frame.columns]
         )
     except pl.exceptions.PolarsError as exc:
-        raise SchemaError(f"A column cannot be stored as its field: {exc}.") from exc
+        raise SchemaError(f"A column does not fit its field: {exc}.") from exc
 
 
 def _conform_column(column: pl.Series, info: FieldInfo) -> pl.Series:
     target = FRAME_TYPES[info.name]
     if info.required and column.null_count():
-        _refuse(info, column, column.is_null(), "every record has one")
+        _refuse(info, column, column.is_null(), "every record needs one")
     if column.dtype == pl.Null:
         return pl.Series(column.name, [None] * len(column), dtype=target)
     if info.type == INSTANT:
@@ -235,11 +235,13 @@ def _conform_column(column: pl.Series, info: FieldInfo) -> pl.Series:
 
 
 def _wrong_kind(column: pl.Series, info: FieldInfo, wanted: str) -> SchemaError:
-    return SchemaError(f"The column {info.name!r} is {column.dtype}; {wanted} needed.", field=info.name)
+    return SchemaError(
+        f"The column {info.name!r} has the type {column.dtype}; {wanted} needed.", field=info.name
+    )
 
 
 def _refuse(info: FieldInfo, column: pl.Series, bad: pl.Series, why: str) -> None:
-    """Raise a SchemaError for the first row that is *bad*, if any."""
+    """Raise a SchemaError for the first row that *bad* marks, if any."""
     row = bad.fill_null(False).arg_max() if bad.any() else None
     if row is not None:
         raise SchemaError(
@@ -264,9 +266,9 @@ def _conform_texts(column: pl.Series, info: FieldInfo, target: pl.DataType) -> p
 
 
 def _refuse_non_objects(info: FieldInfo, column: pl.Series) -> None:
-    """Refuse text that is not a JSON object.
+    """Raise a SchemaError for the first text that is not a JSON object.
 
-    Polars checks all rows at once. Python checks row by row only where Polars refuses some of them.
+    Polars checks all rows at once. Python checks row by row only if Polars rejects a row.
     """
     sample = column.head(_SAMPLE)
     repeats = len(column) > _SAMPLE and 2 * sample.n_unique() < _SAMPLE
@@ -290,7 +292,7 @@ def _conform_instants(column: pl.Series, info: FieldInfo) -> pl.Series:
         raise _wrong_kind(column, info, "instants with a time zone are")
     if kind.time_zone is None:
         raise SchemaError(
-            f"The column {info.name!r} has times without a zone; set their zone, "
+            f"The column {info.name!r} has times without a time zone; set one, "
             "for example with .dt.replace_time_zone('Europe/London').",
             field=info.name,
         )
@@ -356,9 +358,9 @@ def _conform_amounts(column: pl.Series, info: FieldInfo) -> pl.Series:
 
 
 def arrow_table(frame: pl.DataFrame) -> pa.Table:
-    """Return a frame as an Arrow table in the types of `SCHEMA`.
+    """Convert a frame to an Arrow table with the types in `SCHEMA`.
 
-    Instants keep the zone of their column.
+    Instants keep their column's time zone.
     """
     columns: list[pa.ChunkedArray[Any]] = []
     fields: list[pa.Field[Any]] = []
@@ -382,7 +384,7 @@ def arrow_table(frame: pl.DataFrame) -> pa.Table:
 def records_of(frame: pl.DataFrame) -> Iterator[CallRecord]:
     """Yield the rows of a frame as records.
 
-    Columns that the frame lacks are absent values.
+    A field is None in each record if the frame has no column for the field.
     """
     names = frame.columns
     for values in frame.iter_rows():
@@ -390,14 +392,14 @@ def records_of(frame: pl.DataFrame) -> Iterator[CallRecord]:
 
 
 def records_to_arrow(records: Iterable[CallRecord], *, first_row: int = 0) -> pa.Table:
-    """Return records as an Arrow table of `SCHEMA`, in their order.
+    """Convert records to an Arrow table with the schema `SCHEMA`, in their order.
 
     Args:
-        records: Records, or dicts as `CallRecord.from_dict` reads them.
+        records: Records, or dicts that `CallRecord.from_dict` accepts.
         first_row: The row of the first record, for error messages.
 
     Raises:
-        SchemaError: When an item is not a record, or a dict is not the dict of a record.
+        SchemaError: When an item is neither a record nor a valid dict of a record.
     """
     columns: dict[str, list[object]] = {name: [] for name in FIELDS}
     for row, item in enumerate(records, first_row):

@@ -1,4 +1,4 @@
-"""Presets: named periods, such as ``last_7_days``, and their ranges of time."""
+"""Presets: named periods, such as ``last_7_days``, and their time ranges."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ _MOST: Final = {
 
 @attrs.frozen
 class Preset:
-    """A named period of a time zone, such as ``last_7_days``.
+    """A named period in a time zone, such as ``last_7_days``.
 
-    The run of a query resolves the period into a range.
+    Each run of a query converts the period to a time range.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Preset:
 
 
 def check_preset(name: str) -> str:
-    """Return the name of a preset, with its unit in the plural.
+    """Validate a preset's name, and return it with its unit in the plural.
 
     Raises:
         QueryError: When the preset is unknown, or its number is 0 or reaches back too far.
@@ -88,15 +88,15 @@ def check_preset(name: str) -> str:
 
 
 def resolve_preset(name: str, timezone: str, now: datetime) -> TimeRange:
-    """Return the range of time of a preset.
+    """Return the time range that a preset stands for.
 
     Args:
         name: The name of the preset, as `check_preset` accepts it.
-        timezone: IANA name of the zone of the calendar.
+        timezone: IANA name of the calendar's time zone.
         now: The current instant, as an aware datetime.
 
     Raises:
-        QueryError: When the preset is unknown, *now* is naive, or the range leaves the years 1 to 9999.
+        QueryError: When the preset is unknown, *now* is naive, or the range reaches outside the years 1 to 9999.
         ConfigError: When the zone is unknown.
     """
     preset, at = check_preset(name), plain_instant(now, "now")
@@ -114,7 +114,8 @@ def resolve_preset(name: str, timezone: str, now: datetime) -> TimeRange:
         return TimeRange(day_start(first, timezone), day_start(after, timezone))
     except OverflowError as exc:
         raise QueryError(
-            f"The period {preset!r} at {format_instant(at)} leaves the years 1 to 9999; use a shorter one.",
+            f"The period {preset!r}, counted from {format_instant(at)}, reaches outside the years "
+            "1 to 9999; use a shorter period.",
             parameter="during",
         ) from exc
 
@@ -143,7 +144,7 @@ def _calendar_days(preset: str, today: date) -> tuple[date, date]:
 
 
 def _days_back(number: int, unit: str, today: date) -> tuple[date, date]:
-    """Return the first day of a counted preset, and tomorrow."""
+    """Return the first day of a period such as ``last_7_days``, and tomorrow."""
     tomorrow = today + timedelta(days=1)
     if unit == "month":
         return _plus_months(tomorrow, -number), tomorrow
@@ -151,18 +152,15 @@ def _days_back(number: int, unit: str, today: date) -> tuple[date, date]:
 
 
 def months_before(instant: datetime, months: int) -> datetime:
-    """Return the first instant of an earlier UTC month.
-
-    That month is *months* before the month of *instant*.
-    """
+    """Return the first instant of the UTC month *months* before *instant*'s month."""
     day = _plus_months(instant.astimezone(UTC).date(), -months)
     return datetime(day.year, day.month, 1, tzinfo=UTC)
 
 
 def _plus_months(day: date, months: int) -> date:
-    """Return the day *months* later, with an equal number in its month.
+    """Return the same day of the month, *months* later.
 
-    In a shorter month, that is its last day.
+    If that month is too short, return its last day.
     """
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     if not 1 <= year <= 9999:

@@ -45,7 +45,7 @@ __all__ = ["FIELDS", "SCHEMA", "CallRecord", "convert_value", "find_field", "jso
 
 
 def json_value(value: Any) -> Any:
-    """Return the JSON value of a field's value.
+    """Convert a field's value to a JSON value.
 
     Instants become ISO 8601 text in UTC; amounts and words become text.
     """
@@ -55,7 +55,7 @@ def json_value(value: Any) -> Any:
 
 
 def convert_value(info: FieldInfo, value: object) -> Any:
-    """Return *value* as a record holds it in the field *info*.
+    """Convert *value* to the type in which a record stores the field *info*.
 
     Raises:
         SchemaError: When the value does not fit the field.
@@ -80,9 +80,9 @@ def _describe(
 class CallRecord:
     """A call, or one leg of a call, as a switch recorded it.
 
-    A record is frozen and hashable. Its identity in a store is (``start``, ``call_id``). Instants are aware
-    datetimes and are kept in UTC, durations are seconds, and amounts of money are `decimal.Decimal` with at most
-    six decimals. An absent value is None. The :doc:`catalogue </reference/fields>` describes every field.
+    A record is frozen and hashable. A store identifies a record by (``start``, ``call_id``). Instants are aware
+    datetimes and are kept in UTC, durations are seconds, and amounts of money are `decimal.Decimal` with at most six
+    decimals. An absent value is None. The :doc:`catalogue </reference/fields>` describes every field.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -352,7 +352,7 @@ class CallRecord:
 
     @property
     def connected(self) -> bool:
-        """Return whether the call was connected: ``duration`` is above 0."""
+        """Return whether the call was connected, with a ``duration`` above 0."""
         return self.duration is not None and self.duration > 0
 
     @property
@@ -364,7 +364,7 @@ class CallRecord:
         return self.recording is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record as a dict of JSON values; `from_dict` reads it back.
+        """Return the record as a dict of JSON values that `from_dict` accepts.
 
         Returns:
             The fields in the catalogue's order, without absent ones. Instants are ISO 8601 text in UTC
@@ -382,13 +382,13 @@ class CallRecord:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CallRecord:
-        """Return the record that a dict describes.
+        """Build a record from a dict.
 
         The dict has JSON values, as `to_dict` returns them, or Python values.
 
         Args:
             data: A value for each field. Instants are aware datetimes, or ISO 8601 text with an offset or ``Z``.
-                ``extra`` is a dict or the text of a JSON object. A value of None is absent.
+                ``extra`` is a dict or the text of a JSON object. None stands for an absent value.
 
         Raises:
             SchemaError: When *data* is not a dict, has an unknown key or lacks ``call_id`` or ``start``, or when a
@@ -400,7 +400,7 @@ class CallRecord:
 charge=Decimal('0.250000'))
         """
         if not isinstance(data, Mapping):
-            raise SchemaError(f"A record is read from a dict, not from {show_value(data)}.")
+            raise SchemaError(f"A record must be a dict, not {show_value(data)}.")
         values = dict(data)
         for name, value in data.items():
             info = FIELDS.get(name)
@@ -453,11 +453,11 @@ SCHEMA: Final[pa.Schema] = pa.schema(
 
 
 def find_field(name: str, *, among: Iterable[str] | None = None) -> FieldInfo:
-    """Return the catalogue's description of the field *name*.
+    """Return the description of the field *name* from the field catalogue.
 
     Args:
         name: The name of a field.
-        among: The names that are known to the caller; None for every field.
+        among: The names of the fields to search; None for every field.
 
     Raises:
         UnknownFieldError: When the field is unknown. The error suggests the nearest names.

@@ -1,7 +1,7 @@
-"""Instants: their parser and their text, and ranges of time.
+"""Instants, their parsing and formatting, and time ranges.
 
-Every instant inside cdrkit is an aware ``datetime`` in UTC. Zones matter only where a person's words become
-instants (a date, a local time, ``last_7_days``) and where instants are shown.
+Every instant inside cdrkit is an aware ``datetime`` in UTC. Time zones matter only when cdrkit parses user input (a
+date, a local time, ``last_7_days``) or displays instants.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _TOO_FINE: Final = re.compile(r"[.,]\d{7,}(?=[Zz+-]|$)", re.ASCII)
 
 
 def plain_instant(value: object, parameter: str | None) -> datetime:
-    """Return an aware datetime, also of a subclass, as a plain `datetime` in UTC."""
+    """Convert an aware datetime of any subclass to a plain `datetime` in UTC."""
     if not isinstance(value, datetime):
         raise QueryError(
             f"{_label(parameter)} must be an aware datetime, not {value!r}.", parameter=parameter
@@ -48,7 +48,7 @@ def plain_instant(value: object, parameter: str | None) -> datetime:
         )
     if getattr(value, "nanosecond", 0):
         raise QueryError(
-            f"{_label(parameter)} {value!r} is finer than a microsecond; round it first.",
+            f"{_label(parameter)} {value!r} is more precise than a microsecond; round it first.",
             parameter=parameter,
         )
     try:
@@ -66,7 +66,7 @@ def _label(parameter: str | None) -> str:
 
 def _out_of_range(value: object, parameter: str | None) -> QueryError:
     return QueryError(
-        f"{_label(parameter)} {value!r} is outside the years 1 to 9999 in UTC; give an instant within them.",
+        f"{_label(parameter)} {value!r} is outside the years 1 to 9999 in UTC; give an instant in these years.",
         parameter=parameter,
     )
 
@@ -85,10 +85,10 @@ def _end_bound(value: datetime | None) -> datetime | None:
 
 @attrs.frozen
 class TimeRange:
-    """A range of time from *start*, inclusive, to *end*, exclusive.
+    """A time range from *start* (inclusive) to *end* (exclusive).
 
-    Bounds may be given in any zone and are kept in UTC. A range without a bound on a side reaches back, or on,
-    without end. A range whose bounds are equal is empty.
+    Bounds may be given in any zone and are kept in UTC. A range without *start* has no beginning, and a range without
+    *end* has no end. A range whose bounds are equal is empty.
 
     Example:
         >>> from datetime import UTC, datetime
@@ -102,7 +102,7 @@ class TimeRange:
 
     Args:
         start: The first instant, inclusive; an aware datetime of any zone, or None.
-        end: The last instant, exclusive; an aware datetime of any zone, or None.
+        end: The end of the range, exclusive; an aware datetime of any zone, or None.
 
     Raises:
         QueryError: When a bound is not an aware datetime, or *end* is before *start*.
@@ -125,7 +125,7 @@ class TimeRange:
         return self.start is not None and self.start == self.end
 
     def contains(self, instant: datetime) -> bool:
-        """Return whether *instant*, an aware datetime, is in the range.
+        """Return whether the range contains *instant*, which must be aware.
 
         Raises:
             QueryError: When *instant* is not an aware datetime.
@@ -137,9 +137,9 @@ class TimeRange:
         return self.contains(instant)
 
     def intersect(self, other: TimeRange) -> TimeRange:
-        """Return the range that both ranges share.
+        """Return the intersection of the two ranges.
 
-        The range is empty where they do not overlap.
+        The intersection is empty if the ranges do not overlap.
         """
         start = max((at for at in (self.start, other.start) if at is not None), default=None)
         end = min((at for at in (self.end, other.end) if at is not None), default=None)
@@ -156,7 +156,7 @@ class TimeRange:
 def format_instant(instant: datetime) -> str:
     """Return an instant as ISO 8601 text in UTC.
 
-    The text ends with ``Z``, and has six decimals where the second is not whole.
+    The text ends with ``Z``, and has six decimals if the second is not whole.
 
     Raises:
         QueryError: When *instant* is not an aware datetime.
@@ -167,19 +167,19 @@ def format_instant(instant: datetime) -> str:
 def parse_instant(
     value: str | date | datetime, timezone: str = "UTC", *, parameter: str | None = None
 ) -> datetime:
-    """Return the instant of a date, a datetime or a text, in UTC.
+    """Convert a date, a datetime or ISO 8601 text to an instant in UTC.
 
-    Text without an offset is a local time of *timezone*. In a repeated hour it is the first occurrence; in a skipped
-    hour it is read as if the clocks had not changed yet. A date, as text or as `datetime.date`, is the first instant
-    of its day in *timezone*.
+    Text without an offset is a local time of *timezone*. If clocks repeat the local time, its first occurrence counts.
+    If clocks skip the local time, the offset before the change applies. A date, as text or as `datetime.date`, is the
+    first instant of its day in *timezone*.
 
     >>> parse_instant("2026-07-01T09:30", "Europe/London").isoformat()
     '2026-07-01T08:30:00+00:00'
 
     Args:
-        value: ISO 8601 text of a calendar date, with or without a time of day; a date; or an aware datetime. It is
-            exact to the microsecond.
-        timezone: IANA name of the zone of dates and local times.
+        value: ISO 8601 text of a calendar date, with or without a time of day; a date; or an aware datetime. The
+            precision is one microsecond.
+        timezone: IANA name of the time zone for dates and local times.
         parameter: The name of the value, for the error.
 
     Raises:
@@ -216,7 +216,7 @@ def _parse_text(value: str, timezone: str, parameter: str | None) -> datetime:
         moment = datetime.fromisoformat(text.upper())
     except ValueError as exc:
         raise QueryError(
-            f"{_label(parameter)} {value!r} is not a date of the calendar or a time of the clock ({exc}); "
+            f"{_label(parameter)} {value!r} is not a valid date or time of day ({exc}); "
             "use months 01 to 12 and hours 00 to 23.",
             parameter=parameter,
         ) from exc
@@ -226,7 +226,7 @@ def _parse_text(value: str, timezone: str, parameter: str | None) -> datetime:
 
 
 def parse_offset_instant(text: str, *, parameter: str | None = None) -> datetime:
-    """Return the instant of ISO 8601 text that has an offset or ``Z``.
+    """Parse ISO 8601 text that has an offset or ``Z``.
 
     Args:
         text: A date with a time of day and an offset.
@@ -245,10 +245,11 @@ def parse_offset_instant(text: str, *, parameter: str | None = None) -> datetime
 
 
 def day_start(day: date, timezone: str) -> datetime:
-    """Return the first instant of a day in a time zone, in UTC.
+    """Return the first instant of a local day, in UTC.
 
-    A day begins at midnight: at the first one where clocks show midnight twice, and at the change where clocks skip
-    midnight. A day that a zone omitted from its calendar begins with the next day, and is empty.
+    A day begins at midnight. If clocks show midnight twice, the first midnight counts. If clocks skip midnight, the
+    day begins at the clock change. A day that the zone omitted from its calendar is empty: it begins when the next day
+    begins.
 
     Raises:
         ConfigError: When the zone is unknown.

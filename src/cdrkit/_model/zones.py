@@ -1,4 +1,4 @@
-"""Time zones: checks of their names, and suggestions for wrong names."""
+"""Time zones: validation of their names, and suggestions for wrong names."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ _FIXED_OFFSET: Final = re.compile(r"(?:utc|gmt)?\s*[+-]\s*\d.*", re.ASCII | re.I
 
 
 def check_zone(name: str) -> str:
-    """Return the IANA name of a time zone in its usual capitals.
+    """Validate a time zone name, and return its official IANA spelling.
 
     Args:
-        name: An IANA name; upper and lower case do not differ.
+        name: An IANA name; case does not matter.
 
     Raises:
         ConfigError: When the zone is unknown.
@@ -70,7 +70,7 @@ def check_zone(name: str) -> str:
 
 
 def zone(name: str) -> tzinfo:
-    """Return the zone *name* for use with `datetime`.
+    """Return the time zone *name* for use with `datetime`.
 
     Raises:
         ConfigError: When the zone is unknown.
@@ -99,12 +99,12 @@ def _find_zone(name: str) -> str:
             ) from exc
     if _FIXED_OFFSET.fullmatch(name.strip()):
         raise ConfigError(
-            f"The time zone {name!r} is an offset, and the offsets of places change; "
+            f"The time zone {name!r} is a fixed offset, but a place's offset changes over time; "
             "give the IANA name of a place, such as 'Asia/Kolkata', or 'UTC'."
         )
     if places := _ABBREVIATIONS.get(name.strip().casefold()):
         raise ConfigError(
-            f"The time zone {name!r} is an abbreviation, which does not follow a place through the year; "
+            f"The time zone {name!r} is an abbreviation, which ignores a place's clock changes; "
             f"give the IANA name of a place. Did you mean {' or '.join(map(repr, places))}?"
         )
     place = name.strip().replace(" ", "_")

@@ -1,8 +1,8 @@
-"""Columns of telephone numbers, normalised with Polars.
+"""Normalisation of whole columns of telephone numbers with Polars.
 
-Most texts of a column are normalised together by regular expressions that come from the numbering plans. An
-expression is used only where it proves the result of `normalize_number`; the remaining texts are normalised one
-by one.
+Regular expressions derived from the numbering plans normalise most numbers of a column together. An expression applies
+only to numbers for which it provably gives the result of `normalize_number`. That function normalises the remaining
+numbers one by one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COLUMN_NUMBER: Final = f"^[{SEPARATORS}]*\\+?[{SEPARATORS}]*[0-9][{SEPARATORS}0
 
 
 def normalize_column(column: pl.Series, region: str | None) -> pl.Series:
-    """Return the normalised number of every text of *column*.
+    """Normalise every number in *column*.
 
     A null stays null.
 
@@ -53,14 +53,14 @@ def normalize_column(column: pl.Series, region: str | None) -> pl.Series:
 
 
 def visible_prefixes(column: pl.Series, digits: int, region: str | None) -> pl.Series:
-    """Return each number without its last digits, as a masked field shows it.
+    """Return each normalised number without its last digits, as masking shows it.
 
-    A text that is not a plain number, such as a SIP address, becomes an empty text: it can contain a number
+    A value that is not a plain number, such as a SIP address, becomes an empty string, because it can contain a number
     anywhere.
 
     Args:
         column: Numbers as switches wrote them.
-        digits: The number of hidden digits of each normalised number.
+        digits: How many digits are hidden at the end of each normalised number.
         region: The region of numbers in national form, or None.
     """
     number = pl.col("number")
@@ -70,11 +70,12 @@ def visible_prefixes(column: pl.Series, digits: int, region: str | None) -> pl.S
 
 
 class _Rows:
-    """Rows that still need a normalised number, and the frames of rows that have one.
+    """Rows that still need a normalised number, and frames of finished rows.
 
     Attributes:
-        rest: The rows without a number.
-        done: Frames of row numbers and their normalised numbers; shared with the rows split off by `take`.
+        rest: The rows without a normalised number.
+        done: Frames with the index and the normalised number of each finished row; shared with the objects that `take`
+            returns.
     """
 
     def __init__(self, rest: pl.DataFrame, done: list[pl.DataFrame]) -> None:
@@ -82,7 +83,7 @@ class _Rows:
         self.done = done
 
     def take(self, where: pl.Expr, *columns: pl.Expr) -> _Rows:
-        """Split off the rows that match *where*, and add *columns* to them."""
+        """Remove the rows that match *where*, and return them with added *columns*."""
         if self.rest.is_empty():
             return _Rows(self.rest.with_columns(*columns), self.done)
         mask = self.rest.select(where.fill_null(False).alias("mask"))["mask"]
@@ -121,7 +122,7 @@ def _normalize_texts(texts: pl.Series, region: str | None) -> pl.Series:
 
 
 def _assign_with_plus(rows: _Rows) -> pl.DataFrame:
-    """Assign numbers to digits with a plus; return the rows that remain."""
+    """Normalise digits that start with a plus, and return the remaining rows."""
     number = pl.col("digits").str.slice(1)
     untouched, _ = _match_codes(rows.rest, number)
     # Where no national prefix can be removed, the E.164 number and the text without separators are equal.
@@ -130,9 +131,9 @@ def _assign_with_plus(rows: _Rows) -> pl.DataFrame:
 
 
 def _assign_without_region(rows: _Rows) -> list[pl.DataFrame]:
-    """Assign numbers to digits without a plus where no region is set.
+    """Normalise digits without a plus for a store without a region.
 
-    Return the rows that remain.
+    Return the remaining rows.
     """
     digits = pl.col("digits")
     full = digits.str.slice(2)
@@ -146,9 +147,9 @@ def _assign_without_region(rows: _Rows) -> list[pl.DataFrame]:
 
 
 def _assign_national(rows: _Rows, region: str) -> list[pl.DataFrame]:
-    """Assign numbers to digits without a plus, as dialled in *region*.
+    """Normalise digits without a plus, as dialled in *region*.
 
-    Return the rows that remain.
+    Return the remaining rows.
     """
     digits, length = pl.col("digits"), pl.col("digits").str.len_bytes()
     own = dial_plan(region)
@@ -187,7 +188,7 @@ def _assign_national(rows: _Rows, region: str) -> list[pl.DataFrame]:
 
 
 def _assign_own_code(rows: _Rows, own: DialPlan, main: DialPlan) -> None:
-    """Assign numbers to digits that begin with the region's own calling code."""
+    """Normalise digits that begin with the region's own calling code."""
     digits, length = pl.col("digits"), pl.col("digits").str.len_bytes()
     trunked = digits.str.starts_with(own.trunk) if own.trunk else pl.lit(False)
     inner = digits.str.slice(len(own.code))
@@ -210,10 +211,10 @@ def _assign_own_code(rows: _Rows, own: DialPlan, main: DialPlan) -> None:
 
 
 def _match_codes(rows: pl.DataFrame, number: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    """Return two conditions on *number*, without its plus.
+    """Return two conditions on *number*, which is written without its plus.
 
-    The first holds where it begins with a calling code and no national prefix follows, the second where its
-    length is possible.
+    The first condition is true if the number begins with a calling code that no national prefix follows. The second is
+    true if the number has a possible length.
     """
     beginnings = rows.select(number.str.slice(0, 3).alias("begin"))["begin"].unique().to_list()
     codes = tuple(sorted({code for beginning in beginnings for code in codes_of(beginning)}))

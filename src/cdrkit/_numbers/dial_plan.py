@@ -1,4 +1,4 @@
-"""Numbering plans, as patterns that apply to whole columns of numbers."""
+"""Numbering plans, as patterns for whole columns of numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ __all__ = ["DialPlan", "check_region", "code_patterns", "code_plan", "codes_of",
 
 
 def check_region(region: str | None) -> str | None:
-    """Return *region* as an upper-case ISO 3166 code, or None.
+    """Validate *region*, and return its ISO 3166 code in upper case.
+
+    None stays None.
 
     Raises:
         ConfigError: When no numbering plan is known for the region.
@@ -32,7 +34,7 @@ def check_region(region: str | None) -> str | None:
             return name
         known = sorted(phonenumbers.SUPPORTED_REGIONS)
         hint = " Did you mean 'GB'?" if name == "UK" else suggestion(name, known)[0]
-    raise ConfigError(f"Unknown region {region!r}; give the two letters of a country, such as 'GB'.{hint}")
+    raise ConfigError(f"Unknown region {region!r}; give a two-letter country code, such as 'GB'.{hint}")
 
 
 @attrs.frozen
@@ -42,15 +44,17 @@ class DialPlan:
     Attributes:
         code: The calling code.
         exit_code: Pattern of the digits dialled before a foreign calling code.
-        usual_exit_code: The usual exit code; empty where several are in use.
-        trunk: The prefix dialled before a national number (``0`` in most of Europe); empty where none is dialled.
+        usual_exit_code: The usual exit code; empty if several are in use.
+        trunk: The prefix dialled before a national number (``0`` in most of Europe); empty if the region uses no such
+            prefix.
         prefix: Pattern of the digits that parsing removes from a national number.
         rewrite_group: The group of *prefix* that rewrites a number instead of removing its prefix; 0 for none.
         general: Pattern of every national number.
         kinds: Pattern and lengths of each kind of number, such as mobile numbers.
         lengths: The lengths of numbers that can be dialled from everywhere.
         longest: The length of the longest national number.
-        decides: Whether this is the main plan of its calling code: a number valid in it is a valid number.
+        decides: Whether this is the main plan of its calling code: a number that is valid in this plan is a valid
+            number.
         alone: Whether no other region shares the calling code.
     """
 
@@ -69,7 +73,7 @@ class DialPlan:
 
     @property
     def prefix_may_be_empty(self) -> bool:
-        """Return whether *prefix* matches the beginning of every number."""
+        """Return whether the pattern *prefix* also matches an empty string."""
         return bool(self.prefix) and re.match(self.prefix, "") is not None
 
     def keeps(self, number: pl.Expr) -> pl.Expr:
@@ -81,7 +85,7 @@ class DialPlan:
         return ~number.str.contains(f"^(?:{self.prefix})")
 
     def strip_prefix(self, number: pl.Expr) -> pl.Expr:
-        """Return *number* without its prefix; null where the plan rewrites the number."""
+        """Return *number* without its prefix; null if the plan rewrites the number."""
         without = number.str.replace(f"^(?:{self.prefix})", "")
         if not self.rewrite_group:
             return without
@@ -93,7 +97,7 @@ class DialPlan:
         return number.str.contains(f"^(?:{self.general})$")
 
     def valid(self, number: pl.Expr) -> pl.Expr:
-        """Return whether *number* is of one of the kinds."""
+        """Return whether *number* is a valid number of one of the *kinds*."""
         length = number.str.len_bytes()
         kinds = [number.str.contains(f"^(?:{kind})$") & length.is_in(sizes) for kind, sizes in self.kinds]
         return self.viable(number) & length.is_in(self.lengths) & pl.any_horizontal(kinds)
@@ -113,7 +117,7 @@ def code_plan(code: int) -> DialPlan:
 
 
 def codes_of(beginning: str) -> Iterator[int]:
-    """Yield the calling codes that may begin with these three digits."""
+    """Yield each calling code with which the digits *beginning* start."""
     for length in range(1, len(beginning) + 1):
         if beginning[0] != "0" and int(beginning[:length]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
             yield int(beginning[:length])
@@ -121,11 +125,12 @@ def codes_of(beginning: str) -> Iterator[int]:
 
 @functools.lru_cache(maxsize=256)
 def code_patterns(codes: tuple[int, ...]) -> tuple[str, str, str]:
-    """Return three patterns for numbers that begin with one of several calling codes.
+    """Return three patterns for numbers that begin with one of several codes.
 
     Returns:
-        A pattern of numbers that begin with one of the codes; a pattern of those in which a national prefix
-        follows the code, or an empty text; and a pattern of those with a possible length.
+        Three patterns. The first matches numbers that begin with one of the calling codes. The second matches such a
+        number if a national prefix follows the code, and is empty if no plan has a national prefix to test. The third
+        matches such a number if its length is possible.
     """
     plans = [code_plan(code) for code in codes]
     prefixed = [f"{p.code}(?:{p.prefix})" for p in plans if p.prefix and not p.prefix_may_be_empty]

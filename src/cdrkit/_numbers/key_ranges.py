@@ -1,4 +1,4 @@
-"""Number keys: normalised numbers as sortable integers, and searches in them."""
+"""Number keys: normalised numbers as sortable integers, and key searches."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def number_key(number: str) -> int:
 
     The key is a signed integer of 64 bits. Files contain keys, so the key of a number never changes.
 
-    The key of a plus and at most fifteen digits holds the digits, padded on the right to fifteen places. Its last four
-    bits hold the count of digits. Such keys sort as their digits do, are equal for equal numbers only, and the numbers
-    of one prefix are one range of keys.
+    If the number is a plus and at most fifteen digits, the key holds the digits, padded on the right to fifteen
+    places. The last four bits hold the count of digits. Such keys sort like their digits, and only equal numbers have
+    equal keys. All numbers with the same prefix have keys in one range.
 
-    Any other text has a hash below zero. Two texts may share a hash: compare the rows themselves.
+    The key of any other text is a hash below zero. Different texts may have the same hash, so recheck the rows.
     """
     if _KEYED.fullmatch(number):
         return int(number[1:].ljust(_KEY_DIGITS, "0")) * 16 + len(number) - 1
@@ -38,7 +38,7 @@ def number_key(number: str) -> int:
 
 
 def number_keys(numbers: pl.Series) -> pl.Series:
-    """Return the key of every normalised number of a column, as Int64.
+    """Return the key of every normalised number in a column, as Int64.
 
     A null stays null.
     """
@@ -59,12 +59,12 @@ def number_keys(numbers: pl.Series) -> pl.Series:
 
 
 def prefix_range(digits: str) -> tuple[int, int]:
-    """Return the range of keys of all numbers that begin with a plus and *digits*.
+    """Return the key range of all numbers that begin with a plus and *digits*.
 
-    Numbers of more than fifteen digits have hashed keys and are in no range.
+    Numbers of more than fifteen digits have hashed keys, which are outside the range.
 
     Args:
-        digits: Up to fifteen digits, without the plus; none for all numbers.
+        digits: Up to fifteen digits, without the plus; an empty string for all numbers.
 
     Returns:
         The lowest key, inclusive, and the end of the range, exclusive.
@@ -78,10 +78,10 @@ def prefix_range(digits: str) -> tuple[int, int]:
 
 @attrs.frozen
 class KeySearch:
-    """The ranges of sorted keys that may hold the numbers of a search.
+    """The key ranges that may contain the numbers of a search.
 
     Attributes:
-        ranges: Ranges of keys, ascending and disjoint; the end of each is exclusive.
+        ranges: Key ranges, ascending and disjoint; the end of each range is exclusive.
         exact: Whether every number in the ranges matches. If not, recheck the rows.
         longer: Whether numbers of more than fifteen digits, which have hashed keys, may match too.
     """
@@ -91,16 +91,16 @@ class KeySearch:
     longer: bool
 
     def with_longer(self) -> KeySearch:
-        """Return the search for data with numbers of more than fifteen digits."""
+        """Return the search, extended to numbers of more than fifteen digits."""
         if not self.longer:
             return self
         return KeySearch(_merge_ranges([*self.ranges, _HASHED]), exact=False, longer=True)
 
 
 def key_search(patterns: Iterable[NumberPattern]) -> KeySearch | None:
-    """Return the ranges of keys in which numbers match one of *patterns*.
+    """Return the key ranges of the numbers that may match one of *patterns*.
 
-    None means that matching numbers may be anywhere.
+    Return None if matching numbers may have any key.
 
     >>> from cdrkit._numbers.search import search_pattern
     >>> key_search([search_pattern("020 7946 0018", "GB")])

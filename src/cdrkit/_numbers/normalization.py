@@ -1,8 +1,8 @@
 """Normalisation of one telephone number from any notation.
 
-The normalised number of a text is its E.164 number (``+442079460018``) when the text is a telephone number.
-Otherwise it is the text without separators (``2001``, ``*98``) or in lower case (``anonymous``). Two texts are
-the same number when their normalised numbers are equal.
+The normalised number of a text is its E.164 number (``+442079460018``) if the text is a telephone number. Otherwise
+the normalised number is the text without separators (``2001``, ``*98``) or in lower case (``anonymous``). Two texts
+are the same number if their normalised numbers are equal.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ _CLEAN: Final[dict[int, str | None]] = {
 
 
 def normalize_number(text: str, region: str | None) -> str:
-    """Return the normalised number of a stored text.
+    """Normalise a stored telephone number.
 
-    White space around the text is ignored. Digits with an optional leading plus and separators are a number when
-    their length is possible, read as dialled in *region*. Fewer than seven digits gain no country code, unless
-    they are a valid number that is dialled so. Digits without a plus are read as an international number in two
-    cases. In the first, the numbering plan of the region has no such number. In the second, they begin with the
-    region's calling code and not with its national prefix.
+    White space around the text is ignored. Digits, with an optional leading plus and separators, are a telephone
+    number if they have a possible length as dialled in *region*. Fewer than seven digits get no country code, unless
+    they are a valid number as dialled. Digits without a plus are an international number in two cases: the region's
+    numbering plan has no such number, or the digits begin with the region's calling code and not with its national
+    prefix.
 
     >>> normalize_number("(020) 7946-0018", "GB")
     '+442079460018'
@@ -74,10 +74,10 @@ def normalize_number(text: str, region: str | None) -> str:
 
 
 def normalize_typed(text: str, region: str | None) -> str:
-    """Return the normalised number of a text that a person typed.
+    """Normalise a telephone number that a person typed.
 
-    Beyond `normalize_number`, this function reads ``tel:`` URIs, extensions, letters in place of digits, and the
-    digits of other scripts.
+    Unlike `normalize_number`, this function also accepts ``tel:`` URIs, extensions, letters in place of digits, and
+    the digits of other scripts.
 
     Args:
         text: The number as a person typed it.
@@ -106,9 +106,9 @@ def _ascii_digit(sign: str) -> str:
 
 
 def parse_digits(text: str) -> str | None:
-    """Return the digits of a number and its leading plus.
+    """Return a number's digits, with its leading plus if it has one.
 
-    None means that *text* has other characters than digits, a leading plus and separators.
+    Return None if *text* contains anything other than digits, a leading plus and separators.
     """
     if len(text) > MAX_CHARACTERS or not _NUMBER.fullmatch(text):
         return None
@@ -117,10 +117,10 @@ def parse_digits(text: str) -> str | None:
 
 
 def fold_text(text: str) -> str:
-    """Return the normalised text of an entry that is not a telephone number.
+    """Normalise text that is not a telephone number.
 
-    A service code such as ``*21*5#`` loses its separators. Any other text loses the white space around it and its
-    capitals.
+    A service code such as ``*21*5#`` loses its separators. Any other text loses the white space around it and becomes
+    lower case.
     """
     if _CODE.fullmatch(text):
         digits = text.translate(_CLEAN)
@@ -133,7 +133,7 @@ def fold_text(text: str) -> str:
 def normalize_digits(digits: str, region: str | None) -> str | None:
     """Return the E.164 number of dialled digits.
 
-    None means that they are not a telephone number.
+    Return None if the digits are not a telephone number.
 
     Args:
         digits: The digits, with a leading plus if there was one, as `parse_digits` returns them.
@@ -163,7 +163,7 @@ def normalize_digits(digits: str, region: str | None) -> str | None:
 
 
 def _parse_international(digits: str) -> PhoneNumber | None:
-    """Parse an international number that was written without its plus."""
+    """Parse an international number that is written without its plus."""
     return None if digits[0] == "0" else _parse_possible("+" + digits, None)
 
 

@@ -1,4 +1,4 @@
-"""Number searches: patterns of normalised numbers for typed numbers."""
+"""Number searches: patterns that typed numbers stand for."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MatchKind = Literal["exact", "prefix", "suffix", "contains"]
 
 @attrs.frozen
 class NumberPattern:
-    """A pattern of normalised numbers.
+    """A pattern that matches normalised numbers.
 
     Attributes:
-        kind: How a number is compared.
-        numbers: The numbers, or parts of numbers, that it is compared with; one match is enough.
+        kind: How to compare a number.
+        numbers: The numbers, or parts of numbers, to compare with; one match is enough.
     """
 
     kind: MatchKind
@@ -39,7 +39,7 @@ class NumberPattern:
         return any(part in number for part in self.numbers)
 
     def condition(self, column: pl.Expr) -> pl.Expr:
-        """Return the condition for a column of normalised numbers.
+        """Return a condition that matches normalised numbers in a column.
 
         The condition is false for a null.
         """
@@ -56,7 +56,7 @@ class NumberPattern:
 
 
 def search_pattern(text: str, region: str | None, match: str | None = None) -> NumberPattern:
-    """Return the pattern of normalised numbers that a search text stands for.
+    """Convert a search text to a pattern that matches normalised numbers.
 
     >>> search_pattern("020 7946*", "GB")
     NumberPattern(kind='prefix', numbers=('+44207946',))
@@ -73,7 +73,7 @@ def search_pattern(text: str, region: str | None, match: str | None = None) -> N
     kinds: dict[str, MatchKind] = {kind: kind for kind in ("exact", "prefix", "suffix", "contains")}
     if match is not None and match not in kinds:
         raise QueryError(
-            f"Unknown match {match!r} for a number; use exact, prefix, suffix or contains.",
+            f"Unknown kind of match {match!r} for a number; use exact, prefix, suffix or contains.",
             parameter="number",
         )
     if not isinstance(text, str):
@@ -93,7 +93,7 @@ def search_pattern(text: str, region: str | None, match: str | None = None) -> N
     if not wanted.strip() or not _is_encodable(wanted):
         raise QueryError(
             f"The number {text!r} contains nothing to search for; give digits or a name. "
-            "A * at an end searches for a part.",
+            "A * at the start or end searches for a part of a number.",
             parameter="number",
         )
     if kind == "exact":
@@ -112,7 +112,7 @@ def _is_encodable(text: str) -> bool:
 
 
 def _prefixes(text: str, region: str | None) -> tuple[str, ...]:
-    """Return the beginnings of the normalised numbers with a dialled beginning."""
+    """Return the normalised prefixes that a typed prefix may stand for."""
     digits = parse_digits(text)
     if digits is None:
         return (fold_text(text),)

@@ -1,4 +1,4 @@
-"""Text for people: sanitised untrusted text, and HTML tables."""
+"""Text for display: sanitised untrusted text, and HTML tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTML for notebooks: tables of rows, of facts and of reports."""
+"""HTML tables for notebooks: rows, facts and reports."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ _LEFT: Final = ' style="text-align: left"'
 def html_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", note: str = ""
 ) -> str:
-    """Render rows of text as an HTML table like that of a data frame.
+    """Render rows of text as an HTML table in the style of a data frame.
 
     Args:
-        columns: The heads of the columns.
-        rows: The texts of the cells, row by row. Rows beyond the first 100 are counted in the note, not shown.
+        columns: The column headings.
+        rows: The cell texts, row by row. The table shows the first 100 rows; if rows are left out, the note states the
+            total.
         title: A line above the table.
         note: A line below the table.
 
     Returns:
-        An HTML fragment. Every text in it is escaped, and a cell shows at most 160 characters.
+        An HTML fragment. All text is escaped, and a cell shows at most 160 characters.
     """
     every = list(rows)
     shown = every[:_MAX_ROWS]
@@ -50,16 +51,15 @@ def html_table(
 
 
 def html_facts(title: str, facts: Mapping[str, object], *, note: str = "") -> str:
-    """Render the facts about one object as an HTML table, one row a fact.
+    """Render facts about one object as an HTML table, one row per fact.
 
     Args:
         title: A line above the table.
-        facts: The value of each fact by its label. A list or a mapping is shown one item a line, the first five
-            items only.
+        facts: The value of each fact by its label. A list or a mapping shows its first five items, one item per line.
         note: A line below the table.
 
     Returns:
-        An HTML fragment in which every text is escaped.
+        An HTML fragment in which all text is escaped.
     """
     lines = "".join(
         f'<tr><th scope="row"{_LEFT}>{escape_html(name)}</th><td{_LEFT}>{_cell(value)}</td></tr>'
@@ -76,7 +76,7 @@ def html_report(report: attrs.AttrsInstance, *names: str) -> str:
 
     Args:
         report: An attrs object; its class name becomes the title.
-        names: The attributes to show, in this order; without any, every attribute of the class.
+        names: The attributes to show, in this order; by default, every attribute of the class.
 
     Returns:
         An HTML fragment, as `html_facts` returns it.
@@ -109,7 +109,7 @@ def _cell(value: Any) -> str:
 
 
 def escape_html(text: str, max_characters: int = _MAX_CHARACTERS) -> str:
-    """Sanitise and escape *text* for HTML, and cut a long one.
+    """Sanitise and escape *text* for HTML, and shorten long text.
 
     Args:
         text: Untrusted text.

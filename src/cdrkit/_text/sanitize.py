@@ -23,7 +23,7 @@ def sanitize_text(text: str) -> str:
         text: Untrusted text, for example the name that a caller sent.
 
     Returns:
-        A text of the same length that cannot move a terminal's cursor or reverse the order of its characters.
+        Text of the same length that cannot move a terminal's cursor or reverse the order of its characters.
 
     Example:
         >>> print(sanitize_text("Bob" + chr(27) + "[2J"))

@@ -328,7 +328,7 @@ def test_too_many_open_calls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     for first in (0, 75):
         added(path, b"".join(transaction("INVITE", f"c{at}", at, pad=pad) for at in range(first, first + 75)))
         looked(tmp_path, **options)
-    assert "46 pending calls were given up, the first of them c0@1 from row 2 on" in caplog.text
+    assert "46 pending calls were abandoned, the first of them c0@1 from row 2 on" in caplog.text
     added(path, b"".join(transaction("BYE", f"c{at}", 200) for at in range(150)))
     [report] = looked(tmp_path, **options)
     assert (report.added, report.pending_rows) == (104, 46)
@@ -354,7 +354,7 @@ def test_a_call_in_two_files(tmp_path: Path, top: str, caplog: pytest.LogCapture
     added(path, later)
     [report] = looked(tmp_path, **options)
     assert (report.added, report.pending_rows, [call.row for call in report.pending]) == (1, 1, [4])
-    assert ("1 pending calls were given up, the first of them z@1 from row 4 on" in caplog.text) == (
+    assert ("1 pending calls were abandoned, the first of them z@1 from row 4 on" in caplog.text) == (
         top != ACC
     )
     assert open_store(tmp_path / "store").ingest([old, path], **options).added == 0

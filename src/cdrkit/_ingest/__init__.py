@@ -1,4 +1,4 @@
-"""Ingest: store calls that sources read from files, growing files and live feeds."""
+"""Ingest: store calls from files, growing files and live feeds."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Growing files: store each new row once, through log rotation and restarts.
 
-The position in the file is part of the commit that stores its rows. It identifies the file by content, not by name or
-inode: by the number of bytes and a digest of some of them. So a file is recognised after it was renamed, truncated or
-compressed. The commit also contains the rows of pending calls. They are read again together with later rows, even
-with rows of another file.
+Each commit stores rows of a file together with the position in that file. The position identifies the file by content,
+not by name or inode: it contains the number of bytes and a digest of some of these bytes. So cdrkit recognises a file
+that was renamed, truncated or compressed. The commit also contains the rows of pending calls. cdrkit reads those rows
+again together with later rows, even with rows of another file.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ROTATED: Final = re.compile(r"[.\-_]?\d.*", re.ASCII)
 
 @attrs.define
 class _File:
-    """An open file, with the bytes of its fingerprint."""
+    """An open file, with the bytes that its fingerprint covers."""
 
     name: str
     stream: IO[bytes]
@@ -61,7 +61,7 @@ class _File:
 
     @property
     def fingerprint(self) -> str:
-        """The digest of the first bytes of the file and of its last bytes read."""
+        """The digest of the file's first bytes and of the last bytes read."""
         return blake2b(self.head + b"|" + self.tail, digest_size=16).hexdigest()
 
 
@@ -71,9 +71,9 @@ class FollowOptions:
 
     Attributes:
         format: Name of the source.
-        on_reject: ``report`` rejects in the report, or ``raise`` an error at the first one.
+        on_reject: ``report`` lists rejects in the report; ``raise`` raises an error for the first reject.
         poll: Seconds between two reads of the file.
-        wait: Continue until interrupted; False: store the current content and stop.
+        wait: True: continue until interrupted; False: store the current content and stop.
         region_check: The check of numbers in national form, or None.
     """
 
@@ -91,25 +91,25 @@ def follow_file(
     append: Callable[[], Append],
     options: FollowOptions,
 ) -> Iterator[IngestReport]:
-    """Yield a report for each part of the file at *path* that was stored.
+    """Store a growing file, and yield a report for each stored part.
 
     Args:
         path: The file, on the local disk.
         source: The source that reads the file's format.
-        start: A function from a path to the file's key in the log and its stored position.
+        start: A function that returns a file's key in the log and stored position for a path.
         append: A function that begins an append.
         options: The options.
 
     Raises:
         ConfigError: When *path* is not a local file, or an option is invalid.
-        SchemaError: When no part of the file is stored yet and the file has another format; or when a row is rejected
+        SchemaError: When the file has another format and no part of the file is stored yet, or when a row is rejected
             and *on_reject* is ``raise``.
         StorageError: When the file cannot be read, or the calls cannot be stored.
     """
     text = os.fspath(path)
     if not isinstance(text, str) or is_url(text):
         raise ConfigError(
-            f"{path!r} cannot be followed: it is not a file of this machine. Ingest it repeatedly instead."
+            f"{path!r} cannot be followed: it is not a local file. Ingest it repeatedly instead."
         )
     poll = options.poll
     if isinstance(poll, bool) or not isinstance(poll, (int, float)) or not 0 < poll < 3600:
@@ -143,12 +143,12 @@ class _Follower:
         key: Key of the file's position in the log.
         source: The source that reads the file's format.
         append: A function that begins an append.
-        tally: A function that begins the counts of a report, for the name of an input.
+        tally: A function that returns a new tally for the name of an input.
         position: The stored position.
         is_known: Whether any part of the file was ever stored.
         lost_position: The position whose file disappeared, after a warning about it.
-        last_warning: The text of the last warning about a start of a file that cannot be read.
-        unread_bytes: Bytes after the position that were read, but cannot be stored without later rows.
+        last_warning: The text of the last warning about an unreadable start of a file.
+        unread_bytes: Bytes after the position that were read but cannot be stored without later rows.
     """
 
     path: str
@@ -182,7 +182,7 @@ class _Follower:
     def _store_from_start(self, file: _File, *, is_whole: bool) -> Iterator[IngestReport]:
         """Store *file* from its start.
 
-        If *file* has no row to store, the position stays in the file before it.
+        If *file* has no row to store, the position stays in the previous file.
         """
         before = self.position
         self.position, self.unread_bytes = Position(pending=before.pending), 0
@@ -191,9 +191,9 @@ class _Follower:
             self.position = before
 
     def _resume(self, stream: IO[bytes], name: str) -> _File | None:
-        """Return *stream*, read up to the position; None if it is another file.
+        """Read *stream* up to the position; return None if it is another file.
 
-        The fingerprint of the position identifies the file.
+        The position's fingerprint identifies the file.
         """
         position = self.position
         try:
@@ -219,13 +219,13 @@ class _Follower:
     def _read_tail(self, stream: IO[bytes], head: bytes, begin: int) -> bytes:
         """Return the bytes before the position, from a stream that cannot seek.
 
-        *head* was already read from the stream.
+        *head* is the bytes that were already read from the stream.
         """
         overlap = head[begin:]
         return overlap + _read(stream, self.position.offset - begin - len(overlap))
 
     def _store_rotated(self) -> Iterator[IngestReport]:
-        """Store the rest of the rotated file, and the files that were rotated later."""
+        """Store the rest of the rotated file, and the files rotated after it."""
         candidates = sorted(self._siblings())
         # A compressed file may still be in progress while the uncompressed one exists: try uncompressed files first.
         for modified, name in sorted(candidates, key=lambda one: (one[1].endswith(_COMPRESSED), -one[0])):
@@ -270,7 +270,7 @@ class _Follower:
         return decompress(file, name)
 
     def _store_rest(self, file: _File, *, is_whole: bool) -> Iterator[IngestReport]:
-        """Store *file* from the position on.
+        """Store the part of *file* after the position.
 
         *is_whole* means that the file no longer grows.
         """
@@ -303,13 +303,13 @@ class _Follower:
     ) -> tuple[int, IngestReport | None]:
         """Store the calls in *lines*.
 
-        Return the number of bytes that are done, and the report of the commit, if any.
+        Return the number of processed bytes, and the commit's report, if any.
 
         Args:
             file: The file.
             lines: The lines read from it.
-            at_end: Whether the lines are the last of the file.
-            is_last: Whether the lines are the last of a file that may still grow.
+            at_end: Whether the lines reach the current end of the file.
+            is_last: Whether the lines reach the end of a file that may still grow.
         """
         try:
             batches = list(self._read(lines))
@@ -331,7 +331,7 @@ class _Follower:
     def _warn_once(self, file: _File, exc: SchemaError) -> None:
         """Warn once that the start of *file* cannot be read.
 
-        The warning is for a file that follows another file.
+        The warning concerns a file that follows a rotated file.
         """
         if (
             self.is_known
@@ -340,10 +340,10 @@ class _Follower:
             and self.last_warning != str(exc)
         ):
             self.last_warning = str(exc)
-            _log.warning("%s: %s The file is read again when it has grown.", file.name, exc)
+            _log.warning("%s: %s cdrkit will read the file again when it has grown.", file.name, exc)
 
     def _reject_all(self, lines: bytes, exc: SchemaError) -> SourceBatch:
-        """Return a batch in which all *lines* are rejects."""
+        """Return a batch that rejects all *lines*."""
         rows = enumerate(lines.removesuffix(b"\n").split(b"\n"), self.position.line_count + 1)
         rejects = (
             Reject(row, str(exc), raw.decode("utf-8", "surrogateescape")) for row, raw in rows if raw.strip()
@@ -351,7 +351,7 @@ class _Follower:
         return SourceBatch(frame=empty_frame(("call_id", "start")), rejects=tuple(rejects))
 
     def _read(self, lines: bytes) -> Iterator[SourceBatch]:
-        """Yield the batches of *lines*, with row numbers of the whole file."""
+        """Yield the batches of *lines*, with row numbers counted in the whole file."""
         position = self.position
         stream = io.BytesIO((to_bytes(position.header) + b"\n" if position.header else b"") + lines)
         shift = position.line_count - count_lines(position.header)
@@ -378,7 +378,7 @@ class _Follower:
             )
 
     def _pending_calls(self, file: _File, batches: list[SourceBatch], header: str) -> PendingCalls:
-        """Return the pending calls of *batches* below their *header*, the oldest first."""
+        """Return the pending calls of *batches* with their *header*, the oldest first."""
         pending = [call for batch in batches for call in batch.pending if call.text]
         pending.sort(key=lambda call: call.input != _PENDING_INPUT)
         retained = [
@@ -390,7 +390,7 @@ class _Follower:
         if len(retained) < len(pending):
             first = next(call for call in pending if call not in retained)
             _log.warning(
-                "%s: %d pending calls were given up, the first of them %s from row %d on. "
+                "%s: %d pending calls were abandoned, the first of them %s from row %d on. "
                 "Ingest the files with their rows once, together.",
                 file.name,
                 len(pending) - len(retained),
@@ -422,9 +422,9 @@ class _Follower:
 
 
 def _drop_last_reject(batches: list[SourceBatch], lines: bytes) -> tuple[list[SourceBatch], int]:
-    """Return *batches* and the length of *lines*, without a reject at the end.
+    """Return *batches* and the length of *lines*, without any reject at the end.
 
-    The line of such a reject may be incomplete.
+    Such a reject may only mean that the last line is still incomplete.
     """
     last = max(
         (reject for batch in batches for reject in batch.rejects), key=lambda one: one.row, default=None

@@ -1,4 +1,4 @@
-"""Ingest of inputs: read them with a source, and store their calls in one append."""
+"""Ingest: read inputs with a source, and store their calls in one append."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def ingest_inputs(
 
     Args:
         inputs: The files, documents or database to read.
-        source: The source of their format.
+        source: The source that reads their format.
         append: The append that stores the calls.
-        tally: The counts of the report, all of them 0.
-        progress: A function that is called after each batch.
+        tally: The tally for the report; all of its counts must be 0.
+        progress: A function to call after each batch.
 
     Raises:
         ConfigError: When the source cannot read a database.
-        SchemaError: When the inputs have another format, or a row is rejected and the tally raises for it. No call is
-            stored then.
+        SchemaError: When the inputs have another format, or the tally raises an error for a rejected row. In both
+            cases no call is stored.
     """
     batches = _read_batches(inputs, source)
     # However the loop ends, the thread that reads ahead stops before this function returns.
@@ -51,7 +51,7 @@ def ingest_inputs(
 def _read_batches(inputs: Inputs, source: Source) -> Generator[SourceBatch]:
     """Yield the batches of all inputs.
 
-    A joining source reads the inputs together. Any other source reads one after the other.
+    A joining source reads all inputs together. Any other source reads one input after another.
     """
     if inputs.connection is not None:
         if not isinstance(source, DatabaseSource):
@@ -68,7 +68,7 @@ def _read_batches(inputs: Inputs, source: Source) -> Generator[SourceBatch]:
 
 
 def _name_input(batch: SourceBatch, name: str) -> SourceBatch:
-    """Return *batch* with the input's name in its rejects and pending calls."""
+    """Add the input's name to the rejects and pending calls of *batch*."""
     if not batch.rejects and not batch.pending:
         return batch
     return attrs.evolve(
@@ -79,7 +79,7 @@ def _name_input(batch: SourceBatch, name: str) -> SourceBatch:
 
 
 def _name_errors(batches: Iterator[SourceBatch], name: str) -> Iterator[SourceBatch]:
-    """Yield *batches*, and put the input's name before the message of a schema error."""
+    """Yield *batches*, and add the input's name to the message of a schema error."""
     try:
         yield from batches
     except SchemaError as exc:

@@ -1,4 +1,4 @@
-"""The position in a followed file, with its pending calls, as commits store it."""
+"""The position in a followed file and its pending calls, as stored in commits."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ __all__ = ["PendingCalls", "Position", "count_lines", "to_bytes"]
 
 
 def to_bytes(text: str) -> bytes:
-    """Return the bytes of a text decoded from a file, invalid UTF-8 included."""
+    """Return a file's bytes from its decoded text, including invalid UTF-8."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def count_lines(text: str) -> int:
-    """Return the number of lines in *text*; 0 for an empty text."""
+    """Return the number of lines in *text*; 0 if *text* is empty."""
     return text.count("\n") + 1 if text else 0
 
 
 @attrs.frozen
 class PendingCalls:
-    """The rows of calls whose other rows come later.
+    """The stored rows of calls that still wait for later rows.
 
     Attributes:
-        header: The header lines by which their rows are read.
-        calls: For each call: its first line in its file, its number of rows, and the text of those rows.
+        header: The header lines that a source needs to read the rows.
+        calls: For each call: the number of its first line in its file, its number of rows, and the text of these rows.
     """
 
     header: str = ""
@@ -38,19 +38,19 @@ class PendingCalls:
 
     @property
     def rows(self) -> int:
-        """The number of rows of all calls."""
+        """The total number of rows of the calls."""
         return sum(rows for _, rows, _ in self.calls)
 
     @property
     def data(self) -> bytes:
-        """The rows of all calls below their header, as a source reads them."""
+        """The header lines and the rows of all calls, ready for a source to read."""
         texts = [*([self.header] if self.header else []), *(text for _, _, text in self.calls), ""]
         return to_bytes("\n".join(texts))
 
     def first_line(self, line: int) -> int:
-        """Return the first line of the call that is on *line* of `data`.
+        """Return the first line number of the call on line *line* of `data`.
 
-        The result is the line's number in the call's own file.
+        The result counts lines in the call's own file.
         """
         starts = [count_lines(self.header) + 1]
         for _, _, text in self.calls:
@@ -59,25 +59,25 @@ class PendingCalls:
 
     @classmethod
     def from_text(cls, text: str) -> PendingCalls:
-        """Return the calls that `to_text` returned as a text."""
+        """Build pending calls from the string that `to_text` returned."""
         header, calls = json.loads(zlib.decompress(base64.b64decode(text)))
         return cls(header, tuple((row, rows, text) for row, rows, text in calls))
 
     def to_text(self) -> str:
-        """Return the calls as a compressed text for a commit."""
+        """Return the calls as a compressed string for a commit."""
         return base64.b64encode(zlib.compress(json.dumps([self.header, self.calls]).encode())).decode()
 
 
 @attrs.frozen(kw_only=True)
 class Position:
-    """The part of a followed file that is stored.
+    """The position in a followed file: the end of its stored part.
 
     Attributes:
-        offset: Bytes stored, of the uncompressed file.
-        line_count: Lines in those bytes.
+        offset: The number of stored bytes of the uncompressed file.
+        line_count: The number of lines in these bytes.
         fingerprint: A digest of the first bytes of the file and of the bytes before the offset; it identifies the file.
-        header: The header lines by which rows are read, such as column names, without the last line's end.
-        pending: Calls whose other rows come later.
+        header: The header lines that a source needs to read rows, such as column names, without the final line end.
+        pending: Calls that still wait for later rows.
     """
 
     offset: int = 0
@@ -88,7 +88,7 @@ class Position:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Position:
-        """Return the position that `to_dict` returned as a dict."""
+        """Build a position from a dict that `to_dict` returned."""
         header = data.get("header", "")
         if "header_hex" in data:
             header = bytes.fromhex(data["header_hex"]).decode("utf-8", "surrogateescape")
@@ -101,9 +101,9 @@ class Position:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the position as JSON values under the keys of the log's format.
+        """Return the position as a dict of JSON values, with the log format's keys.
 
-        The header lines are hexadecimal digits where they are not UTF-8.
+        Header lines that are not UTF-8 are written as hexadecimal digits.
         """
         data: dict[str, Any] = {"offset": self.offset, "lines": self.line_count, "mark": self.fingerprint}
         raw = to_bytes(self.header)

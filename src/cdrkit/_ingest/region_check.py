@@ -22,7 +22,7 @@ _NATIONAL: Final = r"^[0-9]{7,15}$"
 class RegionCheck:
     """A count of numbers in national form among the first numbers of an ingest.
 
-    Equal numbers of a frame are counted once.
+    Equal numbers in one frame count once.
     """
 
     def __init__(self) -> None:
@@ -32,9 +32,9 @@ class RegionCheck:
         self._is_done = False
 
     def examine(self, frame: pl.DataFrame) -> None:
-        """Count the numbers of *frame* in national form.
+        """Count the numbers in national form in *frame*.
 
-        Nothing is counted after the first 1,000 numbers.
+        Only the first 1,000 numbers of an ingest count.
         """
         columns = [frame[name].cast(pl.String) for name in _COLUMNS if name in frame.columns]
         room = _MOST_NUMBERS - self._seen
@@ -52,7 +52,7 @@ class RegionCheck:
     def take_notes(self) -> tuple[str, ...]:
         """Return the warnings for a report.
 
-        The result is empty without a number in national form, and after the warnings were returned once.
+        The result is empty if no number is in national form, or if an earlier call returned the warnings.
         """
         if not self._national or self._is_done:
             return ()

@@ -1,6 +1,6 @@
 """Reports of appends and ingests: the counts of rows by outcome.
 
-A report is shown as text or HTML, and converts to JSON values.
+A report can be displayed as text or HTML, and converted to JSON values.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class AppendReport(AppendResult):
     Notebooks show the report as a table.
 
     Unless conflicts are replaced, ``added + duplicates + conflicts`` is the number of rows appended. One append may
-    contain a call several times, with different contents. How many of those rows count as duplicates, as conflicts or
-    as replaced then depends on which rows were compared with each other. The stored calls do not depend on that.
+    contain a call several times, with different contents. The numbers of duplicates, conflicts and replaced rows then
+    depend on which rows cdrkit compared with each other. The stored calls do not depend on these comparisons.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -82,9 +82,9 @@ class AppendReport(AppendResult):
 
     Attributes:
         added: The rows stored, including those that replaced an older row.
-        duplicates: The rows skipped because the store already holds the call with equal content.
-        conflicts: The rows skipped because the store holds the call with other content.
-        replaced: The rows, stored earlier or earlier in the append, that a later row replaced. Always 0 unless
+        duplicates: The rows skipped because the store already has the call with equal content.
+        conflicts: The rows skipped because the store already has the call with different content.
+        replaced: The rows, from the store or from this append, that a later row replaced. Always 0 unless
             ``on_conflict="replace"``.
         conflicting: The first 100 conflicts.
     """
@@ -94,7 +94,7 @@ class AppendReport(AppendResult):
 
 
 def report_append(result: AppendResult) -> AppendReport:
-    """Return the public report of the result of `Append.commit`."""
+    """Convert the result of `Append.commit` to the public report."""
     return AppendReport(**attrs.asdict(result, recurse=False))
 
 
@@ -102,8 +102,8 @@ def report_append(result: AppendResult) -> AppendReport:
 class IngestReport(AppendReport):
     """The counts of one ingest's rows by outcome.
 
-    Every row that was read is counted once. ``read`` is ``added + duplicates + conflicts + rejected + merged +
-    pending_rows``. In most formats a row is a call, and the last two are 0. With ``on_conflict="replace"``,
+    Every row read counts once. ``read`` is ``added + duplicates + conflicts + rejected + merged + pending_rows``. In
+    most formats a row is a call, and ``merged`` and ``pending_rows`` are 0. With ``on_conflict="replace"``,
     ``replaced`` counts the rows of the file that a later row of the file replaced.
 
     Example:
@@ -122,13 +122,14 @@ class IngestReport(AppendReport):
         inputs: Number of files, archive members or documents.
         read: Rows in the inputs.
         rejects: The rejected rows, each with its line number, the reason and its text.
-        pending: Calls whose other rows come later. They are not stored; ingest their rows again later.
-        merged: Rows that are part of another row's call, such as the end of a call whose start is a row, too.
+        pending: Calls that still wait for later rows. They are not stored; ingest their rows again later.
+        merged: Rows that belong to the same call as another row. For example, a call's start and end may be two rows.
         repeated_hour: Local times within an hour that occurs twice because clocks go back.
         missing_hour: Local times within an hour that does not exist because clocks go forward.
         contradictions: Rows that contradict themselves, by kind; `cdrkit.sources.CONTRADICTIONS` describes each kind.
-        header: The header lines by which rows are read, such as column names; empty without any.
-        notes: Warnings in sentences. The first ingest of a store without a region warns of numbers in national form.
+        header: The header lines that a source needs to read rows, such as column names; empty if the format has none.
+        notes: Warnings as sentences. The first ingest into a store without a region warns about numbers in national
+            form.
     """
 
     source: str = ""
@@ -151,14 +152,14 @@ class IngestReport(AppendReport):
 
     @property
     def pending_rows(self) -> int:
-        """The number of rows of pending calls."""
+        """The number of rows that belong to pending calls."""
         return sum(call.rows for call in self.pending)
 
     @property
     def reasons(self) -> Mapping[str, int]:
-        """The numbers of rejected rows by reason, the most frequent first.
+        """The number of rejected rows for each reason, the most frequent first.
 
-        Values and numbers in a reason are replaced by ``…``.
+        ``…`` replaces values and numbers in a reason.
         """
         return dict(Counter(_generalize(reject.reason) for reject in self.rejects).most_common())
 
@@ -251,8 +252,9 @@ class IngestReport(AppendReport):
 
         Args:
             dest: A path or URL.
-            raw: Write the rows alone, byte for byte, below their header lines, to be corrected and ingested again.
-                Otherwise write a CSV of ``row, reason, text``, safe to open in a spreadsheet.
+            raw: Write only the header lines and the rows, byte for byte, so that the file can be corrected and
+                ingested again. Otherwise write a CSV with the columns ``row, reason, text``, which is safe to open in
+                a spreadsheet.
             storage_options: Options for the filesystem of a URL (credentials, endpoint).
 
         Raises:
@@ -282,6 +284,6 @@ class IngestReport(AppendReport):
 def _generalize(reason: str) -> str:
     """Return *reason* with ``…`` in place of values and numbers.
 
-    So reasons are equal that differ only in the values of their rows.
+    Reasons that differ only in the values of their rows then become equal.
     """
     return re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\b[0-9]+\b", "…", reason)

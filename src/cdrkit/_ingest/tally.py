@@ -44,7 +44,7 @@ class Tally:
         self._pending: list[PendingCall] = []
 
     def count(self, batch: SourceBatch) -> pl.DataFrame:
-        """Count the rows of *batch* and return its calls in the types of the fields.
+        """Count the rows of *batch*, and return its calls converted to the field types.
 
         Raises:
             SchemaError: When the frame does not fit the fields, or the batch has a reject and *on_reject* is ``raise``.
@@ -66,7 +66,7 @@ class Tally:
         return frame
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts about the ingest that the commit stores."""
+        """Return the details of the ingest that its commit stores."""
         return {
             "source": self._name,
             "format": self._format,
@@ -75,7 +75,7 @@ class Tally:
         }
 
     def report(self, result: AppendResult, *, inputs: int = 1) -> IngestReport:
-        """Return the report of the ingest, with the *result* of its append."""
+        """Return the report of the ingest, including the *result* of its append."""
         return IngestReport(
             **{field.name: getattr(result, field.name) for field in attrs.fields(AppendResult)},
             source=self._name,
@@ -94,7 +94,7 @@ class Tally:
 
 
 def _count_contradictions(frame: pl.DataFrame) -> dict[str, int]:
-    """Return the number of rows of *frame* that contradict themselves, by kind."""
+    """Return how many rows of *frame* contradict themselves, by kind."""
     columns = [name for name in ("start", "answer", "end", "duration") if name in frame.columns]
     whole = frame.select(columns).with_columns(
         pl.lit(None, dtype=kind).alias(name)

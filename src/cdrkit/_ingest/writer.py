@@ -1,4 +1,4 @@
-"""Buffered writer: collect the calls of live feeds and store them in few appends."""
+"""Buffered writer: collect calls from live feeds, and store many per append."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ _CONFLICTS_SHOWN: Final = 100
 class Writer:
     """A buffer that collects single calls and stores many at a time.
 
-    `Store.writer` returns one.
+    Call `Store.writer` to create a writer.
 
     **Durability:** calls given to `add` are in memory only. They are durable once `flush` or `close` has returned, or
-    once `pending` no longer counts them. That is after at most *max_rows* calls, or at most *max_seconds* after the
-    oldest one. A process that is killed earlier loses the pending calls only. Each flush is one append, stored whole or
-    not at all. When a flush fails, its calls stay pending, and the next `add`, `flush` or `close` raises the error.
+    once `pending` no longer counts them. The writer stores them after at most *max_rows* calls, or at most
+    *max_seconds* after the oldest call. A process that is killed earlier loses only the pending calls. Each flush is
+    one append, which stores all of its calls or none. When a flush fails, its calls stay pending, and the next `add`,
+    `flush` or `close` raises the error.
 
     Several threads may share a writer. Use it as a context manager, or close it.
 
@@ -81,7 +82,7 @@ class Writer:
             return self._report
 
     def add(self, data: CallData) -> None:
-        """Add calls to the buffer, and store all of its calls when it is full.
+        """Add calls to the buffer, and flush the buffer when it is full.
 
         The buffer is full when it has *max_rows* calls.
 
@@ -89,9 +90,9 @@ class Writer:
             data: A record, or any other data that `Store.append` takes.
 
         Raises:
-            SchemaError: When the data does not fit the fields; none of it is added.
+            SchemaError: When the data does not fit the fields. No call is added.
             ConfigError: When the writer is closed.
-            StorageError: When storing failed, now or since the last call; the calls stay pending.
+            StorageError: When calls could not be stored, now or since the last call of `add`. They stay pending.
         """
         items: list[CallRecord | pl.DataFrame] = (
             [data] if isinstance(data, CallRecord) else [frame for frame in frames_of(data) if frame.height]
@@ -99,7 +100,7 @@ class Writer:
         with self._changed:
             self._raise_flush_error()
             if self._closed:
-                raise ConfigError("This writer is closed. Get another one by Store.writer().")
+                raise ConfigError("This writer is closed. Create another with Store.writer().")
             if items and not self._rows:
                 self._oldest = time.monotonic()
                 self._start_timer()
@@ -145,7 +146,7 @@ class Writer:
             return report_append(append.commit())
 
     def close(self) -> None:
-        """Store all pending calls and end the writer.
+        """Store all pending calls, and close the writer.
 
         Closing a closed writer has no effect.
 
@@ -173,7 +174,7 @@ class Writer:
     def __del__(self) -> None:
         if getattr(self, "_rows", 0) and not self._closed:
             warnings.warn(
-                f"A writer was deleted with {self._rows} pending calls, which are lost. Close each writer.",
+                f"A writer was deleted with {self._rows} pending calls, which are lost. Call close() on every writer.",
                 ResourceWarning,
                 stacklevel=2,
             )

@@ -1,8 +1,8 @@
-"""CSV output: RFC 4180, UTF-8, instants in UTC, formulas disarmed.
+"""CSV output: RFC 4180, UTF-8, instants in UTC, and disarmed formulas.
 
 A formula is text that a spreadsheet would run.
 
-The input is data frames. Memory is bounded by a few slices of a frame, however many rows the CSV has.
+The input is data frames. The writer holds a few slices of a frame in memory, however many rows the CSV has.
 """
 
 from __future__ import annotations
@@ -64,16 +64,17 @@ def write_frames(
     compression: Compression | None = None,
     header: bool = True,
 ) -> int:
-    """Write *frames* as one CSV into *sink* and return the number of rows.
+    """Write *frames* as one CSV to *sink*, and return the number of rows.
 
     *sink* stays open.
 
     Args:
-        frames: Tables that hold *columns*. Instants are written in UTC, whatever the zone of their column.
+        frames: Tables that have *columns*. The CSV has instants in UTC, whatever their column's time zone.
         columns: The columns, in the order to write them.
-        sink: A file opened for binary writing, or anything with such a ``write``.
+        sink: A file opened for binary writing, or another object with such a ``write`` method.
         guard: Disarm text that a spreadsheet would run as a formula (see `guard_formulas`).
-        headers: ``names`` or ``labels`` of the columns for the first line. It is written even without rows.
+        headers: ``names`` or ``labels`` of the columns for the first line. This line is written even if the CSV has no
+            rows.
         compression: ``gzip``, ``zstd``, or None for plain text.
         header: Write the first line of names. Set it to False for a part that is appended to another CSV.
 
@@ -109,8 +110,8 @@ def iter_csv_frames(
 ) -> Iterator[bytes]:
     """Return the bytes of a CSV in pieces, for a web response.
 
-    The bytes are those that `write_frames` writes. No frame is read before the first piece is requested. The iteration
-    may stop at any point.
+    The pieces contain the same bytes that `write_frames` writes. Reading starts when the caller requests the first
+    piece. The caller may stop the iteration at any point.
 
     Raises:
         ConfigError: When *headers* or *compression* is unknown.
@@ -130,7 +131,7 @@ def compression_of(path: str | os.PathLike[str]) -> Compression | None:
 
 
 def check_csv_suffix(path: str | os.PathLike[str]) -> None:
-    """Check that the suffix of *path* does not name another format than CSV.
+    """Raise an error if the suffix of *path* names a format other than CSV.
 
     Raises:
         ConfigError: When the name ends like a file of another format, such as ``.parquet`` or ``.csv.zip``.
@@ -140,18 +141,16 @@ def check_csv_suffix(path: str | os.PathLike[str]) -> None:
     if suffix.lower() in _SUFFIXES:
         suffix = os.path.splitext(stem)[1]
     if suffix.lower() != ".csv" and _FORMAT_SUFFIX.fullmatch(suffix):
-        raise ConfigError(
-            f"{name!r} does not end like a CSV. Name the file {_CSV_NAMES}, or give it no suffix."
-        )
+        raise ConfigError(f"{name!r} does not have the suffix of a CSV. Use {_CSV_NAMES}, or no suffix.")
 
 
 def guard_formulas(texts: pl.Series) -> pl.Series:
     """Return *texts* with ``'`` in front of each possible formula (CWE-1236).
 
-    A spreadsheet could run a value that is a formula. A value is a possible formula when it starts with ``=``, ``+``,
-    ``-``, ``@`` (or their full-width forms), a tab, CR, LF or NUL. A plus with 1 to 15 digits is a telephone number and
-    stays. A text that already has ``'`` in front of such a start gets one more, so that removing one apostrophe
-    restores every text.
+    A spreadsheet could run such a value. A value is a possible formula if it starts with ``=``, ``+``, ``-``, ``@``
+    (or their full-width forms), a tab, CR, LF or NUL. A plus with 1 to 15 digits is a telephone number and stays
+    unchanged. A possible formula that already has ``'`` in front gets one more, so that removing one apostrophe
+    restores the original value.
     """
     if texts.dtype != pl.String():
         if not texts.unique().cast(pl.String).str.contains(_FORMULA).any():
@@ -162,7 +161,7 @@ def guard_formulas(texts: pl.Series) -> pl.Series:
 
 
 class _RowCount:
-    """A counter of rows written, shared by a generator and its caller."""
+    """A counter of written rows, shared by a generator and its caller."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -187,9 +186,9 @@ def _text(part: pl.DataFrame, guard: bool) -> bytes:
 def _map_in_order(
     parts: Iterator[pl.DataFrame], work: Callable[[pl.DataFrame], bytes]
 ) -> Iterator[tuple[pl.DataFrame, bytes]]:
-    """Yield each of *parts* with the result of *work* on it, in order.
+    """Yield each part with the result of *work(part)*, in order.
 
-    A few results are computed in parallel threads.
+    Parallel threads compute a few results ahead.
     """
     first = next(parts, None)
     if first is None:

@@ -1,6 +1,6 @@
-"""Display text: instants of a display zone, durations, money and safe text.
+"""Display text: instants in a display zone, durations, money and safe text.
 
-Instants are shown with their offset. Stored, totalled and exported instants stay in UTC.
+Displayed instants include their offset. Storage, totals and exports keep instants in UTC.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def localize(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
     """Return *frame* with its instants converted to *timezone*.
 
     Args:
-        frame: Any frame; only columns of instants change.
+        frame: Any frame; only columns that contain instants change.
         timezone: An IANA name, such as ``"Europe/London"``.
 
     Raises:
@@ -45,10 +45,10 @@ def localize(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
 
 
 def local_days(instants: pl.Series, timezone: str) -> pl.Series:
-    """Return the local day in *timezone* of each instant.
+    """Return each instant's local day in *timezone*.
 
-    A day with a clock change lasts 23 or 25 hours. Where clocks go back over midnight, the hour that repeats belongs to
-    the new day, as in the presets of a query.
+    A day with a clock change lasts 23 or 25 hours. If clocks go back over midnight, the repeated hour belongs to the
+    new day, as in the presets of a query.
 
     Raises:
         ConfigError: When the zone is unknown.
@@ -72,16 +72,16 @@ def _next_day(day: date, zone: str) -> datetime | None:
 def display_text(
     frame: pl.DataFrame, timezone: str, *, labels: bool = True, times: TimeStyle = "iso"
 ) -> pl.DataFrame:
-    """Return *frame* as text for people.
+    """Format the values of *frame* as text for display.
 
     Instants have whole seconds and an offset, ``2026-10-25 01:30:00 +01:00``, so a repeated hour is unambiguous.
-    Whole seconds become ``0:01:23``, fractions of seconds ``4.2 s``. Money has at least two decimals. Absent values
-    are empty. Characters that could control a terminal or reorder text become U+FFFD.
+    Durations become ``0:01:23`` for whole seconds, or ``4.2 s`` for fractional seconds. Money has at least two
+    decimals. Absent values are empty. Characters that could control a terminal or reorder text become U+FFFD.
 
     Args:
         frame: Any frame; a column that is a field is formatted by its unit.
         timezone: IANA name of the display zone.
-        labels: Name columns by the labels of portals instead of field names.
+        labels: Use portal labels as column names instead of field names.
         times: ``iso``; ``day_first``, ``25/10/2026 13:30:00 +00:00``; or ``month_first``,
             ``10/25/2026 01:30:00 PM +00:00``.
 
@@ -100,7 +100,7 @@ def display_text(
 
 
 def check_style(times: TimeStyle) -> TimeStyle:
-    """Return *times* after checking that it is a known style.
+    """Validate the style of times, and return it.
 
     Raises:
         ConfigError: When the style is unknown.

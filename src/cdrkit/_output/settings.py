@@ -1,4 +1,4 @@
-"""Display settings of a portal viewer, and a store that remembers them."""
+"""Display settings of a portal viewer, and a store for these settings."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class DisplaySettings:
         timezone: IANA name of the display zone.
         columns: The fields to show, in order.
         page_size: Calls per page, 1 to 10,000 inclusive.
-        times: Style of instants: ``iso``, ``day_first`` or ``month_first``.
+        times: The style of instants: ``iso``, ``day_first`` or ``month_first``.
 
     Raises:
         ConfigError: When the zone or style of times is unknown, a column is missing or given twice, or the page size
@@ -95,14 +95,14 @@ class DisplaySettings:
     def within(self, fields: Iterable[str]) -> DisplaySettings:
         """Return the settings without the columns that are not in *fields*.
 
-        Without any column left, the default columns that are in *fields* are used.
+        If no column is left, the result has the default columns that are in *fields*.
 
         Example:
             >>> DisplaySettings(columns=["start", "charge"]).within(["start", "source"]).columns
             ('start',)
 
         Args:
-            fields: Names of the fields that may be shown, such as `ScopedStore.fields`.
+            fields: Names of the fields that the viewer may see, such as `ScopedStore.fields`.
         """
         known = set(fields)
         columns = [name for name in self.columns if name in known]
@@ -111,9 +111,9 @@ class DisplaySettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DisplaySettings:
-        """Return the settings that `to_dict` returned as a dict.
+        """Build settings from a dict that `to_dict` returned.
 
-        An absent key takes its default.
+        An absent setting takes its default.
 
         Example:
             >>> DisplaySettings.from_dict({"timezone": "Europe/London"}).page_size
@@ -139,10 +139,11 @@ class DisplaySettings:
 class DisplaySettingsStore:
     """A store of the `DisplaySettings` of portal viewers.
 
-    It is a folder or fsspec URL, with one small file for each viewer.
+    The store is a folder or fsspec URL with one small file for each viewer.
 
-    Writes are atomic; when two processes write at once, one of the settings remains. The file's name is a hash of the
-    viewer's name. So a viewer's name cannot choose a path, cannot be too long, and is not visible in a listing.
+    Writes are atomic; if two processes write at the same time, the settings of one process remain. The file's name is
+    a hash of the viewer's name. So a viewer's name cannot choose a path, cannot be too long, and is not visible in a
+    listing.
 
     Example:
         >>> from cdrkit import DisplaySettings, DisplaySettingsStore
@@ -155,11 +156,11 @@ class DisplaySettingsStore:
 
     Args:
         url: A folder or any fsspec URL.
-        default: Settings of viewers without stored settings; None for `DisplaySettings()`.
+        default: Settings for viewers without stored settings; None for `DisplaySettings()`.
         storage_options: Options for the filesystem of a URL (credentials, endpoint).
 
     Raises:
-        ConfigError: When the URL, an option or the default cannot work.
+        ConfigError: When the URL, an option or the default is invalid.
     """
 
     def __init__(
@@ -180,7 +181,7 @@ class DisplaySettingsStore:
     def get(self, viewer: str) -> DisplaySettings:
         """Return the settings of *viewer*, or the default.
 
-        A stored setting that is not valid any more is ignored.
+        Stored settings that are no longer valid are ignored.
 
         Example:
             >>> DisplaySettingsStore("memory://settings-get").get("ann").times
@@ -190,7 +191,7 @@ class DisplaySettingsStore:
             viewer: The viewer's name: any text that is not blank.
 
         Raises:
-            ConfigError: When *viewer* is not a text, or is blank.
+            ConfigError: When *viewer* is not a string, or is blank.
             CorruptDataError: When the file is damaged; `put` replaces it.
             StorageError: When the file cannot be read.
         """
@@ -216,7 +217,7 @@ class DisplaySettingsStore:
         return settings
 
     def put(self, viewer: str, settings: DisplaySettings) -> None:
-        """Store the settings of *viewer*, durably.
+        """Store the settings of *viewer* durably.
 
         Example:
             >>> DisplaySettingsStore("memory://settings-put").put("ann", DisplaySettings(page_size=25))
@@ -226,7 +227,7 @@ class DisplaySettingsStore:
             settings: The settings to store.
 
         Raises:
-            ConfigError: When *viewer* is not a text or is blank, or *settings* is not `DisplaySettings`.
+            ConfigError: When *viewer* is not a string or is blank, or *settings* is not `DisplaySettings`.
             StorageError: When the file cannot be written; the earlier settings remain.
         """
         if not isinstance(settings, DisplaySettings):
@@ -243,7 +244,7 @@ class DisplaySettingsStore:
             viewer: The viewer's name: any text that is not blank.
 
         Raises:
-            ConfigError: When *viewer* is not a text, or is blank.
+            ConfigError: When *viewer* is not a string, or is blank.
             StorageError: When the file cannot be deleted.
         """
         self._files.remove(_path_of(viewer))
@@ -251,5 +252,5 @@ class DisplaySettingsStore:
 
 def _path_of(viewer: str) -> str:
     if not isinstance(viewer, str) or not viewer.strip():
-        raise ConfigError(f"viewer cannot be {viewer!r}; give the viewer's name as a text.")
+        raise ConfigError(f"viewer cannot be {viewer!r}; give the viewer's name as a string.")
     return f"{hashlib.sha256(viewer.encode(errors='surrogatepass')).hexdigest()}.json"

@@ -1,6 +1,6 @@
 """The HTTP header ``Range`` and its response (RFC 9110, section 14).
 
-They work with any web framework.
+This module works with any web framework.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _RANGE: Final = re.compile(r"bytes=[ \t]*(\d{0,20})-(\d{0,20})[ \t]*", re.ASCII 
 
 @attrs.frozen(kw_only=True)
 class RangeResponse:
-    """An HTTP response with a recording or a part of one.
+    """An HTTP response that contains a recording or a part of a recording.
 
-    `Recording.respond` returns it. Pass the three parts to the response class of your web framework.
+    `Recording.respond` returns such a response. Pass the three parts to the response class of your web framework.
 
     Attributes:
         status: 200 for the whole recording, 206 for the requested range, 416 for a range outside the file.
@@ -34,10 +34,10 @@ class RangeResponse:
 
 
 def parse_range(header: str | None, size: int) -> range | None:
-    """Return the requested byte range of a file; None for the whole file.
+    """Parse the requested byte range of a file; return None for the whole file.
 
-    *size* is the number of bytes of the file. An empty range means that the request cannot be satisfied. A header that
-    is malformed, has another unit or names several ranges is ignored, as the RFC allows.
+    *size* is the number of bytes of the file. An empty range means that the request cannot be satisfied. The function
+    ignores a header that is malformed, has another unit or names several ranges, as the RFC allows.
 
     >>> parse_range("bytes=0-499", 1000), parse_range("bytes=-300", 1000), parse_range("bytes=900-", 1000)
     (range(0, 500), range(700, 1000), range(900, 1000))

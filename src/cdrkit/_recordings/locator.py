@@ -1,6 +1,6 @@
-"""Locators: the recording of a call, by a template or a callable.
+"""Locators, which find a call's recording with a template or a callable.
 
-Every path stays below one root. Values that a switch wrote into a record are not trusted to name files.
+Every path stays below one root. Locators do not trust the values that a switch wrote into a record.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ RecordingLocation: TypeAlias = str | Callable[[CallRecord], str | None]
 
 
 class Locator:
-    """A function from a call to its recording.
+    """A function that returns the recording of a call.
 
-    `make_locator` returns one for the options of a store.
+    `make_locator` creates a locator from the options of a store.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Locator:
 
         Args:
             record: The call.
-            allow: A function that is called with ``play``, ``download``, ``url`` or ``location`` before that action. It
-                raises an error to refuse the action.
+            allow: A function to call before an action, with ``play``, ``download``, ``url`` or ``location``. The
+                function raises an error to refuse the action.
 
         Raises:
-            RecordingNotFoundError: When the call has no recording, or the store has no location of recordings.
+            RecordingNotFoundError: When the call has no recording, or the store has no recordings location.
             ScopeError: When the path leaves the root.
         """
         if self._root is None:
@@ -73,7 +73,7 @@ def make_locator(
     timezone: str = "UTC",
     suffixes: Iterable[str] = (),
 ) -> Locator:
-    """Return the locator for a location of recordings.
+    """Create a locator for the given location of recordings.
 
     Args:
         location: A template such as ``/var/spool/asterisk/monitor/{recording}`` or
@@ -82,29 +82,29 @@ def make_locator(
         root: The folder or URL that contains every recording. Without it, the root is the folder before the
             template's first placeholder.
         options: Storage options of the root.
-        timezone: The zone of the template's instants. Folders by date usually follow the local date of the switch.
-        suffixes: Further suffixes to try, such as ``mp3`` for files that were compressed later. The first existing file
-            is taken.
+        timezone: The time zone for the template's instants. Date folders usually use the switch's local date.
+        suffixes: Further suffixes to try, such as ``mp3`` for files that were compressed later. The locator uses the
+            first existing file.
 
     Raises:
-        ConfigError: When the zone, a suffix, the template, the root or an option cannot work.
+        ConfigError: When the zone, a suffix, the template, the root or an option is invalid.
         UnknownFieldError: When a placeholder of the template is not a field.
     """
     if root is not None and not isinstance(root, (str, os.PathLike)):
-        raise ConfigError(f"root of recordings cannot be {root!r}; give a path or a URL.")
+        raise ConfigError(f"The root of recordings cannot be {root!r}; give a path or a URL.")
     base = None if root is None else os.fspath(root)
     checked_suffixes = _check_suffixes(suffixes)
     local = zone(timezone)
     if location is None and base is None:
         if options:
             raise ConfigError(
-                f"The options {sorted(options)} are for recordings, but no location of recordings is given."
+                f"The options {sorted(options)} require recordings=, but the location of recordings is missing."
             )
         return Locator(None, lambda record: None)
     if callable(location):
         if not base:
             raise ConfigError(
-                "A callable location of recordings needs the root that contains them; give root=."
+                "A callable for recordings also needs the folder that contains them; give root=."
             )
         opened = RecordingsRoot.open(base, options)
         return Locator(opened, _relative_callable(location, opened), checked_suffixes)
@@ -127,7 +127,7 @@ def _check_suffixes(suffixes: Iterable[str]) -> tuple[str, ...]:
     for suffix in plain:
         if not isinstance(suffix, str) or suffix.lower() not in SUFFIXES:
             raise ConfigError(
-                f"{suffix!r} is not a suffix of an audio format; use one of {', '.join(SUFFIXES)}."
+                f"{suffix!r} is not the suffix of a known audio format; use one of {', '.join(SUFFIXES)}."
             )
     return plain
 
@@ -141,7 +141,7 @@ def _relative_callable(
             return None
         if not isinstance(given, str):
             raise ConfigError(
-                f"The callable location of recordings returned {given!r}; it must return a text or None."
+                f"The callable for recordings returned {given!r}; it must return a string or None."
             )
         path = root.relative(given)
         if path is None:

@@ -38,8 +38,8 @@ _ODD: Final = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
 class Recording:
     """The recording of one call: its existence, its properties and its bytes.
 
-    `Store.recording` returns it. The file is read on first use. The first bytes of the file are cached, so call
-    `Store.recording` again for a recording that is still being written.
+    `Store.recording` returns a `Recording`. Its file is read on first use. The first bytes of the file are cached, so
+    call `Store.recording` again for a recording that is still being written.
 
     Example:
         >>> import cdrkit
@@ -84,7 +84,7 @@ class Recording:
 
     @property
     def _path(self) -> str:
-        """The first path with a file; without any file, the first path."""
+        """The first path that has a file, or the first path if no file exists."""
         if self._known_path is None:
             existing = next((path for path in self._paths if self._size_of(path) is not None), None)
             if existing is None:
@@ -94,7 +94,7 @@ class Recording:
 
     @property
     def call_id(self) -> str:
-        """The id of the recording's call."""
+        """The id of the recorded call."""
         return self._call_id
 
     @property
@@ -102,11 +102,11 @@ class Recording:
         """The path or URL of the file, for logs and administrators.
 
         Raises:
-            ScopeError: When the recording comes from a `ScopedStore`: paths are not for tenants.
+            ScopeError: When the recording comes from a `ScopedStore`, because tenants must not see paths.
         """
         if self._allow is not None:
             raise ScopeError(
-                f"The location of the recording of call {self._call_id!r} is not available within a scope."
+                f"The location of the recording of call {self._call_id!r} is not available in a scope."
             )
         return self._location
 
@@ -136,7 +136,7 @@ class Recording:
     def format(self) -> str | None:
         """The audio format, such as ``wav`` or ``gsm``; None if it is unknown.
 
-        The content of the file decides, else its suffix.
+        The content of the file decides. If the content is inconclusive, the suffix decides.
         """
         suffix = posixpath.splitext(self._path)[1][1:]
         try:
@@ -153,8 +153,8 @@ class Recording:
     def duration(self) -> float | None:
         """The duration in seconds; None for a format without a known length.
 
-        Only the bytes that exist count. The duration is known for WAV of any coding (finished or not), MP3, Ogg and the
-        raw formats of telephony.
+        Only existing bytes count. The duration is known for WAV with any codec (finished or not), MP3, Ogg and the raw
+        telephony formats.
 
         Raises:
             RecordingNotFoundError: When the file does not exist.
@@ -164,7 +164,7 @@ class Recording:
 
     @property
     def channels(self) -> int | None:
-        """The number of channels; None where the format does not define it.
+        """The number of channels; None if the format does not define this number.
 
         Raises:
             RecordingNotFoundError: When the file does not exist.
@@ -174,7 +174,7 @@ class Recording:
 
     @property
     def sample_rate(self) -> int | None:
-        """Samples per second of each channel; None where the format does not define it.
+        """Samples per second in each channel; None if the format does not define them.
 
         Raises:
             RecordingNotFoundError: When the file does not exist.
@@ -186,8 +186,8 @@ class Recording:
     def state(self) -> RecordingState:
         """The state of the file: ``missing``, ``empty``, ``incomplete`` or ``complete``.
 
-        An ``empty`` file has no bytes. A file is ``incomplete`` when it is shorter than its headers announce: it was
-        truncated, or is still being written. A file whose format announces no length counts as complete.
+        An ``empty`` file has no bytes. A file is ``incomplete`` if it is shorter than its headers announce, because
+        the file was truncated or is still being written. A file counts as complete if its format announces no length.
 
         Raises:
             ScopeError: When a symbolic link leads out of the recordings' root.
@@ -199,9 +199,9 @@ class Recording:
 
     @property
     def file_name(self) -> str:
-        """A file name for a copy, made of the call's UTC start and id.
+        """A file name for a copy, built from the call's UTC start and id.
 
-        It reveals no path of the server.
+        The name reveals no server path.
         """
         stem = _ODD.sub("_", self._call_id).strip("._")[:80] or "call"
         suffix = posixpath.splitext(self._path)[1].lower()
@@ -231,8 +231,9 @@ class Recording:
         """Return the bytes from *start* (inclusive) to *stop* (exclusive).
 
         Args:
-            start: Offset of the first byte, from 0. Past the end of the file, the result is empty.
-            stop: Offset to stop before; None for the end of the file.
+            start: Offset of the first byte, counted from 0. If *start* is past the end of the file, the result is
+                empty.
+            stop: Offset after the last byte; None for the end of the file.
 
         Raises:
             QueryError: When *start* is negative or *stop* is smaller than *start*.
@@ -257,9 +258,9 @@ class Recording:
     def respond(self, range_header: str | None = None, *, download: bool = False) -> RangeResponse:
         """Return the HTTP response for a browser that plays or saves the recording.
 
-        The response follows RFC 9110. Browsers seek by requesting byte ranges. One range gives status 206; a range past
-        the end gives 416. A header that is malformed, in another unit or of several ranges is ignored: the response is
-        200 with the whole file. Memory is bounded by one block.
+        The response follows RFC 9110. Browsers seek by requesting byte ranges. A request for one range gets status
+        206; a request for a range past the end gets 416. If the header is malformed, uses another unit or names
+        several ranges, the response has status 200 and the whole file. Only one block is in memory at a time.
 
         Example:
             >>> import cdrkit
@@ -275,7 +276,7 @@ class Recording:
             (206, '4', b'RIFF')
 
         Args:
-            range_header: The header ``Range`` of the request, or None.
+            range_header: The request's ``Range`` header, or None.
             download: Make the browser save the file under `file_name` instead of playing it.
 
         Raises:
@@ -325,13 +326,13 @@ class Recording:
         overwrite: bool = False,
         storage_options: Mapping[str, object] | None = None,
     ) -> str:
-        """Copy the file to *dest* atomically and return the path or URL of the copy.
+        """Copy the file to *dest* atomically, and return the copy's path or URL.
 
         Args:
-            dest: A path or URL. For an existing folder, or a *dest* that ends in ``/``, the copy takes the name of the
+            dest: A path or URL. If *dest* is an existing folder or ends in ``/``, the copy gets the file name of the
                 recording.
-            overwrite: Replace an existing file. The default is False, because recordings of different days often have
-                equal names.
+            overwrite: Replace an existing file. The default is False, because recordings from different days often
+                have the same name.
             storage_options: Options for the filesystem of a URL (credentials, endpoint).
 
         Raises:
@@ -352,7 +353,7 @@ class Recording:
         with self._open_file() as source:
             if not overwrite and files.size(name) is not None:
                 raise StorageError(
-                    f"{target!r} exists already. Pass overwrite=True to replace it.", url=target
+                    f"{target!r} already exists. Pass overwrite=True to replace it.", url=target
                 )
             with files.writer(name) as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
@@ -361,7 +362,7 @@ class Recording:
     def play(self) -> Any:
         """Return an audio player for a notebook.
 
-        It contains the audio, and no path of the server.
+        The player contains the audio but no server path.
 
         Returns:
             An ``IPython.display.Audio``.
@@ -381,13 +382,14 @@ class Recording:
         return player
 
     def url(self, *, expires: int = 3_600) -> str:
-        """Return a URL that opens the file for some time without credentials.
+        """Return a URL that opens the file without credentials for a limited time.
 
         Args:
             expires: Validity in seconds, at least 1.
 
         Raises:
-            ScopeError: When the scope lacks the right to download: the URL works outside the scope.
+            ScopeError: When the scope lacks the right to download. The right is necessary because the URL works
+                outside the scope.
             ConfigError: When the filesystem, such as the local disk, cannot sign URLs. Stream the file instead.
             QueryError: When *expires* is not a whole number of at least 1.
         """
@@ -444,13 +446,15 @@ class Recording:
 
 def _check_number(name: str, value: object, *, at_least: int) -> None:
     if not isinstance(value, int) or value < at_least:
-        raise QueryError(f"{name} cannot be {value!r}; give a whole number from {at_least}.", parameter=name)
+        raise QueryError(
+            f"{name} cannot be {value!r}; give a whole number of {at_least} or more.", parameter=name
+        )
 
 
 def outside_root(call_id: str) -> ScopeError:
     """Return the error for a path outside the recordings' root.
 
-    Its message contains no path.
+    The message contains no path.
     """
     return ScopeError(
         f"The recording of call {call_id!r} is refused: its path is outside the recordings' root."

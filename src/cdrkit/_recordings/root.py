@@ -1,4 +1,4 @@
-"""The root folder of recordings, which no path of a recording can leave."""
+"""The root folder of recordings, which contains every recording path."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _FULL_PATH: Final = re.compile(r"/|[A-Za-z][A-Za-z0-9+.-]*:/")
 
 
 def is_full_path(path: str) -> bool:
-    """Return whether *path* is absolute or a URL, and so not relative to the root."""
+    """Return whether *path* is an absolute path or a URL."""
     return _FULL_PATH.match(path) is not None
 
 
 @attrs.frozen
 class RecordingsRoot:
-    """The folder of all recordings, and the prefixes of full paths below it."""
+    """The folder of all recordings, and the prefixes of full paths in that folder."""
 
     files: Files
     prefixes: tuple[str, ...]
@@ -37,7 +37,7 @@ class RecordingsRoot:
         """Open the root at a path or URL.
 
         Raises:
-            ConfigError: When the URL or an option cannot work.
+            ConfigError: When the URL or an option is invalid.
         """
         files = open_files(url, options)
         local = files.local_path("root")
@@ -47,7 +47,7 @@ class RecordingsRoot:
         return cls(files, (folder, f"file://{folder}", f"local://{folder}"), False)
 
     def relative(self, path: str) -> str | None:
-        """Return *path* relative to the root; None for a full path outside the root."""
+        """Make *path* relative to the root; return None if it is outside the root."""
         if not is_full_path(path):
             return path
         for prefix in self.prefixes:
@@ -56,7 +56,7 @@ class RecordingsRoot:
         return None
 
     def normalize(self, path: str, call_id: str) -> str:
-        """Return the normal form of *path*, a path relative to the root.
+        """Normalise *path*, which is relative to the root.
 
         Raises:
             ScopeError: When the path leaves the root. The message contains no path.

@@ -1,4 +1,4 @@
-"""Templates of recording paths: text with placeholders for fields of a call."""
+"""Templates for recording paths: text with placeholders for call fields."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _LONGEST_FORMAT: Final = 40
 
 @attrs.frozen
 class TemplatePart:
-    """A part of a template: literal text, then the value of a field in a format.
+    """A part of a template: literal text, followed by a formatted field value.
 
     Attributes:
         literal: Text before the field.
-        field: Name of the field; None where only text is left.
-        spec: Format of the value, as for `format`.
+        field: Name of the field; None if only literal text is left.
+        spec: Format specification for the value, as in `format`.
     """
 
     literal: str
@@ -39,12 +39,12 @@ class TemplatePart:
 
 @attrs.frozen
 class PathTemplate:
-    """A template of paths below a root.
+    """A template for paths below a root.
 
     Attributes:
         root: The root of the recordings.
         parts: The parts, relative to the root.
-        zone: The zone of instants in paths.
+        zone: The time zone for instants in paths.
     """
 
     root: RecordingsRoot
@@ -61,7 +61,7 @@ class PathTemplate:
         literal = root.relative(parts[0].literal)
         if literal is None:
             raise ConfigError(
-                "The template of recordings starts outside the root that is given with it. Start it below the root."
+                "The template of recordings starts outside the given root. Start the template below the root."
             )
         return cls(root, [attrs.evolve(parts[0], literal=literal), *parts[1:]], zone)
 
@@ -71,7 +71,7 @@ class PathTemplate:
         The path is None when *record* lacks a field of the template.
 
         Raises:
-            ScopeError: When a value of the record would choose another folder.
+            ScopeError: When a value of the record would select another folder.
         """
         path = ""
         for part in self.parts:
@@ -92,9 +92,9 @@ class PathTemplate:
         return path
 
     def _relative_recording(self, recording: str, folder: str, call_id: str) -> str:
-        """Return a field ``recording`` relative to *folder*, the path so far.
+        """Make the ``recording`` field's path relative to *folder*, the path so far.
 
-        A full path in the field may repeat that folder.
+        A full path in the field may repeat *folder*.
         """
         if not is_full_path(recording):
             return recording
@@ -105,7 +105,7 @@ class PathTemplate:
 
 
 def parse_template(template: str) -> list[TemplatePart]:
-    """Return the parts of a template.
+    """Parse a template into its parts.
 
     Raises:
         ConfigError: When the template has no placeholder, or a placeholder or format is invalid.
@@ -142,7 +142,7 @@ def _parse_part(
 
 
 def _sample_value(info: FieldInfo) -> object:
-    """Return a value of the field's type, to try a format on."""
+    """Return a sample value of the field's type, to test a format."""
     kind = str(info.type)
     if kind.startswith("timestamp"):
         return datetime(2026, 1, 2, tzinfo=UTC)
@@ -159,12 +159,12 @@ def split_root(template: str, parts: Sequence[TemplatePart]) -> tuple[str, list[
     The root is the folder before the first placeholder.
 
     Raises:
-        ConfigError: When no folder stands before the first placeholder.
+        ConfigError: When the template has no folder before the first placeholder.
     """
     folder, _, name = parts[0].literal.rpartition("/")
     if _ONLY_SCHEME.fullmatch(folder):
         raise ConfigError(
-            f"The template of recordings {template!r} has no folder before its first placeholder. Start it with a "
+            f"The template of recordings {template!r} has no folder before its first placeholder. Start the template with a "
             "folder, such as '/var/spool/asterisk/monitor/', or give the root."
         )
     return folder, [attrs.evolve(parts[0], literal=name), *parts[1:]]

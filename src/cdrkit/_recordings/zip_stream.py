@@ -36,10 +36,10 @@ _LARGE: Final = 1 << 31
 def stream_zip(records: Iterable[CallRecord], find: Callable[[CallRecord], Recording]) -> Iterator[bytes]:
     """Yield the blocks of a ZIP with the recordings of *records*.
 
-    The recordings are not compressed and lie in folders by UTC day. The last file is ``manifest.csv``: one line per
-    recording with state, size, duration and SHA-256. A recording that is missing or lies outside the root has a line
-    and no file. An empty or incomplete recording is included as it is. A call without a recording has no line. Memory
-    holds one block of a recording, and one line per recording.
+    The ZIP contains the recordings without compression, in one folder per UTC day. Its last file is ``manifest.csv``,
+    which has one line per recording with state, size, duration and SHA-256. A recording that is missing or outside the
+    root has a line but no file. Empty or incomplete recordings are included unchanged. A call without a recording has
+    no line. Only one block of a recording and the manifest lines are in memory.
 
     Args:
         records: The calls.
@@ -87,7 +87,7 @@ def stream_zip(records: Iterable[CallRecord], find: Callable[[CallRecord], Recor
 def _unique_name(name: str, names: set[str]) -> str:
     """Return a name that is not in *names*, and add it to *names*.
 
-    The result is *name*, with a number added if *names* has it.
+    The result is *name*, with a number added if *names* already contains *name*.
     """
     stem, suffix = posixpath.splitext(name)
     number = 1

@@ -1,6 +1,6 @@
 """Audio files: format, length, channels and completeness.
 
-A few bytes of a file are usually enough.
+cdrkit usually needs only a few bytes of a file.
 """
 
 from __future__ import annotations

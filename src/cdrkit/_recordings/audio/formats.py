@@ -1,4 +1,4 @@
-"""Audio formats: detection, media types and the reader of properties."""
+"""Audio formats: detection, media types and properties."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ _RAW: Final = {
 
 
 def detect_format(head: bytes, suffix: str) -> str | None:
-    """Return the format of an audio file; None if it is unknown.
+    """Return the format of an audio file; None if the format is unknown.
 
-    The first bytes decide, else the *suffix*, which has no dot.
+    The first bytes of the file decide. If they are inconclusive, the *suffix* (without a dot) decides.
     """
     known = SUFFIXES.get(suffix.lower())
     # An MPEG frame starts with few fixed bits, which samples of a raw format can equal by chance.
@@ -76,9 +76,9 @@ def read_properties(kind: str | None, read: ReadBytes, size: int) -> AudioProper
     """Return the properties of an audio file.
 
     Args:
-        kind: The format, as `detect_format` returns it.
+        kind: The format that `detect_format` returned.
         read: The function that reads bytes of the file.
-        size: The number of bytes that exist. A header that announces more is not trusted.
+        size: The actual number of bytes. This number counts, even if a header announces more bytes.
     """
     if size == 0:
         return AudioProperties(seconds=0.0, is_whole=False)

@@ -33,8 +33,8 @@ class _Frame:
         rate: Samples per second.
         channels: Number of channels.
         samples: Samples in the frame.
-        length: Bytes of the frame.
-        side: Bytes of its side data.
+        length: The length of the frame in bytes.
+        side: The length of the frame's side data in bytes.
     """
 
     bit_rate: int
@@ -46,7 +46,7 @@ class _Frame:
 
 
 def _frame(head: bytes) -> _Frame | None:
-    """Return the frame header in four bytes; None if they are not a header."""
+    """Parse four bytes as a frame header; return None if they are not a header."""
     if not is_mpeg_frame(head):
         return None
     version, rate_index, sample_index = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
@@ -95,7 +95,7 @@ def mp3_properties(read: ReadBytes, size: int) -> AudioProperties:
 
 
 def _end_of_tags(read: ReadBytes, size: int) -> int:
-    """Return the offset after the ID3v2 tags at the start of the file."""
+    """Return the offset where the ID3v2 tags at the start of the file end."""
     at = 0
     while at + 10 <= size:
         tag = read(at, at + 10)
@@ -109,7 +109,7 @@ def _end_of_tags(read: ReadBytes, size: int) -> int:
 def _first_frame(read: ReadBytes, start: int, end: int) -> tuple[int, _Frame] | None:
     """Return the offset and header of the first frame, or None.
 
-    A second frame or the end of the file must follow the frame.
+    Another frame or the end of the file must follow the first frame.
     """
     data = read(start, min(start + _SEARCHED, end)) if start < end else b""
     at = -1
@@ -123,9 +123,9 @@ def _first_frame(read: ReadBytes, start: int, end: int) -> tuple[int, _Frame] | 
 
 
 def _header_counts(data: bytes, frame: _Frame) -> tuple[int, int | None] | None:
-    """Return the numbers of frames and bytes that the first frame states.
+    """Return the numbers of frames and bytes from a header in the first frame.
 
-    A Xing, Info or VBRI header states them. Without such a header, the result is None.
+    The header is a Xing, Info or VBRI header. Without such a header, the result is None.
     """
     at = 4 + frame.side
     if data[at : at + 4] in (b"Xing", b"Info"):
@@ -139,9 +139,9 @@ def _header_counts(data: bytes, frame: _Frame) -> tuple[int, int | None] | None:
 
 
 def _scan_frames(read: ReadBytes, at: int, end: int, first: _Frame) -> AudioProperties:
-    """Return the properties from a scan of the frames.
+    """Determine the properties by a scan of the frames.
 
-    A constant bit rate gives the duration by the file size. Otherwise every frame is counted.
+    If the bit rate is constant, the file size determines the duration. Otherwise the scan counts every frame.
     """
     properties = AudioProperties(channels=first.channels, rate=first.rate)
     frames, changes, start = 0, False, at

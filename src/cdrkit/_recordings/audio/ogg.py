@@ -17,7 +17,7 @@ _OPUS_RATE: Final = 48_000
 def ogg_properties(read: ReadBytes, size: int) -> AudioProperties:
     """Return the properties of an Ogg file of *size* bytes.
 
-    They come from its first header and its last page.
+    The file's first header and last page contain the properties.
     """
     first = read(0, min(27 + 255 + 40, size))
     if len(first) < 28:
@@ -41,9 +41,9 @@ def ogg_properties(read: ReadBytes, size: int) -> AudioProperties:
 
 
 def _end_of_stream(read: ReadBytes, size: int, serial: bytes) -> tuple[int | None, bool]:
-    """Return the sample position after the last complete page.
+    """Return the sample position at the end of the last complete page.
 
-    Also return whether that page is marked as the last of the stream.
+    Also return whether that page is marked as the last page of the stream.
     """
     start = max(0, size - _LAST_BYTES)
     data = read(start, size)

@@ -15,13 +15,13 @@ ReadBytes: TypeAlias = Callable[[int, int], bytes]
 
 @attrs.frozen(kw_only=True)
 class AudioProperties:
-    """Properties of one audio file.
+    """The properties of one audio file.
 
     Attributes:
-        seconds: Duration by the bytes that exist; None where the format has no length.
-        channels: Number of channels; None where unknown.
-        rate: Samples per second of each channel; None where unknown.
-        is_whole: Whether all the bytes that the headers announce exist.
+        seconds: Duration of the existing bytes; None if the format does not define it.
+        channels: Number of channels; None if unknown.
+        rate: Samples per second in each channel; None if unknown.
+        is_whole: Whether the file contains all bytes that its headers announce.
     """
 
     seconds: float | None = None

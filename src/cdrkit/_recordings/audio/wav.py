@@ -1,6 +1,6 @@
-"""WAV files: the properties of every coding with a byte rate.
+"""WAV files: the properties for every codec with a fixed byte rate.
 
-Such codings are PCM, µ-law, A-law, GSM 06.10 and others.
+Examples are PCM, µ-law, A-law and GSM 06.10.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def is_wav(head: bytes) -> bool:
 def wav_properties(read: ReadBytes, size: int) -> AudioProperties:
     """Return the properties of a WAV file of *size* bytes.
 
-    The file may be one that is still being written.
+    The recorder may still be writing the file.
     """
     riff = read(0, min(12, size))
     if not is_wav(riff):

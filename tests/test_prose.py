@@ -171,7 +171,11 @@ def public_docstrings() -> dict[str, str]:
             members = vars(value).items() if inspect.isclass(value) else []
             for path, member in [(name, value), *((f"{name}.{key}", each) for key, each in members)]:
                 text = inspect.getdoc(member)
-                if text and not path.rpartition(".")[2].startswith("_") and (callable(member) or isinstance(member, DESCRIPTORS)):
+                if (
+                    text
+                    and not path.rpartition(".")[2].startswith("_")
+                    and (callable(member) or isinstance(member, DESCRIPTORS))
+                ):
                     found[f"{package}.{path}"] = text
     return found
 

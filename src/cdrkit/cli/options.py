@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
 
@@ -36,19 +36,22 @@ _NEEDED: Final = re.compile(r"needs the option '(\w+)'")
 _ARGUMENT: Final = re.compile(r"\b(timezone|region|recordings|warm)=(?:'([^']*)'|(?=[\s,.;:)]|$))")
 _METHOD: Final = re.compile(r"\b(?:maintenance\.)?(rebuild_log|verify|vacuum)\(\)")
 
-store_argument = click.argument("store", metavar="STORE")
-timezone_option = click.option(
+#: A decorator that adds an option or an argument to a command.
+_Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
+
+store_argument: _Decorator = click.argument("store", metavar="STORE")
+timezone_option: _Decorator = click.option(
     "--timezone",
     default="UTC",
     show_default=True,
     metavar="ZONE",
     help="IANA name of the time zone for dates and displayed times.",
 )
-region_option = click.option(
+region_option: _Decorator = click.option(
     "--region", metavar="CODE", help="Region for numbers in national form (GB, US, ...)."
 )
-dry_run_option = click.option("--dry-run", is_flag=True, help="Only show the work that is due.")
-really_option = click.option(
+dry_run_option: _Decorator = click.option("--dry-run", is_flag=True, help="Only show the work that is due.")
+really_option: _Decorator = click.option(
     "--dry-run/--really", default=True, show_default=True, help="Count the calls only, or really erase them."
 )
 

@@ -27,8 +27,8 @@ _FLIPS: Final = 40
 class SourceTests:
     """A test suite for a source; subclass it and run it with pytest.
 
-    Override `make_source` and `sample`. If the number of calls is known, override `expected_calls` as well, so that the
-    suite detects lost rows.
+    Override ``make_source`` and ``sample``. If the number of calls is known, override ``expected_calls`` too, so that
+    the suite detects lost rows.
 
     The suite checks that the frames fit the catalogue of fields, that every row is accounted for, and that equal bytes
     give equal results, however slowly they arrive. Empty, cut-off, damaged and random inputs may be rejected with a
@@ -141,7 +141,7 @@ class SourceTests:
     # -- other inputs ---------------------------------------------------------------------------------------------
 
     def test_an_empty_stream(self) -> None:
-        """An empty stream gives no call: it is refused, or it has no rows."""
+        """An empty stream gives no calls: the source refuses it or finds no rows."""
         reading = self._try(io.BytesIO(b""))
         assert reading is None or reading.read == 0
 
@@ -204,7 +204,7 @@ class _Content:
 
     @classmethod
     def of(cls, batches: Iterable[SourceBatch]) -> _Content:
-        """Combine *batches* into one content.
+        """Return the combined content of *batches*.
 
         Raises:
             SchemaError: When a frame does not fit the catalogue of fields.

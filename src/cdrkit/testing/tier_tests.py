@@ -59,7 +59,7 @@ class TierTests:
     # -- writing and reading --------------------------------------------------------------------------------------
 
     def test_round_trip(self, files: Files) -> None:
-        """A frame is read with the same values, order and types as it was written.
+        """A stored frame is read back with the same values, order and types.
 
         Another tier with the same files returns the same frame.
         """
@@ -238,7 +238,7 @@ class TierTests:
             assert_frame_equal(reader.read(segments[2], list(FIELDS)), other)
 
     def test_removing_twice(self, files: Files) -> None:
-        """Removing a removed segment does nothing; reading it raises NotFoundError."""
+        """Removing a segment twice is harmless; reading it then raises NotFoundError."""
         import pytest
 
         tier = self.make_tier(files)

@@ -19,10 +19,10 @@ from cdrkit.sources.readers.reject_reasons import NUL_BYTES, TORN_LINE, describe
 __all__ = ["BlockParser"]
 
 _UNENDED: Final = (
-    "A quote is opened in column {} and the file ends; it may still be written; ingest it again later."
+    "The file ends before the quote opened in column {} is closed; ingest the file again when it is complete."
 )
-_UNCLOSED: Final = "A quote is opened in column {} and never closed."
-_AFTER_QUOTE: Final = "There is text after the closing quote in column {}."
+_UNCLOSED: Final = "The quote opened in column {} is never closed."
+_AFTER_QUOTE: Final = "Column {} has text after the closing quote."
 
 # A pattern for the regex engine of Polars. It excludes NUL, as the patterns of unquoted values exclude CR, NUL and
 # byte order marks: Polars' CSV reader treats these in another way than ``csv``, so such lines are parsed one by one.
@@ -60,8 +60,8 @@ class BlockParser:
         self._lines = self._decode_lines()
         self.number = number
         self.rejects: list[Reject] = []
-        self.remainder = b""
-        self.lines_used = len(self._lines)
+        self.remainder: bytes = b""
+        self.lines_used: int = len(self._lines)
 
     @functools.cached_property
     def _raw_lines(self) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Deduplication: compare incoming calls with each other and with stored ones."""
+"""Deduplication: compare incoming calls with each other and with stored calls."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Deduplication:
         self._duplicates = 0
         self._conflicts = 0
         self._conflicting: list[Conflict] = []
-        self.replaced = 0
-        self.superseded = 0
+        self.replaced: int = 0
+        self.superseded: int = 0
         self.echoes: list[tuple[str, pl.DataFrame]] = []
 
     def result(self, added: int) -> AppendResult:

@@ -24,7 +24,7 @@ class Conflict:
     fields: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return the call and its differing fields as one line."""
+        """Return one line that names the call and the fields that differ."""
         return f"{self.call_id} at {self.start:%Y-%m-%dT%H:%M:%SZ}: {', '.join(self.fields)}"
 
 

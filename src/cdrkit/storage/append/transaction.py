@@ -30,7 +30,7 @@ class Transaction:
         self._tiers = tiers
         self._settings = settings
         self._attempt: Commit | None = None
-        self.base = log.snapshot()
+        self.base: Snapshot = log.snapshot()
 
     def newest(self) -> Snapshot:
         """Return the newest version of the store."""

@@ -43,7 +43,7 @@ _NO_ROWS: Final = pl.Series([], dtype=pl.UInt32)
 
 
 class MappedSegment:
-    """A segment of the hot tier, open for reading. Threads may share one.
+    """A hot segment that is open for reading; threads may share it.
 
     Args:
         files: The files of the tier.
@@ -70,9 +70,9 @@ class MappedSegment:
         self._index: IndexFile | None = None
         self._numbers: NumberIndex | None = None
         self._totals: Totals | None = None
-        self.held_bytes = 0
+        self.held_bytes: int = 0
         self.last_used = 0
-        self.is_damaged = False
+        self.is_damaged: bool = False
         data = self._load(segment.path, segment.id, segment.size_bytes, lambda: check_file(files, segment))
         try:
             self._batch = pa.ipc.open_file(data).get_batch(0)

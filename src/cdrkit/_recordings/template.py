@@ -164,7 +164,7 @@ def split_root(template: str, parts: Sequence[TemplatePart]) -> tuple[str, list[
     folder, _, name = parts[0].literal.rpartition("/")
     if _ONLY_SCHEME.fullmatch(folder):
         raise ConfigError(
-            f"The template of recordings {template!r} has no folder before its first placeholder. Start the template with a "
+            f"The template of recordings {template!r} has no folder before its first placeholder. Start it with a "
             "folder, such as '/var/spool/asterisk/monitor/', or give the root."
         )
     return folder, [attrs.evolve(parts[0], literal=name), *parts[1:]]

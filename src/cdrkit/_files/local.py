@@ -101,7 +101,8 @@ class LocalFiles:
         if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
             url = self.url_of(path)
             raise StorageError(
-                f"{url} is a device or a pipe, and writing would replace it. Name a file.", url=url
+                f"{url} is a device or a pipe, and writing would replace it. Give the path of a file.",
+                url=url,
             )
         with translate_errors(self.url_of(path), "write"), self._temporary(target) as temporary:
             with open(temporary, "xb") as file:

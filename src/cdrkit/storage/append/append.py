@@ -241,7 +241,7 @@ class Append:
 
 def _erasure_conflict() -> ConflictError:
     return ConflictError(
-        "An erasure removed calls that this append contains or was compared with. Nothing was stored. Repeat the append."
+        "An erasure removed calls that this append contains or was compared with. Nothing was stored. Append again."
     )
 
 

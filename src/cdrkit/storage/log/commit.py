@@ -41,7 +41,7 @@ class Commit:
     facts: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
 
     def encode(self) -> bytes:
-        """Return the commit as JSON bytes with a checksum."""
+        """Encode the commit as JSON bytes with a checksum."""
         return add_checksum(
             {
                 "version": self.version,

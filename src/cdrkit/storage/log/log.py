@@ -182,7 +182,7 @@ class Log:
         removed: Iterable[str] = (),
         facts: Mapping[str, Any] = MappingProxyType({}),
     ) -> Commit:
-        """Return a commit on top of *base* without writing it."""
+        """Return a commit that follows *base*, without writing the commit."""
         return Commit(
             version=base.version + 1,
             token=secrets.token_hex(8),

@@ -219,7 +219,7 @@ class LogObjects:
         """
         if self.files.create(path, data):
             raise ConfigError(
-                f"The filesystem of {self.files.url} overwrites a file that it should refuse to create: it has no "
+                f"The filesystem of {self.files.url} overwrites existing files when it should refuse: it has no "
                 "exclusive creation, so two writers could lose each other's calls. Keep the hot tier on another "
                 "filesystem; the warm tier may stay there."
             )

@@ -93,7 +93,7 @@ class Snapshot:
         )
 
     def encode(self, at: datetime) -> bytes:
-        """Return the snapshot as a checkpoint: JSON bytes with a checksum.
+        """Encode the snapshot as a checkpoint: JSON bytes with a checksum.
 
         Args:
             at: The time of writing, which `read_checkpoint_time` returns.

@@ -14,7 +14,7 @@ __all__ = ["pick_values", "take_values"]
 
 
 def pick_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[int]]]) -> pl.Series:
-    """Return a few values of one field from each of many arrays.
+    """Collect a few values of one field from each of many arrays.
 
     The values are in the order of the arrays.
 
@@ -35,7 +35,7 @@ def pick_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[
 def take_values(
     name: str, parts: Sequence[tuple[pa.Array[Any] | None, pa.Array[pa.UInt32Scalar]]]
 ) -> pl.Series:
-    """Return many values of one field from each of many arrays.
+    """Collect many values of one field from each of many arrays.
 
     The values are in the order of the arrays.
 

@@ -190,7 +190,7 @@ class HotTier:
             ) from exc
 
     def _map(self, segment: Segment) -> MappedSegment:
-        """Return *segment* as an open segment; open it if it is closed."""
+        """Return the open file of *segment*; open it if it is closed."""
         mapped = self._open.get(segment.id)
         if mapped is not None and not mapped.is_damaged:
             mapped.last_used = next(self._uses)

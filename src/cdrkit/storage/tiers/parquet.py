@@ -246,7 +246,7 @@ class _PartialFile(io.RawIOBase):
         start = self._starts[before]
         part = self._parts[start]
         if before < 0 or size < 0 or self._at + size > start + len(part):
-            raise OSError(f"its footer points to {size} bytes at {self._at}, outside of the columns")
+            raise OSError(f"its footer points to {size} bytes at {self._at}, outside the columns")
         data = part[self._at - start : self._at - start + size]
         self._at += size
         return data

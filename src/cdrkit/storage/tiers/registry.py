@@ -67,7 +67,7 @@ def _check_tier(tier: Tier) -> Tier:
     if lacking:
         raise ConfigError(f"{tier!r} is not a tier: it lacks {', '.join(lacking)}. See cdrkit.storage.Tier.")
     if isinstance(tier, type):
-        raise ConfigError(f"{tier!r} is a class. Give an instance, made with the files that it stores.")
+        raise ConfigError(f"{tier!r} is a class. Give an instance, created with the files of the tier.")
     if not isinstance(tier.name, str) or not tier.name:
         raise ConfigError(f"{tier!r} has the name {tier.name!r}. The name of a tier must be a string.")
     return tier

@@ -68,7 +68,7 @@ class Tier(Protocol):
         Args:
             frame: At least one call, all of one UTC day in the hot tier and of one UTC month in the warm tier. The
                 calls are sorted by (``start``, ``call_id``) and have the frame types of the catalogue of fields.
-            region: The region of numbers in national form, for a number index; None where the store has none.
+            region: The region of numbers in national form, for a number index; None if the store has no region.
 
         Returns:
             The segment, with a new id.

@@ -226,7 +226,7 @@ def _select_rows(column: pa.ChunkedArray[Any], rows: Rows) -> pa.ChunkedArray[An
 
 
 def _build_series(name: str, parts: Sequence[pa.ChunkedArray[Any]], rows: int) -> pl.Series:
-    """Concatenate *parts* into one column; without parts, return *rows* nulls."""
+    """Concatenate *parts* into one column; if *parts* is empty, return nulls."""
     kind = FRAME_TYPES[name]
     if not parts:
         return pl.Series(name, [None], dtype=kind).new_from_index(0, rows)

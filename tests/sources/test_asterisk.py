@@ -364,7 +364,7 @@ def test_settings_against_the_count() -> None:
     assert reject.row == 2
     assert (
         reject.reason
-        == "It has 16 columns; with loguniqueid=True, loguserfield=True Asterisk writes 18 or 21."
+        == "It has 16 columns; with loguniqueid=True, loguserfield=True, Asterisk writes 18 or 21."
     )
 
 
@@ -393,9 +393,9 @@ def test_settings_against_the_count() -> None:
         (line([*LAYOUTS[21], "src"]), "It has 22 columns; Asterisk writes 16 to 21."),
         ("total", "It has 1 column; Asterisk writes 16 to 21."),
         ("," * 17, "It has no start time."),
-        (line(clid="Bo\0b"), "It holds NUL bytes: the file is damaged there."),
-        (line(userfield="x")[:-1], "A quote is opened in column 18 and never closed."),
-        (line().replace('"office"', '"office"x'), "There is text after the closing quote in column 4."),
+        (line(clid="Bo\0b"), "It contains NUL bytes: the file is damaged there."),
+        (line(userfield="x")[:-1], "The quote opened in column 18 is never closed."),
+        (line().replace('"office"', '"office"x'), "Column 4 has text after the closing quote."),
     ],
 )
 def test_reasons(bad: str, reason: str) -> None:
@@ -497,7 +497,7 @@ def test_quote_that_closes_nothing(after: list[str]) -> None:
     [batch] = read("\n".join([line(), line(userfield="x")[:-1], *after, line(src="2")]) + "\n")
     assert batch.frame["source"].to_list() == [ROW["src"], "2"]
     assert [reject.row for reject in batch.rejects] == list(range(2, 3 + len(after)))
-    assert batch.rejects[0].reason == "A quote is opened in column 18 and never closed."
+    assert batch.rejects[0].reason == "The quote opened in column 18 is never closed."
 
 
 def test_regular_lines_inside_quotes() -> None:
@@ -663,7 +663,7 @@ def test_text_stream() -> None:
         ({"timezone": "UTC", "customer_column": "customer"}, "customer_column cannot be 'customer'"),
         (
             {"timezone": "UTC", "loguserfield": False, "recording_column": "userfield"},
-            "loguserfield=False Asterisk does not write that column",
+            "Asterisk does not write that column with loguserfield=False",
         ),
     ],
 )

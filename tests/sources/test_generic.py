@@ -176,7 +176,7 @@ def test_bandicoot(samples: Path) -> None:
     [batch] = read(path.read_bytes(), mapping)
     assert batch.read == len(plain) == 500
     assert Counter(reject.reason for reject in batch.rejects) == Counter(
-        f"Its service is '{row[1]}', which is no call." for row in plain if row not in calls
+        f"Its service is '{row[1]}', so it is not a call." for row in plain if row not in calls
     )
     naive = [datetime.fromisoformat(row[4]).replace(tzinfo=ZoneInfo("Europe/Paris")) for row in calls]
     assert batch.frame["start"].to_list() == naive
@@ -200,8 +200,8 @@ def test_bandicoot_rows_to_reject(samples: Path) -> None:
     assert [reject.reason for reject in rejects] == [
         "It has no correspondent_id.",
         "Its direction, 'wrongdirection', is not one of inbound, outbound, internal.",
-        "Its interaction is 'wronginteraction', which is no call.",
-        "Its interaction is 'wronginteraction', which is no call.",
+        "Its interaction is 'wronginteraction', so it is not a call.",
+        "Its interaction is 'wronginteraction', so it is not a call.",
         "It has no call_duration.",
     ]
 
@@ -479,7 +479,7 @@ def test_fixed_positions_header_and_trailer() -> None:
     assert (first["source"], first["duration"], first["extra"]) == ("2041", 34, '{"kind":"C"}')
     assert (second["source"], second["duration"]) == ("4420794600", 18)
     assert len(rows_of(page + page.replace("H2026\n", ""), mapping)) == 4
-    with pytest.raises(SchemaError, match="says there are 3 rows, and 2 were read"):
+    with pytest.raises(SchemaError, match="states 3 rows, but cdrkit read 2"):
         read(page.replace("T2", "T3"), mapping)
     with pytest.raises(SchemaError, match="the file is cut off"):
         read(page.replace("T2\n", ""), mapping)
@@ -518,7 +518,9 @@ def test_torn_last_line() -> None:
 def test_names_on_top() -> None:
     """Names are found whatever their capitals; one that is missing or twice there is said; names alone are fine."""
     assert len(rows_of("START, A ,b\n2026-11-22T09:00:00Z,1,x\n", PLAIN)) == 1
-    with pytest.raises(SchemaError, match=r"no column 'a', which source is made of; it has 'start', 'b'"):
+    with pytest.raises(
+        SchemaError, match=r"no column 'a', which the field source needs; it has 'start', 'b'"
+    ):
         read("start,b\n2026-11-22T09:00:00Z,x\n", PLAIN)
     with pytest.raises(SchemaError, match="names the column 'a' twice"):
         read("start,a,a,b\n", PLAIN)
@@ -606,7 +608,7 @@ charge = { columns = "Price", decimal = ",", negate = true }
     [batch] = source(io.BytesIO(data))
     [call] = batch.frame.to_dicts()
     assert (call["start"], call["charge"]) == (datetime(2026, 11, 22, 9, tzinfo=UTC), Decimal("0.25"))
-    assert batch.rejects[0].reason == "Its Kind is 'text', which is no call."
+    assert batch.rejects[0].reason == "Its Kind is 'text', so it is not a call."
 
 
 def field_with(**rule: Any) -> dict[str, Any]:

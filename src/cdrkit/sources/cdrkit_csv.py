@@ -67,7 +67,7 @@ class CdrkitCsv:
         starts = pl.Series(
             [row[names.index("start")] for row in rows[1:] if len(row) == len(names)], dtype=pl.String
         )
-        return "the names on top are cdrkit's fields" if starts.str.contains(_TIME).all() else None
+        return "the column names are cdrkit's fields" if starts.str.contains(_TIME).all() else None
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of an export in file order.
@@ -81,11 +81,13 @@ class CdrkitCsv:
         header, rest = read_first_line(stream)
         text = header.decode("utf-8", "replace")
         if not text.strip():
-            raise SchemaError("The file is empty: it has no line of names. Check that it is the right one.")
+            raise SchemaError(
+                "The file is empty: it has no line of column names. Check that it is the right file."
+            )
         names = _parse_names(text)
         layout = CsvLayout(
             widths=(len(names),),
-            expected=f"there are {len(names)} names on top",
+            expected=f"the first line has {len(names)} names",
             encoding="utf-8",
             is_row=lambda row: all(row[names.index(name)] for name in _REQUIRED),
             empty_is_null=True,
@@ -138,18 +140,20 @@ def _parse_names(text: str) -> tuple[str, ...]:
     """
     values = split_row(text)
     if isinstance(values, QuoteFlaw):
-        raise SchemaError(f"The line of names is no row: column {values.column} is not closed.", row=1)
+        raise SchemaError(
+            f"The line of column names is invalid: the quote in column {values.column} is not closed.", row=1
+        )
     names = tuple(_LABELS.get(name, name) for name in values)
     for name in names:
         if name not in FIELDS:
             hint, _ = suggestion(name, [*FIELDS, *_LABELS])
             raise SchemaError(
-                f"{name!r} on top is neither the name nor the label of a field.{hint}", row=1, field=name
+                f"The column {name!r} is neither the name nor the label of a field.{hint}", row=1, field=name
             )
     missing = [name for name in _REQUIRED if name not in names]
     if missing or len(set(names)) != len(names):
-        flaw = f"There is no column {missing[0]!r}" if missing else "Two columns are the same field"
-        raise SchemaError(f"{flaw}; there are {', '.join(names)}.", row=1)
+        flaw = f"The column {missing[0]!r} is missing" if missing else "Two columns are the same field"
+        raise SchemaError(f"{flaw}; the columns are {', '.join(names)}.", row=1)
     return names
 
 

@@ -110,7 +110,7 @@ def damage_error(name: str, error: Exception) -> CorruptDataError:
         error: The error that decompressing the file raised.
     """
     return CorruptDataError(
-        f"{name} is cut off or damaged: {str(error) or type(error).__name__}. Nothing was stored; get it once more.",
+        f"{name} is cut off or damaged: {str(error) or type(error).__name__}. Nothing was stored; get the file again.",
         url=name,
     )
 
@@ -130,7 +130,7 @@ def name_damage(name: str) -> Iterator[None]:
         if exc.errno is None:  # bz2, gzip and pyarrow raise these for damaged bytes, not for a failing disk.
             raise damage_error(name, exc) from exc
         raise StorageError(
-            f"Cannot read {name} on: {exc.strerror or exc}. Nothing was stored.", url=name
+            f"Reading {name} failed partway: {exc.strerror or exc}. Nothing was stored.", url=name
         ) from exc
 
 
@@ -184,7 +184,9 @@ class InputStream(io.RawIOBase):
             with name_damage(self._input_name):
                 data = self._stream.read(len(view) - done)
             if not isinstance(data, bytes):
-                raise ConfigError(f"The file gives {type(data).__name__}, not bytes; open it with mode 'rb'.")
+                raise ConfigError(
+                    f"The file returns {type(data).__name__}, not bytes; open it with mode 'rb'."
+                )
             if not data:
                 break
             view[done : done + len(data)] = data

@@ -73,12 +73,12 @@ def detect(file: Input, *, storage_options: Mapping[str, object] | None = None) 
         return fitting[0]
     if not fitting:
         raise UnknownFormatError(
-            f"The format of {name} cannot be detected. Give it; formats: {', '.join(available())}.",
+            f"The format of {name} cannot be detected. Give one of these formats: {', '.join(available())}.",
             available=(),
         )
     reasons = "; ".join(f"{detected.format} ({detected.reason})" for detected in fitting)
     raise UnknownFormatError(
-        f"Several formats fit {name}: {reasons}. Give the right one.",
+        f"Several formats match {name}: {reasons}. Give the right one.",
         available=[detected.format for detected in fitting],
     )
 

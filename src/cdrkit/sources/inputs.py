@@ -92,7 +92,7 @@ class Inputs:
             isinstance(given, (*_BYTES, Mapping)) or hasattr(given, "read") or hasattr(given, "cursor")
         ):
             raise ConfigError(
-                f"storage_options are for the filesystem of a URL, and {_name_of(given)} has none; leave them out."
+                f"storage_options apply only to URLs, and {_name_of(given)} is not a URL; omit the option."
             )
         self._stack = contextlib.ExitStack()
         self._bytes_read = 0
@@ -132,7 +132,9 @@ class Inputs:
                 self.count += 1
                 yield member
         if not self.count:
-            raise SchemaError(f"There is nothing to read in {self.name}. Check that it is the right place.")
+            raise SchemaError(
+                f"cdrkit found nothing to read in {self.name}. Check that it is the right place."
+            )
 
     # -- the argument of the caller ----------------------------------------------------------------------------
 
@@ -145,7 +147,7 @@ class Inputs:
         elif isinstance(given, (str, os.PathLike)):
             yield from self._open_path(given)
         elif isinstance(given, io.TextIOBase):
-            raise ConfigError(f"{given!r} gives text, not bytes; open it with mode 'rb'.")
+            raise ConfigError(f"{given!r} returns text, not bytes; open it with mode 'rb'.")
         elif hasattr(given, "read"):
             name = str(getattr(given, "name", "file"))
             yield name, self._wrap(given, name)
@@ -191,7 +193,7 @@ class Inputs:
             files = open_files(root, self._options)
             paths = [entry.path for entry in files.list("") if _matches(entry.path, pattern)]
             if not paths:
-                raise NotFoundError(f"Nothing matches {text}; check the pattern.", url=text)
+                raise NotFoundError(f"No file matches {text}; check the pattern.", url=text)
         else:
             files = open_files(text, self._options)
             paths = [
@@ -200,7 +202,7 @@ class Inputs:
                 if not any(part.startswith(".") for part in entry.path.split("/"))
             ]
             if not paths:
-                raise NotFoundError(f"Cannot open {text}: it is not there, or an empty folder.", url=text)
+                raise NotFoundError(f"Cannot open {text}: it does not exist or is an empty folder.", url=text)
         self.are_many = True
         for path in paths:
             yield files.url_of(path), self._open_file(files, path)

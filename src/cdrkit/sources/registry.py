@@ -143,4 +143,6 @@ def _parameters_of(name: str, factory: object) -> list[inspect.Parameter]:
     try:
         return list(inspect.signature(factory).parameters.values())  # type: ignore[arg-type]  # of another package
     except (TypeError, ValueError) as exc:
-        raise ConfigError(f"The format {name!r} is {factory!r}, which cannot make a source: {exc}.") from exc
+        raise ConfigError(
+            f"The format {name!r} is {factory!r}, which cannot create a source: {exc}."
+        ) from exc

@@ -211,13 +211,13 @@ def check_batches(batches: Iterable[tuple[SourceBatch, bool]], shape: str) -> It
         if batch.read:
             yield batch
     if not good and first is None:
-        raise SchemaError("The file is empty: it contains no row. Check that it is the right one.")
+        raise SchemaError("The file is empty: it contains no rows. Check that it is the right file.")
     if not good and first is not None:
         raise _not_calls(first, read, shape)
 
 
 def _not_calls(first: Reject, read: int, shape: str) -> SchemaError:
-    none = "The one row read is not" if read == 1 else f"None of the {read:,} rows read is"
+    none = "cdrkit read one row, and it is not" if read == 1 else f"cdrkit read {read:,} rows, and none is"
     return SchemaError(
         f"{none} a row of {shape}. Row {first.row} is {quote_value(first.text)}. {first.reason} "
         "Check the file, or give its format.",

@@ -50,7 +50,7 @@ def _parse_setting(name: str, value: bool | str | None) -> bool | None:
     try:
         return words[value.lower()]
     except (AttributeError, KeyError):
-        raise ConfigError(f"{name} cannot be {value!r}; give True or False, as cdr.conf has it.") from None
+        raise ConfigError(f"{name} cannot be {value!r}; give True or False, as in cdr.conf.") from None
 
 
 def _parse_loguniqueid(value: bool | str | None) -> bool | None:
@@ -118,8 +118,8 @@ class AsteriskCsv:
             check_column(option, column, NATIVE_COLUMNS)
             if column is not None and not any(column in layout for layout in self._layouts()):
                 raise ConfigError(
-                    f"{option} cannot be {column!r}: with {self._describe_settings()} Asterisk does not write that "
-                    "column."
+                    f"{option} cannot be {column!r}: Asterisk does not write that column with "
+                    f"{self._describe_settings()}."
                 )
 
     def _settings(self) -> dict[str, bool]:
@@ -145,7 +145,7 @@ class AsteriskCsv:
             return f"Asterisk writes {_WIDTHS[0]} to {_WIDTHS[-1]}"
         *others, most = sorted({len(layout) for layout in self._layouts()})
         counts = f"{', '.join(map(str, others))} or {most}" if others else str(most)
-        return f"with {self._describe_settings()} Asterisk writes {counts}"
+        return f"with {self._describe_settings()}, Asterisk writes {counts}"
 
     @staticmethod
     def sniff(head: bytes, name: str) -> str | None:  # other switches write a Master.csv, too
@@ -200,8 +200,8 @@ class AsteriskCsv:
             if row is not None:
                 width = next(width for width, values in rows.groups.items() if (values["row"] == row).any())
                 raise ConfigError(
-                    f"Row {row} has {width} columns. One of them is uniqueid or userfield, and the file does not say "
-                    "which. Give loguniqueid=True or loguserfield=True, as in cdr.conf. Give both if only that row "
-                    "lacks a column: then the row is rejected."
+                    f"Row {row} has {width} columns. One of them is uniqueid or userfield, but the file does not show "
+                    "which. Give loguniqueid=True or loguserfield=True, as in cdr.conf. If only this row lacks a "
+                    "column, give both options; the row is then rejected."
                 )
         return batch

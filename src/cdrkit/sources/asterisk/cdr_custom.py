@@ -57,7 +57,7 @@ def _check_columns(value: str | tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else tuple(value)
     if len(set(names)) != len(names) or not all(name in names for name in _NEEDED):
         raise ConfigError(
-            f"columns cannot be {', '.join(map(str, names))}; give each column once, among them "
+            f"columns cannot be {', '.join(map(str, names))}; give each column once, and include "
             f"{', '.join(_NEEDED)}."
         )
     for name in names:
@@ -120,7 +120,7 @@ class AsteriskCustom:
         width = len(self.columns)
         layout = CsvLayout(
             widths=(width,),
-            expected=f"cdr_custom writes {width} here",
+            expected=f"cdr_custom is configured to write {width}",
             encoding=self.encoding,
             is_row=partial(is_call_row, columns=self.columns),
         )

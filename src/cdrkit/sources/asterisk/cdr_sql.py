@@ -52,9 +52,9 @@ def _column_names(names: Sequence[str]) -> tuple[str, ...]:
     for name in _NEEDED:
         if name not in known:
             raise SchemaError(
-                f"Column {name!r} is missing; the columns are {', '.join(known[:40])}. A table of Asterisk's calls has "
-                f"{', '.join(_NEEDED)} (or calldate for start). Check that it is the right table, with names in the "
-                "first line.",
+                f"Column {name!r} is missing; the columns are {', '.join(known[:40])}. Asterisk's table has "
+                f"{', '.join(_NEEDED)} (or calldate instead of start). Check that it is the right table and that "
+                "the first line has the column names.",
                 row=1,
             )
     if len(set(known)) != len(known):
@@ -127,7 +127,7 @@ class AsteriskSql:
         header, rest = read_first_line(stream)
         text = header.decode(self.encoding, "replace")
         if not text.strip():
-            raise SchemaError("The file is empty: it contains no row. Check that it is the right one.")
+            raise SchemaError("The file is empty: it contains no rows. Check that it is the right file.")
         separator = max(_SEPARATORS, key=text.count)
         split = split_row(text, separator=separator)
         if isinstance(split, QuoteFlaw):

@@ -21,7 +21,7 @@ _PAGES: Final = PageLayout(
     provider="Plivo's",
     lists=[("objects",)],
     marks=frozenset({"call_uuid"}),
-    foreign={"recording_id": "it is a recording", "error": "it is an error answer"},
+    foreign={"recording_id": "it is a recording", "error": "it is an error response"},
     going_on={"call_status": frozenset({"queued", "initiated", "early", "ringing", "in-progress"})},
 )
 #: The disposition of an unanswered call by its hangup cause, in lower case and with the spelling "canceled".

@@ -24,7 +24,7 @@ _PAGES: Final = PageLayout(
     lists=[("data",)],
     marks=frozenset({"sip_call_id", "call_leg_id", "call_sec"}),
     foreign={
-        "errors": "it is an error answer",
+        "errors": "it is an error response",
         "recording_id": "it is a recording",
         "participant_count": "it is a conference",
         "conference_id": "it is data of a conference",

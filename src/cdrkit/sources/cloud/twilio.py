@@ -22,7 +22,7 @@ _PAGES: Final = PageLayout(
         "call_sid": "it is data of a call, such as a recording",
         "recordings": "it is a list of recordings",
         "media_url": "it is a recording",
-        "code": "it is an error answer",
+        "code": "it is an error response",
     },
     going_on={"status": frozenset({"queued", "initiated", "ringing", "in-progress"})},
 )

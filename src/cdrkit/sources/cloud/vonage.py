@@ -38,8 +38,8 @@ _DISPOSITION: Final = FieldRule(
     otherwise="unknown",
 )
 _FOREIGN: Final = {
-    "error_title": "it is an error answer",
-    "error": "it is an error answer",
+    "error_title": "it is an error response",
+    "error": "it is an error response",
     "recording_url": "it is a recording",
 }
 _VOICE_PAGES: Final = PageLayout(

@@ -83,7 +83,7 @@ def _check_columns(value: str | tuple[str, ...] | None) -> tuple[str, ...] | Non
     names = tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else tuple(value)
     if len(set(names)) != len(names) or not {"uuid", "start_stamp"} <= set(names):
         raise ConfigError(
-            f"columns cannot be {', '.join(map(str, names))}; give each name once, among them uuid and start_stamp."
+            f"columns cannot be {', '.join(map(str, names))}; give each name once, and include uuid and start_stamp."
         )
     return names
 
@@ -139,7 +139,7 @@ class FreeSwitchCsv:
         templates = [_template_of(line) for line in complete]
         if not templates or None in templates:
             return None
-        return f"every value quoted, in the columns of the template {templates[0]}"
+        return f"all values are quoted, and the columns match the template {templates[0]}"
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the calls of *stream* in file order.
@@ -166,10 +166,10 @@ class FreeSwitchCsv:
                     break
                 yield builder.take_batch(position)
         if not read:
-            raise SchemaError("The file is empty: it contains no row. Check that it is the right one.")
+            raise SchemaError("The file is empty: it contains no rows. Check that it is the right file.")
         if not good and first is not None:
             raise SchemaError(
-                f"None of the {read:,} rows read is a row of FreeSWITCH's cdr_csv. Row {first.row} is "
+                f"No row is a row of FreeSWITCH's cdr_csv (rows read: {read:,}). Row {first.row} is "
                 f"{quote_value(first.text)}. {first.reason} Check the file, or give its format.",
                 row=first.row,
             )
@@ -271,7 +271,7 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
             return
         if len(pending) > _LINE_BYTES:
             raise SchemaError(
-                f"Line {number + 1} is longer than {_LINE_BYTES >> 20} MiB, longer than any row of a switch. Check "
+                f"Line {number + 1} is longer than {_LINE_BYTES >> 20} MiB; no switch writes rows that long. Check "
                 "that it is the right file.",
                 row=number + 1,
             )

@@ -47,7 +47,7 @@ class Channel:
         """
         variables = document.get("variables")
         if not isinstance(variables, dict):
-            raise RowError("It has no variables, so it is not a document of a FreeSWITCH channel.")
+            raise RowError("It has no variables, so it is not a FreeSWITCH channel document.")
         texts: dict[str, str] = {
             name: text
             for name, value in variables.items()

@@ -30,13 +30,13 @@ def check_patterns(value: str | tuple[str, ...]) -> tuple[str, ...]:
     The option separates patterns by commas.
 
     Raises:
-        ConfigError: When a pattern is not a text.
+        ConfigError: When a pattern is not a string.
     """
     if isinstance(value, str):
         return tuple(name.strip() for name in value.split(",") if name.strip())
     if not all(isinstance(name, str) for name in value):
         raise ConfigError(
-            f"leave_out cannot be {value!r}; give names with commas between, such as '*_sdp*,callflow'."
+            f"leave_out cannot be {value!r}; give names separated by commas, such as '*_sdp*,callflow'."
         )
     return tuple(value)
 
@@ -82,12 +82,12 @@ def read_documents(
         if first is not None and not good and read >= BATCH_CALLS:  # stop early on a file of another kind
             break
     if not read:
-        raise SchemaError("The file is empty: it contains no document. Check that it is the right one.")
+        raise SchemaError("The file is empty: it contains no documents. Check that it is the right file.")
     if not good and first is not None:
         several = not is_only_input(opened, rest)
         where = f"{first.input}, document {first.row}" if several else f"Document {first.row}"
         raise SchemaError(
-            f"None of the {read:,} documents read is {shape}. {where}: {first.reason} Check the file, or give its "
+            f"No document is {shape} (documents read: {read:,}). {where}: {first.reason} Check the file, or give its "
             "format.",
             row=first.row,
         )

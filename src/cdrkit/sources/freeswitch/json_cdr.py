@@ -106,7 +106,7 @@ class FreeSwitchJson:
         if isinstance(value, RowError):
             raise value
         if not isinstance(value, Mapping):
-            raise RowError(f"It is {type(value).__name__} in JSON, not an object.")
+            raise RowError(f"Its JSON value is of type {type(value).__name__}, not an object.")
         variables = value.get("variables")
         if self.percent_encoded and isinstance(variables, Mapping):
             return {**value, "variables": {name: decode_percent(text) for name, text in variables.items()}}
@@ -138,8 +138,8 @@ def _values(stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
         text = text[at:]
         if len(text) > _DOCUMENT_CHARACTERS:
             raise SchemaError(
-                f"A JSON document is longer than {_DOCUMENT_CHARACTERS >> 20} MiB, longer than any of a switch. Check "
-                "that it is the right file."
+                f"A JSON document is longer than {_DOCUMENT_CHARACTERS >> 20} MiB; no switch writes documents "
+                "that long. Check that it is the right file."
             )
     yield from _repair(text)
 
@@ -161,7 +161,7 @@ def _repair(text: str) -> Iterator[tuple[str, Any]]:
         try:
             value, end = _DECODER.raw_decode(repaired)
         except RecursionError:
-            yield text, RowError("It is nested too deeply for a document of a channel.")
+            yield text, RowError("It is nested too deeply for a channel document.")
             return
         except ValueError as exc:
             cut = _next_document(text, 0)

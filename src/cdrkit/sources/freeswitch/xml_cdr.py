@@ -111,8 +111,8 @@ def _split_stream(stream: IO[bytes]) -> Iterator[bytes]:
         pending = pending[at:]
         if len(pending) > _DOCUMENT_BYTES:
             raise SchemaError(
-                f"An XML document is longer than {_DOCUMENT_BYTES >> 20} MiB, longer than any of a switch. Check that "
-                "it is the right file."
+                f"An XML document is longer than {_DOCUMENT_BYTES >> 20} MiB; no switch writes documents that "
+                "long. Check that it is the right file."
             )
     if pending.startswith((b"cdr=", b"uuid=")):
         pending = _decode_post(pending)
@@ -221,7 +221,7 @@ def _parse_xml(raw: bytes, encoding: str | None = None) -> _Element:
 
     def begin(name: str, attributes: dict[str, str]) -> None:
         if len(stack) > _DEPTH:
-            raise RowError("It is nested too deeply for a document of a channel.")
+            raise RowError("It is nested too deeply for a channel document.")
         element = _Element(name, attributes)
         stack[-1].children.append(element)
         stack.append(element)
@@ -230,7 +230,9 @@ def _parse_xml(raw: bytes, encoding: str | None = None) -> _Element:
         stack[-1].text.append(text)
 
     def refuse(*_: object) -> NoReturn:
-        raise RowError("It declares a document type or entities, which no switch does, so it is refused.")
+        raise RowError(
+            "It was refused because it declares a document type or entities, which no switch does."
+        )
 
     parser = expat.ParserCreate(encoding)
     parser.buffer_text = True
@@ -253,7 +255,7 @@ def _parse_xml(raw: bytes, encoding: str | None = None) -> _Element:
     except (ValueError, LookupError) as exc:  # unknown encoding
         raise RowError(f"It is not valid XML: {exc}.") from exc
     if not top.children:
-        raise RowError("It has no element.")
+        raise RowError("It contains no XML element.")
     return top.children[0]
 
 

@@ -159,7 +159,7 @@ def _open_cdr_table(stream: Readable) -> Table:
         if field not in table.mapping.fields:
             column = _CDR_MAPPING.fields[field].columns[-1]
             raise SchemaError(
-                f"The table has no column {column!r}, which {field} is made of. Check that it is a complete CDR file.",
+                f"The table has no column {column!r}, which the field {field} needs. Check the CDR file.",
                 row=1,
             )
     return table

@@ -132,7 +132,7 @@ def resolve_columns(mapping: SourceMapping, names: Sequence[str], *, table: str)
             len(columns) < len(rule.columns) and not mapping.optional and rule.join is not None
         ):
             if needed:
-                raise column_error(rule.columns, f"which {name} is made of")
+                raise column_error(rule.columns, f"which the field {name} needs")
             continue
         fields[name] = attrs.evolve(rule, columns=columns)
     only: dict[str, tuple[str, ...]] = {}
@@ -186,7 +186,9 @@ def _find_other_rows(native: pl.DataFrame, mapping: SourceMapping) -> Iterable[R
         others = native.filter(~pl.col(column).fill_null("").is_in(list(words)))
         for row, text in others.select("row", column).rows():
             reason = (
-                f"Its {column} is {quote_value(text)}, which is no call." if text else f"It has no {column}."
+                f"Its {column} is {quote_value(text)}, so it is not a call."
+                if text
+                else f"It has no {column}."
             )
             yield RowProblem(row, reason)
 
@@ -333,8 +335,8 @@ def _make_instants(
     if timezone is None:
         at = stamps.is_not_null().arg_true()[0]
         raise ConfigError(
-            f"Row {native['row'][at]} has the {field.name} {quote_value(field.texts[at])}, a local time without an "
-            "offset: give its zone, for example timezone='Europe/London' or timezone='UTC'."
+            f"The {field.name} in row {native['row'][at]}, {quote_value(field.texts[at])}, is a local time without an "
+            "offset. Give its time zone, for example timezone='Europe/London' or timezone='UTC'."
         )
     resolved = resolve_instants(stamps, timezone, not_before=start)
     return utc.fill_null(resolved.utc) if utc.null_count() else utc, resolved.repeated, resolved.missing
@@ -349,5 +351,5 @@ def _make_constant(name: str, text: str, height: int) -> pl.Series:
         except ValueError as exc:
             raise ConfigError(f"The constant {name} cannot be {text!r}: it {exc}.") from exc
     if isinstance(value, datetime):
-        raise ConfigError(f"{name} cannot be a constant: each call has its own.")
+        raise ConfigError(f"{name} cannot be a constant: each call has its own value.")
     return pl.Series([value], dtype=_plain_type(name)).new_from_index(0, height)

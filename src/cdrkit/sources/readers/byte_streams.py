@@ -27,7 +27,7 @@ def check_bytes(block: object) -> bytes:
         ConfigError: When the block is not bytes, because the file was opened in text mode.
     """
     if not isinstance(block, bytes):
-        raise ConfigError(f"The file gives {type(block).__name__}, not bytes; open it with mode 'rb'.")
+        raise ConfigError(f"The file returns {type(block).__name__}, not bytes; open it with mode 'rb'.")
     return block
 
 

@@ -39,6 +39,6 @@ def check_encoding(value: str) -> str:
             raise ValueError("it does not encode ASCII characters as ASCII")
     except (LookupError, TypeError, ValueError) as exc:
         raise ConfigError(
-            f"The encoding {value!r} cannot be read: {exc}. Give 'utf-8' or 'latin-1'."
+            f"The encoding {value!r} is not supported: {exc}. Give 'utf-8' or 'latin-1'."
         ) from exc
     return "utf-8" if name == "utf-8-sig" else name

@@ -47,13 +47,15 @@ def _check_formats(value: str | Iterable[str]) -> tuple[str, ...]:
             continue
         if "%" not in text or "%Z" in text:
             hint, _ = suggestion(text, words)
-            why = "%Z is the name of a zone, which gives no offset" if "%Z" in text else "it is not a pattern"
+            why = (
+                "%Z is a zone name, which does not give an offset" if "%Z" in text else "it is not a pattern"
+            )
             raise ConfigError(
-                f"A time cannot be read by {text!r}: {why}. Give {', '.join(words)}, or a pattern such as "
+                f"{text!r} is not a usable time format: {why}. Give {', '.join(words)}, or a pattern such as "
                 f"'%d.%m.%Y %H:%M:%S'.{hint}"
             )
     if not formats:
-        raise ConfigError(f"formats is empty; give {', '.join(words)}, or a pattern of strptime.")
+        raise ConfigError(f"formats is empty; give {', '.join(words)}, or a strptime pattern.")
     return formats
 
 
@@ -143,7 +145,7 @@ def check_rules(value: object) -> dict[str, FieldRule]:
         ConfigError: When a rule has another type or is invalid.
     """
     if not isinstance(value, Mapping):
-        raise ConfigError(f"fields is {value!r}; give a table of fields and their rules.")
+        raise ConfigError(f"fields cannot be {value!r}; give a table of fields and their rules.")
     return {name: _check_rule(name, rule) for name, rule in value.items()}
 
 

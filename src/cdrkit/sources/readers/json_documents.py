@@ -141,7 +141,7 @@ def _read_documents(stream: Readable) -> Iterator[tuple[Any, int]]:
     lines = (line for line in read_lines(stream) if line.raw.strip())
     first = next(lines, None)
     if first is None:
-        raise SchemaError("The file is empty: it has no documents. Check that it is the right one.")
+        raise SchemaError("The file is empty: it contains no documents. Check that it is the right file.")
     try:
         document = _parse(first.raw)
     except ValueError:
@@ -165,7 +165,7 @@ def _read_whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]
         position = line.position
         if size > _DOCUMENT_BYTES:
             raise SchemaError(
-                f"It holds a document of more than {_DOCUMENT_BYTES >> 20} MiB; no API answers so much. "
+                f"It contains a document longer than {_DOCUMENT_BYTES >> 20} MiB; no API returns that much. "
                 "Check that it is the right file."
             )
     raw = b"\n".join(parts)
@@ -180,14 +180,14 @@ def _read_whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]
     except (ValueError, RecursionError) as exc:
         raise SchemaError(
             f"It cannot be parsed as JSON: {exc}. It begins with {quote_value(first.text)}. Check that it is the "
-            "right file, and whole."
+            "right file and that it is complete."
         ) from exc
     for document in documents:
         yield document, position
 
 
 def _refuse_constant(name: str) -> str:
-    raise ValueError(f"{name} is not a value of JSON")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 _DECODER: Final = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_refuse_constant)
@@ -197,7 +197,7 @@ def _parse(raw: bytes) -> Any:
     try:
         return _DECODER.decode(raw.decode(json.detect_encoding(raw)).strip())
     except RecursionError as exc:
-        raise ValueError("it is nested too deep") from exc
+        raise ValueError("it is nested too deeply") from exc
 
 
 def _calls_of(document: Any, pages: PageLayout) -> list[Any]:
@@ -238,7 +238,7 @@ def _not_calls_error(document: Any, pages: PageLayout) -> SchemaError:
         foreign = next((pages.foreign[key] for key in keys if key in pages.foreign), None)
         finding = foreign or f"its keys are {', '.join(map(repr, keys[:_SHOWN_KEYS]))}"
     return SchemaError(
-        f"It holds no calls of {pages.provider}: {finding}. Give the answer of the calls' resource."
+        f"It contains none of {pages.provider} calls: {finding}. Give an API response that contains calls."
     )
 
 
@@ -296,16 +296,16 @@ class _BatchBuilder:
             texts = dict(_flatten(call))
             "".join(chain.from_iterable(texts.items())).encode()
         except UnicodeEncodeError:
-            self._add_reject(number, "It holds one half of a character: it is damaged there.", call)
+            self._add_reject(number, "It contains half of a surrogate pair: the text is damaged there.", call)
             return None
         except RecursionError:
-            self._add_reject(number, "It is nested too deep.", {})
+            self._add_reject(number, "It is nested too deeply.", {})
             return None
         for key, states in self._pages.going_on.items():
             if (state := texts.get(key, "").casefold()) in states:
                 rule = self._mapping.fields["call_id"]
                 return PendingCall(
-                    texts.get(rule.columns[0], "?"), f"It is {state}: it has not ended.", number
+                    texts.get(rule.columns[0], "?"), f"Its state is {state}: it has not ended.", number
                 )
         self._texts[number] = texts
         self._documents[number] = call

@@ -28,7 +28,7 @@ def check_line_length(size: int, number: int) -> None:
     """
     if size > LINE_BYTES:
         raise SchemaError(
-            f"Line {number} is longer than {LINE_BYTES >> 20} MiB: no switch writes such rows. "
-            "Check that it is the right file, and not compressed.",
+            f"Line {number} is longer than {LINE_BYTES >> 20} MiB: no switch writes rows that long. "
+            "Check that it is the right file and that it is not compressed.",
             row=number,
         )

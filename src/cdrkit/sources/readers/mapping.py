@@ -33,7 +33,7 @@ _LENGTHS: Final = ("duration", "billed_duration", "ring_duration", "pdd", "pdd_i
 
 def _check_positions(value: object) -> dict[str, tuple[int, int]]:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"positions is {value!r}; give a table such as {{'caller': [1, 15]}}.")
+        raise ConfigError(f"positions cannot be {value!r}; give a table such as {{'caller': [1, 15]}}.")
     positions: dict[str, tuple[int, int]] = {}
     for name, position in value.items():
         match check_list(position):
@@ -49,7 +49,7 @@ def _check_positions(value: object) -> dict[str, tuple[int, int]]:
 
 def _check_only(value: object) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"only is {value!r}; give a table such as {{'kind': ['call']}}.")
+        raise ConfigError(f"only cannot be {value!r}; give a table such as {{'kind': ['call']}}.")
     return {str(name): check_texts(words) for name, words in value.items()}
 
 
@@ -141,22 +141,22 @@ class SourceMapping:
         """Check options that depend on each other."""
         _check_fields([*self.fields, *self.constants])
         if "start" not in self.fields:
-            raise ConfigError(
-                "The mapping has no rule for 'start'; every call has a start: say which column it is."
-            )
+            raise ConfigError("The mapping has no rule for 'start', which every call needs; give its column.")
         both = self.fields.keys() & self.constants
         if both:
-            raise ConfigError(f"{min(both)!r} has a rule and is a constant; it can be one of the two.")
+            raise ConfigError(f"{min(both)!r} has both a rule and a constant; remove one of them.")
         if self.identity and "call_id" in self.fields:
-            raise ConfigError("identity is for mappings without a rule for 'call_id'; leave one of them out.")
+            raise ConfigError("identity cannot be used with a rule for 'call_id'; remove one of them.")
         if self.columns and self.positions:
-            raise ConfigError("A table has columns or positions; leave one of them out.")
+            raise ConfigError("A mapping cannot have both columns and positions; remove one of them.")
         if self.separator is None and self.columns:
-            raise ConfigError("The separator of a table without a line of names cannot be detected; give it.")
+            raise ConfigError(
+                "The separator of a table without a line of column names cannot be detected; give it."
+            )
         if not isinstance(self.name, str) or not self.name:
-            raise ConfigError(f"The mapping's name cannot be {self.name!r}; give a text.")
+            raise ConfigError(f"The mapping's name cannot be {self.name!r}; give a string.")
         if not isinstance(self.skip, int) or self.skip < 0:
-            raise ConfigError(f"skip cannot be {self.skip!r}; give a count of lines.")
+            raise ConfigError(f"skip cannot be {self.skip!r}; give a number of lines.")
         self._check_names()
         self._check_rule_options()
 
@@ -172,15 +172,17 @@ class SourceMapping:
             for column in [*used, *self.only, *self.identity]:
                 if column not in names:
                     hint, _ = suggestion(column, names)
-                    raise ConfigError(f"{option} has no column {column!r}: {', '.join(names)}.{hint}")
+                    raise ConfigError(
+                        f"{option} does not include the column {column!r}; the columns are {', '.join(names)}.{hint}"
+                    )
 
     def _check_rule_options(self) -> None:
         for name, rule in self.fields.items():
             for option in ("since", "timezone"):
                 if getattr(rule, option) is not None and name not in _TIMES:
-                    raise ConfigError(f"{option} is for times; {name!r} is not a time.")
+                    raise ConfigError(f"{option} applies only to times; {name!r} is not a time.")
             if rule.unit != "s" and name not in _LENGTHS:
-                raise ConfigError(f"unit is for lengths; {name!r} is not a length.")
+                raise ConfigError(f"unit applies only to lengths; {name!r} is not a length.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the mapping as a dict that fits JSON and TOML.
@@ -210,7 +212,7 @@ class SourceMapping:
             ConfigError: When a key is unknown, or an argument is invalid.
         """
         if not isinstance(data, Mapping):
-            raise ConfigError(f"A mapping is a table, not {type(data).__name__}.")
+            raise ConfigError(f"A mapping must be a table, not {type(data).__name__}.")
         mapping: SourceMapping = build_value(cls, data, "the mapping")
         return mapping
 

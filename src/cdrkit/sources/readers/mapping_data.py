@@ -27,7 +27,7 @@ def build_value(cls: Any, data: Mapping[Any, Any], label: str) -> Any:
     for key in data:
         if key not in known:
             hint, _ = suggestion(str(key), known)
-            raise ConfigError(f"Unknown key {key!r} in {label}; it can have {', '.join(known)}.{hint}")
+            raise ConfigError(f"Unknown key {key!r} in {label}; the known keys are {', '.join(known)}.{hint}")
     try:
         return cls(**data)
     except CdrError as exc:

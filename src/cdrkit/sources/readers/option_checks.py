@@ -27,7 +27,7 @@ def check_texts(value: str | Iterable[str]) -> tuple[str, ...]:
     """
     texts = (value,) if isinstance(value, str) else check_list(value)
     if not all(isinstance(text, str) for text in texts):
-        raise ConfigError(f"{value!r} is not a text or a list of texts.")
+        raise ConfigError(f"{value!r} is not a string or a list of strings.")
     return texts
 
 
@@ -49,7 +49,7 @@ def check_text_table(value: object) -> dict[str, str]:
         ConfigError: When the value is invalid.
     """
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in [*value, *value.values()]):
-        raise ConfigError(f"{value!r} is not a table of texts, such as {{'ANSWERED': 'answered'}}.")
+        raise ConfigError(f"{value!r} is not a table of strings, such as {{'ANSWERED': 'answered'}}.")
     return dict(value)
 
 
@@ -105,5 +105,5 @@ def check_optional_text(value: str | None) -> str | None:
         ConfigError: When the value is invalid.
     """
     if value is not None and not isinstance(value, str):
-        raise ConfigError(f"{value!r} is not a text.")
+        raise ConfigError(f"{value!r} is not a string.")
     return value

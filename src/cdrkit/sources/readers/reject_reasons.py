@@ -9,7 +9,7 @@ __all__ = ["NUL_BYTES", "TORN_LINE", "describe_undecodable", "describe_width", "
 #: The reason of a last line without a line end.
 TORN_LINE: Final = "It has no line end: the file is still being written; ingest it again later."
 #: The reason of a line that holds NUL bytes.
-NUL_BYTES: Final = "It holds NUL bytes: the file is damaged there."
+NUL_BYTES: Final = "It contains NUL bytes: the file is damaged there."
 
 _SHOWN_CHARACTERS: Final = 80
 
@@ -22,7 +22,7 @@ def describe_undecodable(error: UnicodeDecodeError, encoding: str) -> str:
         encoding: The encoding with which the file was read.
     """
     return (
-        f"Its byte {error.start + 1} is not {encoding}; give the encoding the file is in, "
+        f"Its byte {error.start + 1} is not {encoding}; give the file's encoding, "
         "for example encoding='latin-1'."
     )
 

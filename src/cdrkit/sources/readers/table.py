@@ -122,8 +122,8 @@ def read_table(
         first = first or next(iter(batch.rejects), None)
         if not (good or table.has_names) and first is not None:  # Nothing shows yet that it is such a table.
             raise SchemaError(
-                f"None of the {read:,} rows read can be taken as {mapping.name}. Row {first.row} is "
-                f"{quote_value(first.text)}. {first.reason} Check the file, or give the format that it is in.",
+                f"No row matches the format {mapping.name!r} (rows read: {read:,}). Row {first.row} is "
+                f"{quote_value(first.text)}. {first.reason} Check the file, or give its format.",
                 row=first.row,
             )
         yield batch
@@ -147,7 +147,7 @@ def open_table(stream: Readable, mapping: SourceMapping, *, skip_row: SkipRow | 
     promised = skip_header(lines, mapping)
     first = lines.peek()
     if first is None:
-        raise SchemaError("The file is empty: it has no rows. Check that it is the right one.")
+        raise SchemaError("The file is empty: it contains no rows. Check that it is the right file.")
     names = tuple(mapping.positions) or mapping.columns
     if names:
         rules = select_rules(mapping, names)
@@ -208,7 +208,9 @@ def _read_chunks(
         yield builder.build(lines.position)
     check_row_count(promised, rows_since, None)
     if trailer is not None and not after_trailer:
-        raise SchemaError(f"No line fits the trailer {layout.trailer!r} after the rows: the file is cut off.")
+        raise SchemaError(
+            f"No line after the rows matches the trailer {layout.trailer!r}: the file is cut off."
+        )
 
 
 class _ChunkBuilder:

@@ -81,8 +81,8 @@ def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tupl
         text = line.raw.decode(mapping.encoding)
     except UnicodeDecodeError as exc:
         raise SchemaError(
-            f"The line of names is not {mapping.encoding} at byte {exc.start + 1}. Check that it is the right "
-            "file, or give the encoding that it is in, for example encoding='latin-1'."
+            f"The line of column names is not valid {mapping.encoding} at byte {exc.start + 1}. "
+            "Check that it is the right file, or give its encoding, for example encoding='latin-1'."
         ) from exc
     errors: list[tuple[int, SchemaError]] = []
     for separator in _SEPARATORS if mapping.separator is None else (mapping.separator,):
@@ -93,7 +93,7 @@ def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tupl
             if texts is None or twice:
                 flaw = f"names the column {twice[0]!r} twice" if twice else "has a quote that is not closed"
                 raise SchemaError(
-                    f"The line of names {flaw}: {quote_value(text)}. Check that it is the right file."
+                    f"The line of column names {flaw}: {quote_value(text)}. Check that it is the right file."
                 )
             return resolve_columns(mapping, names, table="The table"), names, separator
         except SchemaError as exc:
@@ -116,7 +116,9 @@ def select_rules(mapping: SourceMapping, names: Sequence[str]) -> dict[str, Fiel
         if columns:
             rules[name] = attrs.evolve(rule, columns=columns)
         elif name in ("start", "call_id"):
-            raise ConfigError(f"The mapping of {name} needs a column {' or '.join(rule.columns)}; add it.")
+            raise ConfigError(
+                f"The rule for {name} needs a column {' or '.join(rule.columns)}; add the column."
+            )
     return rules
 
 
@@ -139,13 +141,13 @@ def parse_row_count(match: re.Match[str], line: Line, promised: int | None) -> i
         return promised
     if not re.fullmatch(r"\s*[0-9]{1,15}\s*", text):
         raise SchemaError(
-            f"Line {line.number} says there are {quote_value(text)} rows, which is not a number. "
+            f"Line {line.number} states {quote_value(text)} as the number of rows, which is not a number. "
             "Check that it is the right file.",
             row=line.number,
         )
     if promised is not None and promised != int(text):
         raise SchemaError(
-            f"The header promises {promised:,} rows, the trailer on line {line.number} {int(text):,}."
+            f"The header states {promised:,} rows, but the trailer on line {line.number} states {int(text):,}."
         )
     return int(text)
 
@@ -164,6 +166,6 @@ def check_row_count(promised: int | None, read: int, line: int | None) -> None:
     if promised is not None and promised != read:
         where = "The header" if line is None else f"Line {line}"
         raise SchemaError(
-            f"{where} says there are {promised:,} rows, and {read:,} were read: the file is cut off or damaged. "
+            f"{where} states {promised:,} rows, but cdrkit read {read:,}: the file is cut off or damaged. "
             "Nothing was stored."
         )

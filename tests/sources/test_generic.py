@@ -640,10 +640,10 @@ def field_with(**rule: Any) -> dict[str, Any]:
         ({"fields": {"start": {"columns": "s", "since": "then"}}}, "since"),
         (field_with(unit="hours"), "unit cannot be 'hours'"),
         (field_with(rounding="even"), "rounding"),
-        (field_with(since="2026-01-01T00:00:00Z"), "since is for times"),
+        (field_with(since="2026-01-01T00:00:00Z"), "since applies only to times"),
         (field_with(pattern="abc"), "no group"),
         (field_with(values={"a": 1}), "not a table of texts"),
-        ({"fields": {"start": "s", "source": {"columns": "a", "unit": "ms"}}}, "unit is for lengths"),
+        ({"fields": {"start": "s", "source": {"columns": "a", "unit": "ms"}}}, "unit applies only to lengths"),
     ],
 )
 def test_mappings_that_cannot_work(mapping: dict[str, Any], message: str) -> None:

@@ -273,7 +273,7 @@ def test_globs_and_folders(tmp_path: Path) -> None:
     ):
         report = new_store().ingest(f"{tmp_path}/{pattern}", **OPTIONS)
         assert (report.inputs, report.added) == (files, files), pattern
-    with pytest.raises(NotFoundError, match="Nothing matches"):
+    with pytest.raises(NotFoundError, match="No file matches"):
         new_store().ingest(f"{tmp_path}/*.pdf", **OPTIONS)
     with pytest.raises(NotFoundError, match="not there"):
         new_store().ingest(tmp_path / "nowhere", **OPTIONS)

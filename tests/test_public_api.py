@@ -159,6 +159,30 @@ def test_every_documented_type_has_a_public_path() -> None:
     assert sorted(set(hidden)) == []
 
 
+@pytest.mark.parametrize(
+    ("function", "parameter", "alias"),
+    [
+        (cdrkit.Store.ingest, "format", "FormatName"),
+        (cdrkit.Store.follow, "format", "FormatName"),
+        (cdrkit.sources.make_source, "name", "FormatName"),
+        (cdrkit.sources.find_factory, "name", "FormatName"),
+        (cdrkit.sources.Detected, "format", "FormatName"),
+        (cdrkit.Store.scoped, "hide", "FieldName"),
+        (cdrkit.Store.scoped, "mask", "FieldName"),
+        (cdrkit.Result.viewer, "columns", "FieldName"),
+        (cdrkit.DisplaySettings, "columns", "FieldName"),
+        (cdrkit.DisplaySettings.within, "fields", "FieldName"),
+        (cdrkit.Query.columns, "names", "FieldName"),
+    ],
+)
+def test_names_are_completed_by_editors(
+    function: typing.Callable[..., object], parameter: str, alias: str
+) -> None:
+    """A parameter that takes the name of a field or a format says so in its type, and takes other text, too."""
+    annotation = inspect.signature(function).parameters[parameter].annotation
+    assert f"{alias} | str" in str(annotation)
+
+
 class TestPages:
     """The reference pages."""
 

@@ -173,6 +173,13 @@ format_name: FormatName = "asterisk-csv"
 assert_type(field(name), FieldRef)
 assert_type(Query().during(preset).disposition(disposition), Query)
 assert_type(cdrkit.FIELDS[name], FieldInfo)
+assert_type(store.ingest(b"", format=format_name), IngestReport)
+assert_type(cdrkit.sources.make_source(format_name, {}), cdrkit.sources.Source)
+assert_type(DisplaySettings(columns=[name, str(name)]).within([name]), DisplaySettings)
+digits: dict[str, int] = {"source": 4}
+names: list[FieldName] = [name]
+assert_type(store.scoped(customer_id="1003", hide=names, mask=digits), ScopedStore)
+assert_type(calls.viewer(columns=names).query, Query)
 assert_type(cdrkit.PRESETS, tuple[str, ...])
 assert_type(cdrkit.samples.synthesize_calls(10), pa.Table)
 assert_type(cdrkit.errors.CdrError.code, str)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 from cdrkit._files import open_files
-from cdrkit._model import check_zone, find_field
+from cdrkit._model import FieldName, check_zone, find_field
 from cdrkit._output.display import TimeStyle, check_style
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError, NotFoundError, suggestion
 
@@ -36,7 +36,7 @@ DEFAULT_COLUMNS: Final = (
 _MAX_PAGE_SIZE: Final = 10_000
 
 
-def _check_columns(value: Iterable[str]) -> tuple[str, ...]:
+def _check_columns(value: Iterable[FieldName | str]) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ConfigError(f"columns cannot be {value!r}; give a list of field names.")
     columns = tuple(find_field(name).name for name in value)
@@ -92,7 +92,7 @@ class DisplaySettings:
             "times": self.times,
         }
 
-    def within(self, fields: Iterable[str]) -> DisplaySettings:
+    def within(self, fields: Iterable[FieldName | str]) -> DisplaySettings:
         """Return the settings without the columns that are not in *fields*.
 
         If no column is left, the result has the default columns that are in *fields*.

@@ -13,7 +13,7 @@ import pyarrow as pa
 from cdrkit._access import EVERYTHING
 from cdrkit._engine import Explanation, Plan
 from cdrkit._files import open_files, split_url
-from cdrkit._model import FIELDS, CallRecord, arrow_table, check_zone, empty_frame, records_of
+from cdrkit._model import FIELDS, CallRecord, FieldName, arrow_table, check_zone, empty_frame, records_of
 from cdrkit._output import (
     DEFAULT_COLUMNS,
     Compression,
@@ -132,7 +132,9 @@ class Result:
         more = f"The first {len(page.records)} calls; there are more. " if page.next_cursor else ""
         return page._html(more)
 
-    def viewer(self, *, columns: Iterable[str] | None = None, page_size: int = 25) -> Viewer[Result]:
+    def viewer(
+        self, *, columns: Iterable[FieldName | str] | None = None, page_size: int = 25
+    ) -> Viewer[Result]:
         """Return an interactive viewer of these calls for a notebook.
 
         The viewer can filter, sort and page through calls, play recordings and save CSV. The next cell can use the

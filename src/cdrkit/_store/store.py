@@ -25,7 +25,7 @@ from cdrkit._ingest import (
     report_append,
 )
 from cdrkit._maintenance import EraseReport, check_reason, erase_calls
-from cdrkit._model import CallData, CallRecord, frames_of, parse_instant
+from cdrkit._model import CallData, CallRecord, FieldName, frames_of, parse_instant
 from cdrkit._query import Query
 from cdrkit._store.archive import Archive
 from cdrkit._store.backend import Backend
@@ -34,7 +34,7 @@ from cdrkit._store.reader import Reader, check_now
 from cdrkit._store.scoped_store import ScopedStore
 from cdrkit._text import html_facts
 from cdrkit.errors import ConfigError, QueryError
-from cdrkit.sources import Input, Inputs, make_source
+from cdrkit.sources import FormatName, Input, Inputs, make_source
 from cdrkit.storage.append import Append
 
 __all__ = ["Store"]
@@ -130,7 +130,7 @@ class Store(Reader):
         self,
         source: Input,
         *,
-        format: str,
+        format: FormatName | str,
         on_conflict: OnConflict = "report",
         on_reject: Literal["report", "raise"] = "report",
         progress: Progress | None = None,
@@ -183,7 +183,7 @@ class Store(Reader):
         self,
         path: str | os.PathLike[str],
         *,
-        format: str,
+        format: FormatName | str,
         on_conflict: OnConflict = "report",
         on_reject: Literal["report", "raise"] = "report",
         poll: float = 1.0,
@@ -286,8 +286,8 @@ class Store(Reader):
         *,
         customer_id: str | Iterable[str] | EllipsisType = ...,
         reseller_id: str | Iterable[str] | EllipsisType = ...,
-        hide: Iterable[str] = (),
-        mask: Iterable[str] | Mapping[str, int] = (),
+        hide: Iterable[FieldName | str] = (),
+        mask: Iterable[FieldName | str] | Mapping[FieldName | str, int] = (),
         recordings: Iterable[RecordingRight] = (),
         earliest: str | date | datetime | None = None,
         viewer: str = "",

@@ -12,7 +12,7 @@ import attrs
 from cdrkit.errors import ConfigError, SchemaError, UnknownFormatError
 from cdrkit.sources.compression import read_head
 from cdrkit.sources.inputs import Input, Inputs
-from cdrkit.sources.registry import available, find_factory
+from cdrkit.sources.registry import FormatName, available, find_factory
 
 __all__ = ["Detected", "detect"]
 
@@ -26,7 +26,7 @@ class Detected:
         reason: The reason why the format matches, in a few words.
     """
 
-    format: str
+    format: FormatName | str
     reason: str
 
 

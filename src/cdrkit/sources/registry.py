@@ -71,7 +71,7 @@ def available() -> tuple[str, ...]:
     return tuple(sorted({*_BUILT_IN, *plugin_names(_GROUP)}))
 
 
-def make_source(name: str, options: Mapping[str, object]) -> Source:
+def make_source(name: FormatName | str, options: Mapping[str, object]) -> Source:
     """Create the source of a format.
 
     Example:
@@ -102,7 +102,7 @@ def make_source(name: str, options: Mapping[str, object]) -> Source:
     return factory(**options)
 
 
-def find_factory(name: str) -> SourceFactory:
+def find_factory(name: FormatName | str) -> SourceFactory:
     """Return the factory that creates a format's source.
 
     Example:

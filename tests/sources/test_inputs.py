@@ -275,7 +275,7 @@ def test_globs_and_folders(tmp_path: Path) -> None:
         assert (report.inputs, report.added) == (files, files), pattern
     with pytest.raises(NotFoundError, match="No file matches"):
         new_store().ingest(f"{tmp_path}/*.pdf", **OPTIONS)
-    with pytest.raises(NotFoundError, match="not there"):
+    with pytest.raises(NotFoundError, match="does not exist"):
         new_store().ingest(tmp_path / "nowhere", **OPTIONS)
     (tmp_path / "[ab].csv").write_bytes(LINES[7])
     assert new_store().ingest(tmp_path / "[ab].csv", **OPTIONS).read == 1  # a name that is there is a name

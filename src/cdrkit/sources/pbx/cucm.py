@@ -22,7 +22,7 @@ from cdrkit.sources.readers.field_rule import FieldRule
 from cdrkit.sources.readers.input_errors import name_input
 from cdrkit.sources.readers.mapping import SourceMapping
 from cdrkit.sources.readers.native_rows import add_json_member, json_objects
-from cdrkit.sources.readers.table import Table, TableChunk, open_table
+from cdrkit.sources.readers.table import OpenTable, TableChunk, open_table
 from cdrkit.sources.readers.table_header import column_names
 
 __all__ = ["Cucm"]
@@ -148,7 +148,7 @@ class Cucm:
         return None
 
 
-def _open_cdr_table(stream: Readable) -> Table:
+def _open_cdr_table(stream: Readable) -> OpenTable:
     """Open a CDR file as a table.
 
     Raises:
@@ -165,7 +165,7 @@ def _open_cdr_table(stream: Readable) -> Table:
     return table
 
 
-def _make_batch(chunk: TableChunk, table: Table) -> SourceBatch:
+def _make_batch(chunk: TableChunk, table: OpenTable) -> SourceBatch:
     return chunk.to_batch(apply_mapping(chunk.native, table.mapping, compute=_compute_fields))
 
 

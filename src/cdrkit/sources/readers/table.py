@@ -28,7 +28,7 @@ from cdrkit.sources.readers.table_header import (
 )
 from cdrkit.sources.readers.table_line import parse_row
 
-__all__ = ["SkipRow", "Table", "TableChunk", "open_table", "read_table"]
+__all__ = ["OpenTable", "SkipRow", "TableChunk", "open_table", "read_table"]
 
 #: Returns whether a line is not a row, by its texts. An example is a line of types below the names.
 SkipRow: TypeAlias = Callable[[list[str]], bool]
@@ -77,7 +77,7 @@ class TableChunk:
 
 
 @attrs.frozen(kw_only=True)
-class Table:
+class OpenTable:
     """The rows and column names of one table.
 
     Attributes:
@@ -129,7 +129,7 @@ def read_table(
         yield batch
 
 
-def open_table(stream: Readable, mapping: SourceMapping, *, skip_row: SkipRow | None = None) -> Table:
+def open_table(stream: Readable, mapping: SourceMapping, *, skip_row: SkipRow | None = None) -> OpenTable:
     """Read the lines above a table's rows, and match its columns with a mapping.
 
     Args:
@@ -153,7 +153,7 @@ def open_table(stream: Readable, mapping: SourceMapping, *, skip_row: SkipRow | 
         rules = select_rules(mapping, names)
         table_mapping = attrs.evolve(mapping, fields=rules, columns=(), positions={}, optional=True)
         chunks = _read_chunks(lines, mapping, names, above=above, promised=promised, skip_row=skip_row)
-        return Table(mapping=table_mapping, names=names, has_names=False, chunks=chunks)
+        return OpenTable(mapping=table_mapping, names=names, has_names=False, chunks=chunks)
     lines.take(1)
     try:
         table_mapping, names, separator = parse_names(first, mapping)
@@ -168,7 +168,7 @@ def open_table(stream: Readable, mapping: SourceMapping, *, skip_row: SkipRow | 
         promised=promised,
         skip_row=skip_row,
     )
-    return Table(mapping=table_mapping, names=names, has_names=True, chunks=chunks)
+    return OpenTable(mapping=table_mapping, names=names, has_names=True, chunks=chunks)
 
 
 def _read_chunks(

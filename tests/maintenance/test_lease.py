@@ -35,7 +35,7 @@ def test_one_at_a_time(files: Files) -> None:
     for _ in range(3):
         with acquire_lease(files, "rollover"):
             with (
-                pytest.raises(ConflictError, match=r"job move_to_warm runs on .*, process \d+"),
+                pytest.raises(ConflictError, match=r"job move_to_warm is running on .*, in process \d+"),
                 acquire_lease(files, "vacuum"),
             ):
                 pytest.fail("two hold it")

@@ -54,14 +54,14 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({}, "Give its folder or URL, or hot="),
+            ({}, "Give the store's folder or URL, or that of the hot tier as hot="),
             ({"url": "a", "hot": "b"}, "two locations, 'a' and hot='b'"),
             ({"url": "a", "hot": TierOptions("b")}, "two locations"),
             ({"hot": HotTier}, "has no location"),
             ({"url": ""}, "'' is not a folder or URL"),
             ({"url": 7}, "7 is not a folder or URL"),
             ({"url": "a", "warm": ""}, "warm='' is not a folder"),
-            ({"url": "a", "warm": TierOptions(storage_options={"key": "k"})}, "Give warm=TierOptions"),
+            ({"url": "a", "warm": TierOptions(storage_options={"key": "k"})}, "Give both: warm=TierOptions"),
             ({"url": "a", "hot": 7}, "is not a tier: it lacks name"),
             ({"url": "a", "warm": WarmTier}, "is a class"),
             ({"url": "a", "cache": 7}, "Give a path or CacheOptions"),

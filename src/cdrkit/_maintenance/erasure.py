@@ -133,7 +133,7 @@ def erase_calls(
         if leftovers.older:
             raise StorageError(
                 f"{report.rows} calls were erased, but {leftovers.older} segments from before the log hold matching "
-                f"calls or are damaged. Remove these segments. Or move {log.files.url}/_log away, call rebuild_log() "
+                f"calls or are damaged. Remove these segments. Or move {log.files.url}/_log away, run rebuild_log() "
                 "to make a new log of all segments, and erase again."
             )
         return report

@@ -114,7 +114,7 @@ def verify_store(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
     if older:
         problems.append(
             f"{older} segments are older than the log, and the log does not name them. If an earlier log was lost, "
-            f"move {log.files.url}/_log away, and call rebuild_log() to make a new log of all segments."
+            f"move {log.files.url}/_log away, and run rebuild_log() to make a new log of all segments."
         )
     return VerifyReport(
         version=snapshot.version,

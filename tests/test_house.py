@@ -50,6 +50,17 @@ class TestModule:
         hidden = [ast.unparse(node) for function in functions for node in ast.walk(function) if is_own(node)]
         assert hidden == []
 
+    def test_imports_nothing_of_cdrkit_for_type_checkers_only(self, path: Path) -> None:
+        """Only the package itself imports cdrkit under ``TYPE_CHECKING``; elsewhere, such an import hides a cycle."""
+        if path == SRC / "__init__.py":
+            return
+        blocks = [
+            node
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        ]
+        assert [ast.unparse(node) for block in blocks for node in ast.walk(block) if is_own(node)] == []
+
     def test_imports_by_absolute_names(self, path: Path) -> None:
         """An import has the full name of its module, so that a search finds every use."""
         tree = ast.parse(path.read_text())

@@ -18,10 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from cdrkit._model.fields import Direction, Disposition, HangupParty
+from cdrkit._model.names import DirectionName, DispositionName, HangupPartyName
 from cdrkit.errors import SchemaError
-
-if TYPE_CHECKING:
-    from cdrkit._model.names import DirectionName, DispositionName, HangupPartyName
 
 __all__ = [
     "show_value",

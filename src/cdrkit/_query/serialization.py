@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cdrkit._model import format_instant
 from cdrkit._query.expressions import (
@@ -20,10 +20,8 @@ from cdrkit._query.expressions import (
 )
 from cdrkit._query.field_ref import FieldRef, field
 from cdrkit._query.parameters import check_keys
+from cdrkit._query.parts import AnyQuery, QueryParts
 from cdrkit.errors import CdrError, QueryError
-
-if TYPE_CHECKING:
-    from cdrkit._query.query import Query
 
 __all__ = ["condition_from_dict", "order_names", "query_text", "query_to_dict", "read_query"]
 
@@ -36,7 +34,7 @@ def order_names(order: tuple[tuple[str, bool], ...]) -> list[str]:
     return [f"-{name}" if descending else name for name, descending in order]
 
 
-def query_text(query: Query) -> str:
+def query_text(query: QueryParts) -> str:
     """Return a query as the Python expression that creates it."""
     parts = ["Query()"]
     for preset in query.presets:
@@ -61,7 +59,7 @@ def query_text(query: Query) -> str:
     return "".join(parts)
 
 
-def query_to_dict(query: Query) -> dict[str, Any]:
+def query_to_dict(query: QueryParts) -> dict[str, Any]:
     """Return a query as a dict of JSON values, without unset parts."""
     data: dict[str, Any] = {
         "where": [condition.to_dict() for condition in query.conditions],
@@ -80,7 +78,7 @@ def query_to_dict(query: Query) -> dict[str, Any]:
     return data
 
 
-def read_query(query: Query, data: Mapping[str, Any]) -> Query:
+def read_query(query: AnyQuery, data: Mapping[str, Any]) -> AnyQuery:
     """Add the parts of a dict to *query*, which must be empty.
 
     Raises:

@@ -7,18 +7,16 @@ a ``where`` parameter.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Protocol
 
 from cdrkit._model import check_zone, format_instant
 from cdrkit._query.expressions import Comparison, Expr, In, NumberSearch
 from cdrkit._query.field_ref import CONNECTED, RECORDED
 from cdrkit._query.parameters import Given, group_params, parse_count, parse_flag, split_names
+from cdrkit._query.parts import AnyQuery, QueryParts
 from cdrkit._query.serialization import condition_from_dict, order_names
 from cdrkit.errors import CdrError, QueryError
-
-if TYPE_CHECKING:
-    from cdrkit._query.query import Query
 
 __all__ = ["query_to_params", "read_params"]
 
@@ -33,7 +31,7 @@ _LISTS: Final = {
 _REPEATABLE: Final = frozenset({"during", "number", "did", "where", *_LISTS})
 
 
-def query_to_params(query: Query) -> list[tuple[str, str]]:
+def query_to_params(query: QueryParts) -> list[tuple[str, str]]:
     """Return a query as (name, value) pairs for a URL."""
     zones = {preset.timezone for preset in query.presets}
     zone = zones.pop() if len(zones) == 1 else None
@@ -55,7 +53,7 @@ def query_to_params(query: Query) -> list[tuple[str, str]]:
     return pairs
 
 
-def read_params(query: Query, params: object, *, ignore: Iterable[str] = ()) -> Query:
+def read_params(query: AnyQuery, params: object, *, ignore: Iterable[str] = ()) -> AnyQuery:
     """Add the parts that URL parameters contain to *query*, which must be empty.
 
     Raises:
@@ -116,31 +114,34 @@ def _number_params(search: NumberSearch) -> list[tuple[str, str]]:
     return pairs
 
 
-_Reader: TypeAlias = "Callable[[Query, list[str], Given], Query]"
+class _Reader(Protocol):
+    """A function that adds the values of one parameter to a query."""
+
+    def __call__(self, query: AnyQuery, values: list[str], given: Given, /) -> AnyQuery: ...
 
 
 def _zone_of(given: Given) -> str:
     return given.get("timezone", ["UTC"])[0]
 
 
-def _read_during(query: Query, values: list[str], given: Given) -> Query:
+def _read_during(query: AnyQuery, values: list[str], given: Given) -> AnyQuery:
     for value in values:
         preset, at, zone = value.partition("@")
         query = query.during(preset, zone if at else _zone_of(given))
     return query
 
 
-def _read_range(query: Query, values: list[str], given: Given) -> Query:
+def _read_range(query: AnyQuery, values: list[str], given: Given) -> AnyQuery:
     start, end = (given.get(name, ["any"])[0] for name in ("start", "end"))
     return query.between(None if start == "any" else start, None if end == "any" else end, _zone_of(given))
 
 
-def _read_zone(query: Query, values: list[str], given: Given) -> Query:
+def _read_zone(query: AnyQuery, values: list[str], given: Given) -> AnyQuery:
     check_zone(values[0])
     return query  # the parameters of the period read the zone
 
 
-def _read_number(query: Query, values: list[str], given: Given) -> Query:
+def _read_number(query: AnyQuery, values: list[str], given: Given) -> AnyQuery:
     role, match = given.get("role", ["either"])[0], given.get("match", [None])[0]
     return query.number(values, role, match)  # type: ignore[arg-type]  # number() checks both
 
@@ -151,7 +152,7 @@ def _choice_reader(name: str, choices: tuple[str, ...]) -> _Reader:
     `_read_number` uses the value. The check is separate because a form also sends the parameter without a number.
     """
 
-    def read(query: Query, values: list[str], given: Given) -> Query:
+    def read(query: AnyQuery, values: list[str], given: Given) -> AnyQuery:
         if values[0] not in choices:
             raise QueryError(f"use one of {', '.join(choices)}.", parameter=name)
         return query
@@ -159,7 +160,7 @@ def _choice_reader(name: str, choices: tuple[str, ...]) -> _Reader:
     return read
 
 
-def _read_where(query: Query, values: list[str], given: Given) -> Query:
+def _read_where(query: AnyQuery, values: list[str], given: Given) -> AnyQuery:
     conditions: list[Any] = []
     for value in values:
         try:

@@ -6,17 +6,12 @@ import os
 import sys
 import tempfile
 import time
-from typing import TYPE_CHECKING
 
 import click
 
 import cdrkit
 from cdrkit.cli.query import print_totals
 from cdrkit.cli.terminal import print_heading, print_table, print_text, progress_bar
-
-if TYPE_CHECKING:
-    from cdrkit import Store
-    from cdrkit.samples import Office
 
 __all__ = ["demo"]
 
@@ -81,7 +76,7 @@ def demo(folder: str | None, calls: int, timezone: str, seed: int) -> None:
     print_text(f"Query the store: {command} query {path} --number '{office.number}'")
 
 
-def _ingest_office(store: Store, office: Office, timezone: str) -> None:
+def _ingest_office(store: cdrkit.Store, office: cdrkit.samples.Office, timezone: str) -> None:
     begin = time.perf_counter()
     with progress_bar("Master.csv") as report_progress:
         report = store.ingest(
@@ -95,7 +90,7 @@ def _ingest_office(store: Store, office: Office, timezone: str) -> None:
     print_text(f"{report} [{time.perf_counter() - begin:.2f} s]")
 
 
-def _print_notations(store: Store, number: str) -> None:
+def _print_notations(store: cdrkit.Store, number: str) -> None:
     """Print every notation of the number that occurs in the calls."""
     query = cdrkit.Query()
     notations = {call.source for call in store.run(query.number(number, "source"))}

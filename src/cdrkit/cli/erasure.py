@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+import cdrkit
 from cdrkit.cli.options import (
     build_query,
     filter_options,
@@ -15,9 +16,6 @@ from cdrkit.cli.options import (
     timezone_option,
 )
 from cdrkit.cli.terminal import print_text
-
-if TYPE_CHECKING:
-    from cdrkit import EraseReport
 
 __all__ = ["erase", "expire"]
 
@@ -50,5 +48,5 @@ def expire(store: str, before: str, customer: tuple[str, ...], dry_run: bool) ->
     _print_report(open_existing(store).expire(before, *customer, dry_run=dry_run), dry_run)
 
 
-def _print_report(report: EraseReport, dry_run: bool) -> None:
+def _print_report(report: cdrkit.EraseReport, dry_run: bool) -> None:
     print_text(f"{report} Add --really to erase them." if dry_run else str(report))

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import click
 
 import cdrkit
 from cdrkit.errors import CdrError, QueryError
 
-if TYPE_CHECKING:
-    from cdrkit import Query, Store
-
 __all__ = [
     "build_query",
     "command_text",
     "dry_run_option",
     "filter_options",
+    "keep_option",
     "open_existing",
     "open_store_argument",
     "option_message",
@@ -29,12 +27,29 @@ __all__ = [
 ]
 
 # The options whose names differ from the parameters of Query.from_params.
-_OPTION_NAMES: Final = {"recording": "--recorded"}
+_OPTION_NAMES: Final = {"recording": "--recorded", "size": "--limit"}
 
 # Words in library messages that differ on the command line.
 _NEEDED: Final = re.compile(r"needs the option '(\w+)'")
-_ARGUMENT: Final = re.compile(r"\b(timezone|region|recordings|warm)=(?:'([^']*)'|(?=[\s,.;:)]|$))")
-_METHOD: Final = re.compile(r"\b(?:maintenance\.)?(rebuild_log|verify|vacuum)\(\)")
+_ARGUMENT: Final = re.compile(
+    r"(?<![^\s(])([a-z]\w*)=(?:'([^']*)'|(True|False|CODE\b)|(-?\d+(?:\.\d+)?)|(?=[\s,.;:)]|$))"
+)
+_METHOD: Final = re.compile(r"\b(?:[Ss]tore\.)?(?:maintenance\.)?(rebuild_log|verify|vacuum|compact)\(\)")
+_BEFORE: Final = re.compile(r"\bThe time for before\b")
+_PYTHON: Final = re.compile(r" (?:In Python, [^.]*|The query compares field\([^)]*\) with this value)\.")
+
+# The library's parameters that are options or arguments of a command. Any other parameter is an option of a format.
+_PARAMETERS: Final = {
+    "format": "--format",
+    "hot": "STORE",
+    "keep_months": "--keep",
+    "overwrite": "--overwrite",
+    "poll": "--poll",
+    "recordings": "--recordings",
+    "region": "--region",
+    "timezone": "--timezone",
+    "warm": "--warm",
+}
 
 #: A decorator that adds an option or an argument to a command.
 _Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
@@ -49,6 +64,9 @@ timezone_option: _Decorator = click.option(
 )
 region_option: _Decorator = click.option(
     "--region", metavar="CODE", help="Region for numbers in national form (GB, US, ...)."
+)
+keep_option: _Decorator = click.option(
+    "--keep", default=3, show_default=True, metavar="MONTHS", help="Calendar months to keep in the hot tier."
 )
 dry_run_option: _Decorator = click.option("--dry-run", is_flag=True, help="Only show the work that is due.")
 really_option: _Decorator = click.option(
@@ -99,7 +117,7 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def build_query(timezone: str, values: dict[str, Any]) -> Query:
+def build_query(timezone: str, values: dict[str, Any]) -> cdrkit.Query:
     """Return the query that the values of the command's options describe.
 
     The options are those of `filter_options`, and ``columns``, ``order`` and ``cursor``.
@@ -133,15 +151,26 @@ def option_message(error: CdrError) -> str:
 def command_text(text: str) -> str:
     """Rewrite a library message in terms of command line options and commands."""
     text = _NEEDED.sub(lambda match: f"needs the option {_source_option(match[1])}", text)
-    text = _ARGUMENT.sub(lambda match: f"--{match[1]}{' ' if match[2] else ''}{match[2] or ''}", text)
+    text = _BEFORE.sub("The time for BEFORE", _PYTHON.sub("", text))
+    text = _ARGUMENT.sub(_rewrite_argument, text)
     return _METHOD.sub(lambda match: f"cdrkit {match[1].replace('_', '-')}", text)
+
+
+def _rewrite_argument(match: re.Match[str]) -> str:
+    name, text, word, number = match.groups()
+    if name in _PARAMETERS:
+        value = text or (word if word == "CODE" else "") or number or ""
+        return f"{_PARAMETERS[name]} {value}".rstrip()
+    if number:  # a setting of a switch, such as cdr_start_on_confirmed=1
+        return match[0]
+    return f"-o {name}={text or (word or 'VALUE').replace('True', 'true').replace('False', 'false')}"
 
 
 def _source_option(name: str) -> str:
     return f"--{name}" if name == "timezone" else f"-o {name}=VALUE"
 
 
-def open_store_argument(store: str, **options: Any) -> Store:
+def open_store_argument(store: str, **options: Any) -> cdrkit.Store:
     """Open STORE, which names only the hot tier if --warm is given."""
     warm: str | None = click.get_current_context().obj
     if warm is None:
@@ -149,7 +178,7 @@ def open_store_argument(store: str, **options: Any) -> Store:
     return cdrkit.open_store(hot=store, warm=warm, **options)
 
 
-def open_existing(store: str, **options: Any) -> Store:
+def open_existing(store: str, **options: Any) -> cdrkit.Store:
     """Open an existing store for reading or maintenance.
 
     A misspelt name is an error, and so is a store that has lost its log.

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 import cdrkit
+from cdrkit._text import format_count
 from cdrkit.cli.options import build_query, filter_options, open_existing, store_argument, timezone_option
 from cdrkit.cli.terminal import print_json_lines, print_note, print_table, print_text
-
-if TYPE_CHECKING:
-    from cdrkit import DailyTotals, Page
 
 __all__ = ["export_calls", "print_totals", "query_calls", "show_totals"]
 
@@ -63,14 +61,14 @@ def query_calls(
     else:
         rows = page.rows(labels=True)
         total = opened.count(cdrkit.Query(query.conditions, query.presets, query.period))
-        print_table(rows, f"{len(rows):,} of {total:,} calls, times in {timezone}")
+        print_table(rows, f"{len(rows):,} of {format_count(total, 'call')}, times in {timezone}")
     print_hint = print_note if as_json else print_text
     for title, page_cursor in (("next", page.next_cursor), ("previous", page.previous_cursor)):
         if page_cursor is not None:
             print_hint(f"{title} page: --cursor {page_cursor}")
 
 
-def _json_records(page: Page) -> Iterator[Mapping[str, object]]:
+def _json_records(page: cdrkit.Page) -> Iterator[Mapping[str, object]]:
     for record in page.records:
         values = record.to_dict()
         yield {name: values[name] for name in page.columns if name in values}
@@ -101,7 +99,7 @@ def export_calls(
         result.write_csv(sys.stdout.buffer, guard=not no_guard, headers=headers)
         return
     count = result.write_csv(dest, guard=not no_guard, headers=headers)
-    print_text(f"{count:,} calls written to {dest}")
+    print_text(f"{format_count(count, 'call')} written to {dest}")
 
 
 @click.command("totals")
@@ -121,7 +119,7 @@ def show_totals(store: str, timezone: str, as_json: bool, **filters: Any) -> Non
         print_totals(totals)
 
 
-def _json_totals(totals: DailyTotals) -> Iterator[Mapping[str, object]]:
+def _json_totals(totals: cdrkit.DailyTotals) -> Iterator[Mapping[str, object]]:
     for total in totals:
         yield {
             "day": total.day.isoformat(),
@@ -135,7 +133,7 @@ def _json_totals(totals: DailyTotals) -> Iterator[Mapping[str, object]]:
         }
 
 
-def print_totals(totals: DailyTotals) -> None:
+def print_totals(totals: cdrkit.DailyTotals) -> None:
     """Print daily totals as a table."""
     rows: list[dict[str, str]] = []
     for total in totals:
@@ -153,4 +151,4 @@ def print_totals(totals: DailyTotals) -> None:
                 "Charge": charges,
             }
         )
-    print_table(rows, f"{len(rows)} days")
+    print_table(rows, format_count(len(rows), "day"))

@@ -344,7 +344,7 @@ def test_orphans_are_explained(filled: str, tmp_path: Path) -> None:
     shutil.copy(known, known.with_name(f"{version:012x}-{'1' * 32}.arrow"))
     out, _ = cdrkit("verify", tmp_path / "store")
     assert "is intact" in out
-    assert "1 orphan" in out
+    assert "1 unused segment" in out
     assert "after a day" in out
 
 

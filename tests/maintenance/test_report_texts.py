@@ -17,13 +17,24 @@ INTACT = VerifyReport(version=3, segments=2, rows=1_200)
     ("report", "text"),
     [
         (MoveReport(), "No calls were moved."),
-        (MoveReport(dry_run=True), "No calls would move."),
+        (MoveReport(dry_run=True), "No calls would be moved."),
         (MoveReport(rows=1, read=1, written=1), "1 call was moved: from 1 segment to 1."),
         (
             MoveReport(rows=1_200, read=7, written=1, months=("2026-05", "2026-06")),
             "1,200 calls were moved: from 7 segments to 1. Months: 2026-05, 2026-06.",
         ),
         (MoveReport(rows=4, read=2, dry_run=True), "4 calls in 2 segments would be moved."),
+        (MoveReport(compaction=True), "No segments were merged."),
+        (MoveReport(compaction=True, dry_run=True), "No segments would be merged."),
+        (MoveReport(compaction=True, rows=1, read=1, written=1), "1 call was merged: from 1 segment to 1."),
+        (
+            MoveReport(compaction=True, rows=1_200, read=7, written=1),
+            "1,200 calls were merged: from 7 segments to 1.",
+        ),
+        (
+            MoveReport(compaction=True, rows=4, read=2, dry_run=True),
+            "4 calls in 2 segments would be merged.",
+        ),
         (
             MoveReport(skipped=("2026-05",)),
             "No calls were moved. Skipped, because other writers changed them: 2026-05. Run the job again.",
@@ -39,7 +50,7 @@ INTACT = VerifyReport(version=3, segments=2, rows=1_200)
         (INTACT, "Version 3 is intact: 2 segments with 1,200 calls."),
         (
             attrs.evolve(INTACT, orphans=1),
-            "Version 3 is intact: 2 segments with 1,200 calls.\n1 orphan segment is also stored. This is normal "
+            "Version 3 is intact: 2 segments with 1,200 calls.\n1 unused segment is also stored. This is normal "
             "after recent appends and maintenance: a vacuum removes replaced segments after an hour, and segments of "
             "unfinished appends after a day.",
         ),

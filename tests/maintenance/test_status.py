@@ -65,7 +65,7 @@ def test_small_segments_and_a_vacuum_are_due(tmp_path: Path) -> None:
     for part in ("-a", "-b", "-c"):
         store.append(calls_of("2026-11", part=part, each=1))
     (compaction,) = store.maintenance.status(now=NOW).work_due
-    assert compaction == "Compaction: 3 calls in 3 segments would be moved."
+    assert compaction == "Compaction: 3 calls in 3 segments would be merged."
     store.maintenance.compact()
     assert store.maintenance.status(now=datetime.now(UTC)).work_due == ()
     late = datetime.now(UTC) + 2 * HOUR

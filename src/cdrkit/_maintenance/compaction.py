@@ -44,17 +44,17 @@ def compact_days(log: Log, tiers: Mapping[str, Tier], hot: Tier, *, dry_run: boo
     Large segments are left unchanged. A segment lacks a number index after `rebuild_log` with another region, or if an
     old version of cdrkit wrote it. Number searches are slow in such a segment.
     """
-    report = MoveReport(dry_run=dry_run)
+    report = MoveReport(compaction=True, dry_run=dry_run)
     snapshot = log.snapshot()
     for task in (*_small_segments(snapshot, hot), *_unindexed_segments(snapshot, tiers, hot)):
         if dry_run:
-            report = report.add(task.sources, [])
+            report = report._add(task.sources, [])
             continue
         fresh = _rewrite_runs(log, tiers, snapshot, task.runs)
         if swap_segments(log, tiers, "compact", task.sources, fresh) is None:
-            report = report.skip(task.name)
+            report = report._skip(task.name)
         else:
-            report = report.add(task.sources, fresh)
+            report = report._add(task.sources, fresh)
     return report
 
 

@@ -34,6 +34,7 @@ class MoveReport:
         rows: Calls that were written to new segments.
         read: Segments that held these calls before.
         written: Segments that hold these calls now, or 0 in a dry run.
+        compaction: Whether the job was a compaction, which merges segments and moves no calls between tiers.
         months: UTC months that moved to the warm tier, as ``2026-08``; empty for a compaction.
         skipped: Months or days that other writers changed during the job. The next run processes them.
         dry_run: Whether the job only counted the calls and changed nothing.
@@ -42,6 +43,7 @@ class MoveReport:
     rows: int = 0
     read: int = 0
     written: int = 0
+    compaction: bool = False
     months: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     dry_run: bool = False
@@ -49,12 +51,14 @@ class MoveReport:
     def __str__(self) -> str:
         calls = "1 call" if self.rows == 1 else f"{self.rows:,} calls"
         sources = "1 segment" if self.read == 1 else f"{self.read:,} segments"
+        done = "merged" if self.compaction else "moved"
         if not self.read:
-            text = "No calls would move." if self.dry_run else "No calls were moved."
+            noun = "segments" if self.compaction else "calls"
+            text = f"No {noun} would be {done}." if self.dry_run else f"No {noun} were {done}."
         elif self.dry_run:
-            text = f"{calls} in {sources} would be moved."
+            text = f"{calls} in {sources} would be {done}."
         else:
-            text = f"{calls} {'was' if self.rows == 1 else 'were'} moved: from {sources} to {self.written:,}."
+            text = f"{calls} {'was' if self.rows == 1 else 'were'} {done}: from {sources} to {self.written:,}."
         if self.months:
             text += f" Months: {', '.join(self.months)}."
         if self.skipped:
@@ -66,8 +70,8 @@ class MoveReport:
     def _repr_html_(self) -> str:
         return html_report(self)
 
-    def add(self, read: Sequence[Segment], written: Sequence[Segment], *months: str) -> MoveReport:
-        """Return this report plus a move from the segments *read* to those *written*."""
+    def _add(self, read: Sequence[Segment], written: Sequence[Segment], *months: str) -> MoveReport:
+        """Return this report plus a move or merge from the segments *read* to those *written*."""
         return attrs.evolve(
             self,
             months=(*self.months, *months),
@@ -76,6 +80,6 @@ class MoveReport:
             written=self.written + len(written),
         )
 
-    def skip(self, part: str) -> MoveReport:
+    def _skip(self, part: str) -> MoveReport:
         """Return this report plus a skipped month or day."""
         return attrs.evolve(self, skipped=(*self.skipped, part))

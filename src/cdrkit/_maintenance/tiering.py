@@ -60,7 +60,7 @@ def move_months(
         present = [s for s in snapshot.ordered if s.tier == warm.name and month_of(s.first) == month]
         sources = _with_overlapping(late, present)
         if dry_run:
-            report = report.add(sources, [], month)
+            report = report._add(sources, [], month)
             continue
         fresh: list[Segment] = []
         try:
@@ -71,9 +71,9 @@ def move_months(
             discard_segments(tiers, fresh)
             raise
         if swap_segments(log, tiers, "rollover", sources, fresh, {"month": month}) is None:
-            report = report.skip(month)
+            report = report._skip(month)
         else:
-            report = report.add(sources, fresh, month)
+            report = report._add(sources, fresh, month)
     return report
 
 

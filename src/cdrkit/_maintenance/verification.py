@@ -24,8 +24,8 @@ IDENTITY: Final = ["start", "call_id"]
 class VerifyReport:
     """The result of `Maintenance.verify`.
 
-    ``print`` shows it in sentences. Orphans are harmless: running or interrupted appends leave orphans, and so do jobs
-    that replace segments. A vacuum removes replaced segments after an hour, and all other orphans after a day.
+    ``print`` shows it in sentences. Unused segments are harmless: jobs replace segments, and interrupted writes leave
+    orphans. A vacuum removes replaced segments after an hour, and orphans after a day.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -44,7 +44,8 @@ class VerifyReport:
         segments: Segments of this version.
         rows: Calls of this version.
         problems: The problems, one sentence each. Empty if the store is intact.
-        orphans: Segments that no commit names: from recent appends or interrupted jobs, or replaced ones.
+        orphans: Unused segments, which the newest version does not name: segments that a job replaced, and the
+            orphans of running or interrupted writes.
     """
 
     version: int
@@ -69,9 +70,9 @@ class VerifyReport:
             problems = "1 problem" if len(self.problems) == 1 else f"{len(self.problems):,} problems"
             lines = [*self.problems, f"Version {self.version} has {problems}: {segments} with {calls}."]
         if self.orphans and self.ok:
-            orphans = "1 orphan segment is" if self.orphans == 1 else f"{self.orphans:,} orphan segments are"
+            unused = "1 unused segment is" if self.orphans == 1 else f"{self.orphans:,} unused segments are"
             lines.append(
-                f"{orphans} also stored. This is normal after recent appends and maintenance: a vacuum removes "
+                f"{unused} also stored. This is normal after recent appends and maintenance: a vacuum removes "
                 "replaced segments after an hour, and segments of unfinished appends after a day."
             )
         return "\n".join(lines)

@@ -124,7 +124,7 @@ class Maintenance:
             dry_run: Whether only to count the calls, and change nothing.
 
         Returns:
-            A report of the calls and segments rewritten.
+            A report of the calls and segments merged.
 
         Raises:
             ConflictError: When another maintenance job is running.
@@ -136,8 +136,9 @@ class Maintenance:
     def vacuum(self, now: datetime | None = None, dry_run: bool = False) -> VacuumReport:
         """Remove files that readers no longer need.
 
-        A segment is removed an hour after a commit replaced it. An orphan, which no commit ever named, is removed
-        after a day. A vacuum also removes old log objects and the temporary files of interrupted writes.
+        A vacuum removes unused segments. A segment is removed an hour after a commit replaced it. An orphan, which no
+        commit ever named, is removed after a day. A vacuum also removes old log objects and the temporary files of
+        interrupted writes.
 
         Danger:
             A result or a backup that is older than an hour may refer to removed files. Run the query or make the backup
@@ -174,7 +175,7 @@ class Maintenance:
             >>> for report in cdrkit.open_store("memory://run-example").maintenance.run():
             ...     print(report)
             No calls were moved.
-            No calls were moved.
+            No segments were merged.
             Removed 0 segments and 0 log objects.
 
         Args:
@@ -204,7 +205,7 @@ class Maintenance:
             ()
 
         Returns:
-            A report of the problems found, and of the number of orphans, which are harmless.
+            A report of the problems found, and of the number of unused segments, which are harmless.
         """
         return verify_store(self._log, self._tiers)
 

@@ -66,13 +66,32 @@ class CdrError(Exception):
 
     Attributes:
         code: A stable word for the kind of error, for logs and portal responses.
+
+    Example:
+        >>> from cdrkit import Query
+        >>> from cdrkit.errors import CdrError
+        >>> try:
+        ...     query = Query().limit(-1)
+        ... except CdrError as error:
+        ...     print(error.code, error, sep=': ')
+        query: A limit must be a whole number of 0 or more, not -1.
     """
 
     code: ClassVar[str] = "cdr"
 
 
 class ConfigError(CdrError, ValueError):
-    """Raised when a URL, an option or a time zone is invalid."""
+    """Raised when a URL, an option or a time zone is invalid.
+
+    Example:
+        >>> from cdrkit import Query
+        >>> from cdrkit.errors import ConfigError
+        >>> try:
+        ...     query = Query().during("today", "London")
+        ... except ConfigError as error:
+        ...     print(error.code)
+        config
+    """
 
     code = "config"
 
@@ -83,6 +102,16 @@ class UnknownFormatError(ConfigError):
     Attributes:
         name: The requested format; empty if cdrkit had to detect the format.
         available: The known formats, sorted. After a detection, only the formats that fit the file.
+
+    Example:
+        >>> import cdrkit
+        >>> from cdrkit.errors import UnknownFormatError
+        >>> store = cdrkit.open_store("memory://unknown-format-error")
+        >>> try:
+        ...     report = store.ingest(b"17,1001", format="asterix")
+        ... except UnknownFormatError as error:
+        ...     print(error.name, "asterisk-csv" in error.available)
+        asterix True
     """
 
     code = "unknown_format"
@@ -98,6 +127,14 @@ class MissingExtraError(ConfigError, ImportError):
 
     Attributes:
         extra: The extra to install: ``pandas`` stands for ``pip install 'cdrkit[pandas]'``.
+
+    Example:
+        >>> from cdrkit.errors import MissingExtraError
+        >>> try:
+        ...     raise MissingExtraError("to_pandas() needs the extra `pandas`.", extra="pandas")
+        ... except ImportError as error:
+        ...     print(error.extra)
+        pandas
     """
 
     code = "missing_extra"
@@ -113,6 +150,16 @@ class SchemaError(CdrError, ValueError):
     Attributes:
         field: The field with the wrong value, or None.
         row: The row with the wrong value, or None. Rows count from 0 in a table and from 1 in a file.
+
+    Example:
+        >>> import cdrkit
+        >>> from cdrkit.errors import SchemaError
+        >>> store = cdrkit.open_store("memory://schema-error")
+        >>> try:
+        ...     report = store.append([{"call_id": "17"}])
+        ... except SchemaError as error:
+        ...     print(error.field, error.row)
+        start 0
     """
 
     code = "schema"
@@ -128,6 +175,15 @@ class QueryError(CdrError, ValueError):
 
     Attributes:
         parameter: The parameter or method with the wrong value, or None.
+
+    Example:
+        >>> from cdrkit import Query
+        >>> from cdrkit.errors import QueryError
+        >>> try:
+        ...     query = Query.from_params({"limit": "many"})
+        ... except QueryError as error:
+        ...     print(error.parameter, error)
+        limit limit=many: give a whole number of 0 or more.
     """
 
     code = "query"
@@ -143,6 +199,15 @@ class UnknownFieldError(QueryError, LookupError):
     Attributes:
         field: The unknown name, as given.
         close_matches: The most similar known names, best match first.
+
+    Example:
+        >>> from cdrkit import Query
+        >>> from cdrkit.errors import UnknownFieldError
+        >>> try:
+        ...     query = Query().columns("durration")
+        ... except UnknownFieldError as error:
+        ...     print(error.field, error.close_matches[0])
+        durration duration
     """
 
     code = "unknown_field"
@@ -161,7 +226,21 @@ class UnknownFieldError(QueryError, LookupError):
 
 
 class ScopeError(CdrError, PermissionError):
-    """Raised when a scope does not allow the requested call, field or action."""
+    """Raised when a scope does not allow the requested call, field or action.
+
+    Example:
+        >>> import cdrkit
+        >>> from cdrkit.errors import ScopeError
+        >>> store = cdrkit.open_store("memory://scope-error", recordings="memory://scope-error-files/{call_id}.wav")
+        >>> call = {"call_id": "17", "start": "2026-11-22T09:30:00Z", "customer_id": "1003", "recording": "a.wav"}
+        >>> report = store.append([call])
+        >>> scoped = store.scoped(customer_id="1003", recordings=["play"])
+        >>> try:
+        ...     path = scoped.recording(next(iter(scoped.run()))).location
+        ... except ScopeError as error:
+        ...     print(error.code)
+        scope
+    """
 
     code = "scope"
 
@@ -172,6 +251,15 @@ class StorageError(CdrError):
     Attributes:
         url: The URL or path of the failed operation, or None.
         retryable: Whether the same operation may succeed later without any change.
+
+    Example:
+        >>> import cdrkit
+        >>> from cdrkit.errors import StorageError
+        >>> try:
+        ...     store = cdrkit.open_store("memory://storage-error", must_exist=True)
+        ... except StorageError as error:
+        ...     print(error.url, error.retryable)
+        memory://storage-error False
     """
 
     code = "storage"
@@ -185,7 +273,16 @@ class StorageError(CdrError):
 
 
 class NotFoundError(StorageError, FileNotFoundError):
-    """Raised when a file or a store does not exist."""
+    """Raised when a file or a store does not exist.
+
+    Example:
+        >>> import cdrkit
+        >>> try:
+        ...     store = cdrkit.open_store("memory://not-found-error", must_exist=True)
+        ... except FileNotFoundError as error:
+        ...     print(error.code)
+        not_found
+    """
 
     code = "not_found"
 
@@ -195,6 +292,17 @@ class RecordingNotFoundError(NotFoundError):
 
     Attributes:
         call_id: The call whose recording was requested.
+
+    Example:
+        >>> import cdrkit
+        >>> from cdrkit.errors import RecordingNotFoundError
+        >>> store = cdrkit.open_store("memory://recording-error", recordings="memory://recording-files/{recording}")
+        >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+        >>> try:
+        ...     recording = store.recording(call)
+        ... except RecordingNotFoundError as error:
+        ...     print(error.call_id, error)
+        17 Call '17' has no recording.
     """
 
     code = "recording_not_found"
@@ -205,7 +313,16 @@ class RecordingNotFoundError(NotFoundError):
 
 
 class AccessDeniedError(StorageError, PermissionError):
-    """Raised when storage refuses access, or when a path would leave its root folder."""
+    """Raised when storage refuses access, or when a path would leave its root folder.
+
+    Example:
+        >>> from cdrkit.errors import AccessDeniedError
+        >>> try:
+        ...     raise AccessDeniedError("The bucket refuses access.", url="s3://acme/calls")
+        ... except PermissionError as error:
+        ...     print(error.code, error.url)
+        access_denied s3://acme/calls
+    """
 
     code = "access_denied"
 
@@ -214,6 +331,14 @@ class ConflictError(StorageError):
     """Raised when a commit conflicts with other writers too many times.
 
     A later attempt may succeed.
+
+    Example:
+        >>> from cdrkit.errors import ConflictError, StorageError
+        >>> try:
+        ...     raise ConflictError("Too many writers.", url="s3://acme/calls")
+        ... except StorageError as error:
+        ...     print(error.code, error.retryable)
+        conflict True
     """
 
     code = "conflict"
@@ -224,6 +349,14 @@ class UnavailableError(StorageError, ConnectionError):
     """Raised when storage does not respond.
 
     A later attempt may succeed.
+
+    Example:
+        >>> from cdrkit.errors import UnavailableError
+        >>> try:
+        ...     raise UnavailableError("The bucket does not respond.", url="s3://acme/calls")
+        ... except ConnectionError as error:
+        ...     print(error.code, error.retryable)
+        unavailable True
     """
 
     code = "unavailable"
@@ -234,6 +367,19 @@ class CorruptDataError(StorageError):
     """Raised when a file has a wrong checksum or format.
 
     cdrkit returns no row of such a file.
+
+    Example:
+        >>> import cdrkit, fsspec
+        >>> from cdrkit.errors import CorruptDataError
+        >>> settings = cdrkit.DisplaySettingsStore("memory://corrupt-error")
+        >>> settings.put("ann", cdrkit.DisplaySettings())
+        >>> memory = fsspec.filesystem("memory")
+        >>> memory.pipe(memory.ls("/corrupt-error", detail=False)[0], b"damaged")
+        >>> try:
+        ...     ann = settings.get("ann")
+        ... except CorruptDataError as error:
+        ...     print(error.code)
+        corrupt_data
     """
 
     code = "corrupt_data"

@@ -23,7 +23,15 @@ __all__ = [
 
 
 class Direction(enum.StrEnum):
-    """The direction of a call, seen from the customer."""
+    """The direction of a call, seen from the customer.
+
+    Example:
+        >>> from cdrkit import Direction, field
+        >>> Direction("inbound") is Direction.INBOUND
+        True
+        >>> field("direction") == Direction.INBOUND
+        field('direction') == 'inbound'
+    """
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
@@ -34,6 +42,13 @@ class Disposition(enum.StrEnum):
     """The outcome of a call attempt, in words common to all switches.
 
     ``release_reason`` contains the switch's own word.
+
+    Example:
+        >>> from cdrkit import Disposition, Query
+        >>> Query().disposition(Disposition.BUSY)
+        Query().where(field('disposition').is_in(['busy']))
+        >>> str(Disposition.NO_ANSWER)
+        'no_answer'
     """
 
     ANSWERED = "answered"
@@ -46,7 +61,13 @@ class Disposition(enum.StrEnum):
 
 
 class HangupParty(enum.StrEnum):
-    """The party that ended the call."""
+    """The party that ended the call.
+
+    Example:
+        >>> from cdrkit import HangupParty, field
+        >>> field("hangup_party") == HangupParty.CALLEE
+        field('hangup_party') == 'callee'
+    """
 
     CALLER = "caller"
     CALLEE = "callee"
@@ -95,5 +116,11 @@ class FieldInfo:
 
     @property
     def is_text(self) -> bool:
-        """Return whether the field holds free text."""
+        """Return whether the field holds free text.
+
+        Example:
+            >>> from cdrkit import FIELDS
+            >>> FIELDS["source_name"].is_text, FIELDS["duration"].is_text
+            (True, False)
+        """
         return bool(self.type == pa.string() or self.type == WORD)

@@ -352,7 +352,12 @@ class CallRecord:
 
     @property
     def connected(self) -> bool:
-        """Return whether the call was connected, with a ``duration`` above 0."""
+        """Return whether the call was connected, with a ``duration`` above 0.
+
+        Example:
+            >>> CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z", "duration": 0}).connected
+            False
+        """
         return self.duration is not None and self.duration > 0
 
     @property
@@ -360,6 +365,10 @@ class CallRecord:
         """Return whether the record names a recording.
 
         The file itself may be absent; see `Store.recording`.
+
+        Example:
+            >>> CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"}).has_recording
+            False
         """
         return self.recording is not None
 

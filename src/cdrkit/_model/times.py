@@ -121,7 +121,14 @@ class TimeRange:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether the range contains no instant."""
+        """Return whether the range contains no instant.
+
+        Example:
+            >>> from datetime import UTC, datetime
+            >>> noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+            >>> TimeRange(noon, noon).is_empty, TimeRange(noon).is_empty
+            (True, False)
+        """
         return self.start is not None and self.start == self.end
 
     def contains(self, instant: datetime) -> bool:
@@ -129,6 +136,12 @@ class TimeRange:
 
         Raises:
             QueryError: When *instant* is not an aware datetime.
+
+        Example:
+            >>> from datetime import UTC, datetime
+            >>> morning = TimeRange(datetime(2026, 11, 22, 6, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC))
+            >>> morning.contains(datetime(2026, 11, 22, 9, tzinfo=UTC)), morning.contains(morning.end)
+            (True, False)
         """
         at = plain_instant(instant, "instant")
         return (self.start is None or self.start <= at) and (self.end is None or at < self.end)
@@ -140,6 +153,12 @@ class TimeRange:
         """Return the intersection of the two ranges.
 
         The intersection is empty if the ranges do not overlap.
+
+        Example:
+            >>> from datetime import UTC, datetime
+            >>> november = TimeRange(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+            >>> print(november.intersect(TimeRange(datetime(2026, 11, 22, tzinfo=UTC))))
+            [2026-11-22T00:00:00Z, 2026-12-01T00:00:00Z)
         """
         start = max((at for at in (self.start, other.start) if at is not None), default=None)
         end = min((at for at in (self.end, other.end) if at is not None), default=None)

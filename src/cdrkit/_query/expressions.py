@@ -64,6 +64,10 @@ class Expr:
         True
         >>> busy_or_short
         (field('sip_code') == 486) | (field('duration') < 5)
+
+    Raises:
+        QueryError: When a condition is combined with a value that is not a condition, or is used as a truth value, as
+            in ``and``, ``or`` and ``not``.
     """
 
     __slots__ = ()

@@ -53,6 +53,10 @@ class FieldRef:
         field('start') >= '2026-11-22T09:30:00Z'
         >>> field("disposition") == "busy"
         field('disposition') == 'busy'
+
+    Raises:
+        QueryError: When a comparison uses None, another field or a value that does not fit the field, when an
+            enumeration is compared by order, or when a reference is used as a condition.
     """
 
     __slots__ = ("_info",)

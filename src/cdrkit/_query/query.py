@@ -40,8 +40,7 @@ class Query:
     """A description of a set of calls: conditions, columns, order and limit.
 
     A query is immutable: every method returns a new query. Queries with the same meaning are equal. Conditions are
-    combined with "and". Without an order, the oldest call comes first. A query needs no store: a portal can build,
-    store, send and compare queries.
+    combined with "and". Without an order, the oldest call comes first. A query needs no store.
 
     Example:
         >>> from cdrkit import Query, field
@@ -69,7 +68,6 @@ class Query:
             QueryError: When an argument is not a condition, or a condition is too large.
 
         Example:
-            >>> from cdrkit import Query, field
             >>> Query().where(field("sip_code").is_in([486, 600]), field("duration") == 0)
             Query().where(field('duration') == 0).where(field('sip_code').is_in([486, 600]))
         """
@@ -170,7 +168,10 @@ class Query:
     def cli(self, *numbers: str, match: MatchKind | None = None) -> Query:
         """Match calls whose source number (CLI) is one of *numbers*.
 
-        Numbers match in any notation. See `number` for the arguments and errors.
+        Numbers match in any notation. See `number` for the arguments.
+
+        Raises:
+            QueryError: When no number is given, a number has nothing to search for, or *match* is unknown.
 
         Example:
             >>> Query().cli("020 7946 0018")
@@ -181,7 +182,10 @@ class Query:
     def did(self, *numbers: str, match: MatchKind | None = None) -> Query:
         """Match calls whose DID is one of *numbers*.
 
-        Numbers match in any notation. See `number` for the arguments and errors.
+        Numbers match in any notation. See `number` for the arguments.
+
+        Raises:
+            QueryError: When no number is given, a number has nothing to search for, or *match* is unknown.
 
         Example:
             >>> Query().did("020 7946 01*")
@@ -293,9 +297,7 @@ class Query:
         return self.where(RECORDED)
 
     def columns(self, *names: FieldName | str | Iterable[FieldName | str]) -> Query:
-        """Select the columns of tables and CSV, in the given order.
-
-        Records always have every field.
+        """Select the columns of tables and CSV, in order; records have every field.
 
         Args:
             names: Names of fields, or one list of names.
@@ -425,9 +427,8 @@ class Query:
             QueryError: When *now* is naive, or a preset reaches outside the years 1 to 9999.
 
         Example:
-            >>> from datetime import datetime, timezone
-            >>> now = datetime(2026, 11, 22, 9, 30, tzinfo=timezone.utc)
-            >>> print(Query().during("yesterday").time_range(now))
+            >>> from datetime import UTC, datetime
+            >>> print(Query().during("yesterday").time_range(datetime(2026, 11, 22, 9, 30, tzinfo=UTC)))
             [2026-11-21T00:00:00Z, 2026-11-22T00:00:00Z)
         """
         ranges = [resolve_preset(preset.name, preset.timezone, now) for preset in self.presets]
@@ -490,8 +491,7 @@ class Query:
             ignore: Names of parameters that do not belong to the query.
 
         Raises:
-            QueryError: When a parameter is unknown, has a wrong value, or is repeated although it must not be. The
-                error names the parameter and the value.
+            QueryError: When a parameter is unknown, wrong or must not repeat. The error names parameter and value.
 
         Example:
             >>> Query.from_params({"connected": "1", "order": "-start", "tab": "calls"}, ignore=["tab"])

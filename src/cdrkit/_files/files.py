@@ -57,19 +57,44 @@ class Files(Protocol):
 
     @property
     def url(self) -> str:
-        """The path or URL of the root, as given by the caller."""
+        """The path or URL of the root, as given by the caller.
+
+        Example:
+            >>> from cdrkit.storage import open_files
+            >>> open_files("memory://files-url-example").url
+            'memory://files-url-example'
+        """
         ...
 
     def url_of(self, path: str) -> str:
-        """Return the URL of *path*, for messages."""
+        """Return the URL of *path*, for messages.
+
+        Example:
+            >>> from cdrkit.storage import open_files
+            >>> open_files("memory://url-of-example").url_of("a.bin")
+            'memory://url-of-example/a.bin'
+        """
         ...
 
     def local_path(self, path: str) -> str | None:
-        """Return the local path of a file; None for a remote filesystem."""
+        """Return the local path of a file; None for a remote filesystem.
+
+        Example:
+            >>> from cdrkit.storage import open_files
+            >>> open_files("memory://local-path-example").local_path("a.bin") is None
+            True
+        """
         ...
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> bytes:
         """Return the bytes of a file, or of a part of it.
+
+        Example:
+            >>> from cdrkit.storage import open_files
+            >>> files = open_files("memory://files-read-example")
+            >>> files.put("a.bin", b"calls")
+            >>> files.read("a.bin", 1, 3)
+            b'al'
 
         Args:
             path: The file.
@@ -84,6 +109,14 @@ class Files(Protocol):
     def open(self, path: str) -> IO[bytes]:
         """Open a file for reading, as a seekable stream.
 
+        Example:
+            >>> from cdrkit.storage import open_files
+            >>> files = open_files("memory://files-open-example")
+            >>> files.put("a.bin", b"calls")
+            >>> with files.open("a.bin") as stream:
+            ...     stream.read(2)
+            b'ca'
+
         Raises:
             NotFoundError: When the file does not exist.
         """
@@ -93,6 +126,13 @@ class Files(Protocol):
         """Write a whole file, replacing an older one.
 
         A reader sees all of the new content or none of it. The content is durable when this returns.
+
+        Example:
+            >>> from cdrkit.storage import open_files
+            >>> files = open_files("memory://files-put-example")
+            >>> files.put("a.bin", b"calls")
+            >>> files.size("a.bin")
+            5
         """
         ...
 
@@ -101,6 +141,12 @@ class Files(Protocol):
 
         At most one of several callers gets True. A file that another caller created may not be durable yet; see
         `make_durable`.
+
+        Example:
+            >>> from cdrkit.storage import open_files
+            >>> files = open_files("memory://files-create-example")
+            >>> files.create("a.bin", b"calls"), files.create("a.bin", b"other")
+            (True, False)
 
         Raises:
             ConfigError: When the filesystem has no exclusive creation.
@@ -111,6 +157,13 @@ class Files(Protocol):
         """Ensure that the file at *path* survives a crash of the machine.
 
         The writer of the file may not have done so yet.
+
+        Example:
+            >>> from cdrkit.storage import open_files
+            >>> files = open_files("memory://files-durable-example")
+            >>> files.create("a.bin", b"calls")
+            True
+            >>> files.make_durable("a.bin")
         """
         ...
 
@@ -118,26 +171,64 @@ class Files(Protocol):
         """Open a file for writing; the complete file appears when the block ends.
 
         If the block raises an error, the file does not appear.
+
+        Example:
+            >>> from cdrkit.storage import open_files
+            >>> files = open_files("memory://files-writer-example")
+            >>> with files.writer("a.bin") as stream:
+            ...     _ = stream.write(b"calls")
+            >>> files.read("a.bin")
+            b'calls'
         """
         ...
 
     def size(self, path: str) -> int | None:
-        """Return the size of *path* in bytes, or None if no such file exists."""
+        """Return the size of *path* in bytes, or None if no such file exists.
+
+        Example:
+            >>> from cdrkit.storage import open_files
+            >>> files = open_files("memory://files-size-example")
+            >>> files.put("a.bin", b"calls")
+            >>> files.size("a.bin"), files.size("b.bin")
+            (5, None)
+        """
         ...
 
     def list(self, folder: str) -> list[Entry]:
         """Return the files at any depth below *folder*, sorted by path.
 
         An absent folder contains no files.
+
+        Example:
+            >>> from cdrkit.storage import open_files
+            >>> files = open_files("memory://files-list-example")
+            >>> files.put("day=2026-11-22/a.bin", b"calls")
+            >>> [entry.path for entry in files.list("day=2026-11-22")]
+            ['day=2026-11-22/a.bin']
         """
         ...
 
     def remove(self, path: str) -> None:
-        """Remove a file if it exists."""
+        """Remove a file if it exists.
+
+        Example:
+            >>> from cdrkit.storage import open_files
+            >>> files = open_files("memory://files-remove-example")
+            >>> files.put("a.bin", b"calls")
+            >>> files.remove("a.bin")
+            >>> files.list("")
+            []
+        """
         ...
 
     def remove_temporary(self, before: datetime) -> int:
         """Remove the leftovers of interrupted writes.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> from cdrkit.storage import open_files
+            >>> open_files("memory://temporary-example").remove_temporary(datetime(2026, 11, 22, tzinfo=timezone.utc))
+            0
 
         Args:
             before: Leftovers changed at or after this time are kept, because their writer may still be active.
@@ -149,6 +240,13 @@ class Files(Protocol):
 
     def sign(self, path: str, expires: int) -> str:
         """Return a URL that opens *path* without credentials.
+
+        Example:
+            >>> from cdrkit.storage import open_files
+            >>> files = open_files("memory://files-sign-example")
+            >>> files.sign("a.bin", expires=60)
+            Traceback (most recent call last):
+            cdrkit.errors.ConfigError: memory://files-sign-example cannot sign URLs...
 
         Args:
             path: The file.

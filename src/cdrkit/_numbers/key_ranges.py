@@ -80,6 +80,14 @@ def prefix_range(digits: str) -> tuple[int, int]:
 class KeySearch:
     """The key ranges that may contain the numbers of a search.
 
+    Example:
+        A search for ``+44 20 7946 0018``, whose twelve digits are padded to fifteen:
+
+        >>> from cdrkit.storage import KeySearch
+        >>> key = 442079460018000 * 16 + 12
+        >>> KeySearch(ranges=((key, key + 1),), exact=True, longer=False).exact
+        True
+
     Attributes:
         ranges: Key ranges, ascending and disjoint; the end of each range is exclusive.
         exact: Whether every number in the ranges matches. If not, recheck the rows.
@@ -91,7 +99,13 @@ class KeySearch:
     longer: bool
 
     def with_longer(self) -> KeySearch:
-        """Return the search, extended to numbers of more than fifteen digits."""
+        """Return the search, extended to numbers of more than fifteen digits.
+
+        Example:
+            >>> from cdrkit.storage import KeySearch
+            >>> KeySearch(ranges=((16, 32),), exact=True, longer=True).with_longer().exact
+            False
+        """
         if not self.longer:
             return self
         return KeySearch(_merge_ranges([*self.ranges, _HASHED]), exact=False, longer=True)

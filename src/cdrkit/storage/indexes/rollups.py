@@ -167,6 +167,17 @@ class Totals:
         """Return whether the segment may hold calls that satisfy all *conditions*.
 
         False means that the segment certainly holds no such call.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import cdrkit, polars as pl
+            >>> from cdrkit.storage import Totals
+            >>> from cdrkit.storage.indexes import totals_of
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> calls = pl.DataFrame({"call_id": ["17"], "start": [start], "customer_id": ["1003"]})
+            >>> totals = Totals(totals_of(calls))
+            >>> totals.may_hold([cdrkit.field("customer_id") == "1004"])
+            False
         """
         return all(self._may_hold_customer(condition) for condition in conditions)
 

@@ -56,7 +56,14 @@ class Tier(Protocol):
 
     @property
     def name(self) -> str:
-        """The tier's name in the log, which must never change."""
+        """The tier's name in the log, which must never change.
+
+        Example:
+            >>> from cdrkit.storage import open_files
+            >>> from cdrkit.storage.tiers import WarmTier
+            >>> WarmTier(open_files("memory://tier-name-example")).name
+            'warm'
+        """
         ...
 
     def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
@@ -64,6 +71,17 @@ class Tier(Protocol):
 
         The facts of the segment should contain ``written``, the present time in microseconds since 1970 in UTC. Without
         it, every commit checks that the segment still exists.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import polars as pl
+            >>> from cdrkit.storage import open_files
+            >>> from cdrkit.storage.tiers import WarmTier
+            >>> tier = WarmTier(open_files("memory://tier-write-example"))
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> calls = pl.DataFrame({"call_id": ["a", "b"], "start": [start, start]})
+            >>> tier.write(calls, region="GB").rows
+            2
 
         Args:
             frame: At least one call, all of one UTC day in the hot tier and of one UTC month in the warm tier. The
@@ -80,6 +98,17 @@ class Tier(Protocol):
 
     def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
         """Return *columns* of a segment.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import polars as pl
+            >>> from cdrkit.storage import open_files
+            >>> from cdrkit.storage.tiers import WarmTier
+            >>> tier = WarmTier(open_files("memory://tier-read-example"))
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> calls = pl.DataFrame({"call_id": ["a", "b"], "start": [start, start]})
+            >>> tier.read(tier.write(calls, "GB"), ["call_id"], range(1, 2))["call_id"].to_list()
+            ['b']
 
         Args:
             segment: A segment of this tier.
@@ -98,6 +127,18 @@ class Tier(Protocol):
         The result equals the concatenated results of `read` for each segment. A tier may have a faster method for few
         rows.
 
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import polars as pl
+            >>> from cdrkit.storage import open_files
+            >>> from cdrkit.storage.tiers import WarmTier
+            >>> tier = WarmTier(open_files("memory://tier-gather-example"))
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> calls = pl.DataFrame({"call_id": ["a", "b"], "start": [start, start]})
+            >>> picks = [(tier.write(calls, "GB"), pl.Series([1], dtype=pl.UInt32))]
+            >>> tier.gather(picks, ["call_id"])["call_id"].to_list()
+            ['b']
+
         Args:
             picks: At least one segment, each with row numbers in ascending order.
             columns: The fields to return, in this order.
@@ -112,6 +153,19 @@ class Tier(Protocol):
         self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None
     ) -> Hits | None:
         """Return the candidate rows of a number search, or None without an index.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import polars as pl
+            >>> from cdrkit.storage import KeySearch, open_files
+            >>> from cdrkit.storage.tiers import WarmTier
+            >>> tier = WarmTier(open_files("memory://tier-find-example"))
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> calls = pl.DataFrame({"call_id": ["a", "b"], "start": [start, start], "did": [None, "+442079460018"]})
+            >>> key = 442079460018000 * 16 + 12
+            >>> search = KeySearch(ranges=((key, key + 1),), exact=True, longer=False)
+            >>> tier.find(tier.write(calls, "GB"), search, ["did"], "GB").rows.to_list()
+            [1]
 
         Args:
             segment: A segment of this tier.
@@ -128,6 +182,17 @@ class Tier(Protocol):
         """Return the rows whose field equals one of *values*.
 
         Return None if reading the column is as fast.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import polars as pl
+            >>> from cdrkit.storage import open_files
+            >>> from cdrkit.storage.tiers import WarmTier
+            >>> tier = WarmTier(open_files("memory://tier-rows-with-example"))
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> calls = pl.DataFrame({"call_id": ["a", "b"], "start": [start, start]})
+            >>> tier.rows_with(tier.write(calls, "GB"), "call_id", ["b"], range(2)) is None  # reads the column
+            True
 
         Args:
             segment: A segment of this tier.
@@ -148,6 +213,17 @@ class Tier(Protocol):
 
         Without a rollup, the calls are read instead.
 
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import polars as pl
+            >>> from cdrkit.storage import open_files
+            >>> from cdrkit.storage.tiers import WarmTier
+            >>> tier = WarmTier(open_files("memory://tier-totals-example"))
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> calls = pl.DataFrame({"call_id": ["a", "b"], "start": [start, start]})
+            >>> tier.totals(tier.write(calls, "GB")).rows["attempts"].sum()
+            2
+
         Raises:
             CorruptDataError: When the rollup differs from what was written.
         """
@@ -157,11 +233,34 @@ class Tier(Protocol):
         """Delete the files of a segment.
 
         Nothing happens if the files are already deleted.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import polars as pl
+            >>> from cdrkit.storage import open_files
+            >>> from cdrkit.storage.tiers import WarmTier
+            >>> tier = WarmTier(open_files("memory://tier-remove-example"))
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> calls = pl.DataFrame({"call_id": ["a", "b"], "start": [start, start]})
+            >>> segment = tier.write(calls, "GB")
+            >>> tier.remove(segment)
+            >>> list(tier.list_segments())
+            []
         """
         ...
 
     def check(self, segment: Segment) -> None:
         """Read all of *segment* and verify its checksums.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import polars as pl
+            >>> from cdrkit.storage import open_files
+            >>> from cdrkit.storage.tiers import WarmTier
+            >>> tier = WarmTier(open_files("memory://tier-check-example"))
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> calls = pl.DataFrame({"call_id": ["a", "b"], "start": [start, start]})
+            >>> tier.check(tier.write(calls, "GB"))
 
         Raises:
             CorruptDataError: When the data differ from what was written.
@@ -170,18 +269,53 @@ class Tier(Protocol):
         ...
 
     def list_segments(self) -> Iterable[SegmentFile]:
-        """Return all segments stored in this tier, whether or not a commit names them."""
+        """Return all segments stored in this tier, whether or not a commit names them.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import polars as pl
+            >>> from cdrkit.storage import open_files
+            >>> from cdrkit.storage.tiers import WarmTier
+            >>> tier = WarmTier(open_files("memory://tier-list-segments-example"))
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> calls = pl.DataFrame({"call_id": ["a", "b"], "start": [start, start]})
+            >>> segment = tier.write(calls, "GB")
+            >>> [file.id for file in tier.list_segments()] == [segment.id]
+            True
+        """
         ...
 
     def delete_orphan(self, file: SegmentFile) -> None:
         """Delete the files of a segment that no commit names.
 
         Nothing happens if the files are already deleted.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import polars as pl
+            >>> from cdrkit.storage import open_files
+            >>> from cdrkit.storage.tiers import WarmTier
+            >>> tier = WarmTier(open_files("memory://tier-delete-orphan-example"))
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> calls = pl.DataFrame({"call_id": ["a", "b"], "start": [start, start]})
+            >>> _ = tier.write(calls, "GB")
+            >>> for file in tier.list_segments():
+            ...     tier.delete_orphan(file)
+            >>> list(tier.list_segments())
+            []
         """
         ...
 
     def remove_temporary(self, before: datetime) -> int:
         """Delete the leftovers of interrupted writes.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> from cdrkit.storage import open_files
+            >>> from cdrkit.storage.tiers import WarmTier
+            >>> tier = WarmTier(open_files("memory://tier-temporary-example"))
+            >>> tier.remove_temporary(datetime(2026, 11, 22, tzinfo=timezone.utc))
+            0
 
         Args:
             before: Leftovers changed at or after this time are kept, because their writer may still be active.
@@ -195,6 +329,18 @@ class Tier(Protocol):
         """Return the segment that a file's own metadata describes.
 
         A log is rebuilt from these segments.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import polars as pl
+            >>> from cdrkit.storage import open_files
+            >>> from cdrkit.storage.tiers import WarmTier
+            >>> tier = WarmTier(open_files("memory://tier-load-example"))
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> calls = pl.DataFrame({"call_id": ["a", "b"], "start": [start, start]})
+            >>> segment = tier.write(calls, "GB")
+            >>> [tier.load(file, "GB") == segment for file in tier.list_segments()]
+            [True]
 
         Args:
             file: A segment whose own file exists.

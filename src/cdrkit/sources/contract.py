@@ -155,6 +155,12 @@ class SourceBatch:
 class SourceInput:
     """One input of a source: a file, a member of an archive, or a document.
 
+    Example:
+        >>> import io
+        >>> from cdrkit.sources import SourceInput
+        >>> SourceInput(name="cdr_1.csv", stream=io.BytesIO(b"id,begin\\n")).name
+        'cdr_1.csv'
+
     Attributes:
         name: The name of the input, for messages.
         stream: The decompressed bytes. They must be read before the next input is requested.
@@ -192,10 +198,27 @@ class Source(Protocol):
     A source only reads. It does not normalise numbers, compute prices or store calls. Every row of the stream is in
     the ``frame`` or the ``rejects`` of a batch, counts in ``merged``, or belongs to a call in ``pending``. A row has
     the same ``call_id`` each time it is read. Native columns that fill no field go into ``extra``.
+
+    Example:
+        >>> import io
+        >>> import polars as pl
+        >>> from cdrkit.sources import SourceBatch
+        >>> def read_ids(stream):
+        ...     yield SourceBatch(frame=pl.DataFrame({"call_id": stream.read().decode().split()}))
+        >>> [batch.read for batch in read_ids(io.BytesIO(b"17 18"))]
+        [2]
     """
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
         """Yield the rows of a stream in batches.
+
+        Example:
+            >>> import io
+            >>> from cdrkit.sources import make_source
+            >>> mapping = {"call_id": "id", "start": {"columns": "begin", "formats": ["epoch"]}}
+            >>> source = make_source("generic", {"mapping": {"fields": mapping}})
+            >>> [batch.read for batch in source(io.BytesIO(b"id,begin\\n17,1795341600\\n"))]
+            [1]
 
         Args:
             stream: The decompressed bytes of one input.
@@ -209,7 +232,13 @@ class Source(Protocol):
 
 @runtime_checkable
 class JoiningSource(Source, Protocol):
-    """A source that reads all inputs of an ingest together."""
+    """A source that reads all inputs of an ingest together.
+
+    Example:
+        >>> from cdrkit.sources import JoiningSource, make_source
+        >>> isinstance(make_source("cucm", {}), JoiningSource)
+        True
+    """
 
     def read_all(self, inputs: Iterable[SourceInput], /) -> Iterator[SourceBatch]:
         """Yield the rows of all inputs in batches.
@@ -228,7 +257,13 @@ class JoiningSource(Source, Protocol):
 
 @runtime_checkable
 class DatabaseSource(Source, Protocol):
-    """A source that can also read a database table."""
+    """A source that can also read a database table.
+
+    Example:
+        >>> from cdrkit.sources import DatabaseSource, make_source
+        >>> isinstance(make_source("freepbx", {"timezone": "Europe/London"}), DatabaseSource)
+        True
+    """
 
     def read_connection(self, connection: Any, /) -> Iterator[SourceBatch]:
         """Yield the rows of the database table in batches.
@@ -247,6 +282,11 @@ class Sniff(Protocol):
     """A function that detects whether a file has a certain format.
 
     It is the static method ``sniff`` of the format's factory.
+
+    Example:
+        >>> from cdrkit.sources import find_factory
+        >>> find_factory("twilio").sniff(b"name,age", "people.csv") is None
+        True
     """
 
     def __call__(self, head: bytes, name: str, /) -> str | None:

@@ -21,6 +21,11 @@ __all__ = ["Detected", "detect"]
 class Detected:
     """A format that matches a file.
 
+    Example:
+        >>> from cdrkit.sources import Detected
+        >>> Detected("twilio", "a page of calls").format
+        'twilio'
+
     Attributes:
         format: The name of the format, as `cdrkit.Store.ingest` accepts it.
         reason: The reason why the format matches, in a few words.

@@ -25,6 +25,12 @@ _LONGEST_RECORDING: Final = 6  # seconds
 class Office:
     """The paths and properties of an office that `write_office` generated.
 
+    Example:
+        >>> from cdrkit.samples import write_office
+        >>> office = write_office("sample-office", calls=10)
+        >>> office.calls, office.timezone
+        (10, 'Europe/London')
+
     Attributes:
         folder: The folder with all files.
         master: The path of the Asterisk ``Master.csv``. Its timestamps are local times of *timezone*.

@@ -51,11 +51,19 @@ class SourceTests:
     """
 
     def make_source(self) -> Source:
-        """Return a new source, with the options that the sample needs."""
+        """Return a new source, with the options that the sample needs.
+
+        Raises:
+            NotImplementedError: When a subclass does not override this method.
+        """
         raise NotImplementedError("Override make_source() in the subclass: return a source.")
 
     def sample(self) -> bytes:
-        """Return the bytes of a file with at least one call; a few rows are enough."""
+        """Return the bytes of a file with at least one call; a few rows are enough.
+
+        Raises:
+            NotImplementedError: When a subclass does not override this method.
+        """
         raise NotImplementedError("Override sample() in the subclass: return the bytes of a file.")
 
     def expected_calls(self) -> int | None:

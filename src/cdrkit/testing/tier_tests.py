@@ -53,6 +53,9 @@ class TierTests:
         """Return a new tier that stores its segments in *files*.
 
         The new tier must not share state with earlier tiers.
+
+        Raises:
+            NotImplementedError: When a subclass does not override this method.
         """
         raise NotImplementedError("Override make_tier() in the subclass: return a tier.")
 

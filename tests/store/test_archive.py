@@ -481,11 +481,23 @@ def test_the_sum_is_that_of_the_file(filled: Store, tmp_path: Path) -> None:
     assert in_order(list(filled.run(IN_MONTH))) == list(filled.run(IN_MONTH))
 
 
+@pytest.mark.parametrize("name", ["2026.05", "calls-v1.2", ".archive", "acme.2026-05"])
+def test_a_folder_may_have_a_dot(filled: Store, tmp_path: Path, name: str) -> None:
+    """A dot that begins no suffix of letters is part of a folder's name."""
+    assert filled.archive.download(MONTH, tmp_path / name) == str(tmp_path / name)
+    assert (tmp_path / name / "SHA256SUMS").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "format", "words"),
     [
         ("july.csv", "parquet", r"format='csv\.gz'"),
         ("july.csv.gz", "parquet", r"format='csv\.gz'"),
+        ("july.txt", "parquet", "needs a folder"),
+        ("july.TSV", "parquet", "needs a folder"),
+        ("july.xml", "parquet", "needs a folder"),
+        ("july.parquet", "parquet", "needs a folder"),
+        ("july.parquet/", "parquet", "needs a folder"),
         ("july.csv", "csv.gz", r"does not end in \.csv\.gz"),
         ("july.csv.gz", "csv.zst", r"does not end in \.csv\.zst"),
         ("july.parquet", "csv.gz", r"does not end in \.csv\.gz"),

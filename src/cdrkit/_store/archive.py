@@ -23,9 +23,8 @@ __all__ = ["Archive", "ArchiveMonth"]
 
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 _FORMATS: Final = ("parquet", "csv.gz", "csv.zst")
-#: The suffix of a file name. Digits, as in ``calls.2026``, are not a suffix.
+#: The suffix of a file name, in lower case. Digits, as in ``calls.2026``, are not a suffix.
 _FILE_SUFFIX: Final = re.compile(r"\.[a-z][a-z0-9]{1,9}", re.ASCII)
-_FOLDER_SUFFIX: Final = re.compile(r"\.(?:csv|gz|zst|zip|tar|json|xlsx)", re.IGNORECASE)
 
 ArchiveFormat: TypeAlias = Literal["parquet", "csv.gz", "csv.zst"]
 
@@ -33,6 +32,12 @@ ArchiveFormat: TypeAlias = Literal["parquet", "csv.gz", "csv.zst"]
 @attrs.frozen(kw_only=True)
 class ArchiveMonth:
     """A UTC month of the warm tier.
+
+    Example:
+        >>> from cdrkit import ArchiveMonth
+        >>> month = ArchiveMonth(month="2026-08", items=1, rows=100, size_bytes=20_000)
+        >>> month.size_bytes / month.rows
+        200.0
 
     Attributes:
         month: The month, such as ``2026-08``.
@@ -65,6 +70,16 @@ class Archive:
 
     def months(self) -> list[ArchiveMonth]:
         """Return the months of the warm tier, earliest first.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import cdrkit
+            >>> from cdrkit.samples import synthesize_calls
+            >>> store = cdrkit.open_store("memory://months-example")
+            >>> _ = store.append(synthesize_calls(100, days=7, end=datetime(2026, 8, 8, tzinfo=timezone.utc)))
+            >>> _ = store.maintenance.move_to_warm(now=datetime(2026, 12, 1, tzinfo=timezone.utc))
+            >>> [(month.month, month.rows) for month in store.archive.months()]
+            [('2026-08', 100)]
 
         Raises:
             StorageError: When the log cannot be read.
@@ -108,10 +123,17 @@ class Archive:
         next to the file, in ``<dest>.sha256``, or to ``SHA256SUMS`` in the folder. Use ``sha256sum --check`` to check
         them.
 
-        .. code-block:: python
-
-            store.archive.download("2026-08", "archive")                              # Parquet files into a folder
-            store.archive.download("2026-08", "calls-2026-08.csv.gz", format="csv.gz")    # one CSV
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import cdrkit
+            >>> from cdrkit.samples import synthesize_calls
+            >>> store = cdrkit.open_store("memory://download-example")
+            >>> _ = store.append(synthesize_calls(100, days=7, end=datetime(2026, 8, 8, tzinfo=timezone.utc)))
+            >>> _ = store.maintenance.move_to_warm(now=datetime(2026, 12, 1, tzinfo=timezone.utc))
+            >>> store.archive.download("2026-08", "archive")  # Parquet files into a folder
+            'archive'
+            >>> store.archive.download("2026-08", "calls-2026-08.csv.gz", format="csv.gz")  # one CSV
+            'calls-2026-08.csv.gz'
 
         Args:
             month: A UTC month, such as ``2026-08``.
@@ -186,8 +208,8 @@ def _check_target(dest: object, format: str) -> str:
     if is_url(target):
         raise ConfigError(f"{target!r} is a URL. A download needs a local path.")
     if format == "parquet":
-        suffix = os.path.splitext(target)[1]
-        if _FOLDER_SUFFIX.fullmatch(suffix):
+        suffix = os.path.splitext(target.rstrip(os.sep))[1].lower()
+        if _FILE_SUFFIX.fullmatch(suffix):
             raise ConfigError(
                 f"The format 'parquet' needs a folder, but {target!r} ends like the name of a file. For one CSV, give "
                 "format='csv.gz' and a name that ends in .csv.gz, or 'csv.zst' and .csv.zst."

@@ -7,11 +7,11 @@ import binascii
 import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import attrs
 
-from cdrkit._access import EVERYTHING, RecordingRight, query_fields
+from cdrkit._access import EVERYTHING, query_fields
 from cdrkit._model import (
     FIELDS,
     MICROSECOND,
@@ -64,12 +64,25 @@ class ScopedStore(Reader):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The visible fields in the order of the field catalogue, for a column picker."""
+        """The visible fields in the order of the field catalogue, for a column picker.
+
+        Example:
+            >>> import cdrkit
+            >>> scoped = cdrkit.open_store("memory://fields-example").scoped(customer_id="1003", hide=["provider_charge"])
+            >>> "provider_charge" in scoped.fields
+            False
+        """
         return self._scope.fields
 
     @property
     def viewer(self) -> str:
-        """The name of the viewer, as passed to `Store.scoped`."""
+        """The name of the viewer, as passed to `Store.scoped`.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://viewer-example").scoped(customer_id="1003", viewer="ann").viewer
+            'ann'
+        """
         return self._scope.viewer
 
     def query_from_params(self, params: object, *, ignore: Iterable[str] = ()) -> Query:
@@ -130,6 +143,17 @@ class ScopedStore(Reader):
         The call is looked up in the store by its id and start; no other value of *record* is used. Each use of the
         recording requires the matching right and notifies the audit function.
 
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://scoped-recording-example", recordings="memory://audio/{recording}")
+            >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> call = cdrkit.CallRecord(call_id="1", start=at, customer_id="1003", recording="1.wav")
+            >>> _ = store.append([call])
+            >>> scoped = store.scoped(customer_id="1003", recordings=["play"])
+            >>> scoped.recording(call).exists
+            False
+
         Args:
             record: The call.
 
@@ -144,7 +168,7 @@ class ScopedStore(Reader):
         return self._find_call_recording(record.call_id, record.start, self._scope.rights)
 
     def recording_token(
-        self, record: CallRecord, *, action: RecordingRight = "play", expires: int = 3_600
+        self, record: CallRecord, *, action: Literal["play", "download"] = "play", expires: int = 3_600
     ) -> str:
         """Return a signed token for a call's recording, for use in a URL.
 
@@ -191,6 +215,18 @@ class ScopedStore(Reader):
 
     def recording_by_token(self, token: str) -> Recording:
         """Return the recording that a token refers to.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://by-token-example", recordings="memory://audio/{recording}")
+            >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> call = cdrkit.CallRecord(call_id="1", start=at, customer_id="1003", recording="1.wav")
+            >>> _ = store.append([call])
+            >>> scoped = store.scoped(customer_id="1003", recordings=["play"])
+            >>> token = scoped.recording_token(call, expires=600)
+            >>> scoped.recording_by_token(token).exists
+            False
 
         Args:
             token: The token that `recording_token` returned to this viewer.

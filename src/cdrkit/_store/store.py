@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from types import EllipsisType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import polars as pl
 
-from cdrkit._access import AuditEvent, RecordingRight, ScopeOptions, make_scope
+from cdrkit._access import AuditEvent, ScopeOptions, make_scope
 from cdrkit._ingest import (
     AppendReport,
     FollowOptions,
@@ -38,8 +38,6 @@ from cdrkit.sources import FormatName, Input, Inputs, make_source
 from cdrkit.storage.append import Append
 
 __all__ = ["Store"]
-
-OnConflict: TypeAlias = Literal["report", "replace"]
 
 
 class Store(Reader):
@@ -92,7 +90,7 @@ class Store(Reader):
 
     # -- writing ------------------------------------------------------------------------------------------------
 
-    def append(self, data: CallData, *, on_conflict: OnConflict = "report") -> AppendReport:
+    def append(self, data: CallData, *, on_conflict: Literal["report", "replace"] = "report") -> AppendReport:
         """Store calls durably in one commit: all calls, or none after an error.
 
         (``start``, ``call_id``) identifies a call. A call that is already stored is skipped if its content is equal,
@@ -131,7 +129,7 @@ class Store(Reader):
         source: Input,
         *,
         format: FormatName | str,
-        on_conflict: OnConflict = "report",
+        on_conflict: Literal["report", "replace"] = "report",
         on_reject: Literal["report", "raise"] = "report",
         progress: Progress | None = None,
         storage_options: Mapping[str, object] | None = None,
@@ -184,7 +182,7 @@ class Store(Reader):
         path: str | os.PathLike[str],
         *,
         format: FormatName | str,
-        on_conflict: OnConflict = "report",
+        on_conflict: Literal["report", "replace"] = "report",
         on_reject: Literal["report", "raise"] = "report",
         poll: float = 1.0,
         wait: bool = True,
@@ -246,15 +244,18 @@ class Store(Reader):
         *,
         max_rows: int = 10_000,
         max_seconds: float | None = 1.0,
-        on_conflict: OnConflict = "report",
+        on_conflict: Literal["report", "replace"] = "report",
     ) -> Writer:
         """Return a buffered writer that groups a live feed's calls into few commits.
 
-        .. code-block:: python
-
-            with store.writer(max_seconds=5.0) as writer:
-                for call in feed:
-                    writer.add(call)
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://store-writer-example")
+            >>> with store.writer(max_seconds=5.0) as writer:
+            ...     writer.add(cdrkit.CallRecord(call_id="1", start=datetime(2026, 11, 22, 9, tzinfo=timezone.utc)))
+            >>> store.count()
+            1
 
         Args:
             max_rows: The largest number of pending calls.
@@ -288,7 +289,7 @@ class Store(Reader):
         reseller_id: str | Iterable[str] | EllipsisType = ...,
         hide: Iterable[FieldName | str] = (),
         mask: Iterable[FieldName | str] | Mapping[FieldName | str, int] = (),
-        recordings: Iterable[RecordingRight] = (),
+        recordings: Iterable[Literal["play", "download"]] = (),
         earliest: str | date | datetime | None = None,
         viewer: str = "",
         audit: Callable[[AuditEvent], object] | None = None,
@@ -343,12 +344,24 @@ class Store(Reader):
 
     @property
     def archive(self) -> Archive:
-        """The `Archive`, which lists the warm months for bulk download."""
+        """The `Archive`, which lists the warm months for bulk download.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://store-archive-example").archive.months()
+            []
+        """
         return self._archive
 
     @property
     def maintenance(self) -> Maintenance:
-        """The `Maintenance` object: the store's jobs, verification and status."""
+        """The `Maintenance` object: the store's jobs, verification and status.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://store-maintenance-example").maintenance.verify().ok
+            True
+        """
         return self._maintenance
 
     def erase(

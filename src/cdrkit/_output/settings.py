@@ -7,13 +7,13 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
 
 from cdrkit._files import open_files
 from cdrkit._model import FieldName, check_zone, find_field
-from cdrkit._output.display import TimeStyle, check_style
+from cdrkit._output.display import check_style
 from cdrkit.errors import CdrError, ConfigError, CorruptDataError, NotFoundError, suggestion
 
 __all__ = ["DEFAULT_COLUMNS", "DisplaySettings", "DisplaySettingsStore"]
@@ -81,10 +81,15 @@ class DisplaySettings:
     timezone: str = attrs.field(default="UTC", converter=check_zone)
     columns: tuple[str, ...] = attrs.field(default=DEFAULT_COLUMNS, converter=_check_columns)
     page_size: int = attrs.field(default=50, converter=_check_page_size)
-    times: TimeStyle = attrs.field(default="iso", converter=check_style)
+    times: Literal["iso", "day_first", "month_first"] = attrs.field(default="iso", converter=check_style)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as a dict of JSON values."""
+        """Return the settings as a dict of JSON values.
+
+        Example:
+            >>> DisplaySettings(columns=["start", "source"], page_size=25).to_dict()
+            {'timezone': 'UTC', 'columns': ['start', 'source'], 'page_size': 25, 'times': 'iso'}
+        """
         return {
             "timezone": self.timezone,
             "columns": list(self.columns),

@@ -147,12 +147,30 @@ class IngestReport(AppendReport):
 
     @property
     def rejected(self) -> int:
-        """The number of rejected rows."""
+        """The number of rejected rows.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://report-rejected")
+            >>> csv = b"call_id,start\\n17,yesterday\\n"
+            >>> report = store.ingest(csv, format="cdrkit-csv")
+            >>> report.rejected
+            1
+        """
         return len(self.rejects)
 
     @property
     def pending_rows(self) -> int:
-        """The number of rows that belong to pending calls."""
+        """The number of rows that belong to pending calls.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://report-pending")
+            >>> csv = b"call_id,start\\n17,yesterday\\n"
+            >>> report = store.ingest(csv, format="cdrkit-csv")
+            >>> report.pending_rows
+            0
+        """
         return sum(call.rows for call in self.pending)
 
     @property
@@ -160,6 +178,14 @@ class IngestReport(AppendReport):
         """The number of rejected rows for each reason, the most frequent first.
 
         ``…`` replaces values and numbers in a reason.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://report-reasons")
+            >>> csv = b"call_id,start\\n17,yesterday\\n"
+            >>> report = store.ingest(csv, format="cdrkit-csv")
+            >>> report.reasons
+            {'Its start, …, is not a time in UTC such as ….': 1}
         """
         return dict(Counter(_generalize(reject.reason) for reject in self.rejects).most_common())
 
@@ -214,6 +240,14 @@ class IngestReport(AppendReport):
 
         Rejects are grouped by reason, with one example each. The dict contains at most 100 reasons and 100 pending
         calls.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://report-to-dict")
+            >>> csv = b"call_id,start\\n17,yesterday\\n"
+            >>> report = store.ingest(csv, format="cdrkit-csv")
+            >>> report.to_dict()["reasons"][0]["example"]["text"]
+            '17,yesterday'
         """
         examples: dict[str, dict[str, Any]] = {}
         for reject in self.rejects:
@@ -258,7 +292,19 @@ class IngestReport(AppendReport):
             storage_options: Options for the filesystem of a URL (credentials, endpoint).
 
         Raises:
+            ConfigError: When *dest* is not the path or URL of a file, or an option is invalid.
             StorageError: When the file cannot be written.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://report-write-rejects")
+            >>> csv = b"call_id,start\\n17,yesterday\\n"
+            >>> report = store.ingest(csv, format="cdrkit-csv")
+            >>> report.write_rejects("rejects.csv", raw=True)
+            1
+            >>> from pathlib import Path
+            >>> Path("rejects.csv").read_text()
+            'call_id,start\\n17,yesterday\\n'
         """
         folder, name = split_url(dest)
         with open_files(folder, storage_options).writer(name) as file:

@@ -71,13 +71,31 @@ class Writer:
 
     @property
     def pending(self) -> int:
-        """The number of calls that are not durable yet."""
+        """The number of calls that are not durable yet.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://writer-pending")
+            >>> with store.writer() as writer:
+            ...     writer.add([{"call_id": "17", "start": "2026-11-22T09:30:00Z"}])
+            ...     writer.pending
+            1
+        """
         with self._changed:
             return self._rows
 
     @property
     def report(self) -> AppendReport:
-        """The sum of the reports of all flushes so far."""
+        """The sum of the reports of all flushes so far.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://writer-report")
+            >>> with store.writer() as writer:
+            ...     writer.add([{"call_id": "17", "start": "2026-11-22T09:30:00Z"}])
+            >>> writer.report.added
+            1
+        """
         with self._changed:
             return self._report
 
@@ -93,6 +111,15 @@ class Writer:
             SchemaError: When the data does not fit the fields. No call is added.
             ConfigError: When the writer is closed.
             StorageError: When calls could not be stored, now or since the last call of `add`. They stay pending.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://writer-add")
+            >>> with store.writer(max_rows=2) as writer:
+            ...     writer.add([{"call_id": "17", "start": "2026-11-22T09:30:00Z"}])
+            ...     writer.add([{"call_id": "18", "start": "2026-11-22T09:31:00Z"}])
+            ...     writer.pending
+            0
         """
         items: list[CallRecord | pl.DataFrame] = (
             [data] if isinstance(data, CallRecord) else [frame for frame in frames_of(data) if frame.height]
@@ -116,6 +143,14 @@ class Writer:
 
         Raises:
             StorageError: When the calls cannot be stored; they stay pending.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://writer-flush")
+            >>> with store.writer() as writer:
+            ...     writer.add([{"call_id": "17", "start": "2026-11-22T09:30:00Z"}])
+            ...     writer.flush().added
+            1
         """
         with self._storing:
             with self._changed:
@@ -152,6 +187,15 @@ class Writer:
 
         Raises:
             StorageError: When the calls cannot be stored. They stay pending; call `close` again.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://writer-close")
+            >>> writer = store.writer()
+            >>> writer.add([{"call_id": "17", "start": "2026-11-22T09:30:00Z"}])
+            >>> writer.close()
+            >>> store.count()
+            1
         """
         self.flush()
         with self._changed:

@@ -17,6 +17,14 @@ class Conflict:
         start: The call's start, in UTC.
         call_id: The call's id.
         fields: The names of the fields that differ from the stored call.
+
+    Example:
+        >>> import cdrkit
+        >>> store = cdrkit.open_store("memory://conflict-example")
+        >>> call = {"call_id": "17", "start": "2026-11-22T09:30:00Z"}
+        >>> report = store.append([call])
+        >>> print(store.append([call | {"duration": 34}]).conflicting[0])
+        17 at 2026-11-22T09:30:00Z: duration
     """
 
     start: datetime

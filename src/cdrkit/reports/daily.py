@@ -88,6 +88,9 @@ class DailyTotal:
 
         A day on which the clocks change usually has 23 or 25 hours.
 
+        Raises:
+            ConfigError: When `timezone` is not a known zone.
+
         Example:
             >>> from datetime import date
             >>> import cdrkit
@@ -111,6 +114,14 @@ class DailyTotal:
 
         The ratio is also None if the query selected calls by how they ended: connected calls alone, for example, would
         always give 100.
+
+        Example:
+            >>> from datetime import date
+            >>> total = DailyTotal(
+            ...     day=date(2026, 11, 22), attempts=4, connected=3, duration=180, billed_duration=180, charges={}
+            ... )
+            >>> total.asr
+            75.0
         """
         if self.by_outcome or not self.attempts:
             return None
@@ -121,6 +132,14 @@ class DailyTotal:
         """The average call duration in seconds: connected time / connected calls.
 
         The average is None if no call was connected.
+
+        Example:
+            >>> from datetime import date
+            >>> total = DailyTotal(
+            ...     day=date(2026, 11, 22), attempts=4, connected=3, duration=180, billed_duration=180, charges={}
+            ... )
+            >>> total.acd
+            60.0
         """
         return self.duration / self.connected if self.connected else None
 

@@ -10,16 +10,20 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from cdrkit import CallRecord, Query, open_store
+from cdrkit.cli.options import command_text
 from cdrkit.samples import Office, synthesize_calls, write_office
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
+
+_LOCAL = ["--timezone", "UTC", "--format", "asterisk-csv"]
+_FREESWITCH = ["--timezone", "UTC", "--format", "freeswitch-csv"]
 
 
 def cdrkit(*words: object, status: int = 0) -> tuple[str, str]:
@@ -355,7 +359,20 @@ def test_orphans_are_explained(filled: str, tmp_path: Path) -> None:
         (["query", "{store}", "--max-duration", "-1"], "--max-duration -1: "),
         (["totals", "{store}", "--during", "last_weak"], "--during last_weak: "),
         (["export", "{store}", "-", "--where", "nonsense"], "--where nonsense: "),
-        (["query", "{store}", "--cursor", "old"], "--cursor old: "),
+        (["query", "{store}", "--cursor", "old"], "pass the cursor of a page unchanged"),
+        (["query", "{store}", "--limit", "0"], "--limit 0 is not a page size"),
+        (["query", "{store}", "--disposition", "nope"], "--disposition nope: "),
+        (["move-to-warm", "{store}", "--keep", "-1"], "--keep -1 is not valid"),
+        (["maintain", "{store}", "--keep", "99999"], "--keep 99999 reaches"),
+        (["expire", "{store}", "nonsense"], "The time for BEFORE 'nonsense'"),
+        (
+            ["ingest", "{plain}", "{master}", *_LOCAL, "--region", "US"],
+            "was made without a region, not with --region US",
+        ),
+        (["ingest", "{store}", "{master}", *_LOCAL, "--follow", "--poll", "0"], "--poll 0.0 is not valid"),
+        (["ingest", "{store}", "{odd}", *_LOCAL], "Give -o loguniqueid=true or -o loguserfield=true"),
+        (["ingest", "{folder}", "{master}", *_FREESWITCH, "-o", "template=x"], "or give -o columns=VALUE."),
+        (["query", "{damaged}"], "make a new log with cdrkit rebuild-log."),
         (["ingest", "{folder}", "{master}"], "--timezone Europe/London"),
         (["query", "{typo}"], "cdrkit ingest {typo} FILE"),
         (["rebuild-log", "{store}", "--region", "US"], "{store}"),
@@ -372,7 +389,16 @@ def test_errors_say_options_as_typed(
         "folder": str(tmp_path),
         "master": office.master,
         "typo": str(tmp_path / "typo"),
+        "plain": str(tmp_path / "plain"),
+        "odd": str(tmp_path / "odd.csv"),
+        "damaged": str(tmp_path / "damaged"),
     }
+    open_store(places["plain"]).append([CallRecord(call_id="1", start=datetime(2026, 11, 22, tzinfo=UTC))])
+    shutil.copytree(filled, places["damaged"])
+    for path in (tmp_path / "damaged" / "hot" / "_log").rglob("*.json"):
+        path.write_bytes(b"{}")
+    row = Path(office.master).read_text().splitlines()[0]
+    (tmp_path / "odd.csv").write_text(f"{row.rpartition(',')[0]}\n")
 
     def fill(text: str) -> str:
         for name, path in places.items():
@@ -382,7 +408,7 @@ def test_errors_say_options_as_typed(
     _, err = cdrkit(*map(fill, words), status=1)
     assert fill(says) in " ".join(err.split())
     assert "_duration" not in err
-    assert "from_params" not in err
+    assert not re.search(r"from_params|Store\.|open_store|field\(|next_cursor|keep_months|\bregion=", err)
 
 
 def test_no_region(office: Office, tmp_path: Path) -> None:
@@ -390,11 +416,51 @@ def test_no_region(office: Office, tmp_path: Path) -> None:
     words = ["--timezone", "UTC", "--format", "asterisk-csv"]
     out, _ = cdrkit("ingest", tmp_path / "store", office.master, *words)
     assert "numbers are in national form" in " ".join(out.split())
-    assert "cdrkit rebuild-log STORE --region" in " ".join(out.split())
+    assert "cdrkit rebuild-log STORE --region CODE" in " ".join(out.split())
+    assert "Python" not in out
     assert "national form" not in cdrkit("ingest", tmp_path / "store", office.master, *words)[0]
     assert (
         "national form" not in cdrkit("ingest", tmp_path / "gb", office.master, *words, "--region", "GB")[0]
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "typed"),
+    [
+        (
+            "Open the store with the hot= or warm= of the calls.",
+            "Open the store with the STORE or --warm of the calls.",
+        ),
+        ("Give format='asterisk-sql'.", "Give --format asterisk-sql."),
+        ("For one CSV, give format='csv.gz' and a name.", "For one CSV, give --format csv.gz and a name."),
+        ("Give template= or columns=, not both.", "Give -o template=VALUE or -o columns=VALUE, not both."),
+        (
+            "Give its encoding, for example encoding='latin-1'.",
+            "Give its encoding, for example -o encoding=latin-1.",
+        ),
+        ("Pass overwrite=True to replace it.", "Pass --overwrite to replace it."),
+        ("kamailio.cfg has cdr_start_on_confirmed=1.", "kamailio.cfg has cdr_start_on_confirmed=1."),
+        ("hot/day=2026-11-22/a.arrow is damaged.", "hot/day=2026-11-22/a.arrow is damaged."),
+        ("Run Store.maintenance.rebuild_log().", "Run cdrkit rebuild-log."),
+        ("Run maintenance.verify() or vacuum().", "Run cdrkit verify or cdrkit vacuum."),
+    ],
+)
+def test_library_terms_become_options(text: str, typed: str) -> None:
+    """Parameters and methods in a message become options and commands; other text stays."""
+    assert command_text(text) == typed
+
+
+def test_info_keeps_the_given_months(tmp_path: Path) -> None:
+    """With the --keep of maintain, info shows no move as due that maintain does not make; nouns agree."""
+    start = datetime.now(UTC) - timedelta(days=200)
+    open_store(tmp_path / "store").append([CallRecord(call_id="1", start=start)])
+    assert "Move to warm" in cdrkit("info", tmp_path / "store")[0]
+    out, _ = cdrkit("info", tmp_path / "store", "--keep", 12)
+    assert "Work due: none" in out
+    assert re.search(r"Tier hot: 1 call, [0-9,]+ bytes, 1 segment\n", out)
+    assert "1 of 1 call, times in" in cdrkit("query", tmp_path / "store")[0]
+    cdrkit("maintain", tmp_path / "store")
+    assert "1 month in the warm tier" in cdrkit("months", tmp_path / "store")[0]
 
 
 @pytest.mark.parametrize("name", ["rollover", "rebuild"])

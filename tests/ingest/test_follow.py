@@ -207,7 +207,7 @@ def test_positions_survive_checkpoints(tmp_path: Path, store: Store, switch: Swi
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"poll": 0}, "poll"),
+        ({"poll": 0}, "poll=0 is not valid"),
         ({"poll": "x"}, "poll"),
         ({"format": "nope"}, "nope"),
         ({"timezone": None}, "timezone"),
@@ -223,6 +223,9 @@ def test_what_cannot_be_followed(store: Store, switch: Switch) -> None:
     """A URL does not grow; a file of something else is an error as long as nothing of it was taken."""
     with pytest.raises(ConfigError, match="cannot be followed"):
         next(store.follow("s3://bucket/Master.csv", **OPTIONS))
+    for path in ([switch.path], None, 7):
+        with pytest.raises(ConfigError, match="is not a local file"):
+            next(store.follow(path, **OPTIONS))  # type: ignore[arg-type]
     switch.path.write_bytes(b"name,number\nAnn,1\nBob,2\n")
     with pytest.raises(SchemaError, match="Asterisk"):
         look(store, switch)

@@ -126,6 +126,8 @@ def test_to_dict_and_text(tmp_path: Path) -> None:
     text = str(status)
     assert "Calls: 1\n" in text
     assert "Tier warm: 0 calls, 0 bytes, 0 segments" in text
+    assert "Tier hot: 1 call, " in text
+    assert ", 1 segment\n" in text
     assert "Last maintenance: unknown" in text
     assert "Work due: Move to warm: 1 call" in text
     assert "Move to warm" in status._repr_html_()

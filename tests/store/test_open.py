@@ -67,7 +67,7 @@ class TestRefusals:
             ({"url": "a", "cache": 7}, "Give a path or CacheOptions"),
             ({"url": "a", "cache": "b"}, "Omit cache="),
             ({"url": "a", "cache": CacheOptions("b")}, "Omit cache="),
-            ({"url": "a", "recordings": lambda call: "x"}, "root"),
+            ({"url": "a", "recordings": lambda call: "x"}, "Give Recordings(callable, root=...)"),
             ({"url": "a", "recordings": 7}, "7"),
             ({"url": "a", "recordings": Recordings("/rec/{recording}", timezone="Mars")}, "Mars"),
             ({"url": "a", "recordings": Recordings("/rec/{recording}", suffixes=["exe"])}, "exe"),

@@ -108,7 +108,13 @@ store = cdrkit.open_store(
 )
 assert_type(store, Store)
 assert_type(
-    cdrkit.open_store(hot="near", warm="far", recordings=lambda call: call.recording, cache="copies"), Store
+    cdrkit.open_store(
+        hot="near",
+        warm="far",
+        recordings=Recordings(lambda call: call.recording, root="/rec"),
+        cache="copies",
+    ),
+    Store,
 )
 assert_type(store.append([call]), AppendReport)
 assert_type(store.append(pl.DataFrame()), AppendReport)

@@ -106,14 +106,14 @@ def follow_file(
             and *on_reject* is ``raise``.
         StorageError: When the file cannot be read, or the calls cannot be stored.
     """
-    text = os.fspath(path)
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
     if not isinstance(text, str) or is_url(text):
         raise ConfigError(
             f"{path!r} cannot be followed: it is not a local file. Ingest it repeatedly instead."
         )
     poll = options.poll
     if isinstance(poll, bool) or not isinstance(poll, (int, float)) or not 0 < poll < 3600:
-        raise ConfigError(f"poll cannot be {poll!r}; give seconds between 0 and 3600, such as 1.0.")
+        raise ConfigError(f"poll={poll!r} is not valid. Give seconds between 0 and 3600, such as 1.0.")
     text = os.path.abspath(text)
     key, stored = start(text)
     tally = functools.partial(

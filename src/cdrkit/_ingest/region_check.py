@@ -60,6 +60,7 @@ class RegionCheck:
         return (
             f"{self._national:,} of the first {self._seen:,} numbers are in national form, such as {self._example!r}, "
             "and the store has no region. A search for the number with its country code does not find these calls.",
-            "To set a region, move the store's _log folder away and make a new log: open_store(..., region='GB')"
-            ".maintenance.rebuild_log(), or cdrkit rebuild-log STORE --region GB.",
+            "To set a region, stop all writers and run cdrkit vacuum STORE. Move the store's _log folder away. Run "
+            "cdrkit rebuild-log STORE --region CODE, and then cdrkit compact STORE. In Python, use the methods of "
+            "Maintenance and open the store with the region.",
         )

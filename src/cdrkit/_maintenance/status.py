@@ -13,7 +13,7 @@ from cdrkit._maintenance.lease import last_job
 from cdrkit._maintenance.tiering import move_months
 from cdrkit._maintenance.vacuum import vacuum_store
 from cdrkit._model import format_instant, from_microseconds
-from cdrkit._text import html_report
+from cdrkit._text import format_count, html_report
 from cdrkit.storage.log import Commit, Log, Segment
 from cdrkit.storage.tiers import Tier
 
@@ -29,6 +29,11 @@ _JOBS: Final = frozenset({"compact", "rollover", "vacuum"})
 class TierStatus:
     """The numbers of calls, bytes and segments in one tier.
 
+    Example:
+        >>> from cdrkit import TierStatus
+        >>> print(TierStatus(calls=1, size_bytes=5_724, segments=1))
+        1 call, 5,724 bytes, 1 segment
+
     Attributes:
         calls: Calls in the tier.
         size_bytes: Stored bytes of the tier's segments, without number indexes.
@@ -40,7 +45,8 @@ class TierStatus:
     segments: int = 0
 
     def __str__(self) -> str:
-        return f"{self.calls:,} calls, {self.size_bytes:,} bytes, {self.segments:,} segments"
+        counts = {"call": self.calls, "byte": self.size_bytes, "segment": self.segments}
+        return ", ".join(format_count(count, noun) for noun, count in counts.items())
 
 
 @attrs.frozen(kw_only=True)

@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from cdrkit._text import html_report
+from cdrkit._text import format_count, html_report
 from cdrkit.storage.log import Log, Snapshot
 from cdrkit.storage.tiers import Tier, is_older
 
@@ -54,16 +54,19 @@ class VacuumReport:
 
     def __str__(self) -> str:
         text = (
-            f"Would remove {_count(self.segments, 'segment')}."
+            f"Would remove {format_count(self.segments, 'segment')}."
             if self.dry_run
-            else f"Removed {_count(self.segments, 'segment')} and {_count(self.commits, 'log object')}."
+            else f"Removed {format_count(self.segments, 'segment')} and {format_count(self.commits, 'log object')}."
         )
         if self.leftovers:
-            text += f" Removed {_count(self.leftovers, 'temporary file')} of interrupted writes."
+            text += f" Removed {format_count(self.leftovers, 'temporary file')} of interrupted writes."
         if self.waiting:
-            text += f" Too recent to remove: {_count(self.waiting, 'unused segment')}; a later vacuum removes them."
+            waiting = format_count(self.waiting, "unused segment")
+            text += f" Too recent to remove: {waiting}; a later vacuum removes them."
         if self.older:
-            text += f" Left in place: {_count(self.older, 'segment')} from before the log; run verify()."
+            text += (
+                f" Left in place: {format_count(self.older, 'segment')} from before the log; run verify()."
+            )
         return text
 
     def _repr_html_(self) -> str:
@@ -141,7 +144,3 @@ def _clean_log(log: Log, snapshot: Snapshot, now: datetime) -> int:
 def _is_young(since: datetime | None, now: datetime, grace: timedelta) -> bool:
     """Return whether a file is within its grace period, or has no known time."""
     return since is None or now - since <= grace
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

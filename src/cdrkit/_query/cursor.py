@@ -77,8 +77,7 @@ class Cursor:
         except (ValueError, TypeError, CdrError, ArithmeticError, RecursionError) as exc:
             shown = text if not isinstance(text, str) or len(text) <= 60 else f"{text[:60]}…"
             raise QueryError(
-                f"{shown!r} is not a cursor; pass the next_cursor or previous_cursor of a page unchanged, or no cursor "
-                "for the first page.",
+                f"{shown!r} is not a cursor; pass the cursor of a page unchanged, or no cursor for the first page.",
                 parameter="cursor",
             ) from exc
 

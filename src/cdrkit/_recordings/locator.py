@@ -104,7 +104,8 @@ def make_locator(
     if callable(location):
         if not base:
             raise ConfigError(
-                "A callable for recordings also needs the folder that contains them; give root=."
+                "A callable for recordings also needs the folder that contains them. "
+                "Give Recordings(callable, root=...)."
             )
         opened = RecordingsRoot.open(base, options)
         return Locator(opened, _relative_callable(location, opened), checked_suffixes)

@@ -90,6 +90,7 @@ class Maintenance:
             QueryError: When *now* is naive.
             ConflictError: When another maintenance job is running.
             CorruptDataError: When the calls read back differ from the calls written. The store is then unchanged.
+            StorageError: When the store cannot be read or written.
         """
         with self._lease("rollover", dry_run):
             return move_months(
@@ -129,6 +130,7 @@ class Maintenance:
         Raises:
             ConflictError: When another maintenance job is running.
             CorruptDataError: When the calls read back differ from the calls written. The store is then unchanged.
+            StorageError: When the store cannot be read or written.
         """
         with self._lease("compact", dry_run):
             return compact_days(self._log, self._tiers, self._hot, dry_run=dry_run)
@@ -159,6 +161,7 @@ class Maintenance:
         Raises:
             QueryError: When *now* is naive.
             ConflictError: When another maintenance job is running.
+            StorageError: When the store cannot be read or written.
         """
         with self._lease("vacuum", dry_run):
             return vacuum_store(self._log, self._tiers, now=check_now(now), dry_run=dry_run)
@@ -190,6 +193,7 @@ class Maintenance:
             QueryError: When *now* is naive.
             ConflictError: When another maintenance job is running.
             CorruptDataError: When the calls read back differ from the calls written. That job then changes nothing.
+            StorageError: When the store cannot be read or written.
         """
         return self.move_to_warm(keep_months, now), self.compact(), self.vacuum(now)
 
@@ -206,6 +210,10 @@ class Maintenance:
 
         Returns:
             A report of the problems found, and of the number of unused segments, which are harmless.
+
+        Raises:
+            StorageError: When the segments of a tier cannot be listed. Damage raises no error: it is in ``problems``.
+            ConfigError: When a newer version of cdrkit wrote the log in another format.
         """
         return verify_store(self._log, self._tiers)
 
@@ -231,6 +239,7 @@ class Maintenance:
             ConfigError: When *keep_months* is not a whole number of 0 or more.
             QueryError: When *now* is naive.
             CorruptDataError: When the log is damaged.
+            StorageError: When the log cannot be read or the segments of a tier cannot be listed.
         """
         self._snapshot()
         return read_status(
@@ -243,8 +252,8 @@ class Maintenance:
         The old log recorded the store's region. The new log records the region that the store was opened with. To
         change a store's region:
 
-        1. Stop all writers. Wait for more than an hour after the last job, then call `vacuum`, so that no replaced
-           segment is left.
+        1. Stop all processes that use the store. Wait for more than an hour after the last job, then call `vacuum`,
+           so that no replaced segment is left.
         2. Move the folder ``_log`` out of the store. In a store that is one folder, it is ``hot/_log``.
         3. Open the store with the new region, and call ``rebuild_log()``.
         4. Call `compact` to build new number indexes. Until then, number searches are correct but slow.

@@ -10,7 +10,7 @@ from typing import Final
 from cdrkit._access import check_secret
 from cdrkit._files import Files, open_files
 from cdrkit._numbers import check_region
-from cdrkit._recordings import Locator, RecordingLocation, make_locator
+from cdrkit._recordings import Locator, make_locator
 from cdrkit._store.backend import Backend
 from cdrkit._store.options import CacheOptions, Recordings, TierOptions
 from cdrkit._store.store import Store
@@ -30,7 +30,7 @@ def open_store(
     hot: str | os.PathLike[str] | Tier | TierOptions | None = None,
     warm: str | os.PathLike[str] | Tier | TierOptions | None = None,
     region: str | None = None,
-    recordings: RecordingLocation | Recordings | None = None,
+    recordings: str | Recordings | None = None,
     cache: str | os.PathLike[str] | CacheOptions | None = None,
     storage_options: Mapping[str, object] | None = None,
     secret: str | bytes | None = None,
@@ -55,7 +55,7 @@ def open_store(
         region: ISO 3166 code of the region of numbers in national form (``GB``: ``020 7946 0018``). The first write
             fixes the region of the store. After that, *region* may be omitted.
         recordings: The location of recordings: a template over the fields of a call, such as
-            ``/var/spool/asterisk/monitor/{recording}``, or `Recordings`. A callable needs
+            ``/var/spool/asterisk/monitor/{recording}``, or `Recordings`. For a callable, give
             ``Recordings(callable, root=...)``.
         cache: A local folder for copies of hot segments from a remote hot tier, or `CacheOptions`. The default is
             ``cdrkit/segments`` in the user's cache folder, with up to 8 GiB. The copies hold unencrypted call records.
@@ -186,7 +186,7 @@ def _make_cache(files: Files, cache: object) -> SegmentCache | None:
     return SegmentCache(folder, options.max_bytes)
 
 
-def _make_locator(recordings: RecordingLocation | Recordings | None) -> Locator:
+def _make_locator(recordings: str | Recordings | None) -> Locator:
     if not isinstance(recordings, Recordings):
         return make_locator(recordings)
     return make_locator(
@@ -209,7 +209,7 @@ def _check_exists(store: Store, name: str) -> None:
     for problem in store.maintenance.verify().problems:
         raise NotFoundError(problem, url=name)
     raise NotFoundError(
-        f"No store exists at {name!r}. Create one by a first write: run cdrkit ingest {name} FILE, or call "
-        f"open_store({name!r}) and append().",
+        f"No store exists at {name!r}. Create one by a first write: run cdrkit ingest {name} FILE. In Python, call "
+        "append().",
         url=name,
     )

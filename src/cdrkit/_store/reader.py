@@ -46,13 +46,32 @@ class Reader:
         """The region used to read numbers in national form, such as ``GB``, or None.
 
         The first write fixes a store's region. Before that, this is the region that the store was opened with.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://region-example", region="GB").region
+            'GB'
+
+        Raises:
+            ConfigError: When the store was made with another region than the one that it was opened with.
+            StorageError: When the log cannot be read.
         """
         snapshot = self._snapshot()
         return self._region if snapshot.version < 0 else snapshot.region
 
     @property
     def exists(self) -> bool:
-        """Whether the store exists; the first write creates it."""
+        """Whether the store exists; the first write creates it.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://exists-example").exists
+            False
+
+        Raises:
+            ConfigError: As for `region`.
+            StorageError: When the log cannot be read.
+        """
         return self._snapshot().version >= 0
 
     def run(self, query: Query | Mapping[str, Any] = _EVERY_CALL, *, now: datetime | None = None) -> Result:
@@ -133,11 +152,15 @@ class Reader:
 
         The file need not exist; `Recording.exists` shows whether it does.
 
-        .. code-block:: python
-
-            store = cdrkit.open_store("calls", recordings="/var/spool/asterisk/monitor/{recording}")
-            call = next(iter(store.run(Query().has_recording().newest_first())))
-            store.recording(call).download("call.wav")
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://recording-example", recordings="memory://audio/{recording}")
+            >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> _ = store.append([cdrkit.CallRecord(call_id="1", start=at, recording="1.wav")])
+            >>> call = next(iter(store.run(cdrkit.Query().has_recording())))
+            >>> store.recording(call).exists
+            False
 
         Args:
             record: The call.
@@ -240,9 +263,10 @@ class Reader:
                 ) from exc
             raise
         if snapshot.version >= 0 and self._region is not None and snapshot.region != self._region:
+            made = "without a region" if snapshot.region is None else f"with region={snapshot.region!r}"
             raise ConfigError(
-                f"The store {self._name!r} was made with region={snapshot.settings.get('region')!r}, not "
-                f"{self._region!r}. Number searches depend on the region. Open the store without region=."
+                f"The store {self._name!r} was made {made}, not with region={self._region!r}. Number searches depend "
+                "on the region. Open the store without region=."
             )
         return snapshot
 

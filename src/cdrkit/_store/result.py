@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, Literal
 
 import attrs
 import polars as pl
@@ -16,10 +16,7 @@ from cdrkit._files import open_files, split_url
 from cdrkit._model import FIELDS, CallRecord, FieldName, arrow_table, check_zone, empty_frame, records_of
 from cdrkit._output import (
     DEFAULT_COLUMNS,
-    Compression,
     DisplaySettings,
-    Headers,
-    TimeStyle,
     check_csv_suffix,
     compression_of,
     display_text,
@@ -53,18 +50,13 @@ class Result:
     Tables and CSV have the columns that the query selects, or all fields. Records always have all fields.
 
     Example:
-        >>> from datetime import datetime, timezone
         >>> import cdrkit
-        >>> store = cdrkit.open_store("memory://result-example")
-        >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
-        >>> _ = store.append([cdrkit.CallRecord(call_id="1", start=at, source="+442079460018", duration=34)])
+        >>> from cdrkit.samples import synthesize_calls
+        >>> store = cdrkit.open_store("memory://result-example", region="GB")
+        >>> _ = store.append(synthesize_calls(1_000))
         >>> calls = store.run(cdrkit.Query().connected().columns("start", "source"))
-        >>> len(calls)
-        1
-        >>> [call.source for call in calls]
-        ['+442079460018']
-        >>> b"".join(calls.iter_csv())
-        b'start,source\\r\\n2026-11-22T09:00:00Z,+442079460018\\r\\n'
+        >>> calls.to_polars().shape == (len(calls), 2) and all(call.duration > 0 for call in calls)
+        True
     """
 
     def __init__(
@@ -193,14 +185,16 @@ class Result:
         """Return the number of calls on all pages, ignoring the query's cursor.
 
         Example:
-            >>> from datetime import datetime, timezone
             >>> import cdrkit
+            >>> from cdrkit.samples import synthesize_calls
             >>> store = cdrkit.open_store("memory://total-example")
-            >>> at = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
-            >>> _ = store.append([cdrkit.CallRecord(call_id=name, start=at) for name in "abc"])
+            >>> _ = store.append(synthesize_calls(3))
             >>> rest = store.run(cdrkit.Query().after(store.run().page(2).next_cursor))
             >>> rest.total(), rest.count()
             (3, 1)
+
+        Raises:
+            StorageError: When the store cannot be read.
         """
         return self._without_cursor().count()
 
@@ -230,6 +224,9 @@ class Result:
         """Iterate over the calls in order, as records with all fields.
 
         Only a bounded number of calls is in memory.
+
+        Raises:
+            StorageError: When the store cannot be read.
         """
         self._notify_export("records")
         for frame in self._plan.frames(tuple(FIELDS)):
@@ -255,7 +252,7 @@ class Result:
         """
         if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= _LARGEST_PAGE:
             raise QueryError(
-                f"{size!r} is not a page size. Give a whole number from 1 to {_LARGEST_PAGE}.",
+                f"size={size!r} is not a page size. Give a whole number from 1 to {_LARGEST_PAGE}.",
                 parameter="size",
             )
         cursor = self._plan.position
@@ -347,6 +344,10 @@ class Result:
     def to_pandas(self) -> pd.DataFrame:
         """Return a pandas frame, with instants in the display time zone.
 
+        .. code-block:: python
+
+            store.run(Query().during("last_7_days")).to_pandas().groupby("disposition").size()
+
         Raises:
             MissingExtraError: When pandas is not installed.
             StorageError: When the store cannot be read.
@@ -359,7 +360,9 @@ class Result:
         frame: pd.DataFrame = self._table().to_pandas()
         return frame
 
-    def to_text(self, *, labels: bool = True, times: TimeStyle = "iso") -> pl.DataFrame:
+    def to_text(
+        self, *, labels: bool = True, times: Literal["iso", "day_first", "month_first"] = "iso"
+    ) -> pl.DataFrame:
         """Return a Polars frame of display text.
 
         Instants are written with their UTC offset in the display time zone, and durations as h:mm:ss.
@@ -427,8 +430,8 @@ class Result:
         dest: str | os.PathLike[str] | IO[bytes],
         *,
         guard: bool = True,
-        headers: Headers = "names",
-        compression: Compression | None = None,
+        headers: Literal["names", "labels"] = "names",
+        compression: Literal["gzip", "zstd"] | None = None,
         storage_options: Mapping[str, object] | None = None,
     ) -> int:
         """Write the calls as CSV (RFC 4180, UTF-8), with instants in UTC.
@@ -478,7 +481,11 @@ class Result:
             )
 
     def iter_csv(
-        self, *, guard: bool = True, headers: Headers = "names", compression: Compression | None = None
+        self,
+        *,
+        guard: bool = True,
+        headers: Literal["names", "labels"] = "names",
+        compression: Literal["gzip", "zstd"] | None = None,
     ) -> Iterator[bytes]:
         """Yield the same CSV as `write_csv` in pieces, for a web response.
 

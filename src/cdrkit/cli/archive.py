@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cdrkit._text import format_count
 from cdrkit.cli.options import open_existing, store_argument
 from cdrkit.cli.terminal import print_table, print_text, progress_bar
 
@@ -25,7 +26,7 @@ def list_months(store: str) -> None:
         }
         for month in open_existing(store).archive.months()
     ]
-    print_table(rows, f"{len(rows)} months in the warm tier")
+    print_table(rows, f"{format_count(len(rows), 'month')} in the warm tier")
 
 
 @click.command("download")

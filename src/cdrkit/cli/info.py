@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cdrkit.cli.options import command_text, open_existing, store_argument
+from cdrkit.cli.options import command_text, keep_option, open_existing, store_argument
 from cdrkit.cli.terminal import print_json_lines, print_text
 
 __all__ = ["show_info"]
@@ -12,15 +12,16 @@ __all__ = ["show_info"]
 
 @click.command("info")
 @store_argument
+@keep_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def show_info(store: str, as_json: bool) -> None:
+def show_info(store: str, keep: int, as_json: bool) -> None:
     """Show STORE's size, age and due work.
 
     The command shows each tier's calls, bytes and segments, the first and last call, the last append, and the
-    maintenance that is due.
+    maintenance that is due. Give the same --keep as to maintain.
     """
     opened = open_existing(store)
-    status = opened.maintenance.status()
+    status = opened.maintenance.status(keep)
     if as_json:
         print_json_lines([{"store": store, "region": opened.region, **status.to_dict()}])
     else:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import cdrkit
-from cdrkit.cli.options import open_store_argument, region_option, store_argument
+from cdrkit.cli.options import command_text, open_store_argument, region_option, store_argument
 from cdrkit.cli.terminal import print_text, progress_bar
 
 __all__ = ["detect_formats", "ingest_files"]
@@ -75,7 +75,7 @@ def ingest_files(
         for report in opened.follow(
             files[0], format=format_ or _print_format(files[0]), poll=poll, **settings
         ):
-            print_text(str(report))
+            print_text(command_text(str(report)))
         return
     rejected = 0
     for number, file in enumerate(files):
@@ -83,7 +83,7 @@ def ingest_files(
             report = opened.ingest(
                 file, format=format_ or _print_format(file), progress=report_progress, **settings
             )
-        print_text(str(report))
+        print_text(command_text(str(report)))
         rejected += report.rejected
         if rejects is not None and report.rejected:
             target = rejects if len(files) == 1 else f"{rejects}.{number + 1}"

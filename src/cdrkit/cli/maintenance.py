@@ -6,9 +6,11 @@ from typing import Final
 
 import click
 
+from cdrkit._text import format_count
 from cdrkit.cli.options import (
     command_text,
     dry_run_option,
+    keep_option,
     open_existing,
     open_store_argument,
     region_option,
@@ -21,14 +23,10 @@ __all__ = ["compact", "maintain", "move_to_warm", "rebuild_log", "vacuum", "veri
 
 _PROBLEMS: Final = 4  # the exit status of verify
 
-_keep_option = click.option(
-    "--keep", default=3, show_default=True, metavar="MONTHS", help="Calendar months to keep in the hot tier."
-)
-
 
 @click.command("move-to-warm")
 @store_argument
-@_keep_option
+@keep_option
 @dry_run_option
 def move_to_warm(store: str, keep: int, dry_run: bool) -> None:
     """Move whole months to the warm tier.
@@ -56,7 +54,7 @@ def vacuum(store: str, dry_run: bool) -> None:
 
 @click.command("maintain")
 @store_argument
-@_keep_option
+@keep_option
 def maintain(store: str, keep: int) -> None:
     """Run all maintenance that is due.
 
@@ -93,8 +91,9 @@ def verify(store: str) -> None:
 def rebuild_log(store: str, region: str | None) -> None:
     """Make a new log from the segments.
 
-    Use this command after the log was lost, and give the store's --region. To change the region of a store, first move
-    its _log folder away, then give the new --region.
+    Use this command after the log was lost, and give the store's --region. Without --region, the new log has no region.
+    To change the region of a store, run vacuum, move its _log folder away, run this command with the new --region, and
+    run compact.
     """
     count = open_store_argument(store, region=region).maintenance.rebuild_log()
-    print_text(f"The new log has {count:,} calls. Run cdrkit verify now.")
+    print_text(f"The new log has {format_count(count, 'call')}. Run cdrkit verify now.")

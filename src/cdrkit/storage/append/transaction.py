@@ -49,9 +49,9 @@ class Transaction:
         created = self._log.create(self._settings)
         wanted = self._settings["region"]
         if wanted is not None and created.region != wanted:
+            made = "without a region" if created.region is None else f"with region={created.region!r}"
             raise ConfigError(
-                f"Another writer has just created the store with region={created.region!r}. "
-                f"Open the store without region={wanted!r}."
+                f"Another writer has just created the store {made}. Open the store without region={wanted!r}."
             )
         self.base = created
 

@@ -26,6 +26,15 @@ class RangeResponse:
         status: 200 for the whole recording, 206 for the requested range, 416 for a range outside the file.
         headers: HTTP headers of the body, among them ``Content-Length``.
         body: The bytes in blocks. Close the iterator when the client disconnects, as web frameworks do.
+
+    Example:
+        >>> import cdrkit, fsspec
+        >>> fsspec.filesystem("memory").pipe("/rec-response/17.wav", b"RIFF")
+        >>> store = cdrkit.open_store("memory://calls-response", recordings="memory://rec-response/{call_id}.wav")
+        >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+        >>> response = store.recording(call).respond("bytes=9-")
+        >>> response.status, response.headers["Content-Range"], b"".join(response.body)
+        (416, 'bytes */4', b'')
     """
 
     status: int

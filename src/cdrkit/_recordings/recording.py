@@ -217,6 +217,15 @@ class Recording:
             RecordingNotFoundError: When the file does not exist.
             ScopeError: When a symbolic link leads out of the recordings' root, or the scope lacks the right.
             StorageError: When the file cannot be read.
+
+        Example:
+            >>> import cdrkit, fsspec
+            >>> fsspec.filesystem("memory").pipe("/rec-open/17.wav", b"RIFF")
+            >>> store = cdrkit.open_store("memory://calls-open", recordings="memory://rec-open/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> with store.recording(call).open() as file:
+            ...     file.read()
+            b'RIFF'
         """
         self._check_right("play")
         return self._open_file()
@@ -240,6 +249,14 @@ class Recording:
             RecordingNotFoundError: When the file does not exist.
             ScopeError: When a symbolic link leads out of the recordings' root, or the scope lacks the right.
             StorageError: When the file cannot be read.
+
+        Example:
+            >>> import cdrkit, fsspec
+            >>> fsspec.filesystem("memory").pipe("/rec-read/17.wav", b"RIFF")
+            >>> store = cdrkit.open_store("memory://calls-read", recordings="memory://rec-read/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> store.recording(call).read(1, 3)
+            b'IF'
         """
         _check_number("start", start, at_least=0)
         if stop is not None:
@@ -263,14 +280,10 @@ class Recording:
         several ranges, the response has status 200 and the whole file. Only one block is in memory at a time.
 
         Example:
-            >>> import cdrkit
-            >>> from cdrkit.samples import write_office
-            >>> office = write_office("office-of-ranges", calls=200)
-            >>> store = cdrkit.open_store("memory://ranges", recordings=f"{office.recordings}/{{recording}}")
-            >>> _ = store.ingest(
-            ...     office.master, format="asterisk-csv", timezone="Europe/London", recording_column="userfield"
-            ... )
-            >>> call = next(iter(store.run(cdrkit.Query().has_recording().connected())))
+            >>> import cdrkit, fsspec
+            >>> fsspec.filesystem("memory").pipe("/rec-ranges/17.wav", b"RIFF")
+            >>> store = cdrkit.open_store("memory://calls-ranges", recordings="memory://rec-ranges/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
             >>> answer = store.recording(call).respond("bytes=0-3")
             >>> answer.status, answer.headers["Content-Length"], b"".join(answer.body)
             (206, '4', b'RIFF')
@@ -338,8 +351,16 @@ class Recording:
         Raises:
             RecordingNotFoundError: When the file does not exist.
             ScopeError: When a symbolic link leads out of the recordings' root, or the scope lacks the right.
-            ConfigError: When *dest* is not a path or URL.
+            ConfigError: When *dest* is not a path or URL, or an option is invalid.
             StorageError: When *dest* exists and *overwrite* is False, or *dest* cannot be written.
+
+        Example:
+            >>> import cdrkit, fsspec
+            >>> fsspec.filesystem("memory").pipe("/rec-download/17.wav", b"RIFF")
+            >>> store = cdrkit.open_store("memory://calls-download", recordings="memory://rec-download/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> store.recording(call).download("17.wav")
+            '17.wav'
         """
         if not isinstance(dest, (str, os.PathLike)):
             raise ConfigError(f"dest cannot be {dest!r}; give a path or a URL.")
@@ -371,6 +392,14 @@ class Recording:
             MissingExtraError: When IPython is not installed.
             RecordingNotFoundError: When the file does not exist.
             ScopeError: When a symbolic link leads out of the recordings' root, or the scope lacks the right.
+            StorageError: When the file cannot be read.
+
+        Example:
+            >>> import cdrkit, fsspec
+            >>> fsspec.filesystem("memory").pipe("/rec-play/17.wav", b"RIFF")
+            >>> store = cdrkit.open_store("memory://calls-play", recordings="memory://rec-play/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> player = store.recording(call).play()  # needs cdrkit[notebook]
         """
         try:
             from IPython.display import Audio  # type: ignore[import-not-found,unused-ignore]  # an optional package
@@ -392,6 +421,16 @@ class Recording:
                 outside the scope.
             ConfigError: When the filesystem, such as the local disk, cannot sign URLs. Stream the file instead.
             QueryError: When *expires* is not a whole number of at least 1.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://calls-url", recordings="memory://rec-url/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> try:
+            ...     url = store.recording(call).url(expires=600)
+            ... except cdrkit.errors.ConfigError as error:
+            ...     print(error)
+            memory://rec-url cannot sign URLs. Stream the file instead.
         """
         _check_number("expires", expires, at_least=1)
         self._check_right("url")

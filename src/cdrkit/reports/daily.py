@@ -89,7 +89,7 @@ class DailyTotal:
         A day on which the clocks change usually has 23 or 25 hours.
 
         Raises:
-            ConfigError: When `timezone` is not a known zone.
+            ConfigError: When *timezone* is not a known zone.
 
         Example:
             >>> from datetime import date

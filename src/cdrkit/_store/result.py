@@ -92,10 +92,7 @@ class Result:
 
     @property
     def timezone(self) -> str:
-        """The time zone of instants in tables, pages and text.
-
-        CSV and records use UTC.
-        """
+        """The time zone of instants in tables, pages and text; CSV and records use UTC."""
         return self._timezone
 
     def in_timezone(self, timezone: str) -> Result:
@@ -116,8 +113,6 @@ class Result:
         """
         zone = check_zone(timezone)
         return Result(self._plan, self._query, zone, run=self._run, find_recording=self._find_recording)
-
-    # -- in a notebook ------------------------------------------------------------------------------------------
 
     def _repr_html_(self) -> str:
         page = self.page(_ROWS_IN_HTML)
@@ -303,8 +298,6 @@ class Result:
             return self
         return self._run(attrs.evolve(self._query, position=None)).in_timezone(self._timezone)
 
-    # -- tables -------------------------------------------------------------------------------------------------
-
     def to_polars(self) -> pl.DataFrame:
         """Return a Polars frame, with instants in the display time zone.
 
@@ -321,9 +314,7 @@ class Result:
         return localize(pl.concat([empty_frame(self.columns), *self._frames()]), self._timezone)
 
     def to_arrow(self) -> pa.Table:
-        """Return an Arrow table with the column types of `SCHEMA`.
-
-        Instants are in the display time zone.
+        """Return an Arrow table of `SCHEMA` types, in the display time zone.
 
         Example:
             >>> import cdrkit
@@ -390,9 +381,7 @@ class Result:
         )
 
     def batches(self, rows: int = _DEFAULT_BATCH) -> Iterator[pa.RecordBatch]:
-        """Return an iterator over Arrow batches, in order.
-
-        Only a bounded number of calls is in memory.
+        """Return an iterator over Arrow batches in order, in bounded memory.
 
         Example:
             >>> import cdrkit
@@ -422,8 +411,6 @@ class Result:
     def _notify_export(self, format: str) -> None:
         """Notify the scope's audit function before any call leaves the store."""
         self._plan.scope.notify_audit("export", format=format, query=self._query)
-
-    # -- CSV ----------------------------------------------------------------------------------------------------
 
     def write_csv(
         self,

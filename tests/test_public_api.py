@@ -21,8 +21,6 @@ from cdrkit import errors
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 MODULES = ("errors", "reports", "samples", "sources", "storage", "testing", "viewer")
-#: Names of public modules that other packages of cdrkit use, and that the reference omits.
-INTERNAL = {"sum_days"}
 ERRORS = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, Exception)]
 
 
@@ -151,7 +149,6 @@ def test_every_documented_type_has_a_public_path() -> None:
         f"{path}: {kind.__module__}.{kind.__qualname__}"
         for module in ("cdrkit", *(f"cdrkit.{name}" for name in MODULES))
         for name in importlib.import_module(module).__all__
-        if name not in INTERNAL
         for path, annotation in list_annotations(name, getattr(importlib.import_module(module), name))
         for kind in named_types(annotation, shared)
         if id(kind) not in paths
@@ -183,8 +180,42 @@ def test_names_are_completed_by_editors(
     assert f"{alias} | str" in str(annotation)
 
 
+def test_signatures_name_no_private_alias() -> None:
+    """A choice of words is spelled out in a signature, or its alias can be imported from a public module."""
+    aliases = {
+        name
+        for module in [module for name, module in sys.modules.items() if name.startswith("cdrkit.")]
+        for name, value in vars(module).items()
+        if name[0] != "_" and typing.get_origin(value) is typing.Literal
+    }
+    public = {
+        name
+        for module in ("cdrkit", *(f"cdrkit.{name}" for name in MODULES))
+        for name in importlib.import_module(module).__all__
+    }
+    hidden = [
+        f"{path}: {annotation}"
+        for module in ("cdrkit", *(f"cdrkit.{name}" for name in MODULES))
+        for name in importlib.import_module(module).__all__
+        for path, annotation in list_annotations(name, getattr(importlib.import_module(module), name))
+        if isinstance(annotation, str) and {*re.findall(r"\w+", annotation)} & (aliases - public)
+    ]
+    assert hidden == []
+
+
 class TestPages:
     """The reference pages."""
+
+    def test_every_extension_is_listed(self) -> None:
+        """docs/reference lists each public name of the modules for extensions."""
+        text = "".join((DOCS / "reference" / page).read_text() for page in ("api.md", "extend.md"))
+        names = {
+            f"cdrkit.{module}.{name}"
+            for module in ("reports", "samples", "sources", "storage", "testing", "viewer")
+            for name in importlib.import_module(f"cdrkit.{module}").__all__
+            if name not in cdrkit.__all__
+        }
+        assert [name for name in sorted(names) if not re.search(rf":: {re.escape(name)}\b", text)] == []
 
     def test_every_name_has_a_section(self) -> None:
         """docs/reference/api.md has one section a name, and none besides."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         SCHEMA,
         CallRecord,
         Direction,
+        DirectionName,
         Disposition,
         DispositionName,
         FieldInfo,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         PresetName,
         TimeRange,
     )
+    from cdrkit._numbers import MatchKind
     from cdrkit._output import DisplaySettings, DisplaySettingsStore
     from cdrkit._query import Expr, FieldRef, Query, field
     from cdrkit._recordings import RangeResponse, Recording
@@ -71,6 +73,7 @@ __all__ = [
     "DailyTotal",
     "DailyTotals",
     "Direction",
+    "DirectionName",
     "DisplaySettings",
     "DisplaySettingsStore",
     "Disposition",
@@ -85,6 +88,7 @@ __all__ = [
     "HangupParty",
     "IngestReport",
     "Maintenance",
+    "MatchKind",
     "MoveReport",
     "Page",
     "PresetName",
@@ -119,9 +123,10 @@ _NAMES: Final = {
         "EraseReport", "MoveReport", "StoreStatus", "TierStatus", "VacuumReport", "VerifyReport",
     ],
     "cdrkit._model": [
-        "FIELDS", "PRESETS", "SCHEMA", "CallRecord", "Direction", "Disposition", "DispositionName",
-        "FieldInfo", "FieldName", "HangupParty", "PresetName", "TimeRange",
+        "FIELDS", "PRESETS", "SCHEMA", "CallRecord", "Direction", "DirectionName", "Disposition",
+        "DispositionName", "FieldInfo", "FieldName", "HangupParty", "PresetName", "TimeRange",
     ],
+    "cdrkit._numbers": ["MatchKind"],
     "cdrkit._output": ["DisplaySettings", "DisplaySettingsStore"],
     "cdrkit._query": ["Expr", "FieldRef", "Query", "field"],
     "cdrkit._recordings": ["RangeResponse", "Recording"],

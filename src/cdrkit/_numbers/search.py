@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import attrs
 import polars as pl
@@ -13,7 +13,8 @@ from cdrkit.errors import QueryError
 
 __all__ = ["MatchKind", "NumberPattern", "search_pattern"]
 
-MatchKind = Literal["exact", "prefix", "suffix", "contains"]
+#: The kind of match of a number search.
+MatchKind: TypeAlias = Literal["exact", "prefix", "suffix", "contains"]
 
 
 @attrs.frozen

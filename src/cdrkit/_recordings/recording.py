@@ -8,7 +8,7 @@ import posixpath
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO, Any, Final, Literal, TypeAlias
+from typing import IO, Any, Final, Literal
 
 from cdrkit._files import Files, is_url, open_files, split_url
 from cdrkit._model import CallRecord
@@ -25,10 +25,9 @@ from cdrkit.errors import (
     missing_extra,
 )
 
-__all__ = ["Recording", "RecordingState", "outside_root"]
+__all__ = ["Recording", "outside_root"]
 
 #: The state of a recording's file. ``incomplete`` means truncated, damaged or still being written.
-RecordingState: TypeAlias = Literal["missing", "empty", "incomplete", "complete"]
 
 _HEAD_BYTES: Final = 4_096
 _BLOCK: Final = 65_536
@@ -183,7 +182,7 @@ class Recording:
         return self._properties().rate
 
     @property
-    def state(self) -> RecordingState:
+    def state(self) -> Literal["missing", "empty", "incomplete", "complete"]:
         """The state of the file: ``missing``, ``empty``, ``incomplete`` or ``complete``.
 
         An ``empty`` file has no bytes. A file is ``incomplete`` if it is shorter than its headers announce, because

@@ -6,7 +6,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import IO, Final, Literal, TypeAlias
+from typing import IO, Final, Literal
 
 import attrs
 
@@ -25,8 +25,6 @@ _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 _FORMATS: Final = ("parquet", "csv.gz", "csv.zst")
 #: The suffix of a file name, in lower case. Digits, as in ``calls.2026``, are not a suffix.
 _FILE_SUFFIX: Final = re.compile(r"\.[a-z][a-z0-9]{1,9}", re.ASCII)
-
-ArchiveFormat: TypeAlias = Literal["parquet", "csv.gz", "csv.zst"]
 
 
 @attrs.frozen(kw_only=True)
@@ -114,7 +112,7 @@ class Archive:
         month: str,
         dest: str | os.PathLike[str],
         *,
-        format: ArchiveFormat = "parquet",
+        format: Literal["parquet", "csv.gz", "csv.zst"] = "parquet",
         progress: Callable[[int, int | None], None] | None = None,
     ) -> str:
         """Download a month of the warm tier to a local folder or file.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import attrs
 import polars as pl
 
 from cdrkit._model import FIELDS, CallRecord, empty_frame
-from cdrkit._output import DEFAULT_COLUMNS, TimeStyle, display_text
+from cdrkit._output import DEFAULT_COLUMNS, display_text
 from cdrkit._text import html_table
 
 __all__ = ["Page"]
@@ -49,7 +49,9 @@ class Page:
     timezone: str = "UTC"
     previous_cursor: str | None = None
 
-    def rows(self, *, labels: bool = False, times: TimeStyle = "iso") -> list[dict[str, str]]:
+    def rows(
+        self, *, labels: bool = False, times: Literal["iso", "day_first", "month_first"] = "iso"
+    ) -> list[dict[str, str]]:
         """Return the selected columns as display text, one dict per call.
 
         Example:

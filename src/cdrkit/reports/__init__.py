@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from cdrkit.reports.daily import OUTCOME, DailyTotal, DailyTotals, sum_days
+from cdrkit.reports.daily import DailyTotal, DailyTotals
+from cdrkit.reports.daily import sum_days as sum_days  # internal
 
-__all__ = ["OUTCOME", "DailyTotal", "DailyTotals", "sum_days"]
+__all__ = ["DailyTotal", "DailyTotals"]

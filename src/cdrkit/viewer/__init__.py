@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdrkit.viewer.state import CallsView, FileTransfer
+from cdrkit.viewer.state import CallsView as CallsView  # internal
 from cdrkit.viewer.widget import Viewer
 
-__all__ = ["CallsView", "FileTransfer", "Viewer"]
+__all__ = ["Viewer"]

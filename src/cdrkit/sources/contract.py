@@ -245,6 +245,14 @@ class JoiningSource(Source, Protocol):
 
         Rejects and pending calls name their input.
 
+        Example:
+            >>> import io
+            >>> from cdrkit.sources import SourceInput, make_source
+            >>> document = b'{"callflow": [], "variables": {"uuid": "17", "start_epoch": "1795341600"}}'
+            >>> inputs = [SourceInput(name="17.json", stream=io.BytesIO(document))]
+            >>> [batch.read for batch in make_source("freeswitch-json", {}).read_all(inputs)]
+            [1]
+
         Args:
             inputs: The inputs. Each is read before the next is requested.
 
@@ -268,12 +276,20 @@ class DatabaseSource(Source, Protocol):
     def read_connection(self, connection: Any, /) -> Iterator[SourceBatch]:
         """Yield the rows of the database table in batches.
 
+        Example:
+            >>> import sqlite3
+            >>> from cdrkit.sources import make_source
+            >>> source = make_source("asterisk-sql", {"timezone": "Europe/London"})
+            >>> list(source.read_connection(sqlite3.connect(":memory:")))
+            Traceback (most recent call last):
+            cdrkit.errors.StorageError: The database cannot be read: no such table: cdr. Nothing was stored.
+
         Args:
             connection: An open PEP 249 (DB-API 2.0) or ADBC connection. It stays open.
 
         Raises:
-            StorageError: When the database fails.
-            SchemaError: When the table does not exist or lacks a column.
+            StorageError: When the database fails, for example because the table does not exist.
+            SchemaError: When the table lacks a column.
         """
         ...
 

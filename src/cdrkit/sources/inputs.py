@@ -113,7 +113,15 @@ class Inputs:
 
     @property
     def bytes_read(self) -> int:
-        """The number of bytes read so far, counted before decompression."""
+        """The number of bytes read so far, counted before decompression.
+
+        Example:
+            >>> from cdrkit.sources import Inputs
+            >>> with Inputs(b"id,begin\\n") as inputs:
+            ...     _ = [each.stream.read() for each in inputs]
+            ...     inputs.bytes_read
+            9
+        """
         return self._bytes_read
 
     def __iter__(self) -> Iterator[SourceInput]:

@@ -149,7 +149,18 @@ class Totals:
 
     @functools.cached_property
     def brief(self) -> pl.DataFrame:
-        """The totals by day, currency and ``connected`` only; all other keys are null."""
+        """The totals by day, currency and ``connected`` only; all other keys are null.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import polars as pl
+            >>> from cdrkit.storage import Totals
+            >>> from cdrkit.storage.indexes import totals_of
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> totals = Totals(totals_of(pl.DataFrame({"call_id": ["17"], "start": [start]})))
+            >>> totals.brief["attempts"].to_list()
+            [1]
+        """
         return (
             sum_totals(self.rows, "day", "currency", "connected")
             .with_columns(
@@ -160,7 +171,18 @@ class Totals:
 
     @property
     def size_bytes(self) -> int:
-        """The estimated size of the rows in memory, in bytes."""
+        """The estimated size of the rows in memory, in bytes.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> import polars as pl
+            >>> from cdrkit.storage import Totals
+            >>> from cdrkit.storage.indexes import totals_of
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> totals = Totals(totals_of(pl.DataFrame({"call_id": ["17"], "start": [start]})))
+            >>> totals.size_bytes > 0
+            True
+        """
         return int(self.rows.estimated_size())
 
     def may_hold(self, conditions: Iterable[Expr]) -> bool:

@@ -74,7 +74,17 @@ class Segment:
     facts: Mapping[str, int] = attrs.field(converter=_freeze, hash=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the segment as JSON values; instants are microseconds since 1970 in UTC."""
+        """Return the segment as JSON values; instants are microseconds since 1970 in UTC.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> from cdrkit.storage import Segment
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> place = {"id": "a1", "tier": "memory", "path": "a1", "size_bytes": 100, "checksum": ""}
+            >>> segment = Segment(**place, rows=1, first=start, last=start, columns={})
+            >>> segment.to_dict()["first"]
+            1795338000000000
+        """
         plain = {a.name: getattr(self, a.name) for a in attrs.fields(Segment)}
         return plain | {
             "first": to_microseconds(self.first),
@@ -86,6 +96,15 @@ class Segment:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Segment:
         """Return the segment described by *data*, the output of `to_dict`.
+
+        Example:
+            >>> from datetime import datetime, timezone
+            >>> from cdrkit.storage import Segment
+            >>> start = datetime(2026, 11, 22, 9, tzinfo=timezone.utc)
+            >>> place = {"id": "a1", "tier": "memory", "path": "a1", "size_bytes": 100, "checksum": ""}
+            >>> segment = Segment(**place, rows=1, first=start, last=start, columns={})
+            >>> Segment.from_dict(segment.to_dict()) == segment
+            True
 
         Raises:
             ValueError: When the id, path, number of rows or times are not valid for a segment.

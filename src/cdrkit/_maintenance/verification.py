@@ -56,7 +56,13 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """Whether the verification found no problem."""
+        """Whether the verification found no problem.
+
+        Example:
+            >>> from cdrkit import VerifyReport
+            >>> VerifyReport(version=1, segments=0, rows=0, problems=("A file is missing.",)).ok
+            False
+        """
         return not self.problems
 
     def __str__(self) -> str:

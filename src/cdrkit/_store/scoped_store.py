@@ -68,7 +68,8 @@ class ScopedStore(Reader):
 
         Example:
             >>> import cdrkit
-            >>> scoped = cdrkit.open_store("memory://fields-example").scoped(customer_id="1003", hide=["provider_charge"])
+            >>> store = cdrkit.open_store("memory://fields-example")
+            >>> scoped = store.scoped(customer_id="1003", hide=["provider_charge"])
             >>> "provider_charge" in scoped.fields
             False
         """

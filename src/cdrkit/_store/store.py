@@ -115,6 +115,7 @@ class Store(Reader):
             The counts of added, skipped and conflicting calls. All added calls are durable.
 
         Raises:
+            ConfigError: When *on_conflict* is unknown, or the store was made with another region.
             SchemaError: When a column is not a field, or a value does not fit its field.
             StorageError: When the store cannot be written.
             ConflictError: When other writers committed first too many times. Try again.
@@ -428,8 +429,9 @@ class Store(Reader):
             A report of the number of calls, and of the segments that held them.
 
         Raises:
-            QueryError: When *before* is not an instant.
+            QueryError: When *before* is not an instant, or *now* is naive.
             ConflictError: As for `erase`.
+            StorageError: As for `erase`.
         """
         if before is None:
             raise QueryError(

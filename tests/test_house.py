@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ MOST_PARAMETERS = 7
 MORE_PARAMETERS = {("_store/open.py", "open_store"): 9, ("_store/store.py", "scoped"): 9}
 #: Packages in packages: a module of another part of the parent imports from these, too.
 FACES = {"storage.log", "storage.indexes", "storage.tiers", "storage.append"}
+
+
+#: Small packages, whose modules have no order that a contract would keep.
+UNORDERED = {"_runtime", "_text", "reports", "samples", "testing", "viewer"}
 
 
 def is_own(node: ast.AST) -> bool:
@@ -109,3 +114,14 @@ class TestModule:
             and parameters(node) > MORE_PARAMETERS.get((relative, node.name), MOST_PARAMETERS)
         }
         assert many == {}
+
+
+def test_each_package_has_a_contract_inside() -> None:
+    """import-linter checks the layers inside each package, except for the small ones."""
+    tools = tomllib.loads((SRC.parents[1] / "pyproject.toml").read_text())["tool"]
+    contracts = [contract for contract in tools["importlinter"]["contracts"] if contract["type"] == "layers"]
+    inside = {name.removeprefix("cdrkit.") for contract in contracts for name in contract["containers"]}
+    packages = {path.parent.name for path in SRC.glob("*/__init__.py")}
+    # The audio package is inside _recordings.
+    assert inside == {"cdrkit", "_recordings.audio"} | packages - UNORDERED
+    assert all(contract["exhaustive"] for contract in contracts)

@@ -252,7 +252,7 @@ def test_a_file_is_no_store(office: Office) -> None:
     """A switch's file in the store's place is named, with what to do."""
     for command in ("query", "totals", "verify"):
         _, err = cdrkit(command, office.master, status=1)
-        assert f"{office.master}isafile;astoreisafolder." in "".join(err.split())  # wrapped anywhere
+        assert f"{office.master}isafile,butastoreisafolder." in "".join(err.split())  # wrapped anywhere
 
 
 def test_detect_and_ingest_by_it(office: Office, tmp_path: Path) -> None:

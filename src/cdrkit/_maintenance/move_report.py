@@ -58,7 +58,9 @@ class MoveReport:
         elif self.dry_run:
             text = f"{calls} in {sources} would be {done}."
         else:
-            text = f"{calls} {'was' if self.rows == 1 else 'were'} {done}: from {sources} to {self.written:,}."
+            text = (
+                f"{calls} {'was' if self.rows == 1 else 'were'} {done}: from {sources} to {self.written:,}."
+            )
         if self.months:
             text += f" Months: {', '.join(self.months)}."
         if self.skipped:

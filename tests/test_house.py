@@ -19,7 +19,7 @@ MORE_PARAMETERS = {("_store/open.py", "open_store"): 9, ("_store/store.py", "sco
 FACES = {"storage.log", "storage.indexes", "storage.tiers", "storage.append"}
 
 
-#: Small packages, whose modules have no order that a contract would keep.
+#: Packages without a contract inside; decision 001 lists them.
 UNORDERED = {"_runtime", "_text", "reports", "samples", "testing", "viewer"}
 
 
@@ -117,7 +117,7 @@ class TestModule:
 
 
 def test_each_package_has_a_contract_inside() -> None:
-    """import-linter checks the layers inside each package, except for the small ones."""
+    """import-linter checks the layers inside each package that decision 001 does not exempt."""
     tools = tomllib.loads((SRC.parents[1] / "pyproject.toml").read_text())["tool"]
     contracts = [contract for contract in tools["importlinter"]["contracts"] if contract["type"] == "layers"]
     inside = {name.removeprefix("cdrkit.") for contract in contracts for name in contract["containers"]}

@@ -626,7 +626,10 @@ def field_with(**rule: Any) -> dict[str, Any]:
         ({"fields": {"start": "s"}, "columnz": []}, "Did you mean 'columns'"),
         ({"fields": {"start": 7}}, "give a column's name"),
         ({"fields": {"start": {"formats": ["iso"]}}}, "missing"),
-        ({"fields": {"start": "s"}, "constants": {"start": "x"}}, "has both a rule and a constant; remove one of them"),
+        (
+            {"fields": {"start": "s"}, "constants": {"start": "x"}},
+            "has both a rule and a constant; remove one of them",
+        ),
         ({"fields": {"start": "s"}, "separator": ",,"}, "one character"),
         ({"fields": {"start": "s"}, "timezone": "Mars"}, "Unknown time zone"),
         ({"fields": {"start": "s"}, "encoding": "utf-16"}, "is not supported"),

@@ -40,8 +40,11 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(pd|pandas)\..*"),
 ]
 # Type aliases without an entry: the docstring describes the argument.
-nitpick_ignore = [("py:class", alias) for alias in ("CallData", "Input", "OnConflict", "Progress", "Rows")]
+nitpick_ignore = [
+    ("py:class", alias) for alias in ("CallData", "Input", "OnConflict", "Progress", "Rows", "TimeStyle")
+]
 nitpick_ignore += [("py:class", "cdrkit.viewer.state.ViewResultT")]  # a type variable
+nitpick_ignore += [("py:class", "cdrkit.sources.inputs.Connection")]  # any connection of PEP 249
 nitpick_ignore += [("py:obj", "field")]  # `field` in the docstring of its class
 
 

@@ -113,7 +113,7 @@ def test_what_cannot_be_read_again() -> None:
             return ROW
 
     for given in (Pipe(), iter([ROW])):
-        with pytest.raises(ConfigError, match="read again"):
+        with pytest.raises(ConfigError, match="read only once"):
             detect(given)  # type: ignore[arg-type]
 
 

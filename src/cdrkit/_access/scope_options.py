@@ -159,7 +159,7 @@ def _parse_masks(mask: object) -> dict[str, int | None]:
         info = find_field(name)
         if not info.is_text or name in (*IDENTITY, "currency"):
             raise ConfigError(
-                f"{name} cannot be masked. Mask only text fields other than call_id and currency, or hide it."
+                f"{name} cannot be masked; hide it. Only text fields can be masked, except call_id and currency."
             )
         if type(digits) is not int or not 1 <= digits <= _MAX_DIGITS:
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""The interface to the files of a log or tier below one root."""
+"""The interface to the files below one root, of a log or of a tier."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _NATIONAL: Final = r"^[0-9]{7,15}$"
 
 
 class RegionCheck:
-    """A count of numbers in national form among the first numbers of an ingest.
+    """A check of the first phone numbers of an ingest for numbers in national form.
 
     Equal numbers in one frame count once.
     """

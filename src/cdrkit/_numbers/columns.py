@@ -211,7 +211,7 @@ def _assign_own_code(rows: _Rows, own: DialPlan, main: DialPlan) -> None:
 
 
 def _match_codes(rows: pl.DataFrame, number: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    """Return two conditions on *number*, which is written without its plus.
+    """Return two conditions that match *number*, given without its leading plus sign.
 
     The first condition is true if the number begins with a calling code that no national prefix follows. The second is
     true if the number has a possible length.

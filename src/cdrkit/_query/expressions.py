@@ -280,7 +280,7 @@ def number_search(texts: object, role: str, match: str | None) -> NumberSearch:
         )
     if role not in _ROLE_FIELDS:
         raise QueryError(
-            f"Unknown role {role!r} for a number; use source, destination or either.", parameter="role"
+            f"Unknown role {role!r} for a number; use 'source', 'destination' or 'either'.", parameter="role"
         )
     for text in items:
         if not isinstance(text, str):

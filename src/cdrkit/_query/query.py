@@ -162,7 +162,9 @@ class Query:
             Query().number('020 7946 0018', role='either')
         """
         if role not in ("source", "destination", "either"):
-            raise QueryError(f"Unknown role {role!r}; use source, destination or either.", parameter="role")
+            raise QueryError(
+                f"Unknown role {role!r}; use 'source', 'destination' or 'either'.", parameter="role"
+            )
         return self.where(number_search(text, role, match))
 
     def cli(self, *numbers: str, match: MatchKind | None = None) -> Query:

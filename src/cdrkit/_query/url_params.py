@@ -54,7 +54,7 @@ def query_to_params(query: QueryParts) -> list[tuple[str, str]]:
 
 
 def read_params(query: AnyQuery, params: object, *, ignore: Iterable[str] = ()) -> AnyQuery:
-    """Add the parts that URL parameters contain to *query*, which must be empty.
+    """Fill the empty *query* with the parts given in URL parameters.
 
     Raises:
         QueryError: When a parameter is unknown, has a wrong value, or is repeated although it must not be. The error

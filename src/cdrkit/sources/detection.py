@@ -103,7 +103,7 @@ def _restore_position(file: Any) -> Iterator[None]:
     if not hasattr(file, "read"):
         if isinstance(file, Iterator) or (isinstance(file, Iterable) and iter(file) is file):
             raise ConfigError(
-                "An iterator cannot be inspected and read again; give a list, or give the format."
+                "An iterator can be read only once, so its format cannot be detected. Give a list, or give the format."
             )
         yield
         return
@@ -111,7 +111,9 @@ def _restore_position(file: Any) -> Iterator[None]:
         position = file.tell()
         file.seek(position)
     except (AttributeError, OSError, io.UnsupportedOperation) as exc:
-        raise ConfigError(f"{file!r} cannot be inspected and read again; give the format.") from exc
+        raise ConfigError(
+            f"{file!r} can be read only once, so its format cannot be detected. Give the format."
+        ) from exc
     try:
         yield
     finally:

@@ -64,7 +64,7 @@ def _check_since(value: str | None) -> str | None:
         try:
             parse_instant(value)
         except QueryError as exc:
-            raise ConfigError(f"since cannot be {value!r}: {exc}") from exc
+            raise ConfigError(f"The value {value!r} of 'since' is not valid: {exc}") from exc
     return value
 
 

@@ -211,8 +211,8 @@ WRONG: dict[str, tuple[dict[str, Any], bytes, str]] = {
         b"method,from_tag,to_tag,callid,sip_code,time\n",
         "no column 'who'",
     ),
-    "cdrkit": ({"format": "cdrkit-csv"}, b"call_id,colour\n", "'colour' on top"),
-    "telnyx": ({"format": "telnyx"}, b'{"data": "nothing"}\n', "no calls of Telnyx"),
+    "cdrkit": ({"format": "cdrkit-csv"}, b"call_id,colour\n", "The column 'colour' is neither"),
+    "telnyx": ({"format": "telnyx"}, b'{"data": "nothing"}\n', "none of Telnyx's calls"),
 }
 
 

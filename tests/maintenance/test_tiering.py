@@ -377,9 +377,9 @@ def test_compact_merges_each_day() -> None:
     report = store.maintenance.compact()
     assert (report.rows, report.read, report.written, report.months) == (47, 47, 12, ())
     assert list(store.run()) == expected
-    assert store.maintenance.compact() == MoveReport()
+    assert store.maintenance.compact() == MoveReport(compaction=True)
     store.maintenance.move_to_warm(now=NOW, keep_months=0)
-    assert store.maintenance.compact() == MoveReport()
+    assert store.maintenance.compact() == MoveReport(compaction=True)
     assert list(store.run()) == expected
     assert store.maintenance.verify().ok
 

@@ -544,7 +544,7 @@ def test_torn_row_of_several_lines() -> None:
     """A row with line ends in it, cut in the middle, is rejected as one that is still being written."""
     first, second = rejects_of(f"{line()}\n{line(clid='one' + chr(10) + 'two')[:-9]}")
     assert (first.row, second.row) == (2, 3)
-    assert "still be written" in first.reason
+    assert "when it is complete" in first.reason
     assert "still being written" in second.reason
 
 

@@ -168,7 +168,7 @@ def test_damaged_calls() -> None:
     for part in (
         "Its start_time, 'yesterday'",
         "It has no start_time",
-        "one half of a character",
+        "half of a surrogate pair",
         "is negative",
     ):
         assert part in reasons

@@ -77,7 +77,7 @@ def test_entry_point_options(plug_in: Callable[..., str]) -> None:
     [
         ("no_such_module_at_all:Source", "cannot be loaded"),
         ("other_broken:nothing", "cannot be loaded"),
-        ("other_broken:number", "cannot make a source"),
+        ("other_broken:number", "cannot create a source"),
     ],
 )
 def test_broken_entry_point(plug_in: Callable[..., str], point: str, what: str) -> None:

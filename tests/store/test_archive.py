@@ -496,8 +496,6 @@ def test_a_folder_may_have_a_dot(filled: Store, tmp_path: Path, name: str) -> No
         ("july.txt", "parquet", "needs a folder"),
         ("july.TSV", "parquet", "needs a folder"),
         ("july.xml", "parquet", "needs a folder"),
-        ("july.parquet", "parquet", "needs a folder"),
-        ("july.parquet/", "parquet", "needs a folder"),
         ("july.csv", "csv.gz", r"does not end in \.csv\.gz"),
         ("july.csv.gz", "csv.zst", r"does not end in \.csv\.zst"),
         ("july.parquet", "csv.gz", r"does not end in \.csv\.gz"),

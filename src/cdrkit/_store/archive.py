@@ -207,7 +207,8 @@ def _check_target(dest: object, format: str) -> str:
         raise ConfigError(f"{target!r} is a URL. A download needs a local path.")
     if format == "parquet":
         suffix = os.path.splitext(target.rstrip(os.sep))[1].lower()
-        if _FILE_SUFFIX.fullmatch(suffix):
+        # A folder of Parquet files may end in .parquet, as Spark names its folders.
+        if _FILE_SUFFIX.fullmatch(suffix) and suffix != ".parquet":
             raise ConfigError(
                 f"The format 'parquet' needs a folder, but {target!r} ends like the name of a file. For one CSV, give "
                 "format='csv.gz' and a name that ends in .csv.gz, or 'csv.zst' and .csv.zst."

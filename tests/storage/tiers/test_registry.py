@@ -143,7 +143,7 @@ def test_download(tmp_path: Path) -> None:
         ({"warm": object()}, "is not a tier: it lacks name, write, read"),
         ({"warm": WarmTier}, "is a class. Give an instance"),
         ({"warm": HotTier(open_files("memory://tier-kinds"))}, "Both tiers are named 'hot'"),
-        ({"hot": ForeignTier(open_files("memory://tier-kinds")), "cache": "x"}, "cache= is for"),
+        ({"hot": ForeignTier(open_files("memory://tier-kinds")), "cache": "x"}, "cache= works only with"),
     ],
 )
 def test_refused(tmp_path: Path, given: dict[str, object], what: str) -> None:

@@ -19,7 +19,7 @@ from cdrkit._model import (
 from cdrkit._query.expressions import Comparison, Expr, In, IsNull, TextMatch
 from cdrkit.errors import QueryError, SchemaError
 
-__all__ = ["CONNECTED", "RECORDED", "FieldRef", "field"]
+__all__ = ["CONNECTED", "RECORDED", "FieldRef", "field", "match_any"]
 
 
 def field(name: FieldName | str) -> FieldRef:
@@ -208,3 +208,16 @@ def _convert(info: FieldInfo, value: object) -> Any:
 CONNECTED: Final = field("duration") > 0
 #: The condition of `Query.has_recording`.
 RECORDED: Final = ~field("recording").is_null()
+
+
+def match_any(name: str, values: tuple[str, ...], *, ignore_case: bool = False) -> Expr:
+    """Return the condition that a field has one of *values*.
+
+    Raises:
+        QueryError: When *values* is empty, or a value does not fit the field.
+    """
+    if not values:
+        raise QueryError(f"The list of values for {name} is empty; give at least one.", parameter=name)
+    if ignore_case:
+        values = tuple(word.lower() if isinstance(word, str) else word for word in values)
+    return field(name).is_in(values)

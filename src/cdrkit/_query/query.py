@@ -27,7 +27,7 @@ from cdrkit._model import (
 from cdrkit._numbers import MatchKind
 from cdrkit._query.cursor import Cursor
 from cdrkit._query.expressions import And, Expr, check_size, number_search
-from cdrkit._query.field_ref import CONNECTED, RECORDED, field
+from cdrkit._query.field_ref import CONNECTED, RECORDED, field, match_any
 from cdrkit._query.serialization import query_text, query_to_dict, read_query
 from cdrkit._query.url_params import query_to_params, read_params
 from cdrkit.errors import QueryError
@@ -205,7 +205,7 @@ class Query:
             >>> Query().customer("1003", "1004")
             Query().where(field('customer_id').is_in(['1003', '1004']))
         """
-        return self._match_any("customer_id", ids)
+        return self.where(match_any("customer_id", ids))
 
     def provider(self, *ids: str) -> Query:
         """Match calls whose terminating provider is one of *ids*.
@@ -217,7 +217,7 @@ class Query:
             >>> Query().provider("P01")
             Query().where(field('provider_id').is_in(['P01']))
         """
-        return self._match_any("provider_id", ids)
+        return self.where(match_any("provider_id", ids))
 
     def direction(self, *directions: Direction | DirectionName | str) -> Query:
         """Match calls whose direction is one of *directions*.
@@ -232,7 +232,7 @@ class Query:
             >>> Query().direction("inbound")
             Query().where(field('direction').is_in(['inbound']))
         """
-        return self._match_any("direction", directions, ignore_case=True)
+        return self.where(match_any("direction", directions, ignore_case=True))
 
     def disposition(self, *dispositions: Disposition | DispositionName | str) -> Query:
         """Match calls whose outcome is one of *dispositions*.
@@ -247,7 +247,7 @@ class Query:
             >>> Query().disposition("BUSY", "no_answer")
             Query().where(field('disposition').is_in(['busy', 'no_answer']))
         """
-        return self._match_any("disposition", dispositions, ignore_case=True)
+        return self.where(match_any("disposition", dispositions, ignore_case=True))
 
     def switch(self, *names: str) -> Query:
         """Match calls whose switch is one of *names*.
@@ -259,14 +259,7 @@ class Query:
             >>> Query().switch("pbx1")
             Query().where(field('switch').is_in(['pbx1']))
         """
-        return self._match_any("switch", names)
-
-    def _match_any(self, name: str, values: tuple[str, ...], *, ignore_case: bool = False) -> Query:
-        if not values:
-            raise QueryError(f"The list of values for {name} is empty; give at least one.", parameter=name)
-        if ignore_case:
-            values = tuple(word.lower() if isinstance(word, str) else word for word in values)
-        return self.where(field(name).is_in(values))
+        return self.where(match_any("switch", names))
 
     def duration(self, *, at_least: int | None = None, at_most: int | None = None) -> Query:
         """Match calls by their connected time.

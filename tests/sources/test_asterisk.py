@@ -663,7 +663,7 @@ def test_text_stream() -> None:
         ({"timezone": "UTC", "customer_column": "customer"}, "customer_column cannot be 'customer'"),
         (
             {"timezone": "UTC", "loguserfield": False, "recording_column": "userfield"},
-            "Asterisk does not write that column with loguserfield=False",
+            "Asterisk does not write this column if loguserfield=False",
         ),
     ],
 )

@@ -139,7 +139,7 @@ def _parse_hidden(hide: object, masks: Collection[str]) -> frozenset[str]:
     hidden = {find_field(name).name for name in _parse_names("hide", hide)}
     for name in IDENTITY:
         if name in hidden:
-            raise ConfigError(f"{name} cannot be hidden: start and call_id identify a call.")
+            raise ConfigError(f"The field {name} cannot be hidden: start and call_id identify a call.")
     if masks:
         hidden.add("extra")  # the columns of the switch may hold masked values under other names
     if "currency" in hidden:
@@ -148,7 +148,10 @@ def _parse_hidden(hide: object, masks: Collection[str]) -> frozenset[str]:
 
 
 def _parse_masks(mask: object) -> dict[str, int | None]:
-    """Return the number of masked digits by field, including related fields."""
+    """Return the number of digits to mask in each masked field.
+
+    The result also contains the fields related to a masked field. None masks the whole text.
+    """
     given = (
         dict(mask)
         if isinstance(mask, Mapping)
@@ -159,7 +162,8 @@ def _parse_masks(mask: object) -> dict[str, int | None]:
         info = find_field(name)
         if not info.is_text or name in (*IDENTITY, "currency"):
             raise ConfigError(
-                f"{name} cannot be masked; hide it. Only text fields can be masked, except call_id and currency."
+                f"The field {name} cannot be masked; hide it. Only text fields can be masked, except call_id and "
+                "currency."
             )
         if type(digits) is not int or not 1 <= digits <= _MAX_DIGITS:
             raise ConfigError(

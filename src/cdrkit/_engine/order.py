@@ -71,7 +71,7 @@ def _read_sorted(scan: Scan, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
 
 
 def gather_rows(scan: Scan, parts: Sequence[Candidates], columns: Sequence[str]) -> pl.DataFrame:
-    """Return *columns* of the candidate rows that match the conditions, sorted."""
+    """Return *columns* of the candidate rows that match, in the query's order."""
     query = scan.query
     conditions = () if all(part.exact for part in parts) else query.conditions
     if len(parts) == 1 and not conditions:  # a segment has the query's order already, or its reverse
@@ -90,7 +90,7 @@ def gather_rows(scan: Scan, parts: Sequence[Candidates], columns: Sequence[str])
 
 
 def split_batches(parts: Sequence[Candidates]) -> Iterator[Sequence[Candidates]]:
-    """Group *parts* into batches of bounded size; an oversized part stands alone."""
+    """Group *parts* into batches of bounded size; a larger part is its own batch."""
     batch: list[Candidates] = []
     for part in parts:
         if batch and sum(len(other.rows) for other in batch) + len(part.rows) > _FRAME_ROWS:

@@ -32,7 +32,7 @@ _MIN_SKIPPABLE: Final = 4_096
 
 @attrs.frozen
 class Candidates:
-    """Candidate rows of a segment; unless `exact`, recheck them.
+    """Rows of a segment that may match a query; if `exact`, all of them match.
 
     Attributes:
         segment: The segment.
@@ -150,7 +150,7 @@ class Scan:
         return Candidates(segment, whole, exact=True)
 
     def _narrow_rows(self, segment: Segment, rows: range) -> Rows:
-        """Return the requested customers' *rows*, or all *rows* if a scan is faster."""
+        """Narrow *rows* to the requested customers, unless a scan of *rows* is faster."""
         choice = next(filter(None, map(equality_values, self.query.customer_conditions)), None)
         narrowed = choice and self.query.tiers[segment.tier].rows_with(segment, *choice, rows)
         return rows if narrowed is None else narrowed

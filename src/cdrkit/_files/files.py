@@ -1,4 +1,4 @@
-"""The interface to the files below one root, of a log or of a tier."""
+"""The interface through which a log or a tier accesses the files below a root."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Data: TypeAlias = bytes | bytearray | memoryview
 
 @attrs.frozen
 class Entry:
-    """One file in a listing.
+    """A file in a listing.
 
     Example:
         >>> from cdrkit.storage import open_files

@@ -73,7 +73,7 @@ class MoveReport:
         return html_report(self)
 
     def _add(self, read: Sequence[Segment], written: Sequence[Segment], *months: str) -> MoveReport:
-        """Return this report plus a move or merge from the segments *read* to those *written*."""
+        """Return a copy of this report that also counts one move or merge."""
         return attrs.evolve(
             self,
             months=(*self.months, *months),
@@ -83,5 +83,5 @@ class MoveReport:
         )
 
     def _skip(self, part: str) -> MoveReport:
-        """Return this report plus a skipped month or day."""
+        """Return a copy of this report that also lists a skipped month or day."""
         return attrs.evolve(self, skipped=(*self.skipped, part))

@@ -85,7 +85,7 @@ def empty_frame(columns: Sequence[str] = tuple(FIELDS)) -> pl.DataFrame:
 
 
 def frames_of(data: CallData) -> Iterator[pl.DataFrame]:
-    """Convert call data to frames, and yield them.
+    """Yield the given call data as frames.
 
     Each frame has a bounded number of rows.
 
@@ -188,7 +188,7 @@ def _to_utc(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
 
 
 def conform_frame(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a frame with its columns in catalogue order and of catalogue types.
+    """Convert a frame to the column order and column types of the field catalogue.
 
     Args:
         frame: A frame whose column names are field names; optional fields may be absent.
@@ -245,7 +245,7 @@ def _refuse(info: FieldInfo, column: pl.Series, bad: pl.Series, why: str) -> Non
     row = bad.fill_null(False).arg_max() if bad.any() else None
     if row is not None:
         raise SchemaError(
-            f"{info.name} cannot be {column[row]!r} (row {row}): {why}.", field=info.name, row=row
+            f"The field {info.name} cannot be {column[row]!r} (row {row}): {why}.", field=info.name, row=row
         )
 
 
@@ -392,7 +392,9 @@ def records_of(frame: pl.DataFrame) -> Iterator[CallRecord]:
 
 
 def records_to_arrow(records: Iterable[CallRecord], *, first_row: int = 0) -> pa.Table:
-    """Convert records to an Arrow table with the schema `SCHEMA`, in their order.
+    """Convert records to an Arrow table that has the schema `SCHEMA`.
+
+    The rows are in the order of the records.
 
     Args:
         records: Records, or dicts that `CallRecord.from_dict` accepts.

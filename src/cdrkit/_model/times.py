@@ -150,9 +150,9 @@ class TimeRange:
         return self.contains(instant)
 
     def intersect(self, other: TimeRange) -> TimeRange:
-        """Return the intersection of the two ranges.
+        """Return the part of this range that lies within *other*.
 
-        The intersection is empty if the ranges do not overlap.
+        The part is empty if the ranges do not overlap.
 
         Example:
             >>> from datetime import UTC, datetime

@@ -77,7 +77,7 @@ class DialPlan:
         return bool(self.prefix) and re.match(self.prefix, "") is not None
 
     def keeps(self, number: pl.Expr) -> pl.Expr:
-        """Return whether parsing would remove no prefix from *number*."""
+        """Return whether *number* has no prefix that parsing would remove."""
         if not self.prefix:
             return pl.lit(True)
         if self.prefix_may_be_empty:
@@ -85,7 +85,7 @@ class DialPlan:
         return ~number.str.contains(f"^(?:{self.prefix})")
 
     def strip_prefix(self, number: pl.Expr) -> pl.Expr:
-        """Return *number* without its prefix; null if the plan rewrites the number."""
+        """Strip the national prefix from *number*; a number to rewrite becomes null."""
         without = number.str.replace(f"^(?:{self.prefix})", "")
         if not self.rewrite_group:
             return without
@@ -117,7 +117,7 @@ def code_plan(code: int) -> DialPlan:
 
 
 def codes_of(beginning: str) -> Iterator[int]:
-    """Yield each calling code with which the digits *beginning* start."""
+    """Yield every calling code that is a prefix of the digits in *beginning*."""
     for length in range(1, len(beginning) + 1):
         if beginning[0] != "0" and int(beginning[:length]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
             yield int(beginning[:length])
@@ -125,7 +125,7 @@ def codes_of(beginning: str) -> Iterator[int]:
 
 @functools.lru_cache(maxsize=256)
 def code_patterns(codes: tuple[int, ...]) -> tuple[str, str, str]:
-    """Return three patterns for numbers that begin with one of several codes.
+    """Return three patterns for numbers that begin with given calling codes.
 
     Returns:
         Three patterns. The first matches numbers that begin with one of the calling codes. The second matches such a

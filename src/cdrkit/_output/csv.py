@@ -141,7 +141,9 @@ def check_csv_suffix(path: str | os.PathLike[str]) -> None:
     if suffix.lower() in _SUFFIXES:
         suffix = os.path.splitext(stem)[1]
     if suffix.lower() != ".csv" and _FORMAT_SUFFIX.fullmatch(suffix):
-        raise ConfigError(f"{name!r} does not have the suffix of a CSV. Use {_CSV_NAMES}, or no suffix.")
+        raise ConfigError(
+            f"{name!r} is not the name of a CSV file. Use the suffix {_CSV_NAMES}, or no suffix."
+        )
 
 
 def guard_formulas(texts: pl.Series) -> pl.Series:
@@ -217,7 +219,7 @@ def _header(columns: Sequence[str], headers: Headers) -> bytes:
     if headers == "labels":
         columns = [find_field(name).label for name in columns]
     elif headers != "names":
-        raise ConfigError(f"headers cannot be {headers!r}; give 'names' or 'labels'.")
+        raise ConfigError(f"headers={headers!r} is not supported. Give 'names' or 'labels'.")
     return _rows(pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), header=True)
 
 
@@ -243,7 +245,7 @@ def _compress(chunks: Iterator[bytes], compression: Compression | None) -> Itera
         return _gzip(chunks)
     if compression == "zstd":
         return _zstd(chunks)
-    raise ConfigError(f"compression cannot be {compression!r}; give 'gzip', 'zstd' or None.")
+    raise ConfigError(f"compression={compression!r} is not supported. Give 'gzip', 'zstd' or None.")
 
 
 def _gzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -283,6 +285,6 @@ class Collector(io.RawIOBase):
         return len(self._parts[-1])
 
     def take(self) -> bytes:
-        """Return the bytes written since the last call."""
+        """Return and remove the bytes written so far."""
         parts, self._parts = self._parts, []
         return b"".join(parts)

@@ -141,7 +141,7 @@ class Comparison(Expr):
 
 @attrs.frozen(repr=False)
 class In(Expr):
-    """A condition that a field has one of several values."""
+    """A condition that requires a field to have one of several values."""
 
     field: str
     values: tuple[Any, ...]
@@ -155,7 +155,7 @@ class In(Expr):
 
 @attrs.frozen(repr=False)
 class IsNull(Expr):
-    """A condition that a field is absent."""
+    """A condition that requires a field to be absent."""
 
     field: str
 
@@ -168,7 +168,7 @@ class IsNull(Expr):
 
 @attrs.frozen(repr=False)
 class TextMatch(Expr):
-    """A condition that a text field contains, starts with or ends with a string.
+    """A condition that requires a text to contain, start with or end with a string.
 
     The comparison is case-sensitive.
     """
@@ -324,7 +324,7 @@ def field_names(expr: Expr) -> set[str]:
 
 
 def equality_values(expr: Expr) -> tuple[str, tuple[Any, ...]] | None:
-    """Return the field and allowed values of a condition with ``==`` or ``in``.
+    """Return the field and the values that an ``==`` or ``in`` condition allows.
 
     Return None for any other condition.
     """
@@ -334,7 +334,7 @@ def equality_values(expr: Expr) -> tuple[str, tuple[Any, ...]] | None:
 
 
 def number_searches(expr: Expr) -> Iterator[NumberSearch]:
-    """Yield the number searches in a tree of conditions."""
+    """Yield every `NumberSearch` in a tree of conditions."""
     if isinstance(expr, (And, Or)):
         for part in expr.parts:
             yield from number_searches(part)

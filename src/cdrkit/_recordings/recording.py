@@ -362,7 +362,7 @@ class Recording:
             '17.wav'
         """
         if not isinstance(dest, (str, os.PathLike)):
-            raise ConfigError(f"dest cannot be {dest!r}; give a path or a URL.")
+            raise ConfigError(f"dest={dest!r} is not a path or URL. Give a path or a URL.")
         target = os.fspath(dest)
         if target.endswith("/") or (not is_url(target) and os.path.isdir(target)):
             own = self.file_name if self._allow is not None else posixpath.basename(self._path)
@@ -485,7 +485,7 @@ class Recording:
 def _check_number(name: str, value: object, *, at_least: int) -> None:
     if not isinstance(value, int) or value < at_least:
         raise QueryError(
-            f"{name} cannot be {value!r}; give a whole number of {at_least} or more.", parameter=name
+            f"{name}={value!r} is not valid. Give a whole number of {at_least} or more.", parameter=name
         )
 
 

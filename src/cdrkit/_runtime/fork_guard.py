@@ -15,7 +15,7 @@ __all__ = ["check_process"]
 
 
 class _ForkGuard:
-    """Records whether this process has used Polars and whether it was forked.
+    """The state of this process: whether Polars was used, here or before a fork.
 
     Attributes:
         has_computed: Whether this process has computed with Polars.
@@ -36,7 +36,7 @@ os.register_at_fork(after_in_child=_GUARD.enter_child)
 
 
 def check_process() -> None:
-    """Record that this process uses Polars; raise an error if it cannot.
+    """Record the use of Polars; raise an error if a fork has made Polars unusable.
 
     Raises:
         ConfigError: When this process was forked from a process that had computed with Polars.

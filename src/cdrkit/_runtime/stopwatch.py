@@ -1,4 +1,4 @@
-"""The stopwatch: measures elapsed time, including time when the machine sleeps."""
+"""The stopwatch: measures elapsed time, even while the machine sleeps."""
 
 from __future__ import annotations
 

@@ -201,7 +201,7 @@ class ScopedStore(Reader):
         check_record(record)
         if action not in ("play", "download"):
             raise QueryError(
-                f"{action!r} is not an action of a token. Give 'play' or 'download'.", parameter="action"
+                f"action={action!r} is not valid for a token. Give 'play' or 'download'.", parameter="action"
             )
         if type(expires) is not int or not 1 <= expires <= 10**9:
             raise QueryError(
@@ -267,7 +267,7 @@ class ScopedStore(Reader):
         return self._locator.find(record, allow)
 
     def _read_call(self, call_id: str, start: datetime) -> CallRecord | None:
-        """Return the tenant's call without masks, because its recording path is needed."""
+        """Read one of this tenant's calls without masks, to find its recording."""
         try:
             end = start + MICROSECOND
         except OverflowError:

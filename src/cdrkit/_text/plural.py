@@ -1,4 +1,4 @@
-"""Counts with a noun in the singular or plural."""
+"""Text that counts things, such as ``1 call`` or ``2 calls``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["format_count"]
 
 
 def format_count(number: int, noun: str) -> str:
-    """Return *number* with *noun*, which gets an ``s`` unless the number is 1.
+    """Return text such as ``2 calls``; *noun* gets an ``s`` unless *number* is 1.
 
     Example:
         >>> format_count(1, "call"), format_count(1_200, "call")

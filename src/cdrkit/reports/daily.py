@@ -1,4 +1,4 @@
-"""Daily totals: the number of calls, their seconds and their charges by day."""
+"""Daily totals: the number, duration and charges of the calls on each day."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class DailyTotal:
 
 
 class DailyTotals(Sequence[DailyTotal]):
-    """A sequence of daily totals, earliest day first, without days without calls.
+    """A sequence of daily totals, earliest first; days without calls are omitted.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -240,7 +240,7 @@ class DailyTotals(Sequence[DailyTotal]):
 
 
 def sum_days(plan: Plan, timezone: str) -> DailyTotals:
-    """Return daily totals of the calls in *plan*, by day in a time zone.
+    """Return the daily totals of a query's calls, with days in the given time zone.
 
     Totals by UTC day are taken from rollups, if rollups can answer the query. Totals by day in another zone are
     computed from the calls.

@@ -202,9 +202,9 @@ class Exchange:
         return choices[self._below(len(choices))]
 
     def _contacts(self) -> list[tuple[str, str]]:
-        """Return numbers in several notations, with the names of their callers.
+        """Return the contacts: pairs of a telephone number and the caller's name.
 
-        The busiest contact comes first.
+        The numbers are written in several notations. The busiest contact comes first.
         """
         contacts = []
         for index in range(90):

@@ -57,7 +57,7 @@ _HOUR: Final = 3_600_000_000  # microseconds
 
 @attrs.frozen(kw_only=True)
 class CallGenerator:
-    """A generator of all calls that belong to one seed.
+    """A generator of sample calls, reproducible from a seed.
 
     Attributes:
         rows: The total number of calls that the generator makes.
@@ -81,7 +81,7 @@ class CallGenerator:
     def create(
         cls, rows: int, *, days: int, seed: int, first: datetime, customers: int, region: Region
     ) -> CallGenerator:
-        """Return a generator of *rows* calls within *days* days from *first* on."""
+        """Create a generator of *rows* calls in the *days* days that begin at *first*."""
         key = mix(seed + GAMMA)
         local = zone(region.zone)
         weights = []
@@ -109,7 +109,7 @@ class CallGenerator:
         )
 
     def frame(self, start: int, stop: int) -> pl.DataFrame:
-        """Return the calls with row numbers from *start* to *stop*, exclusive.
+        """Return the calls in the rows from *start* (inclusive) to *stop* (exclusive).
 
         Columns of fixed words hold indexes into `WORDS`, and amounts hold millionths.
         """
@@ -122,7 +122,7 @@ class CallGenerator:
         return self._select_fields(frame)
 
     def _add_draws(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add the random bits of each row.
+        """Add columns that contain the random bits of each row.
 
         Six of 100 groups of three rows are the legs of one call and share that call's bits.
         """
@@ -138,7 +138,7 @@ class CallGenerator:
         )
 
     def _add_times(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add the start of each call.
+        """Add columns for each call's start and customer.
 
         Calls are in order because each call has a separate part of its hour.
         """
@@ -155,7 +155,7 @@ class CallGenerator:
         )
 
     def _add_numbers(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add the direction and the numbers of the customer and the other party."""
+        """Add columns for each call's direction and the numbers of its two parties."""
         region, places = self.region, self.places
         home = len(region.popular) + len(region.wide)
         share = draw_below("call3", 0, 100)
@@ -190,7 +190,7 @@ class CallGenerator:
         )
 
     def _add_outcomes(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add the outcome and the durations.
+        """Add columns for the outcome and the durations of each leg.
 
         Only one leg of an answered call was answered.
         """
@@ -242,7 +242,7 @@ class CallGenerator:
         )
 
     def _add_texts(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add the identifiers, the notations of the numbers and the callers' names."""
+        """Add text columns: identifiers, number fields and the name of the caller."""
         way, always = pl.col("way"), pl.lit(True)
         extension = (u64(2000) + draw_below("call4", 2, 100)).cast(pl.String)
         rung = (u64(2000) + draw_below("leg1", 0, 100)).cast(pl.String)
@@ -293,7 +293,7 @@ class CallGenerator:
         )
 
     def _add_money(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add rate cards, carriers and amounts in millionths.
+        """Add columns for the rate card, the carrier and the amounts in millionths.
 
         Inbound calls cost nothing, and internal calls have no rates.
         """
@@ -343,7 +343,7 @@ class CallGenerator:
         )
 
     def _select_fields(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the columns of the catalogue, in its order."""
+        """Return the columns of the field catalogue, in catalogue order."""
         way, ended, connected, start = pl.col("way"), pl.col("ended"), pl.col("connected"), pl.col("start")
         outbound = way == 1
         ring_us = pl.col("ring") * 1000

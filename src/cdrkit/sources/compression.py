@@ -125,7 +125,9 @@ def name_damage(name: str) -> Iterator[None]:
     except _DAMAGE as exc:
         raise damage_error(name, exc) from exc
     except (RuntimeError, NotImplementedError) as exc:  # zipfile raises these for passwords and rare methods.
-        raise ConfigError(f"{name} cannot be unpacked: {exc}. Unpack it first.") from exc
+        raise ConfigError(
+            f"cdrkit cannot unpack {name}: {exc}. Unpack the file with another program first."
+        ) from exc
     except OSError as exc:
         if exc.errno is None:  # bz2, gzip and pyarrow raise these for damaged bytes, not for a failing disk.
             raise damage_error(name, exc) from exc
@@ -156,7 +158,7 @@ class InputStream(io.RawIOBase):
         self._least = HEADER_BYTES
 
     def readable(self) -> bool:
-        """Return True."""
+        """Return True, because the stream is readable."""
         return True
 
     def seekable(self) -> bool:
@@ -185,7 +187,7 @@ class InputStream(io.RawIOBase):
                 data = self._stream.read(len(view) - done)
             if not isinstance(data, bytes):
                 raise ConfigError(
-                    f"The file returns {type(data).__name__}, not bytes; open it with mode 'rb'."
+                    f"Reading the file returned {type(data).__name__}, not bytes. Open the file with mode 'rb'."
                 )
             if not data:
                 break

@@ -144,5 +144,6 @@ def _parameters_of(name: str, factory: object) -> list[inspect.Parameter]:
         return list(inspect.signature(factory).parameters.values())  # type: ignore[arg-type]  # of another package
     except (TypeError, ValueError) as exc:
         raise ConfigError(
-            f"The format {name!r} is {factory!r}, which cannot create a source: {exc}."
+            f"The format {name!r} cannot be used: {factory!r} cannot create a source ({exc}). "
+            "Upgrade the package that provides the format."
         ) from exc

@@ -129,7 +129,7 @@ class TierTests:
         assert tier.read(segment, ["mos"], range(2, 5)).height == 3
 
     def test_rows(self, files: Files) -> None:
-        """Rows requested as a range or as ascending numbers are returned in order.
+        """Rows are returned in order, for a range as well as for a list of row numbers.
 
         A request for no rows returns an empty frame.
         """
@@ -143,7 +143,7 @@ class TierTests:
             assert_frame_equal(tier.read(segment, list(FIELDS), rows_asked), frame[numbers])
 
     def test_gather(self, files: Files) -> None:
-        """Rows of many segments equal the results of `read`, segment by segment."""
+        """`gather` returns the same rows in the same order as one `read` per segment."""
         tier = self.make_tier(files)
         frames = [_calls(), _calls(seed=2).select("call_id", "start", "source"), _calls(seed=3)]
         segments = [tier.write(frame, "GB") for frame in frames]
@@ -158,7 +158,7 @@ class TierTests:
                 assert_frame_equal(self.make_tier(files).gather(asked, names), head)
 
     def test_rows_with(self, files: Files) -> None:
-        """The tier returns exactly the rows that have one of the values, or None."""
+        """`rows_with` returns None, or exactly the rows that have one of the values."""
         tier = self.make_tier(files)
         for frame in (_calls(), _calls(seed=2).select("call_id", "start", "source")):
             segment = tier.write(frame, "GB")
@@ -180,7 +180,7 @@ class TierTests:
     # -- indexes and rollups --------------------------------------------------------------------------------------
 
     def test_find(self, files: Files) -> None:
-        """A search returns every row with the number; exact hits contain no other row.
+        """A search finds every matching row, and no other row if the hits are exact.
 
         The tier may return None.
         """
@@ -211,7 +211,7 @@ class TierTests:
                 assert not hits.exact or hit_rows == fits
 
     def test_totals(self, files: Files) -> None:
-        """A rollup equals the totals of the calls; a tier may have no rollups."""
+        """A rollup, if the tier has one, equals the totals of the calls."""
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         for reader in (tier, self.make_tier(files)):
@@ -231,7 +231,7 @@ class TierTests:
     # -- independent segments -------------------------------------------------------------------------------------
 
     def test_segments_are_independent(self, files: Files) -> None:
-        """Segments with equal calls are independent; removing one keeps the others."""
+        """Removing a segment keeps the other segments, even one with the same calls."""
         tier, frame, other = self.make_tier(files), _calls(), _calls(seed=2)
         segments = [tier.write(each, "GB") for each in (frame, frame, other)]
         assert len({segment.id for segment in segments}) == 3
@@ -241,7 +241,7 @@ class TierTests:
             assert_frame_equal(reader.read(segments[2], list(FIELDS)), other)
 
     def test_removing_twice(self, files: Files) -> None:
-        """Removing a segment twice is harmless; reading it then raises NotFoundError."""
+        """Removing a removed segment does nothing; reading it raises NotFoundError."""
         import pytest
 
         tier = self.make_tier(files)
@@ -266,7 +266,7 @@ class TierTests:
     # -- damage -----------------------------------------------------------------------------------------------------
 
     def test_flipped_bytes(self, files: Files) -> None:
-        """A read of a changed file returns the right rows or raises CorruptDataError.
+        """Reading a damaged file returns the right rows or raises CorruptDataError.
 
         The error names the file, and `check` detects every change.
         """
@@ -302,7 +302,7 @@ class TierTests:
                 self.make_tier(files).read(segment, list(FIELDS))
 
     def test_damaged_companions(self, files: Files) -> None:
-        """Damage to other files gives the right rows or raises CorruptDataError."""
+        """Damage to index files causes no wrong result, and `check` detects it."""
         import pytest
 
         frame = _calls(60)
@@ -409,7 +409,7 @@ class _FullFiles:
 
 
 def _calls(rows: int = 300, seed: int = 1) -> pl.DataFrame:
-    """Return sorted sample calls of one UTC day with every field of the catalogue."""
+    """Return sorted sample calls of one UTC day, which use every catalogue field."""
     frame = pl.from_arrow(synthesize_calls(rows, days=1, seed=seed, customers=20))
     assert isinstance(frame, pl.DataFrame)
     return conform_frame(frame)

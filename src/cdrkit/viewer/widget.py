@@ -43,7 +43,7 @@ class Viewer(Generic[ViewResultT]):
 
     @property
     def query(self) -> Query:
-        """The query that selects the calls shown, on all pages.
+        """The query for all calls that the viewer lists, on every page.
 
         This is the result's query with the viewer's filters, columns and order added.
         """
@@ -51,12 +51,12 @@ class Viewer(Generic[ViewResultT]):
 
     @property
     def settings(self) -> DisplaySettings:
-        """The time zone, the columns and the page size."""
+        """The viewer's time zone, columns and page size."""
         return self._view.settings
 
     @property
     def result(self) -> ViewResultT:
-        """The result of `query`, in the displayed time zone.
+        """The result of the viewer's query, in the viewer's time zone.
 
         The result uses the viewer's version of the store.
         """
@@ -71,7 +71,7 @@ class Viewer(Generic[ViewResultT]):
         return self._widget._repr_mimebundle_(**options)
 
     def _receive(self, widget: Any, content: object, buffers: object) -> None:
-        """Answer a message from the browser.
+        """Handle a message from the browser.
 
         The message's token names one of the displays of the widget.
         """

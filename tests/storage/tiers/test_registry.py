@@ -111,7 +111,7 @@ def test_opened_without_it(tmp_path: Path) -> None:
         lambda: without.run().page(3),
     ):
         with pytest.raises(
-            ConfigError, match="the tier 'foreign', which this store was opened without.*warm="
+            ConfigError, match="the tier 'foreign', but the store was opened with hot and warm only.*warm="
         ):
             ask()
     assert "opened without this tier" in without.maintenance.verify().problems[0]

@@ -50,7 +50,9 @@ def _parse_setting(name: str, value: bool | str | None) -> bool | None:
     try:
         return words[value.lower()]
     except (AttributeError, KeyError):
-        raise ConfigError(f"{name} cannot be {value!r}; give True or False, as in cdr.conf.") from None
+        raise ConfigError(
+            f"{name} cannot be {value!r}; give True for yes in cdr.conf, or False for no."
+        ) from None
 
 
 def _parse_loguniqueid(value: bool | str | None) -> bool | None:
@@ -118,8 +120,8 @@ class AsteriskCsv:
             check_column(option, column, NATIVE_COLUMNS)
             if column is not None and not any(column in layout for layout in self._layouts()):
                 raise ConfigError(
-                    f"{option} cannot be {column!r}: Asterisk does not write that column with "
-                    f"{self._describe_settings()}."
+                    f"{option} cannot be {column!r}: Asterisk does not write this column if "
+                    f"{self._describe_settings()}. Name another column, or correct the settings."
                 )
 
     def _settings(self) -> dict[str, bool]:

@@ -82,7 +82,7 @@ def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tupl
     except UnicodeDecodeError as exc:
         raise SchemaError(
             f"The line of column names is not valid {mapping.encoding} at byte {exc.start + 1}. "
-            "Check that it is the right file, or give its encoding, for example encoding='latin-1'."
+            "Check that it is the right file, or give the file's encoding, for example encoding='latin-1'."
         ) from exc
     errors: list[tuple[int, SchemaError]] = []
     for separator in _SEPARATORS if mapping.separator is None else (mapping.separator,):
@@ -103,7 +103,7 @@ def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tupl
 
 
 def select_rules(mapping: SourceMapping, names: Sequence[str]) -> dict[str, FieldRule]:
-    """Return the rules whose columns exist, for a table without column names.
+    """Select the rules for the columns of a table without a line of column names.
 
     Each returned rule keeps only the columns that the table has.
 
@@ -141,7 +141,7 @@ def parse_row_count(match: re.Match[str], line: Line, promised: int | None) -> i
         return promised
     if not re.fullmatch(r"\s*[0-9]{1,15}\s*", text):
         raise SchemaError(
-            f"Line {line.number} states {quote_value(text)} as the number of rows, which is not a number. "
+            f"Line {line.number} should state the number of rows, but it contains {quote_value(text)} instead. "
             "Check that it is the right file.",
             row=line.number,
         )

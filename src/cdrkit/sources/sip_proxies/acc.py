@@ -67,7 +67,7 @@ class _AccSource:
         yield from self.read_all([SourceInput(name="", stream=stream)])
 
     def read_all(self, inputs: Iterable[SourceInput], /) -> Iterator[SourceBatch]:
-        """Yield the calls of all *inputs* together.
+        """Yield the calls of all *inputs*, including calls that span several inputs.
 
         A call may begin in one input and end in another.
 
@@ -129,7 +129,7 @@ class _AccSource:
 def _split_transactions(
     result: MappingResult, chunk: TableChunk, name: str
 ) -> tuple[pl.DataFrame, list[RowProblem]]:
-    """Return the final transactions, and problems for rows without a final code.
+    """Split rows into final transactions and problems (rows without a final code).
 
     Args:
         result: The result of the mapping.
@@ -144,8 +144,8 @@ def _split_transactions(
     for tag in _TAGS:
         if tag not in columns:
             raise SchemaError(
-                f"The table has no column {tag!r}, which identifies a dialog. Check that it is a table of "
-                "transactions.",
+                f"The table lacks the column {tag!r}, so cdrkit cannot identify the dialogs. Check that it is a "
+                "table of transactions.",
                 row=1,
             )
     frame = result.frame

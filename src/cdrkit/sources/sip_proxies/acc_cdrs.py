@@ -34,8 +34,8 @@ def _parse_start_on_confirmed(value: bool | str | None) -> bool:
     if setting is None:
         raise ConfigError(
             f"start_on_confirmed cannot be {value!r}. Give True if kamailio.cfg has cdr_start_on_confirmed=1, and "
-            "False otherwise. The setting decides whether start_time and duration begin with the answer or with the "
-            "INVITE."
+            "False otherwise. Kamailio counts start_time and duration from the answer if the setting is 1, and from "
+            "the INVITE otherwise."
         )
     return setting
 

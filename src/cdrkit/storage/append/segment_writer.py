@@ -20,7 +20,7 @@ _MOST_THREADS: Final = 4
 
 
 class SegmentWriter:
-    """Writes frames into the hot tier.
+    """A writer that stores frames as segments in the hot tier.
 
     Args:
         hot: The tier to write to.

@@ -15,7 +15,7 @@ __all__ = ["add_checksum", "report_damage", "verify_checksum"]
 
 
 def add_checksum(body: Mapping[str, Any]) -> bytes:
-    """Encode *body* as JSON bytes with its checksum and the format number."""
+    """Encode *body* and the format number as JSON bytes with a checksum."""
     body = {"format": FORMAT, **body}
     return _encode_json({"checksum": _checksum(body), "commit": body})
 

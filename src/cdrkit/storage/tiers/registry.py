@@ -23,14 +23,14 @@ class Tiers(dict[str, Tier]):
     """The tiers of a store, by name."""
 
     def __missing__(self, name: str) -> Tier:
-        """Raise an error: a segment's tier is not among the store's tiers.
+        """Raise an error for a tier that the store does not have.
 
         Raises:
             ConfigError: Always.
         """
         raise ConfigError(
-            f"Some calls are in the tier {name!r}, which this store was opened without. "
-            f"The store has {', '.join(self)}. Open the store with the hot= or warm= that wrote these calls."
+            f"Some calls are in the tier {name!r}, but the store was opened with {' and '.join(self)} only. "
+            f"Open the store with the tier {name!r} as hot= or warm=."
         )
 
 
@@ -67,7 +67,7 @@ def _check_tier(tier: Tier) -> Tier:
     if lacking:
         raise ConfigError(f"{tier!r} is not a tier: it lacks {', '.join(lacking)}. See cdrkit.storage.Tier.")
     if isinstance(tier, type):
-        raise ConfigError(f"{tier!r} is a class. Give an instance, created with the files of the tier.")
+        raise ConfigError(f"{tier!r} is a class. Give an instance: call the class with the tier's files.")
     if not isinstance(tier.name, str) or not tier.name:
         raise ConfigError(f"{tier!r} has the name {tier.name!r}. The name of a tier must be a string.")
     return tier

@@ -93,7 +93,7 @@ class SegmentCache:
                 os.unlink(os.path.join(self._folder, name))
 
     def _make_room(self, keep: str) -> None:
-        """Delete copies, but not *keep*, until the total size is within the limit.
+        """Delete copies other than *keep* until the total size is within the limit.
 
         Files of other programs are not touched.
         """

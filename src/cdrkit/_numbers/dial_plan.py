@@ -85,7 +85,7 @@ class DialPlan:
         return ~number.str.contains(f"^(?:{self.prefix})")
 
     def strip_prefix(self, number: pl.Expr) -> pl.Expr:
-        """Strip the national prefix from *number*; a number to rewrite becomes null."""
+        """Strip *number*'s national prefix; numbers that parsing rewrites become null."""
         without = number.str.replace(f"^(?:{self.prefix})", "")
         if not self.rewrite_group:
             return without

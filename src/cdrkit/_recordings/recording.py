@@ -362,7 +362,7 @@ class Recording:
             '17.wav'
         """
         if not isinstance(dest, (str, os.PathLike)):
-            raise ConfigError(f"dest={dest!r} is not a path or URL. Give a path or a URL.")
+            raise ConfigError(f"dest={dest!r} is not a path or URL. Give a string or an os.PathLike object.")
         target = os.fspath(dest)
         if target.endswith("/") or (not is_url(target) and os.path.isdir(target)):
             own = self.file_name if self._allow is not None else posixpath.basename(self._path)

@@ -15,7 +15,7 @@ __all__ = ["check_process"]
 
 
 class _ForkGuard:
-    """The state of this process: whether Polars was used, here or before a fork.
+    """The process state: whether Polars was used in this process or before its fork.
 
     Attributes:
         has_computed: Whether this process has computed with Polars.

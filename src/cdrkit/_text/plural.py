@@ -1,4 +1,4 @@
-"""Text that counts things, such as ``1 call`` or ``2 calls``."""
+"""Counts as text, such as ``1 call`` or ``2 calls``."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ class TierTests:
             assert_frame_equal(reader.read(segments[2], list(FIELDS)), other)
 
     def test_removing_twice(self, files: Files) -> None:
-        """Removing a removed segment does nothing; reading it raises NotFoundError."""
+        """Removing a segment again does nothing; reading it raises NotFoundError."""
         import pytest
 
         tier = self.make_tier(files)

@@ -168,7 +168,7 @@ class Append:
         return rest
 
     def _take_out(self, segment: Segment, rows: pl.Series) -> None:
-        """Write a copy of *segment* without *rows*; the commit replaces the original."""
+        """Copy *segment* without *rows*; the commit replaces *segment* with the copy."""
         tier, changes = self._tiers[segment.tier], self._changes
         whole = tier.read(segment, [*FIELDS])
         rest = whole.with_row_index("_row").filter(~pl.col("_row").is_in(rows.implode())).drop("_row")

@@ -401,7 +401,7 @@ def missing_extra(needed_by: str, extra: str) -> MissingExtraError:
 
 
 def suggestion(name: str, known: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """Return a sentence that suggests similar known names, and these names.
+    """Return a hint that suggests similar known names, and the names themselves.
 
     Returns:
         `` Did you mean 'a' or 'b'?`` with a leading space, or an empty string; and up to three names, best match

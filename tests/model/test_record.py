@@ -89,7 +89,7 @@ class TestDicts:
             ({"start": "2026-11-22"}, "start", "no time zone"),
             ({"start": "yesterday"}, "start", "not ISO 8601"),
             ({"start": 1763942400}, "start", "a datetime is needed"),
-            ({"start": None}, "start", "every record needs one"),
+            ({"start": None}, "start", "every record needs this field"),
             ({"charge": 0.5}, "charge", "a float cannot hold money exactly"),
             ({"disposition": "ANSWERED"}, "disposition", "answered, busy"),
             ({"duration": "3"}, "duration", "a whole number is needed"),

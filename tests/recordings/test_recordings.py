@@ -184,7 +184,7 @@ class TestTemplates:
     )
     def test_bad_template(self, template: str) -> None:
         """What is no plain field, cannot be formatted, or has no folder of its own is refused when it is built."""
-        with pytest.raises(ConfigError, match=r"template of recordings"):
+        with pytest.raises(ConfigError, match=r"recording template"):
             make_locator(template)
 
     def test_unknown_field(self) -> None:

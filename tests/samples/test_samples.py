@@ -273,7 +273,7 @@ def test_text_is_hostile_here_and_there(calls: pl.DataFrame) -> None:
         ({"rows": 1.5}, "rows cannot be 1.5"),
         ({"rows": True}, "rows cannot be True"),
         ({"days": 0}, "days cannot be 0"),
-        ({"days": 36_525, "end": datetime(50, 1, 1, tzinfo=UTC)}, "days cannot be 36525"),
+        ({"days": 36_525, "end": datetime(50, 1, 1, tzinfo=UTC)}, "days=36525 is too many"),
         ({"seed": -3}, "seed cannot be -3"),
         ({"customers": 0}, "customers cannot be 0"),
         ({"customers": 60_001}, "customers cannot be 60001"),
@@ -481,7 +481,7 @@ def test_office_ends_now_unless_told(tmp_path: Path) -> None:
         ({"days": 0}, "days cannot be 0"),
         ({"seed": 0.5}, "seed cannot be 0.5"),
         ({"now": datetime(2026, 1, 1)}, "now cannot be datetime"),
-        ({"now": datetime(1, 1, 2, tzinfo=UTC)}, "now cannot be 0001-01-02"),
+        ({"now": datetime(1, 1, 2, tzinfo=UTC)}, "now=0001-01-02"),
         ({"timezone": "Nowhere"}, "Nowhere"),
     ],
 )

@@ -54,7 +54,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({}, "Give the store's folder or URL, or that of the hot tier as hot="),
+            ({}, "Give the store's folder or URL, or give the hot tier's location as hot="),
             ({"url": "a", "hot": "b"}, "two locations, 'a' and hot='b'"),
             ({"url": "a", "hot": TierOptions("b")}, "two locations"),
             ({"hot": HotTier}, "has no location"),
@@ -82,13 +82,13 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("group", "options", "words"),
         [
-            (Recordings, {"root": ""}, "Recordings(root='')"),
-            (Recordings, {"root": 7}, "Recordings(root=7)"),
-            (CacheOptions, {"path": b"x"}, "CacheOptions(path=b'x')"),
+            (Recordings, {"root": ""}, "root='' in Recordings"),
+            (Recordings, {"root": 7}, "root=7 in Recordings"),
+            (CacheOptions, {"path": b"x"}, "path=b'x' in CacheOptions"),
             (CacheOptions, {"max_bytes": -1}, "max_bytes=-1"),
             (CacheOptions, {"max_bytes": True}, "max_bytes=True"),
-            (TierOptions, {"url": ""}, "TierOptions(url='')"),
-            (TierOptions, {"kind": WarmTier}, "Pass a Tier object directly"),
+            (TierOptions, {"url": ""}, "url='' in TierOptions"),
+            (TierOptions, {"kind": WarmTier}, "pass a Tier object directly"),
         ],
     )
     def test_a_group_checks_its_values(self, group: Any, options: dict[str, Any], words: str) -> None:

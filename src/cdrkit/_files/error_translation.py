@@ -43,7 +43,9 @@ def translate_errors(url: str, action: str) -> Iterator[None]:
     except FileNotFoundError as exc:
         raise NotFoundError(f"Cannot {action} {url}: it does not exist.", url=url) from exc
     except IsADirectoryError as exc:
-        raise StorageError(f"Cannot {action} {url}: {exc.strerror or exc}. Is it a folder?", url=url) from exc
+        raise StorageError(
+            f"Cannot {action} {url}: {exc.strerror or exc}. Give the path of a file.", url=url
+        ) from exc
     except NotADirectoryError as exc:
         file = _find_file_above(url)
         reason = f"{file} is a file, not a folder" if file else exc.strerror or exc
@@ -76,7 +78,7 @@ def translate_errors(url: str, action: str) -> Iterator[None]:
 
 
 def _find_file_above(path: str) -> str | None:
-    """Return the parent of *path* that is a local file, or None.
+    """Return the parent of *path* that is a file, not a folder, or None.
 
     If a parent is a file, nothing can exist below it.
     """

@@ -114,7 +114,7 @@ class LocalFiles:
 
     @contextlib.contextmanager
     def _temporary(self, target: str) -> Iterator[str]:
-        """Yield a temporary path in *target*'s folder; create the folder if absent."""
+        """Yield a temporary path beside *target*, and create a missing folder first."""
         folder = os.path.dirname(target)
         if folder not in self._durable_folders or not os.path.isdir(folder):
             _make_folder(folder)

@@ -31,7 +31,7 @@ _own_tokens: Final[set[str]] = set()
 
 @contextlib.contextmanager
 def acquire_lease(files: Files, job: str) -> Iterator[None]:
-    """Hold the store's only lease while the block runs.
+    """Hold the store's maintenance lease while the block runs.
 
     Each job creates the lease with the next number exclusively. If several processes find that the last lease has
     ended, only one of them gets the next lease.
@@ -77,7 +77,7 @@ def acquire_lease(files: Files, job: str) -> Iterator[None]:
 
 
 def last_job(files: Files) -> tuple[str, datetime] | None:
-    """Return the last job's name and its start in UTC, or None.
+    """Return the name and the start (in UTC) of the last job, or None.
 
     Args:
         files: The files of the store's log.
@@ -96,7 +96,7 @@ def _newest_number(files: Files) -> int:
 
 
 def _create(files: Files, number: int, own: dict[str, Any]) -> None:
-    """Create the lease *number*; if the reply is lost, compare the stored token."""
+    """Create a numbered lease; after an error, compare the stored token."""
     try:
         if files.create(_path(number), json.dumps(own).encode()):
             return
@@ -115,7 +115,7 @@ def _path(number: int) -> str:
 
 
 def _read(files: Files, number: int) -> dict[str, Any] | None:
-    """Return the lease *number*, or None if it is missing or damaged."""
+    """Return a numbered lease, or None if that lease is missing or damaged."""
     try:
         lease: dict[str, Any] = json.loads(files.read(_path(number)))
         lease["until"] = datetime.fromisoformat(lease["until"]).astimezone(UTC).isoformat()

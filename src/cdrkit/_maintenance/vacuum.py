@@ -142,5 +142,5 @@ def _clean_log(log: Log, snapshot: Snapshot, now: datetime) -> int:
 
 
 def _is_young(since: datetime | None, now: datetime, grace: timedelta) -> bool:
-    """Return whether a file is within its grace period, or has no known time."""
+    """Return whether a file's age is unknown or within the grace period."""
     return since is None or now - since <= grace

@@ -133,7 +133,7 @@ def verify_store(log: Log, tiers: Mapping[str, Tier]) -> VerifyReport:
 
 
 def find_duplicates(group: Sequence[Segment], tiers: Mapping[str, Tier]) -> list[str]:
-    """Report calls that more than one of the overlapping segments holds."""
+    """Report calls that several overlapping segments contain."""
     if not group:
         return []
     identities = pl.concat([tiers[segment.tier].read(segment, IDENTITY) for segment in group])
@@ -178,7 +178,7 @@ def _still_used(segments: Iterable[Segment], log: Log) -> Sequence[Segment]:
 
 
 def _check_identities(group: Sequence[Segment], tiers: Mapping[str, Tier], log: Log) -> list[str]:
-    """Report duplicate calls in *group*, ignoring segments removed meanwhile."""
+    """Report duplicate calls in *group*; ignore segments that other jobs removed."""
     try:
         return find_duplicates(group, tiers)
     except NotFoundError as exc:

@@ -63,7 +63,7 @@ def _integer_converter(bits: int) -> Callable[[object], int]:
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError("a whole number is needed")
         if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
-            raise ValueError(f"it does not fit {bits} bits")
+            raise ValueError(f"it does not fit into {bits} bits")
         return int(value)
 
     return convert
@@ -87,7 +87,7 @@ def _convert_float32(value: object) -> float | None:
     try:
         stored: float = struct.unpack("f", struct.pack("f", number))[0]
     except OverflowError:
-        raise ValueError("it does not fit 32 bits") from None
+        raise ValueError("it does not fit into 32 bits") from None
     return round(stored * 1e5) / 1e5
 
 
@@ -97,7 +97,7 @@ def _convert_money(value: object) -> Decimal:
     try:
         amount = Decimal(value)
         if not amount.is_finite() or abs(amount) >= _MONEY_LIMIT or amount.quantize(_MONEY_STEP) != amount:
-            raise ValueError("at most 12 digits before the point and 6 after it are stored")
+            raise ValueError("an amount has at most 12 digits before the decimal point and 6 after it")
     except InvalidOperation:
         raise ValueError("it is not an amount") from None
     return amount.quantize(_MONEY_STEP)
@@ -140,7 +140,7 @@ def _converter(convert: Callable[[object], Any]) -> Any:
             return None
         try:
             if value is None:
-                raise ValueError("every record needs one")
+                raise ValueError("every record needs this field")
             return convert(value)
         except (TypeError, ValueError, ArithmeticError, RecursionError) as exc:
             raise SchemaError(

@@ -1,4 +1,4 @@
-"""The fields of a call record: their types, units and allowed words."""
+"""The fields of a call record: their types, units and allowed values."""
 
 from __future__ import annotations
 

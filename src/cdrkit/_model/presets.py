@@ -60,7 +60,9 @@ class Preset:
 
 
 def check_preset(name: str) -> str:
-    """Validate a preset's name, and return it with its unit in the plural.
+    """Validate a preset's name and return its standard spelling.
+
+    The standard spelling has a plural unit, such as ``last_1_days``.
 
     Raises:
         QueryError: When the preset is unknown, or its number is 0 or reaches back too far.
@@ -78,10 +80,10 @@ def check_preset(name: str) -> str:
         raise QueryError(f"Unknown period {name!r}.{hint} {allowed}", parameter="during")
     number, unit = parts[1].lstrip("0"), parts[2]
     if not number:
-        raise QueryError(f"The period {name!r} is empty; use a number of 1 or more.", parameter="during")
+        raise QueryError(f"The period {name!r} is empty; use at least 1 {unit}.", parameter="during")
     if len(number) > 10 or int(number) > _MOST[unit]:
         raise QueryError(
-            f"The period {name!r} begins before the year 1; use a number of at most {_MOST[unit]}.",
+            f"The period {name!r} begins before the year 1; use at most {_MOST[unit]} {unit}s.",
             parameter="during",
         )
     return f"last_{number}_{unit}s"
@@ -144,7 +146,7 @@ def _calendar_days(preset: str, today: date) -> tuple[date, date]:
 
 
 def _days_back(number: int, unit: str, today: date) -> tuple[date, date]:
-    """Return the first day of a period such as ``last_7_days``, and tomorrow."""
+    """Return the first day of a period that ends today, and the day after today."""
     tomorrow = today + timedelta(days=1)
     if unit == "month":
         return _plus_months(tomorrow, -number), tomorrow

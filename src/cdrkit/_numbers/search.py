@@ -1,4 +1,4 @@
-"""Number searches: patterns that typed numbers stand for."""
+"""Number searches: convert typed numbers to patterns."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _is_encodable(text: str) -> bool:
 
 
 def _prefixes(text: str, region: str | None) -> tuple[str, ...]:
-    """Return the normalised prefixes that a typed prefix may stand for."""
+    """Return all normalised forms of a prefix that a user typed."""
     digits = parse_digits(text)
     if digits is None:
         return (fold_text(text),)

@@ -25,7 +25,7 @@ class Cursor:
     """A position in a sorted result, directly after or before a page.
 
     Attributes:
-        order: The sort order of the page, as (field, descending) pairs that leave no ties.
+        order: The sort order of the page, as (field, descending) pairs. No two calls tie.
         values: The values that the record at the position has in the fields of *order*.
         left: The number of calls that the query's limit still allows after the position; None without a limit.
         signature: The proof that a scope issued the cursor; None without a scope.
@@ -66,7 +66,7 @@ class Cursor:
             packed = base64.b64decode(payload + "=" * (-len(payload) % 4), altchars=b"-_", validate=True)
             version, order, values, left, *direction = json.loads(packed.decode())
             if version != _CURSOR_VERSION or len(order) != len(values) or len(order) < 2:
-                raise ValueError("another version made the cursor")
+                raise ValueError("the cursor's format version is not supported")
             if left is not None and (type(left) is not int or left < 0):
                 raise ValueError("the limit is not a whole number of 0 or more")
             if direction not in ([], ["backward"]):

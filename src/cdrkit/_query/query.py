@@ -262,7 +262,7 @@ class Query:
         return self.where(match_any("switch", names))
 
     def duration(self, *, at_least: int | None = None, at_most: int | None = None) -> Query:
-        """Match calls by their connected time.
+        """Match calls by their duration, which is the connected time in seconds.
 
         Args:
             at_least: The least duration in seconds, inclusive.
@@ -283,7 +283,7 @@ class Query:
         return self.where(*(field("duration")._compare(op, value) for op, value in bounds))
 
     def has_recording(self) -> Query:
-        """Match calls that name a recording.
+        """Match calls whose ``recording`` field has a value.
 
         Example:
             >>> Query().has_recording()
@@ -292,7 +292,9 @@ class Query:
         return self.where(RECORDED)
 
     def columns(self, *names: FieldName | str | Iterable[FieldName | str]) -> Query:
-        """Select the columns of tables and CSV, in order; records have every field.
+        """Select the columns of tables and CSV, in the given order.
+
+        Records always have every field.
 
         Args:
             names: Names of fields, or one list of names.
@@ -381,7 +383,7 @@ class Query:
         return attrs.evolve(self, maximum=n)
 
     def after(self, cursor: str) -> Query:
-        """Match the calls after the page that returned *cursor*.
+        """Continue after the page that returned *cursor*.
 
         Args:
             cursor: The ``next_cursor`` of a `Page`. The query must have the same order as the page.
@@ -401,7 +403,9 @@ class Query:
         return attrs.evolve(self, position=Cursor.decode(cursor))
 
     def full_order(self) -> tuple[tuple[str, bool], ...]:
-        """Return the sort order as (field, descending) pairs that leave no ties.
+        """Return the complete sort order as (field, descending) pairs.
+
+        Two calls never tie, because the order includes ``start`` and ``call_id``.
 
         Example:
             >>> Query().newest_first().full_order()
@@ -413,7 +417,7 @@ class Query:
         return tuple(order.items())
 
     def time_range(self, now: datetime) -> TimeRange:
-        """Return the time range for the start of a call, with presets resolved.
+        """Return the range of start times that the period and the presets allow.
 
         Args:
             now: The current instant, as an aware datetime.

@@ -91,7 +91,7 @@ def make_locator(
         UnknownFieldError: When a placeholder of the template is not a field.
     """
     if root is not None and not isinstance(root, (str, os.PathLike)):
-        raise ConfigError(f"The root of recordings cannot be {root!r}; give a path or a URL.")
+        raise ConfigError(f"The recordings root cannot be {root!r}; give a path or a URL.")
     base = None if root is None else os.fspath(root)
     checked_suffixes = _check_suffixes(suffixes)
     local = zone(timezone)
@@ -123,7 +123,7 @@ def make_locator(
 
 def _check_suffixes(suffixes: Iterable[str]) -> tuple[str, ...]:
     if isinstance(suffixes, str) or not isinstance(suffixes, Iterable):
-        raise ConfigError(f"Suffixes of recordings cannot be {suffixes!r}; give a list such as ['mp3'].")
+        raise ConfigError(f"The recording suffixes cannot be {suffixes!r}; give a list such as ['mp3'].")
     plain = tuple(suffix.removeprefix(".") if isinstance(suffix, str) else suffix for suffix in suffixes)
     for suffix in plain:
         if not isinstance(suffix, str) or suffix.lower() not in SUFFIXES:

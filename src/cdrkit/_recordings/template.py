@@ -53,7 +53,7 @@ class PathTemplate:
 
     @classmethod
     def below(cls, root: RecordingsRoot, parts: Sequence[TemplatePart], zone: tzinfo) -> PathTemplate:
-        """Return the template with its first part made relative to *root*.
+        """Create a template whose first part is relative to *root*.
 
         Raises:
             ConfigError: When the template starts outside the root.
@@ -61,7 +61,7 @@ class PathTemplate:
         literal = root.relative(parts[0].literal)
         if literal is None:
             raise ConfigError(
-                "The template of recordings starts outside the given root. Start the template below the root."
+                "The recording template starts outside the given root. Start the template below the root."
             )
         return cls(root, [attrs.evolve(parts[0], literal=literal), *parts[1:]], zone)
 
@@ -92,7 +92,7 @@ class PathTemplate:
         return path
 
     def _relative_recording(self, recording: str, folder: str, call_id: str) -> str:
-        """Make the ``recording`` field's path relative to *folder*, the path so far.
+        """Return *recording* as a path relative to *folder*.
 
         A full path in the field may repeat *folder*.
         """
@@ -114,11 +114,11 @@ def parse_template(template: str) -> list[TemplatePart]:
     try:
         parsed = list(string.Formatter().parse(template))
     except ValueError as exc:
-        raise ConfigError(f"The template of recordings {template!r} cannot be parsed: {exc}.") from exc
+        raise ConfigError(f"The recording template {template!r} cannot be parsed: {exc}.") from exc
     parts = [_parse_part(template, *part) for part in parsed]
     if not any(part.field for part in parts):
         raise ConfigError(
-            f"The template of recordings {template!r} has no placeholder. Add one, such as {{recording}}."
+            f"The recording template {template!r} has no placeholder. Add one, such as {{recording}}."
         )
     return parts
 
@@ -130,14 +130,14 @@ def _parse_part(
         return TemplatePart(literal, None, "")
     if conversion or "{" in (spec or "") or len(spec or "") > _LONGEST_FORMAT or not field.isidentifier():
         raise ConfigError(
-            f"The template of recordings {template!r} cannot use {field!r}. A placeholder is the name of a field, "
+            f"The recording template {template!r} cannot use {field!r}. A placeholder is the name of a field, "
             "optionally with ':' and a format."
         )
     sample = _sample_value(find_field(field))
     try:
         format(sample, spec or "")
     except (ValueError, TypeError) as exc:
-        raise ConfigError(f"The template of recordings {template!r} cannot format {field}: {exc}.") from exc
+        raise ConfigError(f"The recording template {template!r} cannot format {field}: {exc}.") from exc
     return TemplatePart(literal, field, spec or "")
 
 
@@ -164,7 +164,7 @@ def split_root(template: str, parts: Sequence[TemplatePart]) -> tuple[str, list[
     folder, _, name = parts[0].literal.rpartition("/")
     if _ONLY_SCHEME.fullmatch(folder):
         raise ConfigError(
-            f"The template of recordings {template!r} has no folder before its first placeholder. Start it with a "
+            f"The recording template {template!r} has no folder before its first placeholder. Start it with a "
             "folder, such as '/var/spool/asterisk/monitor/', or give the root."
         )
     return folder, [attrs.evolve(parts[0], literal=name), *parts[1:]]

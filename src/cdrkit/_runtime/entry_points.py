@@ -16,7 +16,7 @@ def plugin_names(group: str) -> set[str]:
 
 
 def load_plugin(group: str, name: str, noun: str) -> Any:
-    """Load a plugin of another package; return None if no package has that name.
+    """Load the plugin named *name*; return None if no package provides the plugin.
 
     Args:
         group: The entry point group.

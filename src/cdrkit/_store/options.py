@@ -19,7 +19,7 @@ _CACHE_BYTES: Final = 8 << 30
 def _check_location(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and (not isinstance(value, (str, os.PathLike)) or not os.fspath(value)):
         raise ConfigError(
-            f"{type(instance).__name__}({attribute.name}={value!r}) is not a path or URL. Give a path, or a URL such "
+            f"{attribute.name}={value!r} in {type(instance).__name__} is not a path or URL. Give a path, or a URL such "
             "as s3://bucket/folder."
         )
 
@@ -27,14 +27,16 @@ def _check_location(instance: object, attribute: attrs.Attribute[Any], value: ob
 def _check_kind(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, str):
         raise ConfigError(
-            f"TierOptions(kind={value!r}) is not the name of a kind. Pass a Tier object directly to "
-            "open_store, as hot= or warm=."
+            f"kind={value!r} in TierOptions is not a string. Give the name of a tier kind, or pass a Tier object "
+            "directly to open_store, as hot= or warm=."
         )
 
 
 def _check_bytes(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ConfigError(f"CacheOptions(max_bytes={value!r}) is not a number of bytes. Give 0 or more.")
+        raise ConfigError(
+            f"max_bytes={value!r} in CacheOptions is not a number of bytes. Give a whole number of 0 or more."
+        )
 
 
 @attrs.frozen

@@ -265,8 +265,8 @@ class Reader:
         if snapshot.version >= 0 and self._region is not None and snapshot.region != self._region:
             made = "without a region" if snapshot.region is None else f"with region={snapshot.region!r}"
             raise ConfigError(
-                f"The store {self._name!r} was made {made}, not with region={self._region!r}. Number searches depend "
-                "on the region. Open the store without region=."
+                f"The store {self._name!r} was made {made}, but opened with region={self._region!r}. Number searches "
+                "depend on the region. Open the store without region=."
             )
         return snapshot
 

@@ -237,7 +237,7 @@ class Store(Reader):
         yield from follow_file(path, reader, start, begin, settings)
 
     def _region_check(self) -> RegionCheck | None:
-        """Return a region check for the first ingest into a store, or None."""
+        """Return a `RegionCheck` if the store is new and has no region, else None."""
         return None if self._region is not None or self.exists else RegionCheck()
 
     def writer(
@@ -368,7 +368,7 @@ class Store(Reader):
     def erase(
         self, query: Query, *, reason: str, dry_run: bool = True, now: datetime | None = None
     ) -> EraseReport:
-        """Permanently erase the calls that a query selects from both tiers.
+        """Permanently erase all calls that match a query, in both tiers.
 
         .. warning::
             An erasure cannot be undone. Without ``dry_run=False``, it only counts the calls. Recordings, copies and
@@ -450,9 +450,9 @@ class Store(Reader):
 
 
 def _refuse_calls(source: object) -> None:
-    """Reject a table or records given instead of a file, but accept dicts.
+    """Raise an error for a table or for records, which ingest() cannot read.
 
-    Dicts are documents of JSON formats.
+    Dicts are accepted, because they are documents of JSON formats.
 
     Raises:
         ConfigError: When *source* holds calls already.

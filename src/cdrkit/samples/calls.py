@@ -135,7 +135,7 @@ def call_frames(
         first = end.astimezone(UTC) - timedelta(days=days)
     except OverflowError as exc:
         raise ConfigError(
-            f"days cannot be {days!r}: the period would begin before the year 1. Give fewer days or a later end."
+            f"days={days!r} is too many: the period would begin before the year 1. Give fewer days or a later end."
         ) from exc
     generator = CallGenerator.create(
         rows, days=days, seed=seed, first=first, customers=customers, region=REGIONS[region]
@@ -144,7 +144,7 @@ def call_frames(
 
 
 def call_table(frame: pl.DataFrame) -> pa.Table:
-    """Return a frame of `call_frames` as a table of `SCHEMA`."""
+    """Convert a frame from `call_frames` to an Arrow table that has `SCHEMA`."""
     return pa.table([_as_array(frame[name], FIELDS[name].type) for name in FIELDS], schema=SCHEMA)
 
 

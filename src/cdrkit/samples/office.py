@@ -106,8 +106,8 @@ def write_office(
         ).legs(calls)
     except OverflowError as exc:
         raise ConfigError(
-            f"now cannot be {now.isoformat()} with {days} days before it. "
-            "The whole period must lie within the years 1 to 9999."
+            f"The {days} days before now={now.isoformat()} must lie within the years 1 to 9999. "
+            "Give fewer days or another time."
         ) from exc
     root = Path(folder).absolute()
     office = Office(
@@ -128,11 +128,12 @@ def write_office(
         Path(office.master).write_bytes("".join(leg.line(local) for leg in legs).encode())
     except PermissionError as exc:
         raise AccessDeniedError(
-            f"The office cannot be written to {root}: {exc.strerror}. Choose a folder that you may write to.",
+            f"The sample office cannot be written to {root}: {exc.strerror}. Choose a folder that you may write to.",
             url=str(root),
         ) from exc
     except OSError as exc:
         raise StorageError(
-            f"The office cannot be written to {root}: {exc.strerror}. Choose another folder.", url=str(root)
+            f"The sample office cannot be written to {root}: {exc.strerror}. Choose another folder.",
+            url=str(root),
         ) from exc
     return office

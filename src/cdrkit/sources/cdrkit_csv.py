@@ -133,7 +133,7 @@ class CdrkitCsv:
 
 
 def _parse_names(text: str) -> tuple[str, ...]:
-    """Return the field of each column, from the line of column names.
+    """Parse the line of column names into a tuple of field names.
 
     Raises:
         SchemaError: When a name is not a field, a field is repeated, or a required field is missing.
@@ -193,7 +193,7 @@ def _parse_column(texts: pl.Series, info: FieldInfo) -> pl.Series:
 
 
 def _keep_matches(texts: pl.Series, pattern: str) -> pl.Series:
-    """Replace each string that does not match a pattern by null."""
+    """Return the strings that match a pattern, and null for the others."""
     return texts.set(~texts.str.contains(pattern).fill_null(True), None)
 
 

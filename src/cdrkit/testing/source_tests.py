@@ -59,7 +59,9 @@ class SourceTests:
         raise NotImplementedError("Override make_source() in the subclass: return a source.")
 
     def sample(self) -> bytes:
-        """Return the bytes of a file with at least one call; a few rows are enough.
+        """Return the bytes of a sample file that contains at least one call.
+
+        A few rows are enough.
 
         Raises:
             NotImplementedError: When a subclass does not override this method.
@@ -123,7 +125,7 @@ class SourceTests:
         assert all(0 <= position <= len(sample) for position in positions)
 
     def test_reading_twice(self) -> None:
-        """Equal bytes give equal results, from the same source or a new one."""
+        """Reading equal bytes again gives equal results, even with a new source."""
         source = self.make_source()
         first = self._read(io.BytesIO(self.sample()), source)
         first.check_equal(self._read(io.BytesIO(self.sample()), source))
@@ -137,7 +139,7 @@ class SourceTests:
             whole.check_equal(self._read(_slow_stream(sample, size)))
 
     def test_reading_all_inputs(self) -> None:
-        """A source that joins several inputs gives the same calls from a single input."""
+        """A joining source returns the same calls for one input as for a plain stream."""
         source = self.make_source()
         if isinstance(source, JoiningSource):
             whole = self._read(io.BytesIO(self.sample()))
@@ -149,18 +151,18 @@ class SourceTests:
     # -- other inputs ---------------------------------------------------------------------------------------------
 
     def test_an_empty_stream(self) -> None:
-        """An empty stream gives no calls: the source refuses it or finds no rows."""
+        """An empty stream gives no rows, or raises a `CdrError`."""
         reading = self._try(io.BytesIO(b""))
         assert reading is None or reading.read == 0
 
     def test_a_cut_off_sample(self) -> None:
-        """A truncated sample is read, rejected in part, or refused."""
+        """A truncated sample gives calls and rejects, or raises a `CdrError`."""
         sample = self.sample()
         for number in range(_CUTS):
             self._try(io.BytesIO(sample[: number * len(sample) // _CUTS]))
 
     def test_a_damaged_sample(self) -> None:
-        """A sample with a changed byte is read, rejected in part, or refused."""
+        """A damaged sample gives calls and rejects, or raises a `CdrError`."""
         sample = self.sample()
         for number in range(_FLIPS):
             damaged = bytearray(sample)
@@ -173,7 +175,7 @@ class SourceTests:
             self._try(io.BytesIO(garbage))
 
     def test_sniff(self) -> None:
-        """A source that detects its format detects the sample, not an empty file."""
+        """Format detection accepts the sample and refuses an empty file."""
         sniff = getattr(self.make_source(), "sniff", None)
         if sniff is None:
             return
@@ -189,7 +191,7 @@ class SourceTests:
         return _Content.of((source or self.make_source())(stream))
 
     def _try(self, stream: IO[bytes]) -> _Content | None:
-        """Read a stream; return None if it is refused with one of cdrkit's errors."""
+        """Read a stream; return None if the source raises a `CdrError`."""
         try:
             return self._read(stream)
         except CdrError:

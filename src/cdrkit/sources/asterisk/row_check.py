@@ -1,4 +1,4 @@
-"""Checks of Asterisk's rows, with the reason why a row is not a call."""
+"""Asterisk's rows: find the rows that are not calls, and the reasons."""
 
 from __future__ import annotations
 

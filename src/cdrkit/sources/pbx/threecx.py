@@ -98,13 +98,13 @@ def _check_columns(value: str | Iterable[str]) -> tuple[str, ...]:
     for name in _NEEDED:
         if name not in names:
             raise ConfigError(
-                f"The columns have no {name!r}, which every call needs. Add it to the columns that 3CX writes."
+                f"The list of columns lacks {name!r}, which every call needs. Add this column to the output of 3CX."
             )
     return names
 
 
 def _make_rules(first_column: str) -> dict[str, FieldRule]:
-    """Return the rules; rules for the first column also remove a leading ``Call``."""
+    """Return the field rules; rules for the first column remove a leading ``Call``."""
     return {
         name: attrs.evolve(rule, pattern=_FIRST if rule.pattern is None else _FIRST_NUMBER)
         if first_column in rule.columns and name not in _NAME_FIELDS
@@ -114,7 +114,7 @@ def _make_rules(first_column: str) -> dict[str, FieldRule]:
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Derive the disposition from the answer time, or otherwise from the reason."""
+    """Derive the disposition from the answer time, or from the reason if unanswered."""
     reason = values.get(
         "release_reason", pl.Series([None] * native.height, dtype=pl.String)
     ).str.to_lowercase()

@@ -99,7 +99,7 @@ class _FieldTexts:
 
 
 def resolve_columns(mapping: SourceMapping, names: Sequence[str], *, table: str) -> SourceMapping:
-    """Return a mapping whose column names are spelled as in a table.
+    """Change a mapping's column names to the spelling that a table uses.
 
     If the table lacks a name, a name that differs only in case or in surrounding blanks matches.
 
@@ -194,7 +194,7 @@ def _find_other_rows(native: pl.DataFrame, mapping: SourceMapping) -> Iterable[R
 
 
 def _read_field(native: pl.DataFrame, name: str, rule: FieldRule, mapping: SourceMapping) -> _FieldTexts:
-    """Apply a field's rule, and return the strings with the value of each."""
+    """Apply a field's rule to native rows; return the strings and their values."""
     absent_texts = [*rule.absent, *mapping.absent]
     parts = []
     for column in rule.columns:
@@ -309,7 +309,7 @@ def _plain_type(name: str) -> Any:
 
 
 def _exact_rows(field: _FieldTexts) -> pl.Series:
-    """Return the rows whose value keeps all information in their string."""
+    """Return the rows whose string was parsed without losing information."""
     lossy = [text for text, (_, exact) in (field.values or {}).items() if not exact]
     return ~field.texts.is_in(lossy).fill_null(False)
 
@@ -321,7 +321,7 @@ def _make_instants(
     mapping: SourceMapping,
     start: pl.Series | None,
 ) -> tuple[pl.Series, int, int]:
-    """Convert times to instants, and count the times in hours of clock changes.
+    """Convert times to instants; count the times in repeated and skipped hours.
 
     The first count is of times in repeated hours, and the second of times in skipped hours.
     """
@@ -349,7 +349,9 @@ def _make_constant(name: str, text: str, height: int) -> pl.Series:
         try:
             value, _ = parse(text)
         except ValueError as exc:
-            raise ConfigError(f"The constant {name} cannot be {text!r}: it {exc}.") from exc
+            raise ConfigError(f"The constant for {name} cannot be {text!r}: this value {exc}.") from exc
     if isinstance(value, datetime):
-        raise ConfigError(f"{name} cannot be a constant: each call has its own value.")
+        raise ConfigError(
+            f"The field {name!r} cannot be a constant: each call has its own time. Read it from a column."
+        )
     return pl.Series([value], dtype=_plain_type(name)).new_from_index(0, height)

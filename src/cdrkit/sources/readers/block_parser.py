@@ -68,7 +68,7 @@ class BlockParser:
         return self._raw.removesuffix(b"\n").split(b"\n")
 
     def _decode_lines(self) -> pl.Series:
-        """Decode the lines; record an undecodable line and replace it by an empty one."""
+        """Decode the lines; record undecodable lines and make them empty."""
         encoding = self._layout.encoding
         try:
             if self._untouched:
@@ -178,7 +178,7 @@ class BlockParser:
         self.rejects.append(self.reject(at, row))
 
     def _restore_nulls(self, at: int, row: list[str]) -> Sequence[str | None]:
-        """Replace empty values by null, if the layout distinguishes nulls."""
+        """Convert unquoted empty values to None, if the layout distinguishes nulls."""
         if not self._layout.empty_is_null or "" not in row:
             return row
         raw = b"\n".join(self._raw_lines[at : at + self._spans.get(at, 1)])
@@ -285,13 +285,13 @@ def _regular_row(count: int, separator: str, *, blanks: bool) -> str:
 
 @functools.cache
 def _value_and_blanks(separator: str) -> str:
-    """Return the patterns of a value, of blanks after its quote, and of its end."""
+    """Return a pattern for a value, its trailing blanks and its separator."""
     end = re.escape(separator)
     return rf'("[^"]*(?:""[^"]*)*"|[^"{end}]*){blanks_pattern(separator)}({end}|$)'
 
 
 def _parse_regular(at: pl.Series, raw: bytes, count: int, layout: CsvLayout) -> pl.DataFrame:
-    """Parse the regular lines at the indexes *at*, and return their values."""
+    """Parse regular lines into a table of values; *at* holds the lines' indexes."""
     values = pl.read_csv(raw, has_header=False, infer_schema=False, separator=layout.separator)
     if not layout.empty_is_null:
         values = values.fill_null("")

@@ -16,7 +16,7 @@ class Readable(Protocol):
     """A file opened for reading bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to *size* bytes, or empty bytes at the end."""
+        """Return up to *size* bytes, or empty bytes at the end of the file."""
         ...
 
 
@@ -32,7 +32,7 @@ def check_bytes(block: object) -> bytes:
 
 
 def read_block(stream: Readable, size: int) -> tuple[bytes, bool]:
-    """Read exactly *size* bytes of a stream, or the rest of it.
+    """Read *size* bytes of a stream, or all remaining bytes if fewer.
 
     A socket may return fewer bytes than requested, so the stream is read until the block is full.
 
@@ -82,7 +82,7 @@ class _PrependedStream(io.RawIOBase):
 
 
 class PeekedStream:
-    """A file whose first bytes can be inspected before it is read from its beginning.
+    """A file whose first bytes can be inspected without consuming them.
 
     Attributes:
         head: The first bytes of the file, 64 KiB at most.
@@ -94,7 +94,7 @@ class PeekedStream:
         self._unread = self.head
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes of the file, or empty bytes at the end."""
+        """Return the next bytes, or empty bytes at the end of the file."""
         if self._unread:
             data, self._unread = self._unread, b""
             return data

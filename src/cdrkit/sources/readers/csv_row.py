@@ -1,4 +1,4 @@
-"""Splitting of a CSV row into values, as in the standard library."""
+"""CSV rows: split a row into values, as Python's ``csv`` module does."""
 
 from __future__ import annotations
 

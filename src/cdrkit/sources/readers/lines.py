@@ -36,7 +36,7 @@ class Line:
 
     @property
     def text(self) -> str:
-        """The line decoded like the text of a reject."""
+        """The line as text; undecodable bytes become surrogates, as in rejects."""
         return self.raw.decode("utf-8", "surrogateescape")
 
 
@@ -86,7 +86,7 @@ class LineReader:
         self.position: int = 0
 
     def peek(self, index: int = 0) -> Line | None:
-        """Return a line ahead without consuming it.
+        """Return one of the next lines, without consuming any line.
 
         Args:
             index: The number of lines to skip; 0 returns the next line.

@@ -20,7 +20,9 @@ _CONFLICTS_SHOWN: Final = 100
 
 
 class Deduplication:
-    """Compares the calls of one append with stored calls and counts the outcomes.
+    """A comparison of one append's calls with the stored calls.
+
+    It counts the outcomes.
 
     Args:
         tiers: The store's tiers by name; segments are read from them.
@@ -54,7 +56,7 @@ class Deduplication:
         )
 
     def drop_repeats(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Keep one row per call in *frame*: the first, or the last when replacing.
+        """Keep the first row of each call, or the last row in replace mode.
 
         *frame* is sorted by identity.
         """
@@ -111,7 +113,7 @@ class Deduplication:
         return rest, replaced
 
     def restart(self, stored: frozenset[str], repeat: frozenset[str]) -> list[pl.DataFrame]:
-        """Prepare to compare all rows with a newer version of the store.
+        """Prepare to compare the rows again, with a newer version of the store.
 
         Args:
             stored: The ids of the newer version's segments.
@@ -127,7 +129,7 @@ class Deduplication:
         return again
 
     def _compare(self, new: pl.DataFrame, old: pl.DataFrame) -> pl.Series:
-        """Compare each row of *new* with its row of *old*; return which rows differ.
+        """Compare two frames row by row, and return which rows differ.
 
         An equal row counts as a duplicate, and a different row as a conflict.
 

@@ -140,7 +140,7 @@ class NumberIndex:
 
 @attrs.frozen(eq=False)
 class BlockIndex:
-    """The directory of a number index that is stored in compressed blocks.
+    """The directory of a number index whose postings are in compressed blocks.
 
     A search reads only the blocks that may contain matching keys.
 

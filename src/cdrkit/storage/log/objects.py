@@ -34,7 +34,7 @@ class LogObjects:
 
     @property
     def is_local(self) -> bool:
-        """Whether the log lies on the local disk.
+        """Whether the log is on the local disk.
 
         A failed write to the local disk cannot take effect later.
         """
@@ -46,7 +46,7 @@ class LogObjects:
         return bool(self.files.list(_FOLDER))
 
     def url_of(self, version: int) -> str:
-        """Return the URL of the commit of *version*."""
+        """Return the URL of a version's commit."""
         return self.files.url_of(_commit_path(version))
 
     def list_versions(self) -> tuple[set[int], set[int]]:
@@ -212,7 +212,7 @@ class LogObjects:
                 return
 
     def _check_second_creation(self, path: str, data: bytes) -> None:
-        """Check that *path*, a file with content *data*, cannot be created again.
+        """Check that the filesystem refuses to create the file at *path* again.
 
         Raises:
             ConfigError: When the file can be created again.

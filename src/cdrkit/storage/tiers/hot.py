@@ -101,7 +101,7 @@ class HotTier:
         return pl.DataFrame([mapped.column(name, wanted) for name in columns])
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-        """Return columns of the picked rows of many segments, segment by segment."""
+        """Return *columns* of the selected rows of many segments, in segment order."""
         if len(picks) == 1:
             return self.read(picks[0][0], columns, picks[0][1])
         frames: list[pl.DataFrame] = []
@@ -128,7 +128,7 @@ class HotTier:
         return self._map(segment).rows_with(name, values, rows)
 
     def totals(self, segment: Segment) -> Totals:
-        """Return a segment's rollup: read from the index file, or else computed."""
+        """Return a segment's rollup from its index file, or compute the rollup."""
         return self._map(segment).totals
 
     def remove(self, segment: Segment) -> None:
@@ -219,7 +219,7 @@ class HotTier:
 
 
 def _gather_rows(picks: Sequence[tuple[MappedSegment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-    """Return *columns* of the picked rows, segment by segment."""
+    """Return *columns* of the selected rows, segment by segment."""
     if sum(rows.len() for _, rows in picks) > _FEW_EACH * len(picks):
         takes = [(segment, rows.to_arrow()) for segment, rows in picks]
         return pl.DataFrame(
@@ -232,7 +232,7 @@ def _gather_rows(picks: Sequence[tuple[MappedSegment, pl.Series]], columns: Sequ
 
 
 def _encode_file(batch: pa.RecordBatch) -> pa.Buffer:
-    """Encode *batch* as an Arrow file, in a buffer of exactly the file's size."""
+    """Encode *batch* as an Arrow file in a buffer without spare space."""
     counter = pa.MockOutputStream()
     with pa.ipc.new_file(counter, batch.schema) as writer:
         writer.write_batch(batch)

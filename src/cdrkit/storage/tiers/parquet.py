@@ -220,7 +220,7 @@ def tail_of(data: memoryview) -> bytes:
 
 
 class _PartialFile(io.RawIOBase):
-    """A file of which some parts are in memory; reading other parts raises OSError."""
+    """A file that holds only some parts; reading other parts raises OSError."""
 
     def __init__(self, parts: Mapping[int, bytes], size: int) -> None:
         self._starts = sorted(parts)

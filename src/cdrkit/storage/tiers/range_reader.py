@@ -1,4 +1,4 @@
-"""The range reader: near ranges share a request; requests run concurrently."""
+"""The range reader: nearby ranges share a request; requests run concurrently."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LARGEST_RANGE: Final = 4 << 20
 
 
 class RangeReader:
-    """Reads byte ranges of the files below one root and detects truncated files.
+    """A reader of byte ranges that detects truncated files.
 
     Args:
         files: The files below the root.
@@ -54,7 +54,7 @@ class RangeReader:
         return data
 
     def read_many(self, path: str, size_bytes: int, spans: Sequence[Span]) -> list[tuple[int, bytes]]:
-        """Read several byte ranges of a file; return each with its start.
+        """Read several byte ranges of a file; return (start, bytes) pairs.
 
         Remote ranges are read concurrently.
         """
@@ -74,7 +74,7 @@ class RangeReader:
 def merge_spans(spans: Collection[Span]) -> list[Span]:
     """Return byte ranges that cover all *spans*.
 
-    Near spans share a range unless it becomes too large.
+    Nearby spans share a range unless the range becomes too large.
     """
     ranges: list[Span] = []
     for start, stop in sorted(spans):

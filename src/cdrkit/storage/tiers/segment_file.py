@@ -1,4 +1,4 @@
-"""The files of segments: names with checksums, listings, verification."""
+"""Segment files: their metadata and their listing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SegmentFile:
 
 
 def about_segment(frame: pl.DataFrame) -> dict[str, Any]:
-    """Return the description of a segment to store in its file's metadata."""
+    """Return the metadata to store in a segment's file."""
     first, last = frame["start"][0], frame["start"][-1]
     return {
         "format": FORMAT,

@@ -165,9 +165,9 @@ class TestStyles:
     @pytest.mark.parametrize("times", ["", "%s", "ISO", None, 7])
     def test_unknown(self, times: Any) -> None:
         """A style is one of those; no pattern of a caller's own reaches the formatter."""
-        with pytest.raises(ConfigError, match="times cannot be"):
+        with pytest.raises(ConfigError, match="is not a style of times"):
             display_text(instants(), "UTC", times=times)
-        with pytest.raises(ConfigError, match="times cannot be"):
+        with pytest.raises(ConfigError, match="is not a style of times"):
             DisplaySettings(times=times)
 
 

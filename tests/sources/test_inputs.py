@@ -314,8 +314,8 @@ def test_line_ends_and_encodings(end: bytes, encoding: str) -> None:
 @pytest.mark.parametrize(
     ("given", "error", "says"),
     [
-        (3, ConfigError, "neither a path"),
-        ([3], ConfigError, "Item 1 is a int"),
+        (3, ConfigError, "is not an input"),
+        ([3], ConfigError, "Item 1 has the type int"),
         ([], SchemaError, "nothing to read"),
         ([b"", b""], SchemaError, "nothing to read"),
         (io.StringIO("x"), ConfigError, "'rb'"),

@@ -1,4 +1,4 @@
-"""Audit events: record each export and each use of a recording by a viewer."""
+"""Audit events: record a viewer's exports and uses of recordings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["AuditEvent"]
 
 @attrs.frozen(kw_only=True)
 class AuditEvent:
-    """An event that the audit function receives: an export or use of a recording.
+    """An export of calls or a use of a recording, as the audit function receives it.
 
     Pass the audit function to `Store.scoped` as ``audit``. It is called before the first byte is sent. If it raises
     an exception, nothing is sent.

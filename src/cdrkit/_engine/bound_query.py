@@ -39,7 +39,7 @@ class NumberLookup:
 
     @property
     def width(self) -> int:
-        """The number of keys in all ranges; a narrow search has few keys."""
+        """The total number of keys in the ranges; fewer keys mean a narrower search."""
         return sum(high - low for low, high in self.keys.ranges)
 
 
@@ -81,7 +81,7 @@ class BoundQuery:
         now: datetime,
         scope: Scope = EVERYTHING,
     ) -> Self:
-        """Bind *query*, and resolve presets such as ``last_7_days`` at *now*.
+        """Bind *query*, and resolve presets such as ``last_7_days`` relative to *now*.
 
         Raises:
             QueryError: When the query's cursor was made for another order.
@@ -126,7 +126,7 @@ class BoundQuery:
         return self.order[0][1]
 
     def bounds(self) -> tuple[datetime | None, datetime | None]:
-        """Return the time range of call starts to search; the end is exclusive.
+        """Return the range of start times to search; the end is exclusive.
 
         In chronological order, a cursor narrows the period. The range includes the cursor's own instant: calls
         that started at this instant may lie beyond the cursor.
@@ -159,7 +159,7 @@ class BoundQuery:
 
     @functools.cached_property
     def customer_conditions(self) -> tuple[Expr, ...]:
-        """The conditions on customers only, which let rollups exclude segments."""
+        """The conditions on ``customer_id`` alone, by which rollups exclude segments."""
         return tuple(c for c in self.conditions if field_names(c) == {"customer_id"})
 
     @functools.cached_property
@@ -180,7 +180,7 @@ def all_field_names(conditions: Iterable[Expr]) -> set[str]:
 
 
 def _largest_answer(query: Query) -> int | None:
-    """Return the largest number of calls that the limit allows, or None."""
+    """Return the largest possible number of results; None means no limit."""
     cursor = query.position
     if cursor is None or cursor.left is None:
         return query.maximum

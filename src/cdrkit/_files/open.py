@@ -36,7 +36,7 @@ def open_files(url: str | os.PathLike[str], options: Mapping[str, object] | None
             f"{url!r} is not a folder or URL. Give a path, or a URL such as s3://bucket/folder."
         )
     if options is not None and not isinstance(options, Mapping):
-        raise ConfigError(f"Storage options must be a mapping. {options!r} is not a mapping.")
+        raise ConfigError(f"Storage options must be a mapping, not {options!r}.")
     if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
         raise ConfigError(f"{text!r} is not a valid folder name.")
     settings = dict(options or {})
@@ -50,8 +50,6 @@ def open_files(url: str | os.PathLike[str], options: Mapping[str, object] | None
         raise ConfigError(f"Cannot open {text!r}: {exc}.") from exc
     if isinstance(filesystem, LocalFileSystem):
         if settings:
-            raise ConfigError(
-                f"The local folder {text!r} takes no storage options, but {sorted(settings)} were given."
-            )
+            raise ConfigError(f"The local folder {text!r} takes no storage options. Omit {sorted(settings)}.")
         return LocalFiles(os.path.abspath(root), text)
     return RemoteFiles(filesystem, root, text)

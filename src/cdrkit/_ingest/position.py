@@ -15,7 +15,7 @@ __all__ = ["PendingCalls", "Position", "count_lines", "to_bytes"]
 
 
 def to_bytes(text: str) -> bytes:
-    """Return a file's bytes from its decoded text, including invalid UTF-8."""
+    """Encode a file's decoded text to the original bytes, even invalid UTF-8."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -26,7 +26,7 @@ def count_lines(text: str) -> int:
 
 @attrs.frozen
 class PendingCalls:
-    """The stored rows of calls that still wait for later rows.
+    """The rows of pending calls, stored until the remaining rows arrive.
 
     Attributes:
         header: The header lines that a source needs to read the rows.
@@ -38,7 +38,7 @@ class PendingCalls:
 
     @property
     def rows(self) -> int:
-        """The total number of rows of the calls."""
+        """The total number of rows of all pending calls."""
         return sum(rows for _, rows, _ in self.calls)
 
     @property
@@ -48,10 +48,7 @@ class PendingCalls:
         return to_bytes("\n".join(texts))
 
     def first_line(self, line: int) -> int:
-        """Return the first line number of the call on line *line* of `data`.
-
-        The result counts lines in the call's own file.
-        """
+        """Return the line in the file at which the call on line *line* of `data` begins."""
         starts = [count_lines(self.header) + 1]
         for _, _, text in self.calls:
             starts.append(starts[-1] + count_lines(text))

@@ -20,7 +20,7 @@ _NATIONAL: Final = r"^[0-9]{7,15}$"
 
 
 class RegionCheck:
-    """A check of the first phone numbers of an ingest for numbers in national form.
+    """A check for numbers in national form among the first numbers of an ingest.
 
     Equal numbers in one frame count once.
     """

@@ -38,13 +38,16 @@ def rebuild_log(log: Log, tiers: Mapping[str, Tier], hot: Tier, settings: Mappin
     """
     if log.exists:
         raise StorageError(
-            f"{log.files.url} still has a log. Move its _log folder away before you make a new one."
+            f"{log.files.url} still has a log. Move its _log folder away before you make a new log."
         )
     log.reset()
     stored = [(tier, file) for tier in tiers.values() for file in tier.list_segments() if file.is_whole]
     region = settings["region"]
     if not stored:
-        raise NotFoundError(f"{log.files.url} has no segments, so no log can be made.", url=log.files.url)
+        raise NotFoundError(
+            f"The log cannot be rebuilt: {log.files.url} has no segments. Check the store's location.",
+            url=log.files.url,
+        )
     segments = sorted(
         (tier.load(file, region) for tier, file in stored), key=lambda segment: (segment.first, segment.id)
     )

@@ -27,7 +27,7 @@ _JOBS: Final = frozenset({"compact", "rollover", "vacuum"})
 
 @attrs.frozen(kw_only=True)
 class TierStatus:
-    """The numbers of calls, bytes and segments in one tier.
+    """The call, byte and segment counts of one tier.
 
     Example:
         >>> from cdrkit import TierStatus

@@ -55,7 +55,7 @@ def json_value(value: Any) -> Any:
 
 
 def convert_value(info: FieldInfo, value: object) -> Any:
-    """Convert *value* to the type in which a record stores the field *info*.
+    """Convert *value* to the type of the field *info* in a record.
 
     Raises:
         SchemaError: When the value does not fit the field.
@@ -352,7 +352,7 @@ class CallRecord:
 
     @property
     def connected(self) -> bool:
-        """Return whether the call was connected, with a ``duration`` above 0.
+        """Return whether the call was connected: its ``duration`` is above 0.
 
         Example:
             >>> CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z", "duration": 0}).connected
@@ -423,7 +423,9 @@ charge=Decimal('0.250000'))
                 values[name] = _parse_instant(info, value)
         for name in _REQUIRED:
             if name not in values:
-                raise SchemaError(f"The field {name!r} is missing; every record needs one.", field=name)
+                raise SchemaError(
+                    f"The field {name!r} is missing. Every record needs this field.", field=name
+                )
         return cls(**values)
 
 

@@ -1,4 +1,4 @@
-"""Normalisation of whole columns of telephone numbers with Polars.
+"""Normalisation of telephone numbers, a whole Polars column at a time.
 
 Regular expressions derived from the numbering plans normalise most numbers of a column together. An expression applies
 only to numbers for which it provably gives the result of `normalize_number`. That function normalises the remaining
@@ -53,7 +53,7 @@ def normalize_column(column: pl.Series, region: str | None) -> pl.Series:
 
 
 def visible_prefixes(column: pl.Series, digits: int, region: str | None) -> pl.Series:
-    """Return each normalised number without its last digits, as masking shows it.
+    """Return each normalised number without the last digits that masking hides.
 
     A value that is not a plain number, such as a SIP address, becomes an empty string, because it can contain a number
     anywhere.
@@ -83,7 +83,7 @@ class _Rows:
         self.done = done
 
     def take(self, where: pl.Expr, *columns: pl.Expr) -> _Rows:
-        """Remove the rows that match *where*, and return them with added *columns*."""
+        """Remove and return the rows that match *where*, extended by *columns*."""
         if self.rest.is_empty():
             return _Rows(self.rest.with_columns(*columns), self.done)
         mask = self.rest.select(where.fill_null(False).alias("mask"))["mask"]
@@ -122,7 +122,7 @@ def _normalize_texts(texts: pl.Series, region: str | None) -> pl.Series:
 
 
 def _assign_with_plus(rows: _Rows) -> pl.DataFrame:
-    """Normalise digits that start with a plus, and return the remaining rows."""
+    """Normalise numbers that start with a plus, and return the remaining rows."""
     number = pl.col("digits").str.slice(1)
     untouched, _ = _match_codes(rows.rest, number)
     # Where no national prefix can be removed, the E.164 number and the text without separators are equal.
@@ -131,7 +131,7 @@ def _assign_with_plus(rows: _Rows) -> pl.DataFrame:
 
 
 def _assign_without_region(rows: _Rows) -> list[pl.DataFrame]:
-    """Normalise digits without a plus for a store without a region.
+    """Normalise numbers that have no plus, for a store that has no region.
 
     Return the remaining rows.
     """
@@ -147,7 +147,7 @@ def _assign_without_region(rows: _Rows) -> list[pl.DataFrame]:
 
 
 def _assign_national(rows: _Rows, region: str) -> list[pl.DataFrame]:
-    """Normalise digits without a plus, as dialled in *region*.
+    """Normalise numbers that have no plus, as dialled in *region*.
 
     Return the remaining rows.
     """
@@ -188,7 +188,7 @@ def _assign_national(rows: _Rows, region: str) -> list[pl.DataFrame]:
 
 
 def _assign_own_code(rows: _Rows, own: DialPlan, main: DialPlan) -> None:
-    """Normalise digits that begin with the region's own calling code."""
+    """Normalise numbers that begin with the region's own calling code."""
     digits, length = pl.col("digits"), pl.col("digits").str.len_bytes()
     trunked = digits.str.starts_with(own.trunk) if own.trunk else pl.lit(False)
     inner = digits.str.slice(len(own.code))
@@ -211,7 +211,7 @@ def _assign_own_code(rows: _Rows, own: DialPlan, main: DialPlan) -> None:
 
 
 def _match_codes(rows: pl.DataFrame, number: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    """Return two conditions that match *number*, given without its leading plus sign.
+    """Return two conditions for *number*, a column without leading plus signs.
 
     The first condition is true if the number begins with a calling code that no national prefix follows. The second is
     true if the number has a possible length.

@@ -100,13 +100,15 @@ def display_text(
 
 
 def check_style(times: TimeStyle) -> TimeStyle:
-    """Validate the style of times, and return it.
+    """Return *times*, or raise an error if this style is unknown.
 
     Raises:
         ConfigError: When the style is unknown.
     """
     if times not in _STYLES:
-        raise ConfigError(f"times cannot be {times!r}; give one of {', '.join(map(repr, _STYLES))}.")
+        raise ConfigError(
+            f"times={times!r} is not a style of times. Give one of {', '.join(map(repr, _STYLES))}."
+        )
     return times
 
 

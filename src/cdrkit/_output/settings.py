@@ -38,16 +38,20 @@ _MAX_PAGE_SIZE: Final = 10_000
 
 def _check_columns(value: Iterable[FieldName | str]) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ConfigError(f"columns cannot be {value!r}; give a list of field names.")
+        raise ConfigError(f"columns={value!r} is not a list. Give a list of field names.")
     columns = tuple(find_field(name).name for name in value)
     if not columns or len(set(columns)) != len(columns):
-        raise ConfigError(f"columns cannot be {list(columns)}; give at least one field, and each field once.")
+        raise ConfigError(
+            f"columns={list(columns)} is not valid. Give at least one field, and each field once."
+        )
     return columns
 
 
 def _check_page_size(value: int) -> int:
     if type(value) is not int or not 1 <= value <= _MAX_PAGE_SIZE:
-        raise ConfigError(f"page_size cannot be {value!r}; give a whole number from 1 to {_MAX_PAGE_SIZE}.")
+        raise ConfigError(
+            f"page_size={value!r} is not a page size. Give a whole number from 1 to {_MAX_PAGE_SIZE}."
+        )
     return value
 
 
@@ -98,7 +102,7 @@ class DisplaySettings:
         }
 
     def within(self, fields: Iterable[FieldName | str]) -> DisplaySettings:
-        """Return the settings without the columns that are not in *fields*.
+        """Return the settings with only the columns in *fields*.
 
         If no column is left, the result has the default columns that are in *fields*.
 
@@ -132,7 +136,7 @@ class DisplaySettings:
             UnknownFieldError: When a column is not a field.
         """
         if not isinstance(values, Mapping):
-            raise ConfigError(f"Display settings cannot be {values!r}; give a mapping.")
+            raise ConfigError(f"Display settings must be a mapping, not {values!r}.")
         known = [attribute.name for attribute in attrs.fields(cls)]
         for key in values:
             if key not in known:
@@ -176,7 +180,7 @@ class DisplaySettingsStore:
         storage_options: Mapping[str, object] | None = None,
     ) -> None:
         if default is not None and not isinstance(default, DisplaySettings):
-            raise ConfigError(f"default cannot be {default!r}; give DisplaySettings.")
+            raise ConfigError(f"default={default!r} is not valid. Give a DisplaySettings object.")
         self._files = open_files(url, storage_options)
         self._default = default or DisplaySettings()
 
@@ -236,7 +240,7 @@ class DisplaySettingsStore:
             StorageError: When the file cannot be written; the earlier settings remain.
         """
         if not isinstance(settings, DisplaySettings):
-            raise ConfigError(f"settings cannot be {settings!r}; give DisplaySettings.")
+            raise ConfigError(f"settings={settings!r} is not valid. Give a DisplaySettings object.")
         self._files.put(_path_of(viewer), json.dumps(settings.to_dict()).encode())
 
     def forget(self, viewer: str) -> None:
@@ -257,5 +261,5 @@ class DisplaySettingsStore:
 
 def _path_of(viewer: str) -> str:
     if not isinstance(viewer, str) or not viewer.strip():
-        raise ConfigError(f"viewer cannot be {viewer!r}; give the viewer's name as a string.")
+        raise ConfigError(f"viewer={viewer!r} is not a viewer's name. Give the name as a string.")
     return f"{hashlib.sha256(viewer.encode(errors='surrogatepass')).hexdigest()}.json"

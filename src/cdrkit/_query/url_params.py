@@ -73,7 +73,7 @@ def read_params(query: AnyQuery, params: object, *, ignore: Iterable[str] = ()) 
 
 
 def _condition_params(conditions: tuple[Expr, ...]) -> Iterator[tuple[str, str]]:
-    """Yield plain parameters for each condition, or JSON if their name is in use."""
+    """Yield each condition as plain URL parameters if possible, otherwise as JSON."""
     used: set[str] = set()
     for condition in conditions:
         pairs = _plain_params(condition)
@@ -86,7 +86,7 @@ def _condition_params(conditions: tuple[Expr, ...]) -> Iterator[tuple[str, str]]
 
 
 def _plain_params(condition: Expr) -> list[tuple[str, str]]:
-    """Return plain parameters for a condition; empty if only JSON can express it."""
+    """Return plain parameters for a condition, or an empty list if it needs JSON."""
     if condition == CONNECTED:
         return [("connected", "1")]
     if condition == RECORDED:

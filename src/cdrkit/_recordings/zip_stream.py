@@ -34,7 +34,7 @@ _LARGE: Final = 1 << 31
 
 
 def stream_zip(records: Iterable[CallRecord], find: Callable[[CallRecord], Recording]) -> Iterator[bytes]:
-    """Yield the blocks of a ZIP with the recordings of *records*.
+    """Yield the blocks of a ZIP file that contains the recordings of *records*.
 
     The ZIP contains the recordings without compression, in one folder per UTC day. Its last file is ``manifest.csv``,
     which has one line per recording with state, size, duration and SHA-256. A recording that is missing or outside the

@@ -32,7 +32,7 @@ def _is_piece(name: str) -> bool:
 
 
 def _part_suffix(month: str) -> str:
-    """Return the suffix of an unfinished download of a file of *month*."""
+    """Return the file name suffix for unfinished downloads of *month*."""
     return f".{month}.part"
 
 
@@ -48,7 +48,7 @@ def _month_in(path: str) -> str | None:
 
 
 class DownloadFolder:
-    """A local folder of downloaded pieces.
+    """A local folder for the pieces of a download.
 
     Each piece appears complete, with its SHA-256 in ``SHA256SUMS``, or not at all.
     """
@@ -89,7 +89,7 @@ class DownloadFolder:
         self._write_sums(self._sums)
 
     def copy(self, name: str, source: Files, segment: Segment) -> None:
-        """Copy a segment's file, or the rest of it after an interrupted download.
+        """Download a segment's file, or resume an interrupted download.
 
         A file that is already complete is not copied again.
 
@@ -136,7 +136,7 @@ class DownloadFolder:
         return before
 
     def remove_stale(self, names: list[str], month: str) -> None:
-        """Remove files of *month* other than *names*: maintenance has replaced them."""
+        """Remove the files of *month* that maintenance has replaced: all except *names*."""
         # The folder may also hold other months and other files, each with a checksum.
         for stale in {name for name in self._sums if identity_of(name, _PARQUET)} - set(names):
             if self._files.size(stale) is None:
@@ -172,7 +172,7 @@ class DownloadFolder:
         self._remove()
 
     def _remove(self) -> None:
-        """Remove every piece, and also the folder unless it has other files."""
+        """Remove every piece, and remove the folder if no other file remains."""
         with translate_errors(self._folder, "remove"):
             for entry in filter(_is_piece, os.listdir(self._folder)):
                 self._files.remove(entry)

@@ -109,7 +109,7 @@ def open_store(
 
 
 def _split_tier(role: str, given: object) -> tuple[Tier | None, TierOptions]:
-    """Split an argument into a ready-made tier, or None, and the tier's options."""
+    """Return the ready-made tier in an argument, or None, and the tier options."""
     if given is None:
         return None, TierOptions()
     if isinstance(given, TierOptions):
@@ -136,7 +136,7 @@ def _check_location(url: object, hot_url: str | os.PathLike[str] | None) -> str:
         )
     if url is None and hot_url is None:
         raise ConfigError(
-            "The store has no location. Give the store's folder or URL, or that of the hot tier as hot=."
+            "The store has no location. Give the store's folder or URL, or give the hot tier's location as hot=."
         )
     if url is not None and hot_url is not None:
         raise ConfigError(
@@ -209,7 +209,6 @@ def _check_exists(store: Store, name: str) -> None:
     for problem in store.maintenance.verify().problems:
         raise NotFoundError(problem, url=name)
     raise NotFoundError(
-        f"No store exists at {name!r}. Create one by a first write: run cdrkit ingest {name} FILE. In Python, call "
-        "append().",
+        f"No store exists at {name!r}. To create a store, run cdrkit ingest {name} FILE, or call append() in Python.",
         url=name,
     )

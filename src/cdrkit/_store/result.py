@@ -41,7 +41,7 @@ _ROWS_IN_HTML: Final = 20
 
 
 class Result:
-    """The calls that a query selects, read only when a method needs them.
+    """The result of a query; calls are read from the store on demand.
 
     A result is tied to the store version and the instant at which the query was run. Every method returns the same
     calls at every call, even if more calls are appended later. ``to_`` methods return a new object, ``write_csv`` and
@@ -96,7 +96,7 @@ class Result:
         return self._timezone
 
     def in_timezone(self, timezone: str) -> Result:
-        """Return these calls with display times in another time zone.
+        """Return these calls, displayed in another time zone.
 
         The zone applies to tables, pages and `to_text`. CSV and records use UTC.
 
@@ -274,7 +274,7 @@ class Result:
         return self._page(records, before, self._cursor(records[-1], cursor.left))
 
     def _read_records(self, plan: Plan, size: int) -> list[CallRecord]:
-        """Return up to *size* + 1 records; one too many shows that another page exists."""
+        """Return up to *size* + 1 records; an extra record means another page exists."""
         maximum = size + 1 if plan.maximum is None else min(size + 1, plan.maximum)
         frames = attrs.evolve(plan, maximum=maximum).frames(tuple(FIELDS))
         return [record for frame in frames for record in records_of(frame)]
@@ -474,7 +474,7 @@ class Result:
         headers: Literal["names", "labels"] = "names",
         compression: Literal["gzip", "zstd"] | None = None,
     ) -> Iterator[bytes]:
-        """Yield the same CSV as `write_csv` in pieces, for a web response.
+        """Yield the CSV of `write_csv` in pieces, for a web response.
 
         In chronological order, memory use is bounded: only one day's call identities and some complete calls are in
         memory. In any other order, all calls are in memory.

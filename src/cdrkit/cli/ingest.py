@@ -110,6 +110,6 @@ def _parse_option(text: str) -> tuple[str, object]:
 @click.command("detect")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def detect_formats(files: tuple[str, ...]) -> None:
-    """Show the format of each FILE, with the reason."""
+    """Show the format of each FILE, and why cdrkit detected this format."""
     for file in files:
         _print_format(file)

@@ -10,7 +10,7 @@ __all__ = ["check_count", "check_instant"]
 
 
 def check_count(name: str, value: object, *, at_least: int, at_most: int) -> int:
-    """Return *value* if it is a whole number within the bounds.
+    """Return *value*, which must be a whole number within the bounds.
 
     Both bounds are inclusive.
 
@@ -23,7 +23,7 @@ def check_count(name: str, value: object, *, at_least: int, at_most: int) -> int
 
 
 def check_instant(name: str, value: object) -> datetime:
-    """Return *value* if it is an aware datetime.
+    """Return *value*, which must be an aware datetime.
 
     Raises:
         ConfigError: When *value* is not an aware datetime.

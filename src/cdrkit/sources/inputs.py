@@ -35,7 +35,7 @@ __all__ = ["Input", "Inputs"]
 
 
 class Connection(Protocol):
-    """An open database connection, by PEP 249 (DB-API 2.0) or ADBC."""
+    """An open database connection: DB-API 2.0 (PEP 249) or ADBC."""
 
     def cursor(self) -> Any:
         """Return a database cursor."""
@@ -141,7 +141,7 @@ class Inputs:
                 yield member
         if not self.count:
             raise SchemaError(
-                f"cdrkit found nothing to read in {self.name}. Check that it is the right place."
+                f"cdrkit found nothing to read in {self.name}. Check that the path or list is correct."
             )
 
     # -- the argument of the caller ----------------------------------------------------------------------------
@@ -163,7 +163,8 @@ class Inputs:
             yield from self._open_items(given)
         else:
             raise ConfigError(
-                f"{given!r} is neither a path, a URL, bytes, a file opened with mode 'rb', nor an iterable of those."
+                f"{given!r} is not an input. Give a path, a URL, bytes, a file opened with mode 'rb', or an "
+                "iterable of these."
             )
 
     def _open_items(self, given: Iterable[Any]) -> Iterator[tuple[str, io.RawIOBase]]:
@@ -177,7 +178,7 @@ class Inputs:
                 yield from self._open_given(item)
             else:
                 raise ConfigError(
-                    f"Item {number} is a {type(item).__name__}; give paths, URLs, bytes, dicts or files."
+                    f"Item {number} has the type {type(item).__name__}; give paths, URLs, bytes, dicts or files."
                 )
 
     def _open_path(self, given: str | os.PathLike[str]) -> Iterator[tuple[str, io.RawIOBase]]:

@@ -39,7 +39,7 @@ class _Page(Protocol):
 
 
 class ViewResult(Protocol):
-    """The methods of a result that the viewer uses."""
+    """The `Result` methods that the viewer uses."""
 
     def count(self) -> int:
         """Return the number of calls."""
@@ -50,7 +50,7 @@ class ViewResult(Protocol):
         ...
 
     def in_timezone(self, timezone: str) -> Self:
-        """Return these calls with display times in another time zone."""
+        """Return these calls, displayed in another time zone."""
         ...
 
     def iter_csv(self, *, headers: Literal["names", "labels"] = "names") -> Iterator[bytes]:
@@ -131,7 +131,7 @@ class CallsView(Generic[ViewResultT]):
 
     @property
     def query(self) -> Query:
-        """The query that selects the calls shown, on all pages."""
+        """The query that selects the calls of all pages."""
         return self._arrange(self._filter_query(self._request), self._request)
 
     @property
@@ -214,7 +214,7 @@ class CallsView(Generic[ViewResultT]):
         check_keys(filters, _FILTERS, "filter")
         for name, value in filters.items():
             if not isinstance(value, str):
-                raise QueryError(f"The filter {name} is {value!r}. Give a string.", parameter=name)
+                raise QueryError(f"The filter {name} cannot be {value!r}. Give a string.", parameter=name)
         self._change(filters={name: value for name, value in filters.items() if value})
 
     def _sort(self, name: object) -> None:
@@ -231,7 +231,9 @@ class CallsView(Generic[ViewResultT]):
 
     def _size(self, page_size: object) -> None:
         if not isinstance(page_size, int) or page_size > _LARGEST_PAGE:
-            raise QueryError(f"A page of the viewer has at most {_LARGEST_PAGE:,} calls, not {page_size!r}.")
+            raise QueryError(
+                f"page_size={page_size!r} is not a page size. Give a whole number from 1 to {_LARGEST_PAGE:,}."
+            )
         self._change_settings(page_size=page_size)
 
     def _check_fields(self, names: Sequence[object]) -> list[str]:
@@ -284,7 +286,7 @@ class CallsView(Generic[ViewResultT]):
     # -- queries -------------------------------------------------------------------------------------------------
 
     def _change(self, **changed: Any) -> None:
-        """Show the request with changed values, from page one unless cursors are given."""
+        """Change the request, and show its first page unless the change sets cursors."""
         self._show(attrs.evolve(self._request, **({"cursors": (None,)} | changed)))
 
     def _show(self, request: _Request) -> None:
@@ -345,7 +347,7 @@ def _raw(value: object) -> object:
 
 
 def _split_pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the bytes of *chunks* in pieces of equal size, except for the last."""
+    """Yield the bytes of *chunks* in pieces of equal size; the last may be shorter."""
     pending = bytearray()
     for chunk in chunks:
         pending += chunk

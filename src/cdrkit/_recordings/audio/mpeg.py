@@ -26,7 +26,7 @@ _TAG_AT_END: Final = 128
 
 @attrs.frozen
 class _Frame:
-    """The header of one frame.
+    """The header of one MPEG audio frame.
 
     Attributes:
         bit_rate: Bits per second.
@@ -46,7 +46,7 @@ class _Frame:
 
 
 def _frame(head: bytes) -> _Frame | None:
-    """Parse four bytes as a frame header; return None if they are not a header."""
+    """Parse a frame header of four bytes; return None if the bytes are invalid."""
     if not is_mpeg_frame(head):
         return None
     version, rate_index, sample_index = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
@@ -95,7 +95,7 @@ def mp3_properties(read: ReadBytes, size: int) -> AudioProperties:
 
 
 def _end_of_tags(read: ReadBytes, size: int) -> int:
-    """Return the offset where the ID3v2 tags at the start of the file end."""
+    """Return the offset of the first byte after the ID3v2 tags at the file start."""
     at = 0
     while at + 10 <= size:
         tag = read(at, at + 10)
@@ -123,7 +123,7 @@ def _first_frame(read: ReadBytes, start: int, end: int) -> tuple[int, _Frame] | 
 
 
 def _header_counts(data: bytes, frame: _Frame) -> tuple[int, int | None] | None:
-    """Return the numbers of frames and bytes from a header in the first frame.
+    """Return the frame and byte counts that a header in the first frame states.
 
     The header is a Xing, Info or VBRI header. Without such a header, the result is None.
     """
@@ -139,7 +139,7 @@ def _header_counts(data: bytes, frame: _Frame) -> tuple[int, int | None] | None:
 
 
 def _scan_frames(read: ReadBytes, at: int, end: int, first: _Frame) -> AudioProperties:
-    """Determine the properties by a scan of the frames.
+    """Scan the frames to determine the audio properties.
 
     If the bit rate is constant, the file size determines the duration. Otherwise the scan counts every frame.
     """

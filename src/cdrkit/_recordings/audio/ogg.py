@@ -41,7 +41,7 @@ def ogg_properties(read: ReadBytes, size: int) -> AudioProperties:
 
 
 def _end_of_stream(read: ReadBytes, size: int, serial: bytes) -> tuple[int | None, bool]:
-    """Return the sample position at the end of the last complete page.
+    """Return the granule position of the last complete Ogg page.
 
     Also return whether that page is marked as the last page of the stream.
     """

@@ -57,7 +57,7 @@ def _check_columns(value: str | tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else tuple(value)
     if len(set(names)) != len(names) or not all(name in names for name in _NEEDED):
         raise ConfigError(
-            f"columns cannot be {', '.join(map(str, names))}; give each column once, and include "
+            f"columns={', '.join(map(str, names))} is not valid. Give each column once, and include "
             f"{', '.join(_NEEDED)}."
         )
     for name in names:
@@ -97,7 +97,7 @@ class AsteriskCustom:
     encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __attrs_post_init__(self) -> None:
-        """Check that the file has the columns that the options name."""
+        """Check that the file has every column that an option names."""
         check_column("recording_column", self.recording_column, self.columns)
         check_column("customer_column", self.customer_column, self.columns)
 

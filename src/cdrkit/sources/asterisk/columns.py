@@ -95,7 +95,7 @@ def check_column(option: str, column: str | None, known: Sequence[str]) -> None:
 
 
 def is_call_row(values: Sequence[str], columns: Sequence[str]) -> bool:
-    """Return whether *values*, ordered like *columns*, are certainly a call.
+    """Return whether *values*, in the order of *columns*, are clearly a call row.
 
     A call has a start time, and its lengths are whole seconds.
     """
@@ -105,7 +105,7 @@ def is_call_row(values: Sequence[str], columns: Sequence[str]) -> bool:
 
 
 def explain_match(rows: Sequence[Sequence[str]], columns: Sequence[str], widths: Sequence[int]) -> str | None:
-    """Return the reason why rows fit an order of columns, or None if they do not.
+    """Explain why rows match an order of columns; return None if they do not match.
 
     More than half of the rows must be calls, so that no file matches two orders. The other rows may be damaged.
 

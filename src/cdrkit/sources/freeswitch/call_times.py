@@ -57,12 +57,18 @@ class CallTimes:
 
     @property
     def post_dial_delay(self) -> float | None:
-        """The seconds from start to first progress; None if unknown or negative."""
+        """The post-dial delay in seconds; None if unknown or negative.
+
+        The delay is the time from the start to the first ringing or early media.
+        """
         return None if self.progress is None else _seconds_between(self.start, self.progress)
 
     @property
     def ring_duration(self) -> float | None:
-        """The seconds from first progress to answer or end; None if unknown or negative."""
+        """The ringing time in seconds; None if unknown or negative.
+
+        The time runs from the first ringing or early media to the answer, or to the end of an unanswered call.
+        """
         stop = self.answer or self.end
         return None if self.progress is None or stop is None else _seconds_between(self.progress, stop)
 
@@ -139,7 +145,7 @@ def _parse_instant(channel: Channel, name: str) -> datetime | None:
 
 def _since_1970(variable: str, text: str, microseconds: int) -> datetime:
     if not re.fullmatch(r"[0-9]{1,17}", text):
-        raise RowError(f"Its {variable}, {quote_value(text)}, is not a time since 1970.")
+        raise RowError(f"Its {variable}, {quote_value(text)}, is not a Unix time.")
     try:
         instant = _1970 + timedelta(microseconds=int(text) * microseconds)
     except OverflowError:

@@ -102,7 +102,7 @@ class Cucm:
             yield _make_batch(chunk, table)
 
     def read_all(self, inputs: Iterable[SourceInput], /) -> Iterator[SourceBatch]:
-        """Yield the calls of all CDR files, and add the quality from all CMR files.
+        """Yield the calls of all CDR files, and add the call quality from all CMR files.
 
         All calls stay in memory until the last file has been read, because any file may contain a call's CMR.
 
@@ -228,7 +228,7 @@ def _format_address(text: str) -> str | None:
 def _join_quality(
     batches: list[SourceBatch], cmrs: list[tuple[str, pl.DataFrame]], position: int
 ) -> Iterator[SourceBatch]:
-    """Yield the batches, and add the quality from the CMRs to their calls.
+    """Add the call quality in the CMRs to the calls, and yield the batches.
 
     Args:
         batches: The batches of all CDR files.

@@ -1,4 +1,4 @@
-"""Rules, each of which computes one field from the strings in native columns."""
+"""Field rules: a rule computes one field from the strings in native columns."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _check_formats(value: str | Iterable[str]) -> tuple[str, ...]:
                 f"'%d.%m.%Y %H:%M:%S'.{hint}"
             )
     if not formats:
-        raise ConfigError(f"formats is empty; give {', '.join(words)}, or a strptime pattern.")
+        raise ConfigError(f"The list of formats is empty; give {', '.join(words)}, or a strptime pattern.")
     return formats
 
 
@@ -129,10 +129,10 @@ class FieldRule:
     def __attrs_post_init__(self) -> None:
         """Check options that depend on each other."""
         if not self.columns:
-            raise ConfigError("A rule has no columns; name at least one.")
+            raise ConfigError("A rule has no columns. Name at least one column.")
         if self.pattern is not None and re.compile(self.pattern).groups < 1:
             raise ConfigError(
-                f"The pattern {self.pattern!r} has no group; put the part to take in parentheses."
+                f"The pattern {self.pattern!r} has no group. Put the part to extract in parentheses."
             )
 
 
@@ -145,7 +145,7 @@ def check_rules(value: object) -> dict[str, FieldRule]:
         ConfigError: When a rule has another type or is invalid.
     """
     if not isinstance(value, Mapping):
-        raise ConfigError(f"fields cannot be {value!r}; give a table of fields and their rules.")
+        raise ConfigError(f"fields={value!r} is not a table. Give a table of fields and their rules.")
     return {name: _check_rule(name, rule) for name, rule in value.items()}
 
 
@@ -158,5 +158,5 @@ def _check_rule(name: object, value: object) -> FieldRule:
     if isinstance(value, (str, list, tuple)):
         return FieldRule(columns=value)
     raise ConfigError(
-        f"The rule of {name!r} is {value!r}; give a column's name, a list of names, or a table."
+        f"The rule of {name!r} cannot be {value!r}; give a column's name, a list of names, or a table."
     )

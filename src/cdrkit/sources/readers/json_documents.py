@@ -54,7 +54,7 @@ class PageLayout:
 
 
 def json_keys(head: bytes) -> set[str]:
-    """Return the keys at the beginning of a JSON document, for detecting its format.
+    """Return the keys at the start of a JSON document, for format detection.
 
     Args:
         head: The first bytes of the file.
@@ -165,8 +165,8 @@ def _read_whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]
         position = line.position
         if size > _DOCUMENT_BYTES:
             raise SchemaError(
-                f"It contains a document longer than {_DOCUMENT_BYTES >> 20} MiB; no API returns that much. "
-                "Check that it is the right file."
+                f"A JSON document is longer than {_DOCUMENT_BYTES >> 20} MiB; no API returns documents that long. "
+                "Check that this is the right file."
             )
     raw = b"\n".join(parts)
     try:
@@ -179,8 +179,8 @@ def _read_whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]
                 at += 1
     except (ValueError, RecursionError) as exc:
         raise SchemaError(
-            f"It cannot be parsed as JSON: {exc}. It begins with {quote_value(first.text)}. Check that it is the "
-            "right file and that it is complete."
+            f"The document cannot be parsed as JSON: {exc}. It begins with {quote_value(first.text)}. Check that "
+            "this is the right file, and that the file is complete."
         ) from exc
     for document in documents:
         yield document, position
@@ -238,7 +238,7 @@ def _not_calls_error(document: Any, pages: PageLayout) -> SchemaError:
         foreign = next((pages.foreign[key] for key in keys if key in pages.foreign), None)
         finding = foreign or f"its keys are {', '.join(map(repr, keys[:_SHOWN_KEYS]))}"
     return SchemaError(
-        f"It contains none of {pages.provider} calls: {finding}. Give an API response that contains calls."
+        f"The document contains none of {pages.provider} calls: {finding}. Give an API response that contains calls."
     )
 
 
@@ -249,7 +249,7 @@ def _to_json(document: Any) -> str:
 
 
 def _flatten(call: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each value of a call as a string, with its path of keys.
+    """Yield the dotted key path and the text of each value in a call.
 
     A list is yielded as JSON, and null is omitted.
     """
@@ -266,7 +266,7 @@ def _flatten(call: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 
 class _BatchBuilder:
-    """A collector of the calls of one batch."""
+    """A builder that collects calls for one batch."""
 
     def __init__(self, pages: PageLayout, mapping: SourceMapping, compute: ComputeFields | None) -> None:
         self._pages = pages

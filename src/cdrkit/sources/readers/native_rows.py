@@ -30,7 +30,7 @@ def digest_rows(native: pl.DataFrame) -> pl.Series:
 def json_objects(
     native: pl.DataFrame, *, skip: Mapping[str, pl.Series] | None = None, absent: Sequence[str] = ()
 ) -> pl.Series:
-    """Return a JSON object of the strings in each row, without blank strings.
+    """Return each row's non-blank strings as a JSON object.
 
     Args:
         native: The rows, with a string in each column.

@@ -32,7 +32,7 @@ def check_texts(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def check_list(value: object) -> tuple[Any, ...]:
-    """Convert a list, or another iterable except a mapping, to a tuple.
+    """Convert an iterable to a tuple, and refuse a mapping.
 
     Raises:
         ConfigError: When the value is invalid.
@@ -43,18 +43,20 @@ def check_list(value: object) -> tuple[Any, ...]:
 
 
 def check_text_table(value: object) -> dict[str, str]:
-    """Convert a mapping of strings to strings to a dict.
+    """Convert a mapping to a dict; all keys and values must be strings.
 
     Raises:
         ConfigError: When the value is invalid.
     """
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in [*value, *value.values()]):
-        raise ConfigError(f"{value!r} is not a table of strings, such as {{'ANSWERED': 'answered'}}.")
+        raise ConfigError(
+            f"{value!r} is not a table of strings. Give a table such as {{'ANSWERED': 'answered'}}."
+        )
     return dict(value)
 
 
 def check_pattern(value: str | None) -> str | None:
-    """Return the value if it is a regular expression or None.
+    """Return *value*, which must be a regular expression or None.
 
     Raises:
         ConfigError: When the value is not a regular expression.
@@ -68,7 +70,7 @@ def check_pattern(value: str | None) -> str | None:
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
-    """Return the value of an option if it is one of its choices.
+    """Return an option's value, which must be one of *choices*.
 
     Args:
         name: The option, for the message.
@@ -84,7 +86,7 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
 
 
 def check_character(name: str, value: str) -> str:
-    """Return the value of an option if it is one character that cannot end a line.
+    """Return an option's value, which must be one character, not CR, LF or NUL.
 
     Args:
         name: The option, for the message.
@@ -99,7 +101,7 @@ def check_character(name: str, value: str) -> str:
 
 
 def check_optional_text(value: str | None) -> str | None:
-    """Return the value if it is a string or None.
+    """Return *value*, which must be a string or None.
 
     Raises:
         ConfigError: When the value is invalid.

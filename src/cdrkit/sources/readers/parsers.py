@@ -78,7 +78,7 @@ def make_parser(info: FieldInfo, rule: FieldRule) -> Parser | None:
 
 
 def _plain_parser(info: FieldInfo, rule: FieldRule) -> Parser | None:
-    """Return a parser for a field's type that ignores the rule's pattern and values."""
+    """Return a parser for a field's type; ignore the rule's pattern and values."""
     if info.type == INSTANT:
         return _time_parser(rule)
     if info.type == MONEY:

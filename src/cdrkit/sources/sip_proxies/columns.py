@@ -1,4 +1,4 @@
-"""The columns and options that the tables of SIP proxies share."""
+"""Columns and options common to the tables of all SIP proxies."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def check_columns(head: bytes, *columns: str | None) -> None:
     for column in columns:
         if column is not None and column.strip().casefold() not in names:
             raise SchemaError(
-                f"The table has no column {column!r}, which an option names; the columns are "
-                f"{', '.join(sorted(names)[:_SHOWN_NAMES])}. Correct the option.",
+                f"The table has no column {column!r}. Its columns are {', '.join(sorted(names)[:_SHOWN_NAMES])}. "
+                f"Correct the option that names {column!r}.",
                 row=1,
             )
 

@@ -1,4 +1,4 @@
-"""The segments that an append adds to the store and removes from it."""
+"""The segments that an append adds and removes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["SegmentChanges", "delete_segments", "select_overlapping"]
 
 @attrs.define(eq=False)
 class SegmentChanges:
-    """The segments, by id, that an append adds to or removes from a snapshot.
+    """The segments that an append adds and removes, keyed by id.
 
     Attributes:
         fresh: New segments that hold rows of the append.
@@ -31,17 +31,17 @@ class SegmentChanges:
 
     @property
     def added(self) -> Sequence[Segment]:
-        """All new segments."""
+        """All segments that the append adds to the store."""
         return [*self.fresh.values(), *self.rewritten.values()]
 
     @property
     def rows(self) -> int:
-        """The number of the append's rows in the new segments."""
+        """The number of appended rows in the new segments."""
         return sum(segment.rows for segment in self.fresh.values())
 
     @property
     def is_empty(self) -> bool:
-        """Whether the append changes no segment, so that no commit is needed."""
+        """Whether the append changes nothing and needs no commit."""
         return not self.fresh and not self.removed
 
     def add(self, segment: Segment) -> None:
@@ -79,7 +79,7 @@ def select_overlapping(frame: pl.DataFrame, segments: Iterable[Segment]) -> Iter
 
 
 def delete_segments(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
-    """Delete *segments* that no commit names.
+    """Delete *segments*, which no commit names.
 
     A segment that cannot be deleted stays behind as an orphan.
     """

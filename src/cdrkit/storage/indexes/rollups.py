@@ -226,7 +226,7 @@ class TotalsOfMany:
         self._sums: dict[tuple[str, ...], pl.DataFrame] = {}
 
     def whole(self, *by: str) -> pl.DataFrame:
-        """Return the sums over all calls, in the form that `sum_totals` returns.
+        """Sum all calls by the keys in *by*, as `sum_totals` does.
 
         The frame is cached.
         """
@@ -242,7 +242,7 @@ class TotalsOfMany:
 
     @functools.cached_property
     def _customers(self) -> dict[str | None, tuple[int, int]]:
-        """Each customer's first row and number of rows."""
+        """The index of each customer's first row, and the customer's number of rows."""
         runs = self._rows["customer_id"].rle().struct.unnest()
         begins = runs["len"].cum_sum() - runs["len"]
         return dict(zip(runs["value"], zip(begins, runs["len"], strict=True), strict=True))
@@ -283,7 +283,7 @@ class TotalsOfMany:
 
 
 def whole_days(period: TimeRange) -> tuple[date | None, date | None] | None:
-    """Return the UTC days of a period, or None unless it consists of whole days.
+    """Return the UTC days of a period, or None if a bound is not midnight UTC.
 
     The end is exclusive.
     """

@@ -36,7 +36,7 @@ _NO_STORE: Final = Snapshot(version=-1, segments=MappingProxyType({}), settings=
 
 
 class Log:
-    """The log below one root; caches the newest snapshot.
+    """A commit log below one root; the newest snapshot is cached.
 
     A log may be used by several threads and processes at once.
 
@@ -74,7 +74,7 @@ class Log:
         return latest
 
     def reset(self) -> None:
-        """Discard the cached snapshot, whose log no longer exists."""
+        """Discard the cached snapshot after the log was deleted."""
         self._latest, self._listed = _NO_STORE, None
 
     def refresh(self) -> None:
@@ -96,7 +96,7 @@ class Log:
 
     @property
     def exists(self) -> bool:
-        """Whether the log contains any object."""
+        """Whether the log folder contains any file."""
         return self._objects.any_exist
 
     def url_of(self, version: int) -> str:
@@ -109,14 +109,14 @@ class Log:
                 self._on_removed(identity)
 
     def _read_on(self, latest: Snapshot) -> Snapshot:
-        """Return the newest snapshot, reading the commits after *latest* one by one."""
+        """Read each commit after *latest*, and return the newest snapshot."""
         while (commit := self._objects.read_commit(latest.version + 1)) is not None:
             latest = latest.with_commit(commit, self.url_of(commit.version))
             self._notify_removed(commit.removed)  # including segments added since this process last looked
         return latest
 
     def _list_from(self, latest: Snapshot) -> Snapshot:
-        """Return *latest* or a later checkpoint; check that no version is missing.
+        """Check that no version is missing; return *latest* or a newer checkpoint.
 
         Raises:
             CorruptDataError: When a version is missing.
@@ -231,7 +231,7 @@ class Log:
         return after
 
     def is_refused(self, commit: Commit) -> bool:
-        """Return whether an interrupted commit certainly has no effect, now or later.
+        """Return True only if an interrupted commit can never take effect.
 
         On a remote filesystem the result is always False, because the request may still be in transit.
         """
@@ -255,11 +255,9 @@ class Log:
             self._objects.make_durable(snapshot.version)
 
     def _take_back(self, commit: Commit, start: Stopwatch) -> Snapshot | None:
-        """Remove a commit that was created too late; return None.
+        """Remove a commit created after the previous version was removed from the log.
 
-        A commit is too late if the previous version was already removed from the log.
-
-        Return the newest snapshot instead if the commit has taken effect and only this check was late.
+        Return None, or the newest snapshot if the commit has taken effect and only this check was late.
 
         Raises:
             StorageError: When it is unknown whether the commit has taken effect.
@@ -326,9 +324,9 @@ class Log:
         return problems
 
     def clean(self, now: datetime) -> int:
-        """Remove commits and checkpoints that an older checkpoint replaces.
+        """Remove commits and checkpoints replaced by a checkpoint past the grace period.
 
-        That checkpoint is older than the grace period.
+        The newest checkpoint that is older than the grace period remains.
 
         Args:
             now: The current time, by this machine's clock.

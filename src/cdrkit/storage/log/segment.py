@@ -1,4 +1,4 @@
-"""A segment as the log records it, and the names of its files."""
+"""Log entries of segments, and the names of segment files."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 class RecentCache(Generic[_T]):
-    """A cache of values by key; drops the least recently used values first.
+    """A cache of values by key, which drops the least recently used values first.
 
     Threads may share a cache.
 
@@ -35,7 +35,7 @@ class RecentCache(Generic[_T]):
             return self._values[key][0]
 
     def put(self, value: _T, weight: int, *key: str) -> None:
-        """Store *value* at *key*; drop old values until the weight fits the limit."""
+        """Store *value* at *key*, and drop old values above the weight limit."""
         with self._lock:
             self._drop(key)
             self._values[key] = (value, weight)
@@ -49,7 +49,7 @@ class RecentCache(Generic[_T]):
             self._drop(key)
 
     def pop_all(self, first: str) -> None:
-        """Drop all values whose key starts with the word *first*."""
+        """Drop all values whose keys have *first* as the first element."""
         with self._lock:
             for key in [key for key in self._values if key[0] == first]:
                 self._drop(key)

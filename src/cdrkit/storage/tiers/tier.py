@@ -1,4 +1,4 @@
-"""The tier protocol: a tier stores segments in a format of its own."""
+"""The tier protocol: a tier stores segments in its own format."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Tier(Protocol):
 
     @property
     def name(self) -> str:
-        """The tier's name in the log, which must never change.
+        """The permanent name by which the log records the tier.
 
         Example:
             >>> from cdrkit.storage import open_files
@@ -122,7 +122,7 @@ class Tier(Protocol):
         ...
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-        """Return *columns* of the picked rows of many segments, segment by segment.
+        """Return *columns* of selected rows in many segments, segment by segment.
 
         The result equals the concatenated results of `read` for each segment. A tier may have a faster method for few
         rows.
@@ -286,7 +286,7 @@ class Tier(Protocol):
         ...
 
     def delete_orphan(self, file: SegmentFile) -> None:
-        """Delete the files of a segment that no commit names.
+        """Delete the files of an orphan, a segment that no commit names.
 
         Nothing happens if the files are already deleted.
 

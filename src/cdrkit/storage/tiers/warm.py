@@ -82,7 +82,7 @@ class WarmTier:
         return self._describe(identity, path, data, facts)
 
     def _describe(self, identity: str, path: str, data: memoryview, index: Mapping[str, int]) -> Segment:
-        """Return the segment that the footer in the file content *data* describes."""
+        """Build a segment from the footer at the end of *data*, a file's content."""
         tail = tail_of(data)
         footer = Footer.of(tail)
         columns: dict[str, int] = {}
@@ -111,7 +111,7 @@ class WarmTier:
         )
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-        """Return columns of the picked rows of many segments, read concurrently."""
+        """Read selected rows of many segments, concurrently if the rows are few."""
         if len(picks) == 1 or sum(rows.len() for _, rows in picks) > _FEW_ROWS:
             return pl.concat([self.read(segment, columns, rows) for segment, rows in picks])
 
@@ -149,7 +149,7 @@ class WarmTier:
         return Hits(rows, search.exact)
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return None, because no method is faster than reading the column."""
+        """Return None: the warm tier has no faster method than reading the column."""
         return None
 
     def totals(self, segment: Segment) -> Totals | None:
@@ -158,7 +158,7 @@ class WarmTier:
         return None if index is None else index.totals
 
     def _load_index(self, segment: Segment) -> IndexFile | None:
-        """Return the parsed end of the index file, or None without an index file."""
+        """Parse the tail of a segment's index file; return None without an index file."""
         if "index_bytes" not in segment.facts:
             return None
         index = self._indexes.get(segment.id)
@@ -190,7 +190,7 @@ class WarmTier:
         return list_segment_files(self._files, "month=", _SUFFIX)
 
     def delete_orphan(self, file: SegmentFile) -> None:
-        """Delete the files of a segment that no commit names."""
+        """Delete the files of an orphan, a segment that no commit names."""
         self._remove_files(file.path)
 
     def _remove_files(self, path: str) -> None:

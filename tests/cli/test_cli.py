@@ -363,7 +363,7 @@ def test_orphans_are_explained(filled: str, tmp_path: Path) -> None:
         (["query", "{store}", "--limit", "0"], "--limit 0 is not a page size"),
         (["query", "{store}", "--disposition", "nope"], "--disposition nope: "),
         (["move-to-warm", "{store}", "--keep", "-1"], "--keep -1 is not valid"),
-        (["maintain", "{store}", "--keep", "99999"], "--keep 99999 reaches"),
+        (["maintain", "{store}", "--keep", "99999"], "--keep 99999 is too large"),
         (["expire", "{store}", "nonsense"], "The time for BEFORE 'nonsense'"),
         (
             ["ingest", "{plain}", "{master}", *_LOCAL, "--region", "US"],

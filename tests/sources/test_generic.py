@@ -643,12 +643,15 @@ def field_with(**rule: Any) -> dict[str, Any]:
         ({"fields": {"start": {"columns": "s", "since": "then"}}}, "since"),
         (field_with(unit="hours"), "unit cannot be 'hours'"),
         (field_with(rounding="even"), "rounding"),
-        (field_with(since="2026-01-01T00:00:00Z"), "since applies only to times"),
+        (
+            field_with(since="2026-01-01T00:00:00Z"),
+            "cannot have the option 'since', which applies only to start, answer, end",
+        ),
         (field_with(pattern="abc"), "no group"),
         (field_with(values={"a": 1}), "not a table of strings"),
         (
             {"fields": {"start": "s", "source": {"columns": "a", "unit": "ms"}}},
-            "unit applies only to lengths",
+            "cannot have the option 'unit', which applies only to durations",
         ),
     ],
 )
@@ -660,7 +663,7 @@ def test_mappings_that_cannot_work(mapping: dict[str, Any], message: str) -> Non
 
 def test_bad_constants() -> None:
     """A constant must fit its field."""
-    with pytest.raises(ConfigError, match="The constant direction cannot be 'sideways'"):
+    with pytest.raises(ConfigError, match="The constant for direction cannot be 'sideways'"):
         read(
             "start\n2026-11-22T09:00:00Z\n",
             {"fields": {"start": "start"}, "constants": {"direction": "sideways"}},

@@ -147,7 +147,7 @@ class Scope:
     # -- cursors, audit and rights --------------------------------------------------------------------------------
 
     def sign_cursor(self, cursor: Cursor) -> Cursor:
-        """Sign *cursor*, as `restrict` requires."""
+        """Return *cursor* with the scope's signature, if the scope signs cursors."""
         if self.signer is None:
             return cursor
         signature = self.signer.sign("cursor", cursor.payload, self.cursor_seconds)
@@ -170,7 +170,7 @@ class Scope:
         """
         if self is not EVERYTHING and right not in self.rights:
             raise ScopeError(
-                f"This viewer may not {right} recordings. To allow it, the application passes "
+                f"This viewer may not {right} recordings. To allow this, pass "
                 f"recordings=[{right!r}] to Store.scoped()."
             )
 

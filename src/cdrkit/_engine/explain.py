@@ -11,7 +11,7 @@ __all__ = ["Explanation", "ReadCounters"]
 
 @attrs.define
 class ReadCounters:
-    """Counters for one run of a query; each read increments them.
+    """Counters of the segments and rows that one run of a query reads or skips.
 
     Attributes:
         in_period: Segments that may hold calls in the period.

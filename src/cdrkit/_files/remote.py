@@ -74,8 +74,8 @@ class RemoteFiles:
                 if isinstance(exc, OSError) and exc.errno not in _UNSUPPORTED:
                     raise
                 raise ConfigError(
-                    f"{self.url} has no exclusive creation ({exc}), so two writers could lose each other's calls. Keep "
-                    "the hot tier on another filesystem; the warm tier may stay there."
+                    f"{self.url} supports no exclusive creation of files ({exc}), so concurrent writers could lose "
+                    "calls. Keep the hot tier on another filesystem; the warm tier may stay at this URL."
                 ) from exc
             return True
 

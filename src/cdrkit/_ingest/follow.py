@@ -191,7 +191,7 @@ class _Follower:
             self.position = before
 
     def _resume(self, stream: IO[bytes], name: str) -> _File | None:
-        """Read *stream* up to the position; return None if it is another file.
+        """Read *stream* up to the position; return None if the fingerprints differ.
 
         The position's fingerprint identifies the file.
         """
@@ -217,7 +217,7 @@ class _Follower:
         return file if not position.offset or file.fingerprint == position.fingerprint else None
 
     def _read_tail(self, stream: IO[bytes], head: bytes, begin: int) -> bytes:
-        """Return the bytes before the position, from a stream that cannot seek.
+        """Return the bytes just before the stored position of a non-seekable stream.
 
         *head* is the bytes that were already read from the stream.
         """
@@ -422,9 +422,9 @@ class _Follower:
 
 
 def _drop_last_reject(batches: list[SourceBatch], lines: bytes) -> tuple[list[SourceBatch], int]:
-    """Return *batches* and the length of *lines*, without any reject at the end.
+    """Drop a rejected last line; return the batches and the remaining length.
 
-    Such a reject may only mean that the last line is still incomplete.
+    A last line may be rejected only because it is still incomplete.
     """
     last = max(
         (reject for batch in batches for reject in batch.rejects), key=lambda one: one.row, default=None

@@ -66,7 +66,7 @@ class Tally:
         return frame
 
     def facts(self) -> dict[str, Any]:
-        """Return the details of the ingest that its commit stores."""
+        """Return the facts that the ingest's commit records."""
         return {
             "source": self._name,
             "format": self._format,
@@ -94,7 +94,7 @@ class Tally:
 
 
 def _count_contradictions(frame: pl.DataFrame) -> dict[str, int]:
-    """Return how many rows of *frame* contradict themselves, by kind."""
+    """Return the number of contradictions in *frame* by kind."""
     columns = [name for name in ("start", "answer", "end", "duration") if name in frame.columns]
     whole = frame.select(columns).with_columns(
         pl.lit(None, dtype=kind).alias(name)

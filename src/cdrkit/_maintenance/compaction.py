@@ -83,7 +83,7 @@ def _unindexed_segments(snapshot: Snapshot, tiers: Mapping[str, Tier], hot: Tier
 
 
 def _lacks_index(segment: Segment, tier: Tier | None) -> bool:
-    """Return whether *segment* lacks an index that its tier would now write."""
+    """Return whether *segment* lacks an index that *tier* writes for new segments."""
     if "index_bytes" in segment.facts:
         return False
     return isinstance(tier, WarmTier) or (isinstance(tier, HotTier) and segment.rows >= INDEXED_ROWS)

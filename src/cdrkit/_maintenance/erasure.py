@@ -100,7 +100,7 @@ def erase_calls(
     Raises:
         QueryError: When *query* selects every call, or has a limit or a cursor.
         ConflictError: When other writers changed or added matching calls during each of 20 attempts.
-        StorageError: When segments from before the log hold matching calls. All other matching calls are then erased.
+        StorageError: When segments older than the log hold matching calls. All other matching calls are then erased.
     """
     _check_query(query)
     rows = segments = 0
@@ -132,9 +132,9 @@ def erase_calls(
             tier.remove_temporary(datetime.now(UTC) - _LEFTOVER_AGE)
         if leftovers.older:
             raise StorageError(
-                f"{report.rows} calls were erased, but {leftovers.older} segments from before the log hold matching "
-                f"calls or are damaged. Remove these segments. Or move {log.files.url}/_log away, run rebuild_log() "
-                "to make a new log of all segments, and erase again."
+                f"{report.rows} calls were erased, but {leftovers.older} segments older than the log hold matching "
+                f"calls or are damaged. Remove these segments. Or move {log.files.url}/_log to another place, run "
+                "rebuild_log() to create a log of all segments, and erase again."
             )
         return report
     raise ConflictError(
@@ -144,7 +144,7 @@ def erase_calls(
 
 
 def _check_query(query: Query) -> None:
-    """Reject a *query* that selects every call, or has a limit or a cursor."""
+    """Raise an error if *query* selects every call, or has a limit or a cursor."""
     if not query.conditions and not query.presets and query.period in (None, TimeRange()):
         raise QueryError(
             "The query selects every call. Add a condition or a period to the query.", parameter="query"
@@ -163,7 +163,9 @@ def check_reason(reason: object, query: Query) -> None:
         QueryError: When *reason* is empty, is not a string, or contains a value from a condition of *query*.
     """
     if not isinstance(reason, str) or not reason.strip():
-        raise QueryError(f"reason={reason!r} is not a reason. Give a string for the log.", parameter="reason")
+        raise QueryError(
+            f"reason={reason!r} is not valid. Give a non-empty string for the log.", parameter="reason"
+        )
     if _contains_value(reason, query):
         raise QueryError(
             "The reason contains a value of the query, and the log would keep that value. Give a reason that "
@@ -187,7 +189,7 @@ def _contains_value(reason: str, query: Query) -> bool:
 def _write_remaining(
     hits: Sequence[tuple[Segment, pl.Series]], tiers: Mapping[str, Tier], region: str | None
 ) -> list[Segment]:
-    """Write the calls that remain in each segment of *hits* to a new segment."""
+    """Copy each segment in *hits* to a new segment without the calls to erase."""
     fresh: list[Segment] = []
     try:
         for segment, rows in hits:
@@ -212,8 +214,8 @@ class _Leftovers:
 
     Attributes:
         doomed: Files to remove after the commit.
-        older: The number of such segments from before the log. If an earlier log was lost, these segments may hold the
-            only copies of their other calls.
+        older: The number of such segments that are older than the log. If an earlier log was lost, these segments may
+            hold the only copies of their other calls.
     """
 
     doomed: Sequence[tuple[Tier, SegmentFile]] = ()
@@ -274,7 +276,7 @@ def _may_match(
 def _remove_files(
     tiers: Mapping[str, Tier], sources: Sequence[Segment], leftovers: _Leftovers, after: Snapshot
 ) -> None:
-    """Remove the replaced segments' files, and leftovers that no commit has adopted."""
+    """Remove the files of replaced segments and of uncommitted leftovers."""
     for segment in sources:
         tiers[segment.tier].remove(segment)
     for tier, file in leftovers.doomed:

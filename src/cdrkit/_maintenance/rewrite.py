@@ -1,4 +1,4 @@
-"""Rewrites: write new segments, compare them with the old, and swap them in.
+"""Rewrites: replace segments with new segments after comparing their calls.
 
 An interrupted job leaves the store unchanged. The vacuum removes the segments that the job had written.
 """
@@ -31,7 +31,7 @@ _ROWS_COMPARED: Final = 61_440
 def read_segments(
     snapshot: Snapshot, tiers: Mapping[str, Tier], segments: Sequence[Segment]
 ) -> Iterator[pl.DataFrame]:
-    """Yield the calls of *segments* in chronological order, with bounded memory."""
+    """Yield the calls of *segments* in chronological order, using bounded memory."""
     narrowed = attrs.evolve(snapshot, segments={segment.id: segment for segment in segments})
     plan = Plan.of(Query().oldest_first(), narrowed, tiers, snapshot.region, datetime.now(UTC))
     return plan.frames(tuple(FIELDS))
@@ -81,9 +81,10 @@ def rewrite_segments(
 
 
 def _split_evenly(frames: Iterable[pl.DataFrame], rows: int, pieces: int) -> Iterator[pl.DataFrame]:
-    """Split *frames* into *pieces* of about equal size; *rows* is the total.
+    """Split the rows of *frames* into *pieces* frames of about equal size.
 
-    Pieces of equal size prevent each job from writing a small segment for the remainder.
+    *rows* is the total number of rows. Pieces of equal size prevent each job from writing a small segment for the
+    remainder.
     """
     pending: list[pl.DataFrame] = []
     for frame in frames:
@@ -108,7 +109,7 @@ def _read_pieces(segments: Iterable[Segment], tiers: Mapping[str, Tier]) -> Iter
 
 
 def _cut_row(starts: pl.Series, row: int) -> int:
-    """Return a row at or before *row* to cut at, keeping equal start times together.
+    """Return the row to split at: *row*, or the first row of the same start time.
 
     Switches write whole seconds. Two segments that share a second overlap, so a page from the later segment would read
     both. If too many calls share the instant, the cut is at *row* itself.
@@ -125,7 +126,7 @@ def swap_segments(
     fresh: Sequence[Segment],
     facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Snapshot | None:
-    """Replace *sources* with *fresh* in one commit.
+    """Replace the segments *sources* with the segments *fresh* in one commit.
 
     Returns:
         The new snapshot. None if another writer has already replaced one of *sources*; *fresh* is then removed.

@@ -39,7 +39,7 @@ def move_months(
     Late-arriving calls of a month that is already in the warm tier are merged into that month.
 
     Raises:
-        ConfigError: When *keep_months* is not a whole number of 0 or more, or reaches back before the year 1.
+        ConfigError: When *keep_months* is not a whole number of 0 or more, or goes back to before the year 1.
         CorruptDataError: When the calls read back differ from the calls written. The store is then unchanged.
     """
     if not isinstance(keep_months, int) or isinstance(keep_months, bool) or keep_months < 0:
@@ -48,7 +48,8 @@ def move_months(
         before = months_before(now, keep_months)
     except OverflowError:
         raise ConfigError(
-            f"keep_months={keep_months} reaches from {now} back before the year 1. Give a smaller number."
+            f"keep_months={keep_months} is too large: {keep_months} months before {now} is before the year 1. Give a "
+            "smaller number."
         ) from None
     months: dict[str, list[Segment]] = defaultdict(list)
     for segment in log.snapshot().segments.values():
@@ -78,13 +79,13 @@ def move_months(
 
 
 def _with_overlapping(late: Sequence[Segment], warm: Iterable[Segment]) -> list[Segment]:
-    """Return *late* and the *warm* segments that overlap them, by first call."""
+    """Return *late* and every overlapping segment of *warm*, sorted by first call."""
     touched = [s for s in warm if any(s.first <= other.last and s.last >= other.first for other in late)]
     return sorted([*late, *touched], key=lambda segment: (segment.first, segment.id))
 
 
 def _stretches(sources: Sequence[Segment], warm: Iterable[Segment]) -> Iterator[list[Segment]]:
-    """Split *sources* into runs, between which remaining *warm* segments lie."""
+    """Group *sources* into runs that no remaining segment of *warm* interrupts."""
     staying = [segment.first for segment in warm if segment not in sources]
     for _, stretch in itertools.groupby(sources, key=lambda segment: bisect_left(staying, segment.first)):
         yield list(stretch)

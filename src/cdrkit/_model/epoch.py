@@ -1,4 +1,7 @@
-"""Instants as microseconds since 1970, the form in which files store them."""
+"""Conversion of datetimes to and from microseconds since 1970.
+
+Files store instants in this form.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a query, and the methods that add them, as a type for the conversions."""
+"""A protocol with the properties and methods of `Query`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ AnyQuery = TypeVar("AnyQuery", bound="QueryParts")
 
 
 class QueryParts(Protocol):
-    """The part of `Query` that the conversions read and build; `Query` describes its methods."""
+    """A protocol with the properties and methods of a query.
+
+    Code that reads and builds queries uses this protocol as a type. `Query` describes each member.
+    """
 
     @property
     def conditions(self) -> tuple[Expr, ...]:
@@ -30,7 +33,7 @@ class QueryParts(Protocol):
 
     @property
     def period(self) -> TimeRange | None:
-        """The time range; None without one."""
+        """The time range in which calls start, or None for all times."""
 
     @property
     def selected(self) -> tuple[str, ...] | None:
@@ -42,23 +45,23 @@ class QueryParts(Protocol):
 
     @property
     def maximum(self) -> int | None:
-        """The limit; None without one."""
+        """The maximum number of calls to return, or None for no limit."""
 
     @property
     def position(self) -> Cursor | None:
-        """The cursor; None without one."""
+        """The cursor that selects the page, or None for the first page."""
 
     def where(self, *conditions: Expr) -> Self:
-        """Add conditions."""
+        """Match calls that meet all *conditions*."""
 
     def connected(self) -> Self:
-        """Add the condition that the call was connected."""
+        """Match connected calls: calls whose ``duration`` is above 0."""
 
     def has_recording(self) -> Self:
-        """Add the condition that the call names a recording."""
+        """Match calls whose field ``recording`` is set."""
 
     def during(self, preset: str, timezone: str = "UTC") -> Self:
-        """Add a named period."""
+        """Match calls that began in a named period."""
 
     def between(
         self,
@@ -66,7 +69,7 @@ class QueryParts(Protocol):
         end: str | date | datetime | None,
         timezone: str = "UTC",
     ) -> Self:
-        """Add a time range."""
+        """Match calls that began at or after *start* and before *end*."""
 
     def number(
         self,
@@ -74,37 +77,37 @@ class QueryParts(Protocol):
         role: Literal["source", "destination", "either"] = "either",
         match: MatchKind | None = None,
     ) -> Self:
-        """Add a number search."""
+        """Match calls from or to a telephone number, in any notation."""
 
     def did(self, *numbers: str) -> Self:
-        """Add a search for DIDs."""
+        """Match calls whose DID is one of *numbers*."""
 
     def customer(self, *ids: str) -> Self:
-        """Add the customers."""
+        """Match calls whose customer is one of *ids*."""
 
     def provider(self, *ids: str) -> Self:
-        """Add the providers."""
+        """Match calls whose terminating provider is one of *ids*."""
 
     def direction(self, *directions: str) -> Self:
-        """Add the directions."""
+        """Match calls whose direction is one of *directions*."""
 
     def disposition(self, *dispositions: str) -> Self:
-        """Add the outcomes."""
+        """Match calls whose outcome is one of *dispositions*."""
 
     def switch(self, *names: str) -> Self:
-        """Add the switches."""
+        """Match calls whose switch is one of *names*."""
 
     def duration(self, *, at_least: int | None = None, at_most: int | None = None) -> Self:
-        """Add bounds of the duration."""
+        """Match calls that last from *at_least* to *at_most* seconds."""
 
     def columns(self, *names: str) -> Self:
-        """Select the columns."""
+        """Select the columns of tables and CSV, in order."""
 
     def order_by(self, *names: str) -> Self:
         """Set the sort order."""
 
     def limit(self, n: int) -> Self:
-        """Set the limit."""
+        """Return at most *n* calls."""
 
     def after(self, cursor: str) -> Self:
-        """Set the cursor."""
+        """Match the calls after the page that returned *cursor*."""

@@ -153,7 +153,7 @@ class Archive:
             StorageError: When a file cannot be read or written.
         """
         if not isinstance(month, str) or not _MONTH.fullmatch(month):
-            raise QueryError(f"{month!r} is not a month. Write a month as 2026-08.", parameter="month")
+            raise QueryError(f"{month!r} is not a month. Give a month such as '2026-08'.", parameter="month")
         if format not in _FORMATS:
             raise ConfigError(f"format={format!r} is unknown. Give 'parquet', 'csv.gz' or 'csv.zst'.")
         segments = sorted(self._months().get(month, []), key=lambda segment: (segment.first, segment.id))
@@ -162,8 +162,7 @@ class Archive:
             raise NotFoundError(f"The month {month} is not in the warm tier. Warm months: {known}.")
         if format == "parquet" and self._files is None:
             raise ConfigError(
-                f"The tier {self._warm.name!r} does not store Parquet files to copy. Use 'csv.gz' or "
-                "'csv.zst'."
+                f"The tier {self._warm.name!r} does not store Parquet files. Use the format 'csv.gz' or 'csv.zst'."
             )
         target = _check_target(dest, format)
         folder = target if format == "parquet" else f"{target}.parts"
@@ -196,7 +195,7 @@ class Archive:
 
 
 def _check_target(dest: object, format: str) -> str:
-    """Return *dest* as a path, and reject it if the format cannot be written there.
+    """Return *dest* as a path; raise an error if *dest* does not fit *format*.
 
     Raises:
         ConfigError: When *dest* is not a local path, or its name or type does not fit the format.
@@ -210,8 +209,8 @@ def _check_target(dest: object, format: str) -> str:
         # A folder of Parquet files may end in .parquet, as Spark names its folders.
         if _FILE_SUFFIX.fullmatch(suffix) and suffix != ".parquet":
             raise ConfigError(
-                f"The format 'parquet' needs a folder, but {target!r} ends like the name of a file. For one CSV, give "
-                "format='csv.gz' and a name that ends in .csv.gz, or 'csv.zst' and .csv.zst."
+                f"The format 'parquet' needs a folder, but {target!r} has the suffix of a file. To write one CSV file, "
+                "give format='csv.gz' or format='csv.zst', and a name that ends in .csv.gz or .csv.zst."
             )
         return target
     split_url(target)  # raises an error for an empty name

@@ -171,7 +171,7 @@ def _source_option(name: str) -> str:
 
 
 def open_store_argument(store: str, **options: Any) -> cdrkit.Store:
-    """Open STORE, which names only the hot tier if --warm is given."""
+    """Open STORE; if --warm is given, STORE is the hot tier."""
     warm: str | None = click.get_current_context().obj
     if warm is None:
         return cdrkit.open_store(store, **options)

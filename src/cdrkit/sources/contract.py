@@ -72,7 +72,7 @@ class Reject:
 
 @attrs.frozen
 class PendingCall:
-    """A call of which a source has read only a part.
+    """A call that a source could read only in part.
 
     A pending call is not stored. An example is a call whose end is missing.
 
@@ -171,7 +171,9 @@ class SourceInput:
 
 
 def is_only_input(opened: int, rest: Iterator[object]) -> bool:
-    """Return whether only one input exists, so that errors need not name it.
+    """Return whether the source has only one input.
+
+    Errors about a single input need not name the input.
 
     Args:
         opened: The number of inputs opened so far, including this input.

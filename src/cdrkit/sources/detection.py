@@ -36,7 +36,7 @@ class Detected:
 
 
 def detect(file: Input, *, storage_options: Mapping[str, object] | None = None) -> Detected:
-    """Detect the format of a file, and return it with the reason.
+    """Detect the format of a file, and return the format and the reason.
 
     Only the first 64 KiB of the file are inspected, after decompression. For a folder, a glob or an archive, only the
     first file is inspected. A file that the caller opened is inspected from its current position, which is then
@@ -83,7 +83,7 @@ def detect(file: Input, *, storage_options: Mapping[str, object] | None = None) 
         )
     reasons = "; ".join(f"{detected.format} ({detected.reason})" for detected in fitting)
     raise UnknownFormatError(
-        f"Several formats match {name}: {reasons}. Give the right one.",
+        f"Several formats match {name}: {reasons}. Give the right format.",
         available=[detected.format for detected in fitting],
     )
 

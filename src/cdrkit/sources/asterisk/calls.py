@@ -59,7 +59,7 @@ _SCHEMA: Final = {
 
 
 class BatchRows(Protocol):
-    """The rows that a reader returns, with their texts, rejects and position."""
+    """The rows that a reader returns, and the rejects, row texts and end offset."""
 
     @property
     def rejects(self) -> list[Reject]:
@@ -72,7 +72,7 @@ class BatchRows(Protocol):
         ...
 
     def reject(self, row: int, reason: str) -> Reject:
-        """Return the row with the given number as a reject."""
+        """Return a reject for the row whose number is *row*."""
         ...
 
 
@@ -273,7 +273,7 @@ def _digest_rows(native: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
 
 
 def _extra(native: pl.DataFrame, names: Sequence[str]) -> pl.Expr:
-    """Return a JSON object of the columns that fill no field, without empty values."""
+    """Return a JSON object of each row's non-empty values in the columns *names*."""
     members: list[tuple[str, pl.Expr, bool]] = []  # key, value, whether every row has a value
     for name in names:
         texts = native[name]

@@ -83,7 +83,8 @@ def _check_columns(value: str | tuple[str, ...] | None) -> tuple[str, ...] | Non
     names = tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else tuple(value)
     if len(set(names)) != len(names) or not {"uuid", "start_stamp"} <= set(names):
         raise ConfigError(
-            f"columns cannot be {', '.join(map(str, names))}; give each name once, and include uuid and start_stamp."
+            f"The columns cannot be {', '.join(map(str, names))}; give each name once, and include uuid and "
+            "start_stamp."
         )
     return names
 
@@ -169,7 +170,7 @@ class FreeSwitchCsv:
             raise SchemaError("The file is empty: it contains no rows. Check that it is the right file.")
         if not good and first is not None:
             raise SchemaError(
-                f"No row is a row of FreeSWITCH's cdr_csv (rows read: {read:,}). Row {first.row} is "
+                f"No row matches the format of FreeSWITCH's cdr_csv (rows read: {read:,}). Row {first.row} is "
                 f"{quote_value(first.text)}. {first.reason} Check the file, or give its format.",
                 row=first.row,
             )
@@ -178,13 +179,13 @@ class FreeSwitchCsv:
 
     def _parse_row(self, raw: bytes) -> dict[str, object]:
         if b"\0" in raw:
-            raise RowError("It contains NUL bytes: the file is damaged here.")
+            raise RowError("The row contains NUL bytes: the file is damaged at this row.")
         try:
             text = raw.decode(self.encoding)
         except UnicodeDecodeError as exc:
             raise RowError(
-                f"Its byte {exc.start + 1} is not {self.encoding}. Give the encoding of the file, for example "
-                "encoding='latin-1'."
+                f"Byte {exc.start + 1} of the row is not valid {self.encoding}. Give the encoding of the file, for "
+                "example encoding='latin-1'."
             ) from None
         values, is_insert = _split_row(text)
         names = self._column_names(len(values), is_insert)
@@ -199,14 +200,14 @@ class FreeSwitchCsv:
         if self.columns is not None or self.template is not None:
             names = self.columns or _TEMPLATES[self.template or ""]
             if len(names) != count:
-                raise RowError(f"It has {count} columns; the template has {len(names)}.")
+                raise RowError(f"The row has {count} columns, but the template has {len(names)}.")
             return names
         for template, names in _TEMPLATES.items():
             if len(names) == count and (template == "sql") == is_insert:
                 return names
         counts = ", ".join(f"{template} {len(names)}" for template, names in _TEMPLATES.items())
         raise RowError(
-            f"It has {count} columns. No template has that many ({counts}); give columns= for your own template."
+            f"The row has {count} columns, which fits no template ({counts}). Give columns= for your own template."
         )
 
 
@@ -239,7 +240,7 @@ def _split_row(line: str) -> tuple[list[str], bool]:
     text = (statement[1] if statement else line).strip().removesuffix(";").rstrip()
     if len(text) < 2 or not (text.startswith('"') and text.endswith('"')):
         raise RowError(
-            "It does not start and end with a quote, as every row of cdr_csv does. It may be truncated."
+            "The row may be truncated: it does not start and end with a quote, as every row of cdr_csv does."
         )
     return _BETWEEN.split(text[1:-1]), statement is not None
 

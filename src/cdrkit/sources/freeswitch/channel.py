@@ -20,7 +20,7 @@ Document: TypeAlias = Mapping[str, Any]
 
 @attrs.frozen
 class Channel:
-    """The parts of a channel's document from which a call is built.
+    """The parts of a FreeSWITCH channel document that describe a call.
 
     Attributes:
         document: The whole document.
@@ -47,7 +47,7 @@ class Channel:
         """
         variables = document.get("variables")
         if not isinstance(variables, dict):
-            raise RowError("It has no variables, so it is not a FreeSWITCH channel document.")
+            raise RowError("The document has no variables, so it is not a FreeSWITCH channel document.")
         texts: dict[str, str] = {
             name: text
             for name, value in variables.items()

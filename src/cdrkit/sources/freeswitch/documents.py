@@ -96,7 +96,7 @@ def read_documents(
 
 
 def decode_percent(value: Any) -> Any:
-    """Decode a percent-encoded variable, as UTF-8 or otherwise as Latin-1.
+    """Decode a percent-encoded variable as UTF-8, with Latin-1 as a fallback.
 
     The items of a list are decoded one by one.
     """

@@ -106,7 +106,7 @@ class FreeSwitchJson:
         if isinstance(value, RowError):
             raise value
         if not isinstance(value, Mapping):
-            raise RowError(f"Its JSON value is of type {type(value).__name__}, not an object.")
+            raise RowError(f"The document must be a JSON object, not a value of type {type(value).__name__}.")
         variables = value.get("variables")
         if self.percent_encoded and isinstance(variables, Mapping):
             return {**value, "variables": {name: decode_percent(text) for name, text in variables.items()}}
@@ -151,7 +151,7 @@ def _skip_separators(text: str, at: int) -> int:
 
 
 def _repair(text: str) -> Iterator[tuple[str, Any]]:
-    """Yield the values that can be read from text that is not valid JSON.
+    """Yield the readable values of text that is not valid JSON.
 
     For each invalid document, a `RowError` is yielded.
     """
@@ -161,11 +161,11 @@ def _repair(text: str) -> Iterator[tuple[str, Any]]:
         try:
             value, end = _DECODER.raw_decode(repaired)
         except RecursionError:
-            yield text, RowError("It is nested too deeply for a channel document.")
+            yield text, RowError("The document is nested too deeply; no switch writes documents that deep.")
             return
         except ValueError as exc:
             cut = _next_document(text, 0)
-            yield text[:cut].rstrip(), RowError(f"It is not valid JSON: {exc}.")
+            yield text[:cut].rstrip(), RowError(f"The document is not valid JSON: {exc}.")
             text = text[cut:]
             continue
         yield repaired[:end], value

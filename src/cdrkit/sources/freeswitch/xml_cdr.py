@@ -139,7 +139,10 @@ def _split_truncated(raw: bytes) -> Iterator[bytes]:
 
 
 def _is_same_document(raw: bytes, before: int, at: int) -> bool:
-    """Return whether the element at *at* follows the XML declaration at *before*."""
+    """Return whether the offsets *before* and *at* lie in the same XML document.
+
+    This is so if *before* is the offset of an XML declaration that the element at *at* directly follows.
+    """
     return (
         raw.startswith(b"<?xml", before) and re.fullmatch(rb"<\?xml[^>]*\?>\s*", raw[before:at]) is not None
     )
@@ -166,7 +169,7 @@ def _parse_document(raw: bytes) -> Document:
     """
     root = _parse_xml(raw)
     if root.name != "cdr":
-        raise RowError(f"Its root element is {root.name!r}, not cdr.")
+        raise RowError(f"The root element is {root.name!r}, but must be 'cdr'.")
     document: dict[str, Any] = {name.replace("_", "-"): text for name, text in root.attributes.items()}
     flows: list[Any] = []
     for part in root.children:
@@ -188,9 +191,9 @@ def _parse_document(raw: bytes) -> Document:
 
 
 def _move_originator(part: _Element, flow: dict[str, Any]) -> dict[str, Any]:
-    """Return *flow* with its attributes, and with the originator's profile moved.
+    """Convert an XML call flow to the structure that the JSON format has.
 
-    The profile is moved to where the JSON format has it.
+    The attributes of *part* are added to *flow*, and the originator's profile is moved.
     """
     profile = flow.get("caller_profile")
     if isinstance(profile, dict) and isinstance(profile.get("originator"), dict):
@@ -221,7 +224,7 @@ def _parse_xml(raw: bytes, encoding: str | None = None) -> _Element:
 
     def begin(name: str, attributes: dict[str, str]) -> None:
         if len(stack) > _DEPTH:
-            raise RowError("It is nested too deeply for a channel document.")
+            raise RowError("The document is nested too deeply; no switch writes documents that deep.")
         element = _Element(name, attributes)
         stack[-1].children.append(element)
         stack.append(element)
@@ -231,7 +234,7 @@ def _parse_xml(raw: bytes, encoding: str | None = None) -> _Element:
 
     def refuse(*_: object) -> NoReturn:
         raise RowError(
-            "It was refused because it declares a document type or entities, which no switch does."
+            "The document is refused because it declares a document type or entities, which no switch does."
         )
 
     parser = expat.ParserCreate(encoding)
@@ -251,11 +254,11 @@ def _parse_xml(raw: bytes, encoding: str | None = None) -> _Element:
             and not _is_utf8(raw)
         ):
             return _parse_xml(raw, "iso-8859-1")
-        raise RowError(f"It is not valid XML: {exc}.") from exc
+        raise RowError(f"The document is not valid XML: {exc}.") from exc
     except (ValueError, LookupError) as exc:  # unknown encoding
-        raise RowError(f"It is not valid XML: {exc}.") from exc
+        raise RowError(f"The document is not valid XML: {exc}.") from exc
     if not top.children:
-        raise RowError("It contains no XML element.")
+        raise RowError("The document contains no XML element.")
     return top.children[0]
 
 

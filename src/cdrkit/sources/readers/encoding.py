@@ -36,7 +36,7 @@ def check_encoding(value: str) -> str:
     try:
         name = codecs.lookup(value).name
         if ascii_bytes.decode(name) != ascii_bytes.decode("ascii"):
-            raise ValueError("it does not encode ASCII characters as ASCII")
+            raise ValueError("ASCII characters are encoded differently than in ASCII")
     except (LookupError, TypeError, ValueError) as exc:
         raise ConfigError(
             f"The encoding {value!r} is not supported: {exc}. Give 'utf-8' or 'latin-1'."

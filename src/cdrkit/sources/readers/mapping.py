@@ -33,7 +33,9 @@ _LENGTHS: Final = ("duration", "billed_duration", "ring_duration", "pdd", "pdd_i
 
 def _check_positions(value: object) -> dict[str, tuple[int, int]]:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"positions cannot be {value!r}; give a table such as {{'caller': [1, 15]}}.")
+        raise ConfigError(
+            f"The mapping option 'positions' cannot be {value!r}; give a table such as {{'caller': [1, 15]}}."
+        )
     positions: dict[str, tuple[int, int]] = {}
     for name, position in value.items():
         match check_list(position):
@@ -41,15 +43,17 @@ def _check_positions(value: object) -> dict[str, tuple[int, int]]:
                 positions[name] = (first, last)
             case _:
                 raise ConfigError(
-                    f"The position of {name!r} cannot be {position!r}; give the first and the last character, "
-                    "counted from 1, such as [1, 15]."
+                    f"The position of the column {name!r} cannot be {position!r}; give the numbers of the first and "
+                    "last characters, counted from 1, such as [1, 15]."
                 )
     return positions
 
 
 def _check_only(value: object) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"only cannot be {value!r}; give a table such as {{'kind': ['call']}}.")
+        raise ConfigError(
+            f"The mapping option 'only' cannot be {value!r}; give a table such as {{'kind': ['call']}}."
+        )
     return {str(name): check_texts(words) for name, words in value.items()}
 
 
@@ -146,17 +150,21 @@ class SourceMapping:
         if both:
             raise ConfigError(f"{min(both)!r} has both a rule and a constant; remove one of them.")
         if self.identity and "call_id" in self.fields:
-            raise ConfigError("identity cannot be used with a rule for 'call_id'; remove one of them.")
+            raise ConfigError(
+                "A mapping cannot have both the option 'identity' and a rule for 'call_id'; remove one of them."
+            )
         if self.columns and self.positions:
-            raise ConfigError("A mapping cannot have both columns and positions; remove one of them.")
+            raise ConfigError("A mapping cannot have both 'columns' and 'positions'; remove one of them.")
         if self.separator is None and self.columns:
             raise ConfigError(
-                "The separator of a table without a line of column names cannot be detected; give it."
+                "The separator cannot be detected in a table that has no line of column names; give the separator."
             )
         if not isinstance(self.name, str) or not self.name:
             raise ConfigError(f"The mapping's name cannot be {self.name!r}; give a string.")
         if not isinstance(self.skip, int) or self.skip < 0:
-            raise ConfigError(f"skip cannot be {self.skip!r}; give a number of lines.")
+            raise ConfigError(
+                f"The mapping option 'skip' cannot be {self.skip!r}; give the number of lines to skip."
+            )
         self._check_names()
         self._check_rule_options()
 
@@ -165,7 +173,9 @@ class SourceMapping:
         for names, option in ((self.columns, "columns"), (tuple(self.positions), "positions")):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
-                raise ConfigError(f"{option} names {min(twice)!r} twice.")
+                raise ConfigError(
+                    f"The mapping option {option!r} contains {min(twice)!r} twice; give each column once."
+                )
             if not names:
                 continue
             used = [column for rule in self.fields.values() for column in rule.columns if not self.optional]
@@ -173,16 +183,23 @@ class SourceMapping:
                 if column not in names:
                     hint, _ = suggestion(column, names)
                     raise ConfigError(
-                        f"{option} does not include the column {column!r}; the columns are {', '.join(names)}.{hint}"
+                        f"The mapping option {option!r} does not include the column {column!r}; the columns are "
+                        f"{', '.join(names)}.{hint}"
                     )
 
     def _check_rule_options(self) -> None:
         for name, rule in self.fields.items():
             for option in ("since", "timezone"):
                 if getattr(rule, option) is not None and name not in _TIMES:
-                    raise ConfigError(f"{option} applies only to times; {name!r} is not a time.")
+                    raise ConfigError(
+                        f"The rule for {name!r} cannot have the option {option!r}, which applies only to "
+                        f"{', '.join(_TIMES)}. Remove the option."
+                    )
             if rule.unit != "s" and name not in _LENGTHS:
-                raise ConfigError(f"unit applies only to lengths; {name!r} is not a length.")
+                raise ConfigError(
+                    f"The rule for {name!r} cannot have the option 'unit', which applies only to durations. Remove the "
+                    "option."
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the mapping as a dict that fits JSON and TOML.

@@ -196,7 +196,7 @@ def _build_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _common_columns(call_ids: pl.Series) -> list[pl.Expr | pl.Series]:
-    """Return the fields that answered calls and attempts fill in the same way."""
+    """Return the columns that answered calls and attempts have in common."""
     names = ("source", "destination", "dialled", "source_ip", "sip_code", "sip_reason")
     return [call_ids.alias("call_id"), pl.col("callid").alias("linked_id"), *map(pl.col, names)]
 

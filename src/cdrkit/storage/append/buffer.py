@@ -48,7 +48,7 @@ class RowBuffer:
 
     @property
     def is_worth_writing(self) -> bool:
-        """Whether the buffer is large enough to write completed days early."""
+        """Whether the buffer is so large that rows of completed days should be written."""
         return self._rows >= _ROWS_WORTH_WRITING or self._size_bytes >= _BYTES_WORTH_WRITING
 
     def take_all(self) -> pl.DataFrame:

@@ -67,7 +67,7 @@ class IndexFile:
         """
         arrow, trailer = tail.slice(0, max(tail.size - _TRAILER_BYTES, 0)), bytes(tail[-_TRAILER_BYTES:])
         if trailer != _trailer(arrow):
-            raise ValueError("its checksum does not match")
+            raise ValueError("the checksum of the index file does not match")
         batch = pa.ipc.open_file(arrow).get_batch(0)
         about = json.loads((batch.schema.metadata or {})[b"cdrkit"])
 
@@ -86,7 +86,7 @@ class IndexFile:
 
 
 def index_paths(path: str) -> tuple[str, ...]:
-    """Return the possible paths of a segment's index file, the path to write first.
+    """Return the possible paths of a segment's index file, preferred path first.
 
     The index file of a hot segment lies beside the segment. The index file of a warm segment lies in a separate folder;
     in format 2 it lay beside the segment.

@@ -29,7 +29,7 @@ _FEW: Final = 64
 
 
 class ColumnReader:
-    """Reads and caches columns of warm segments; threads may share a reader.
+    """A thread-safe reader that caches the columns of warm segments.
 
     Args:
         ranges: Reads ranges of the tier's files.

@@ -12,7 +12,8 @@ from typing import TypeAlias
 
 from cdrkit._model import CallRecord, zone
 from cdrkit._recordings.audio import SUFFIXES
-from cdrkit._recordings.recording import Recording, outside_root
+from cdrkit._recordings.file import outside_root
+from cdrkit._recordings.recording import Recording
 from cdrkit._recordings.root import RecordingsRoot
 from cdrkit._recordings.template import PathTemplate, parse_template, split_root
 from cdrkit.errors import ConfigError, RecordingNotFoundError

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import posixpath
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, Any, Final, Literal
 
 from cdrkit._files import Files, is_url, open_files, split_url
 from cdrkit._model import CallRecord
-from cdrkit._recordings.audio import AudioProperties, detect_format, media_type, read_properties
+from cdrkit._recordings.audio import media_type
+from cdrkit._recordings.file import RecordingFile
 from cdrkit._recordings.http_range import RangeResponse, parse_range
 from cdrkit._text import html_facts
-from cdrkit.errors import (
-    ConfigError,
-    NotFoundError,
-    QueryError,
-    RecordingNotFoundError,
-    ScopeError,
-    StorageError,
-    missing_extra,
-)
+from cdrkit.errors import ConfigError, QueryError, ScopeError, StorageError, missing_extra
 
-__all__ = ["Recording", "outside_root"]
+__all__ = ["Recording"]
 
-#: The state of a recording's file. ``incomplete`` means truncated, damaged or still being written.
-
-_HEAD_BYTES: Final = 4_096
-_BLOCK: Final = 65_536
 _ODD: Final = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
 
 
@@ -63,11 +51,8 @@ class Recording:
     ) -> None:
         self._call_id = record.call_id
         self._start = record.start
-        self._files = files
-        self._paths = paths
-        self._known_path = paths[0] if len(paths) == 1 else None
         self._allow = allow
-        self._known_head: bytes | None = None
+        self._file = RecordingFile(record.call_id, files, paths, hide_url=allow is not None)
 
     def __repr__(self) -> str:
         return f"<Recording of call {self._call_id!r}>"
@@ -82,18 +67,16 @@ class Recording:
         return html_facts("Recording", facts, note="play() returns a player with the audio.")
 
     @property
-    def _path(self) -> str:
-        """The first path that has a file, or the first path if no file exists."""
-        if self._known_path is None:
-            existing = next((path for path in self._paths if self._size_of(path) is not None), None)
-            if existing is None:
-                return self._paths[0]
-            self._known_path = existing
-        return self._known_path
-
-    @property
     def call_id(self) -> str:
-        """The id of the recorded call."""
+        """The id of the recorded call.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://id", recordings="memory://rec-id/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> store.recording(call).call_id
+            '17'
+        """
         return self._call_id
 
     @property
@@ -102,12 +85,19 @@ class Recording:
 
         Raises:
             ScopeError: When the recording comes from a `ScopedStore`, because tenants must not see paths.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://location", recordings="memory://rec-location/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> store.recording(call).location
+            'memory://rec-location/17.wav'
         """
         if self._allow is not None:
             raise ScopeError(
                 f"The location of the recording of call {self._call_id!r} is not available in a scope."
             )
-        return self._location
+        return self._file.url
 
     @property
     def exists(self) -> bool:
@@ -115,8 +105,15 @@ class Recording:
 
         Raises:
             ScopeError: When a symbolic link leads out of the recordings' root.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://exists", recordings="memory://rec-exists/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> store.recording(call).exists
+            False
         """
-        return self._size() is not None
+        return self._file.size is not None
 
     @property
     def size_bytes(self) -> int:
@@ -125,27 +122,56 @@ class Recording:
         Raises:
             RecordingNotFoundError: When the file does not exist.
             ScopeError: When a symbolic link leads out of the recordings' root.
+
+        Example:
+            >>> import cdrkit, fsspec, wave
+            >>> with fsspec.open("memory://rec-bytes/17.wav", "wb") as file, wave.open(file, "wb") as audio:
+            ...     audio.setparams((1, 2, 8_000, 0, "NONE", None))
+            ...     audio.writeframes(bytes(32_000))
+            >>> store = cdrkit.open_store("memory://bytes", recordings="memory://rec-bytes/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> store.recording(call).size_bytes
+            32044
         """
-        size = self._size()
-        if size is None:
-            raise self._missing()
-        return size
+        return self._file.existing_size()
 
     @property
     def format(self) -> str | None:
         """The audio format, such as ``wav`` or ``gsm``; None if it is unknown.
 
         The content of the file decides. If the content is inconclusive, the suffix decides.
+
+        Raises:
+            ScopeError: When a symbolic link leads out of the recordings' root.
+            StorageError: When the file cannot be read.
+
+        Example:
+            >>> import cdrkit, fsspec, wave
+            >>> with fsspec.open("memory://rec-format/17.wav", "wb") as file, wave.open(file, "wb") as audio:
+            ...     audio.setparams((1, 2, 8_000, 0, "NONE", None))
+            ...     audio.writeframes(bytes(32_000))
+            >>> store = cdrkit.open_store("memory://format", recordings="memory://rec-format/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> store.recording(call).format
+            'wav'
         """
-        suffix = posixpath.splitext(self._path)[1][1:]
-        try:
-            return detect_format(self._head(), suffix)
-        except RecordingNotFoundError:
-            return detect_format(b"", suffix)
+        return self._file.format
 
     @property
     def content_type(self) -> str:
-        """The media type for HTTP; ``application/octet-stream`` for an unknown format."""
+        """The media type for HTTP; ``application/octet-stream`` for an unknown format.
+
+        Raises:
+            ScopeError: When a symbolic link leads out of the recordings' root.
+            StorageError: When the file cannot be read.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://type", recordings="memory://rec-type/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> store.recording(call).content_type
+            'audio/wav'
+        """
         return media_type(self.format)
 
     @property
@@ -158,8 +184,18 @@ class Recording:
         Raises:
             RecordingNotFoundError: When the file does not exist.
             ScopeError: When a symbolic link leads out of the recordings' root.
+
+        Example:
+            >>> import cdrkit, fsspec, wave
+            >>> with fsspec.open("memory://rec-duration/17.wav", "wb") as file, wave.open(file, "wb") as audio:
+            ...     audio.setparams((1, 2, 8_000, 0, "NONE", None))
+            ...     audio.writeframes(bytes(32_000))
+            >>> store = cdrkit.open_store("memory://duration", recordings="memory://rec-duration/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> store.recording(call).duration
+            2.0
         """
-        return self._properties().seconds
+        return self._file.properties().seconds
 
     @property
     def channels(self) -> int | None:
@@ -168,8 +204,18 @@ class Recording:
         Raises:
             RecordingNotFoundError: When the file does not exist.
             ScopeError: When a symbolic link leads out of the recordings' root.
+
+        Example:
+            >>> import cdrkit, fsspec, wave
+            >>> with fsspec.open("memory://rec-channels/17.wav", "wb") as file, wave.open(file, "wb") as audio:
+            ...     audio.setparams((1, 2, 8_000, 0, "NONE", None))
+            ...     audio.writeframes(bytes(32_000))
+            >>> store = cdrkit.open_store("memory://channels", recordings="memory://rec-channels/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> store.recording(call).channels
+            1
         """
-        return self._properties().channels
+        return self._file.properties().channels
 
     @property
     def sample_rate(self) -> int | None:
@@ -178,8 +224,18 @@ class Recording:
         Raises:
             RecordingNotFoundError: When the file does not exist.
             ScopeError: When a symbolic link leads out of the recordings' root.
+
+        Example:
+            >>> import cdrkit, fsspec, wave
+            >>> with fsspec.open("memory://rec-rate/17.wav", "wb") as file, wave.open(file, "wb") as audio:
+            ...     audio.setparams((1, 2, 8_000, 0, "NONE", None))
+            ...     audio.writeframes(bytes(32_000))
+            >>> store = cdrkit.open_store("memory://rate", recordings="memory://rec-rate/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> store.recording(call).sample_rate
+            8000
         """
-        return self._properties().rate
+        return self._file.properties().rate
 
     @property
     def state(self) -> Literal["missing", "empty", "incomplete", "complete"]:
@@ -190,20 +246,37 @@ class Recording:
 
         Raises:
             ScopeError: When a symbolic link leads out of the recordings' root.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://state", recordings="memory://rec-state/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> store.recording(call).state
+            'missing'
         """
-        size = self._size()
+        size = self._file.size
         if not size:
             return "missing" if size is None else "empty"
-        return "complete" if self._properties().is_whole else "incomplete"
+        return "complete" if self._file.properties().is_whole else "incomplete"
 
     @property
     def file_name(self) -> str:
         """A file name for a copy, built from the call's UTC start and id.
 
         The name reveals no server path.
+
+        Raises:
+            ScopeError: When a symbolic link leads out of the recordings' root.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://name", recordings="memory://rec-name/{call_id}.wav")
+            >>> call = cdrkit.CallRecord.from_dict({"call_id": "17", "start": "2026-11-22T09:30:00Z"})
+            >>> store.recording(call).file_name
+            '2026-11-22T093000Z_17.wav'
         """
         stem = _ODD.sub("_", self._call_id).strip("._")[:80] or "call"
-        suffix = posixpath.splitext(self._path)[1].lower()
+        suffix = posixpath.splitext(self._file.path)[1].lower()
         ending = suffix if suffix and not _ODD.search(suffix) and len(suffix) <= 8 else ""
         return f"{self._start:%Y-%m-%dT%H%M%SZ}_{stem}{ending}"
 
@@ -227,13 +300,7 @@ class Recording:
             b'RIFF'
         """
         self._check_right("play")
-        return self._open_file()
-
-    def _open_file(self) -> IO[bytes]:
-        if not self.exists:
-            raise self._missing()
-        with self._translate_missing():
-            return self._files.open(self._path)
+        return self._file.open()
 
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
         """Return the bytes from *start* (inclusive) to *stop* (exclusive).
@@ -261,15 +328,7 @@ class Recording:
         if stop is not None:
             _check_number("stop", stop, at_least=start)
         self._check_right("play")
-        return self._bytes(start, stop)
-
-    def _bytes(self, start: int, stop: int | None) -> bytes:
-        size = self.size_bytes
-        stop = size if stop is None else min(stop, size)
-        if start >= stop:  # object stores would return an error
-            return b""
-        with self._translate_missing():
-            return self._files.read(self._path, start, stop)
+        return self._file.read(start, stop)
 
     def respond(self, range_header: str | None = None, *, download: bool = False) -> RangeResponse:
         """Return the HTTP response for a browser that plays or saves the recording.
@@ -309,7 +368,7 @@ class Recording:
             headers["Content-Disposition"] = f'attachment; filename="{self.file_name}"'
         if requested is None:
             return RangeResponse(
-                status=200, headers=headers | {"Content-Length": str(size)}, body=self._blocks(0, size)
+                status=200, headers=headers | {"Content-Length": str(size)}, body=self._file.blocks(0, size)
             )
         if not requested:
             empty = {"Content-Length": "0", "Content-Range": f"bytes */{size}"}
@@ -319,17 +378,8 @@ class Recording:
             "Content-Range": f"bytes {requested.start}-{requested.stop - 1}/{size}",
         }
         return RangeResponse(
-            status=206, headers=headers | part, body=self._blocks(requested.start, requested.stop)
+            status=206, headers=headers | part, body=self._file.blocks(requested.start, requested.stop)
         )
-
-    def _blocks(self, start: int, stop: int) -> Iterator[bytes]:
-        if start == stop:
-            return
-        with self._open_file() as file:
-            file.seek(start)
-            while start < stop and (block := file.read(min(_BLOCK, stop - start))):
-                yield block
-                start += len(block)
 
     def download(
         self,
@@ -365,12 +415,12 @@ class Recording:
             raise ConfigError(f"dest={dest!r} is not a path or URL. Give a string or an os.PathLike object.")
         target = os.fspath(dest)
         if target.endswith("/") or (not is_url(target) and os.path.isdir(target)):
-            own = self.file_name if self._allow is not None else posixpath.basename(self._path)
+            own = self.file_name if self._allow is not None else posixpath.basename(self._file.path)
             target = f"{target.removesuffix('/')}/{own}"
         folder, name = split_url(target)
         files = open_files(folder, storage_options)
         self._check_right("download")
-        with self._open_file() as source:
+        with self._file.open() as source:
             if not overwrite and files.size(name) is not None:
                 raise StorageError(
                     f"{target!r} already exists. Pass overwrite=True to replace it.", url=target
@@ -405,7 +455,7 @@ class Recording:
         except ImportError as exc:
             raise missing_extra("Playing a recording", "notebook") from exc
         self._check_right("play")
-        player = Audio(data=self._bytes(0, None))
+        player = Audio(data=self._file.read(0, None))
         player.mimetype = self.content_type
         return player
 
@@ -433,53 +483,11 @@ class Recording:
         """
         _check_number("expires", expires, at_least=1)
         self._check_right("url")
-        return self._files.sign(self._path, expires)
+        return self._file.sign(expires)
 
     def _check_right(self, action: str) -> None:
         if self._allow is not None:
             self._allow(action)
-
-    @property
-    def _location(self) -> str:
-        return self._files.url_of(self._path)
-
-    def _size(self) -> int | None:
-        return self._size_of(self._path)
-
-    def _size_of(self, path: str) -> int | None:
-        local = self._files.local_path(path)
-        if local is not None:
-            root = os.path.realpath(local.removesuffix(path))
-            if os.path.commonpath([root, os.path.realpath(local)]) != root:
-                raise outside_root(self._call_id)
-            if not os.path.isfile(local):  # folders, pipes and devices are not recordings
-                return None
-        return self._files.size(path)
-
-    def _missing(self) -> RecordingNotFoundError:
-        return RecordingNotFoundError(
-            f"The recording of call {self._call_id!r} does not exist.",
-            url=self._location if self._allow is None else None,  # a scope hides the path
-            call_id=self._call_id,
-        )
-
-    @contextlib.contextmanager
-    def _translate_missing(self) -> Iterator[None]:
-        try:
-            yield
-        except NotFoundError as exc:
-            raise self._missing() from exc
-
-    def _head(self) -> bytes:
-        if self._known_head is None:
-            self._known_head = self._bytes(0, _HEAD_BYTES)
-        return self._known_head
-
-    def _properties(self) -> AudioProperties:
-        return read_properties(self.format, self._read_part, self.size_bytes)
-
-    def _read_part(self, start: int, stop: int) -> bytes:
-        return self._head()[start:stop] if stop <= _HEAD_BYTES else self._bytes(start, stop)
 
 
 def _check_number(name: str, value: object, *, at_least: int) -> None:
@@ -487,13 +495,3 @@ def _check_number(name: str, value: object, *, at_least: int) -> None:
         raise QueryError(
             f"{name}={value!r} is not valid. Give a whole number of {at_least} or more.", parameter=name
         )
-
-
-def outside_root(call_id: str) -> ScopeError:
-    """Return the error for a path outside the recordings' root.
-
-    The message contains no path.
-    """
-    return ScopeError(
-        f"The recording of call {call_id!r} is refused: its path is outside the recordings' root."
-    )

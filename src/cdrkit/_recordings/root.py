@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from cdrkit._files import Files, open_files
-from cdrkit._recordings.recording import outside_root
+from cdrkit._recordings.file import outside_root
 
 __all__ = ["RecordingsRoot", "is_full_path"]
 

@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from cdrkit._model import CallRecord, FieldInfo, find_field
-from cdrkit._recordings.recording import outside_root
+from cdrkit._recordings.file import outside_root
 from cdrkit._recordings.root import RecordingsRoot, is_full_path
 from cdrkit.errors import ConfigError
 

@@ -24,9 +24,10 @@ from cdrkit._output import (
     localize,
     write_frames,
 )
-from cdrkit._query import Cursor, Query
+from cdrkit._query import Query
 from cdrkit._recordings import Recording
 from cdrkit._store.page import Page
+from cdrkit._store.page_reader import PageReader
 from cdrkit.errors import ConfigError, QueryError, ScopeError, missing_extra
 from cdrkit.viewer import CallsView, Viewer
 
@@ -82,17 +83,35 @@ class Result:
 
     @property
     def query(self) -> Query:
-        """The query that this result was made from."""
+        """The query that this result was made from.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://query-example").run(cdrkit.Query().limit(10)).query
+            Query().limit(10)
+        """
         return self._query
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns in tables and CSV, in order."""
+        """The columns in tables and CSV, in order.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://columns-example").run(cdrkit.Query().columns("start", "source")).columns
+            ('start', 'source')
+        """
         return self._query.selected or self._plan.scope.fields
 
     @property
     def timezone(self) -> str:
-        """The time zone of instants in tables, pages and text; CSV and records use UTC."""
+        """The time zone of instants in tables, pages and text; CSV and records use UTC.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://timezone-example").run().timezone
+            'UTC'
+        """
         return self._timezone
 
     def in_timezone(self, timezone: str) -> Result:
@@ -128,11 +147,12 @@ class Result:
         calls shown as the viewer's ``query`` and ``result``. Times typed into the viewer are in the time zone that it
         shows.
 
-        .. code-block:: python
-
-            viewer = store.run(Query().during("last_7_days")).in_timezone("Europe/London").viewer()
-            viewer                            # ends a cell
-            viewer.result.to_polars()         # the calls that the viewer shows by then
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://viewer-example")
+            >>> viewer = store.run(cdrkit.Query().connected()).in_timezone("Europe/London").viewer()
+            >>> viewer.result.count()  # the next cell, after `viewer` alone ended a cell and showed the calls
+            0
 
         Args:
             columns: The columns to show at first. The default is the columns that the query selects, or else the
@@ -250,48 +270,8 @@ class Result:
                 f"size={size!r} is not a page size. Give a whole number from 1 to {_LARGEST_PAGE}.",
                 parameter="size",
             )
-        cursor = self._plan.position
-        if cursor is not None and cursor.backward:
-            return self._previous_page(size, cursor)
-        left = self._plan.maximum
-        records = self._read_records(self._plan, size)
-        has_next = len(records) > size
-        del records[size:]
-        after = self._cursor(records[-1], None if left is None else left - size) if has_next else None
-        before = self._cursor(records[0], left, backward=True) if cursor is not None and records else None
-        return self._page(records, before, after)
-
-    def _previous_page(self, size: int, cursor: Cursor) -> Page:
-        """Return the page before a cursor, or the first page if no call precedes it."""
-        records = self._read_records(self._plan.backward(), size)
-        if not records:
-            return self._without_cursor().page(size)
-        has_previous = len(records) > size
-        del records[size:]
-        records.reverse()
-        left = None if cursor.left is None else cursor.left + len(records)
-        before = self._cursor(records[0], left, backward=True) if has_previous else None
-        return self._page(records, before, self._cursor(records[-1], cursor.left))
-
-    def _read_records(self, plan: Plan, size: int) -> list[CallRecord]:
-        """Return up to *size* + 1 records; an extra record means another page exists."""
-        maximum = size + 1 if plan.maximum is None else min(size + 1, plan.maximum)
-        frames = attrs.evolve(plan, maximum=maximum).frames(tuple(FIELDS))
-        return [record for frame in frames for record in records_of(frame)]
-
-    def _cursor(self, record: CallRecord, left: int | None, *, backward: bool = False) -> str:
-        order = self._plan.order
-        values = tuple(getattr(record, name) for name, _ in order)
-        return self._plan.scope.sign_cursor(Cursor(order, values, left, backward=backward)).encode()
-
-    def _page(self, records: list[CallRecord], before: str | None, after: str | None) -> Page:
-        return Page(
-            records=tuple(records),
-            next_cursor=after,
-            columns=self.columns,
-            timezone=self._timezone,
-            previous_cursor=before,
-        )
+        page = PageReader(self._plan, self.columns, self._timezone).read(size)
+        return self._without_cursor().page(size) if page is None else page
 
     def _without_cursor(self) -> Result:
         if self._query.position is None:
@@ -335,9 +315,11 @@ class Result:
     def to_pandas(self) -> pd.DataFrame:
         """Return a pandas frame, with instants in the display time zone.
 
-        .. code-block:: python
-
-            store.run(Query().during("last_7_days")).to_pandas().groupby("disposition").size()
+        Example:
+            >>> import cdrkit
+            >>> query = cdrkit.Query().columns("start", "duration")
+            >>> cdrkit.open_store("memory://pandas-example").run(query).to_pandas().shape  # needs cdrkit[pandas]
+            (0, 2)
 
         Raises:
             MissingExtraError: When pandas is not installed.

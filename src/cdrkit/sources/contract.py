@@ -146,7 +146,14 @@ class SourceBatch:
 
     @property
     def read(self) -> int:
-        """The number of rows read, whether good, merged, rejected or pending."""
+        """The number of rows read, whether good, merged, rejected or pending.
+
+        Example:
+            >>> import polars as pl
+            >>> from cdrkit.sources import SourceBatch
+            >>> SourceBatch(frame=pl.DataFrame({"call_id": ["a"]}), merged=2).read
+            3
+        """
         pending_rows = sum(call.rows for call in self.pending)
         return self.frame.height + self.merged + len(self.rejects) + pending_rows
 

@@ -23,11 +23,11 @@ class Viewer(Generic[ViewResultT]):
     `Result.viewer` returns the viewer, and a notebook shows it at the end of a cell. `query`, `settings` and `result`
     always match the calls shown, so other cells can continue with these calls.
 
-    .. code-block:: python
-
-        viewer = store.run(Query().during("last_7_days")).viewer()
-        viewer                           # ends a cell
-        viewer.result.count()            # another cell
+    Example:
+        >>> import cdrkit
+        >>> viewer = cdrkit.open_store("memory://viewer").run().viewer(page_size=50)  # needs cdrkit[notebook]
+        >>> viewer.result.count()  # the next cell, after `viewer` alone ended a cell and showed the calls
+        0
     """
 
     def __init__(self, view: CallsView[ViewResultT]) -> None:
@@ -46,12 +46,23 @@ class Viewer(Generic[ViewResultT]):
         """The query for all calls that the viewer lists, on every page.
 
         This is the result's query with the viewer's filters, columns and order added.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://viewer").run(cdrkit.Query().connected()).viewer().query.conditions
+            (field('duration') > 0,)
         """
         return self._view.query
 
     @property
     def settings(self) -> DisplaySettings:
-        """The viewer's time zone, columns and page size."""
+        """The viewer's time zone, columns and page size.
+
+        Example:
+            >>> import cdrkit
+            >>> cdrkit.open_store("memory://viewer").run().viewer(page_size=50).settings.page_size
+            50
+        """
         return self._view.settings
 
     @property
@@ -59,12 +70,24 @@ class Viewer(Generic[ViewResultT]):
         """The result of the viewer's query, in the viewer's time zone.
 
         The result uses the viewer's version of the store.
+
+        Example:
+            >>> import cdrkit
+            >>> store = cdrkit.open_store("memory://viewer")
+            >>> store.run().in_timezone("Europe/London").viewer().result.timezone
+            'Europe/London'
         """
         return self._view.result
 
     @property
     def widget(self) -> Any:
-        """The viewer's ``anywidget.AnyWidget``, for layouts with other widgets."""
+        """The viewer's ``anywidget.AnyWidget``, for layouts with other widgets.
+
+        Example:
+            >>> import anywidget, cdrkit
+            >>> isinstance(cdrkit.open_store("memory://viewer").run().viewer().widget, anywidget.AnyWidget)
+            True
+        """
         return self._widget
 
     def _repr_mimebundle_(self, **options: Any) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import inspect
 import io
 import re
 import tokenize
@@ -35,17 +33,6 @@ PAGES: Final = sorted(
     ]
 )
 
-#: The public packages, by their import names.
-PUBLIC: Final = (
-    "cdrkit",
-    "cdrkit.errors",
-    "cdrkit.reports",
-    "cdrkit.samples",
-    "cdrkit.sources",
-    "cdrkit.storage",
-    "cdrkit.testing",
-    "cdrkit.viewer",
-)
 #: How often each word may occur. A limit may fall and never rise.
 LIMITS: Final = {
     "tell": 0,
@@ -155,31 +142,6 @@ def definitions(path: Path) -> Iterator[Definition]:
             yield node
 
 
-#: Members that are not callable and have a docstring of their own.
-DESCRIPTORS: Final = (property, classmethod, staticmethod)
-
-
-def public_docstrings() -> dict[str, str]:
-    """Return the docstrings of the classes, functions and methods that public packages name in ``__all__``."""
-    found: dict[str, str] = {}
-    for package in PUBLIC:
-        module = importlib.import_module(package)
-        for name in module.__all__:
-            value = getattr(module, name)
-            if not callable(value) or not getattr(value, "__module__", "").startswith("cdrkit"):
-                continue
-            members = vars(value).items() if inspect.isclass(value) else []
-            for path, member in [(name, value), *((f"{name}.{key}", each) for key, each in members)]:
-                text = inspect.getdoc(member)
-                if (
-                    text
-                    and not path.rpartition(".")[2].startswith("_")
-                    and (callable(member) or isinstance(member, DESCRIPTORS))
-                ):
-                    found[f"{package}.{path}"] = text
-    return found
-
-
 def is_participle(word: str) -> bool:
     """Return whether *word* reads as a past participle."""
     return (word.endswith("ed") and word not in TERMS) or word in IRREGULAR
@@ -261,9 +223,3 @@ class TestNames:
         ]
         participles = [name for name in names if is_participle(name.split(": ")[1].strip("_").split("_")[0])]
         assert 100 * len(participles) < PARTICIPLES * len(names), participles
-
-    def test_first_lines_are_short(self) -> None:
-        """The docstring of a public name begins with a sentence of fewer than 80 characters."""
-        lines = {name: text.splitlines()[0] for name, text in public_docstrings().items()}
-        long = {name: line for name, line in lines.items() if len(line) >= 80 or not line.endswith(".")}
-        assert long == {}

@@ -83,6 +83,9 @@ class Files(Protocol):
             >>> from cdrkit.storage import open_files
             >>> open_files("memory://local-path-example").local_path("a.bin") is None
             True
+
+        Raises:
+            AccessDeniedError: When *path* is outside the root.
         """
         ...
 
@@ -103,6 +106,8 @@ class Files(Protocol):
 
         Raises:
             NotFoundError: When the file does not exist.
+            AccessDeniedError: When *path* is outside the root.
+            StorageError: When the filesystem fails.
         """
         ...
 
@@ -119,6 +124,8 @@ class Files(Protocol):
 
         Raises:
             NotFoundError: When the file does not exist.
+            AccessDeniedError: When *path* is outside the root.
+            StorageError: When the filesystem fails.
         """
         ...
 
@@ -133,6 +140,10 @@ class Files(Protocol):
             >>> files.put("a.bin", b"calls")
             >>> files.size("a.bin")
             5
+
+        Raises:
+            AccessDeniedError: When *path* is outside the root.
+            StorageError: When the filesystem fails.
         """
         ...
 
@@ -150,6 +161,8 @@ class Files(Protocol):
 
         Raises:
             ConfigError: When the filesystem has no exclusive creation.
+            AccessDeniedError: When *path* is outside the root.
+            StorageError: When the filesystem fails.
         """
         ...
 
@@ -164,6 +177,10 @@ class Files(Protocol):
             >>> files.create("a.bin", b"calls")
             True
             >>> files.make_durable("a.bin")
+
+        Raises:
+            AccessDeniedError: When *path* is outside the root.
+            StorageError: When the filesystem fails.
         """
         ...
 
@@ -179,6 +196,10 @@ class Files(Protocol):
             ...     _ = stream.write(b"calls")
             >>> files.read("a.bin")
             b'calls'
+
+        Raises:
+            AccessDeniedError: When *path* is outside the root.
+            StorageError: When the filesystem fails.
         """
         ...
 
@@ -191,6 +212,10 @@ class Files(Protocol):
             >>> files.put("a.bin", b"calls")
             >>> files.size("a.bin"), files.size("b.bin")
             (5, None)
+
+        Raises:
+            AccessDeniedError: When *path* is outside the root.
+            StorageError: When the filesystem fails.
         """
         ...
 
@@ -205,6 +230,10 @@ class Files(Protocol):
             >>> files.put("day=2026-11-22/a.bin", b"calls")
             >>> [entry.path for entry in files.list("day=2026-11-22")]
             ['day=2026-11-22/a.bin']
+
+        Raises:
+            AccessDeniedError: When *folder* is outside the root.
+            StorageError: When the filesystem fails.
         """
         ...
 
@@ -218,6 +247,10 @@ class Files(Protocol):
             >>> files.remove("a.bin")
             >>> files.list("")
             []
+
+        Raises:
+            AccessDeniedError: When *path* is outside the root.
+            StorageError: When the filesystem fails.
         """
         ...
 
@@ -235,6 +268,9 @@ class Files(Protocol):
 
         Returns:
             The number of files removed.
+
+        Raises:
+            StorageError: When the filesystem fails.
         """
         ...
 
@@ -254,5 +290,7 @@ class Files(Protocol):
 
         Raises:
             ConfigError: When the filesystem cannot sign URLs.
+            AccessDeniedError: When *path* is outside the root.
+            StorageError: When the filesystem fails.
         """
         ...

@@ -246,6 +246,9 @@ class Tier(Protocol):
             >>> tier.remove(segment)
             >>> list(tier.list_segments())
             []
+
+        Raises:
+            StorageError: When the files cannot be deleted.
         """
         ...
 
@@ -282,6 +285,9 @@ class Tier(Protocol):
             >>> segment = tier.write(calls, "GB")
             >>> [file.id for file in tier.list_segments()] == [segment.id]
             True
+
+        Raises:
+            StorageError: When the files cannot be listed.
         """
         ...
 
@@ -303,6 +309,9 @@ class Tier(Protocol):
             ...     tier.delete_orphan(file)
             >>> list(tier.list_segments())
             []
+
+        Raises:
+            StorageError: When the files cannot be deleted.
         """
         ...
 
@@ -322,6 +331,9 @@ class Tier(Protocol):
 
         Returns:
             The number of deleted files.
+
+        Raises:
+            StorageError: When the files cannot be deleted.
         """
         ...
 

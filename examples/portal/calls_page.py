@@ -72,15 +72,17 @@ def build_content(viewer: PortalViewer, pairs: Pairs, error: str = "") -> tuple[
     """Return the values of the template and the status: a page of calls, or the error in the URL."""
     try:
         query = Query().limit(0).columns(*viewer.settings.columns) if error else build_query(viewer, pairs)
-        page = viewer.scope.run(query).in_timezone(viewer.settings.timezone).page(viewer.settings.page_size)
+        result = viewer.scope.run(query).in_timezone(viewer.settings.timezone)
+        page, total = result.page(viewer.settings.page_size), result.total()
     except QueryError as exc:
         return build_content(viewer, pairs, str(exc))
     parameters = [(name, value) for name, value in pairs if value and name != "cursor"]
     links = {"csv": "/calls.csv?" + urlencode(parameters)}
     if len(parameters) < len([value for _, value in pairs if value]):
         links["first"] = "/?" + urlencode(parameters)
-    if page.next_cursor:
-        links["next"] = "/?" + urlencode([*parameters, ("cursor", page.next_cursor)])
+    for name, cursor in (("previous", page.previous_cursor), ("next", page.next_cursor)):
+        if cursor:
+            links[name] = "/?" + urlencode([*parameters, ("cursor", cursor)])
     tokens = [viewer.scope.recording_token(call) if call.has_recording else "" for call in page.records]
     values = {
         "viewer": viewer,
@@ -88,6 +90,7 @@ def build_content(viewer: PortalViewer, pairs: Pairs, error: str = "") -> tuple[
         "error": error,
         "labels": [FIELDS[name].label for name in page.columns],
         "rows": [(list(row.values()), token) for row, token in zip(page.rows(), tokens, strict=True)],
+        "total": total,
         "links": links,
         "periods": PERIODS,
         "zones": ZONES,

@@ -32,7 +32,7 @@ class Page(HTMLParser):
         self.rows: list[list[str]] = []
         self.links: dict[str, str] = {}
         self.sounds: list[str] = []
-        self.alert = ""
+        self.alert = self.status = ""
         self._link, self._into = "", ""
         self.feed(source)
 
@@ -48,11 +48,11 @@ class Page(HTMLParser):
             self._link = found["href"] or ""
         elif tag == "audio":
             self.sounds.append(found["src"] or "")
-        elif found.get("role") == "alert":
-            self._into = "alert"
+        elif found.get("role") in ("alert", "status"):
+            self._into = found["role"] or ""
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in ("td", "th", "p"):
+        if tag in ("td", "th", "p", "span"):
             self._into = ""
         elif tag == "a":
             self._link = ""
@@ -64,6 +64,8 @@ class Page(HTMLParser):
             self.rows[-1][-1] += data.strip()
         elif self._into == "alert":
             self.alert += data
+        elif self._into == "status":
+            self.status += data
 
     def column(self, label: str) -> list[str]:
         """Return the texts of a column."""
@@ -112,6 +114,25 @@ class TestPages:
         ids = walk(portal, "/?start=2026-11-23T00:00", viewer)
         assert ids == [call.call_id for call in recent(portal, customer)]
         assert len(ids) > 25
+
+    def test_previous_pages_lead_back(self, portal: Portal) -> None:
+        """From the last page, the links to the previous page show the pages of before in reverse."""
+        first, path, pages = "/?start=2026-11-23T00:00", "/?start=2026-11-23T00:00", list[list[str]]()
+        total = len(recent(portal, "1001"))
+        while True:
+            page = page_of(portal, path, "alice")
+            pages.append(page.column("Call ID"))
+            assert page.status == f"{len(pages[-1])} of {total} calls"
+            if "Next page" not in page.links:
+                break
+            path = page.links["Next page"]
+        assert len(pages) > 2
+        assert "Previous page" not in page_of(portal, first, "alice").links
+        for expected in reversed(pages[:-1]):
+            page = page_of(portal, page.links["Previous page"], "alice")
+            assert page.column("Call ID") == expected
+            assert page.status == f"{len(expected)} of {total} calls"
+        assert "Previous page" not in page.links
 
     def test_filters(self, portal: Portal) -> None:
         """The URL's filters are those of the form, with empty values where nothing was chosen."""

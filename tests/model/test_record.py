@@ -142,7 +142,7 @@ class TestFrames:
 
     def test_wrong_row(self) -> None:
         """The error names the row, the field and the value."""
-        with pytest.raises(SchemaError, match=r"Row 1: duration cannot be 'x'") as caught:
+        with pytest.raises(SchemaError, match=r"Row 1: The field duration cannot be 'x'") as caught:
             list(frames_of((self.ROWS[1], {"call_id": "2", "start": START, "duration": "x"})))
         assert (caught.value.row, caught.value.field) == (1, "duration")
 

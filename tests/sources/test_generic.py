@@ -641,7 +641,7 @@ def field_with(**rule: Any) -> dict[str, Any]:
         ({"fields": {"start": {"columns": "s", "formats": ["%d %Z"]}}}, "%Z"),
         ({"fields": {"start": {"columns": "s", "formats": ["rfc822"]}}}, "Did you mean 'rfc2822'"),
         ({"fields": {"start": {"columns": "s", "since": "then"}}}, "since"),
-        (field_with(unit="hours"), "unit cannot be 'hours'"),
+        (field_with(unit="hours"), "unit='hours' is not valid"),
         (field_with(rounding="even"), "rounding"),
         (
             field_with(since="2026-01-01T00:00:00Z"),

@@ -273,7 +273,7 @@ def test_connexcs_chosen_columns() -> None:
     assert (call["disposition"], call["pdd"], call.get("q850_cause")) == ("busy", 1.5, None)
     with pytest.raises(SchemaError, match="no column 'Call ID' or 'callid'"):
         list(ConnexCsCsv()(io.BytesIO(page({"Call Time": "2026-11-22 09:00:00"}))))
-    with pytest.raises(ConfigError, match="unit cannot be 'hours'"):
+    with pytest.raises(ConfigError, match="unit='hours' is not valid"):
         ConnexCsCsv(length_unit="hours")
     assert detect(page(LABELS)).format == "connexcs-csv"
     assert detect(page({name: LABELS[label] for name, label in DATABASE.items()})).format == "connexcs-csv"

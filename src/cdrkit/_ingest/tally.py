@@ -31,7 +31,7 @@ class Tally:
         region_check: RegionCheck | None = None,
     ) -> None:
         if on_reject not in ("report", "raise"):
-            raise ConfigError(f"on_reject cannot be {on_reject!r}; give 'report' or 'raise'.")
+            raise ConfigError(f"on_reject={on_reject!r} is not valid. Give 'report' or 'raise'.")
         self._name = name.encode("utf-8", "backslashreplace").decode()  # a file name may be invalid UTF-8
         self._format = format
         self._raises = on_reject == "raise"

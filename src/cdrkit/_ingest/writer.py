@@ -51,10 +51,10 @@ class Writer:
 
     def __init__(self, begin: Callable[[], Append], *, max_rows: int, max_seconds: float | None) -> None:
         if not isinstance(max_rows, int) or isinstance(max_rows, bool) or max_rows < 1:
-            raise ConfigError(f"max_rows cannot be {max_rows!r}; give a whole number above 0.")
+            raise ConfigError(f"max_rows={max_rows!r} is not valid. Give a whole number above 0.")
         if max_seconds is not None and (isinstance(max_seconds, bool) or not max_seconds > 0):
             raise ConfigError(
-                f"max_seconds cannot be {max_seconds!r}; give a number above 0, or None for no limit."
+                f"max_seconds={max_seconds!r} is not valid. Give a number above 0, or None for no limit."
             )
         self._begin = begin
         self._max_rows = max_rows

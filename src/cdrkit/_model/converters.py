@@ -144,7 +144,7 @@ def _converter(convert: Callable[[object], Any]) -> Any:
             return convert(value)
         except (TypeError, ValueError, ArithmeticError, RecursionError) as exc:
             raise SchemaError(
-                f"{attribute.name} cannot be {show_value(value)}: {exc}.", field=attribute.name
+                f"The field {attribute.name} cannot be {show_value(value)}: {exc}.", field=attribute.name
             ) from exc
 
     return attrs.Converter(apply, takes_self=True, takes_field=True)

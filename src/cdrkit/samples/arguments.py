@@ -18,7 +18,7 @@ def check_count(name: str, value: object, *, at_least: int, at_most: int) -> int
         ConfigError: When *value* is not such a number.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= at_most:
-        raise ConfigError(f"{name} cannot be {value!r}. Give a whole number from {at_least} to {at_most}.")
+        raise ConfigError(f"{name}={value!r} is not valid. Give a whole number from {at_least} to {at_most}.")
     return value
 
 
@@ -30,6 +30,6 @@ def check_instant(name: str, value: object) -> datetime:
     """
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise ConfigError(
-            f"{name} cannot be {value!r}. Give an aware datetime, such as datetime(2026, 11, 23, tzinfo=UTC)."
+            f"{name}={value!r} is not valid. Give an aware datetime, such as datetime(2026, 11, 23, tzinfo=UTC)."
         )
     return value

@@ -51,7 +51,7 @@ def _parse_setting(name: str, value: bool | str | None) -> bool | None:
         return words[value.lower()]
     except (AttributeError, KeyError):
         raise ConfigError(
-            f"{name} cannot be {value!r}; give True for yes in cdr.conf, or False for no."
+            f"{name}={value!r} is not valid. Give True for yes in cdr.conf, or False for no."
         ) from None
 
 
@@ -120,7 +120,7 @@ class AsteriskCsv:
             check_column(option, column, NATIVE_COLUMNS)
             if column is not None and not any(column in layout for layout in self._layouts()):
                 raise ConfigError(
-                    f"{option} cannot be {column!r}: Asterisk does not write this column if "
+                    f"{option}={column!r} is not valid: Asterisk does not write this column if "
                     f"{self._describe_settings()}. Name another column, or correct the settings."
                 )
 

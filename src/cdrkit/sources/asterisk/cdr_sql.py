@@ -210,7 +210,7 @@ class AsteriskSql:
         for option in ("recording_column", "customer_column"):
             column = getattr(self, option)
             if column is not None and column not in names:
-                raise ConfigError(f"{option} cannot be {column!r}; the columns are {', '.join(names)}.")
+                raise ConfigError(f"{option}={column!r} is not valid. The columns are {', '.join(names)}.")
         return CallBuilder(
             origin=self.origin,
             timezone=self.timezone,

@@ -36,7 +36,7 @@ def check_patterns(value: str | tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name.strip() for name in value.split(",") if name.strip())
     if not all(isinstance(name, str) for name in value):
         raise ConfigError(
-            f"leave_out cannot be {value!r}; give names separated by commas, such as '*_sdp*,callflow'."
+            f"leave_out={value!r} is not valid. Give names separated by commas, such as '*_sdp*,callflow'."
         )
     return tuple(value)
 

@@ -81,7 +81,7 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
         ConfigError: When the value is invalid.
     """
     if value not in choices:
-        raise ConfigError(f"{name} cannot be {value!r}; give {', '.join(map(repr, choices))}.")
+        raise ConfigError(f"{name}={value!r} is not valid. Give {', '.join(map(repr, choices))}.")
     return value
 
 
@@ -96,7 +96,7 @@ def check_character(name: str, value: str) -> str:
         ConfigError: When the value is invalid.
     """
     if not isinstance(value, str) or len(value) != 1 or value in "\r\n\0":
-        raise ConfigError(f"{name} cannot be {value!r}; give one character.")
+        raise ConfigError(f"{name}={value!r} is not valid. Give one character.")
     return value
 
 

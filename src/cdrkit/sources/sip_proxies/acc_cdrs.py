@@ -33,7 +33,7 @@ def _parse_start_on_confirmed(value: bool | str | None) -> bool:
     setting = words.get(str(value).lower())
     if setting is None:
         raise ConfigError(
-            f"start_on_confirmed cannot be {value!r}. Give True if kamailio.cfg has cdr_start_on_confirmed=1, and "
+            f"start_on_confirmed={value!r} is not valid. Give True if kamailio.cfg has cdr_start_on_confirmed=1, and "
             "False otherwise. Kamailio counts start_time and duration from the answer if the setting is 1, and from "
             "the INVITE otherwise."
         )

@@ -121,7 +121,7 @@ def test_a_torn_file_without_a_format(tmp_path: Path, office: Office) -> None:
     out, _ = cdrkit("ingest", tmp_path / "store", tmp_path / "torn.csv", "--timezone", "UTC", status=3)
     assert "in 3 of the first 4 rows" in out
     assert "3 added, 1 rejected" in out
-    assert "row 4: It has 2 columns; Asterisk writes 16 to 21." in out
+    assert "row 4: The row has 2 columns; Asterisk writes 16 to 21." in out
 
 
 @pytest.mark.parametrize(

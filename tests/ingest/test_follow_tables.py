@@ -385,7 +385,7 @@ def test_rejects_can_be_raised(tmp_path: Path) -> None:
     added(path, b"c3,2026-11-22 09:00:02,2041\n")
     for _ in range(2):
         with pytest.raises(
-            SchemaError, match="row 4: It has 1 column; .* None of these rows was stored"
+            SchemaError, match="row 4: The row has 1 column; .* None of these rows was stored"
         ) as caught:
             looked(tmp_path, **options)
         assert caught.value.row == 4

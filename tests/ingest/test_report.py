@@ -63,7 +63,7 @@ def test_rejects_are_counted_by_reason() -> None:
     assert [each["rows"] for each in found["reasons"]] == [3, 2, 1]
     assert found["reasons"][0]["example"]["row"] == 2
     assert found["reasons"][0]["example"]["text"] == report.rejects[0].text
-    assert "3 rejected: Its start, …, is not a time such as …." in str(report)
+    assert "3 rejected: The value … of start is not a time such as …." in str(report)
     assert (found["read"], found["added"], found["rejected"]) == (7, 1, 6)
 
 
@@ -148,7 +148,7 @@ def test_calls_over_several_inputs() -> None:
 def test_raising_names_the_input() -> None:
     """With on_reject="raise" the first reject is an error that says where it is, and nothing is stored."""
     store = open_store("memory://raising")
-    with pytest.raises(SchemaError, match="document 2, row 1: It has 2 columns.*Nothing was stored"):
+    with pytest.raises(SchemaError, match="document 2, row 1: The row has 2 columns.*Nothing was stored"):
         store.ingest(
             [line().encode() + b"\n", b"a,b\n" + line(uniqueid="2").encode() + b"\n"],
             format="asterisk-csv",

@@ -354,7 +354,7 @@ def test_ambiguous_count(names: list[str]) -> None:
 def test_damaged_row_of_an_ambiguous_count() -> None:
     """A row that is wrong in other ways as well is rejected, not asked about."""
     [reject] = rejects_of(f"{line()}\n{line([*BASE, 'uniqueid'], start='soon')}\n")
-    assert (reject.row, reject.reason[:10]) == (2, "Its start,")
+    assert (reject.row, reject.reason[:10]) == (2, "The value ")
 
 
 def test_settings_against_the_count() -> None:
@@ -364,7 +364,7 @@ def test_settings_against_the_count() -> None:
     assert reject.row == 2
     assert (
         reject.reason
-        == "It has 16 columns; with loguniqueid=True, loguserfield=True, Asterisk writes 18 or 21."
+        == "The row has 16 columns; with loguniqueid=True, loguserfield=True, Asterisk writes 18 or 21."
     )
 
 
@@ -374,26 +374,29 @@ def test_settings_against_the_count() -> None:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (line(start=""), "It has no start time."),
-        (line(start="22/11/2026 09:00"), "Its start, '22/11/2026 09:00', is not a time"),
-        (line(start="2026-02-30 09:00:00"), "Its start, '2026-02-30 09:00:00', is not a time"),
-        (line(start="2026-11-22 09:00:00Z"), "Its start, '2026-11-22 09:00:00Z', is not a time"),
-        (line(start="1026-11-22 09:00:00"), "Its start, '1026-11-22 09:00:00', is not a time"),
-        (line(start="x" * 500), f"Its start, '{'x' * 80}…', is not a time"),
-        (line(answer="never"), "Its answer, 'never', is not a time"),
-        (line(end="24:00"), "Its end, '24:00', is not a time"),
-        (line(duration=""), "It has no duration."),
-        (line(billsec=""), "It has no billsec."),
-        (line(billsec="-1"), "Its billsec, '-1', is negative."),
-        (line(billsec="1.5"), "Its billsec, '1.5', is not a whole number of seconds."),
-        (line(duration="٣"), "Its duration, '٣', is not a whole number of seconds."),
-        (line(billsec="2147483648"), "Its billsec, '2147483648', is too large for a length in seconds."),
-        (line(billsec="9" * 30), f"Its billsec, '{'9' * 30}', is too large for a length in seconds."),
-        (line(BASE[:15]), "It has 15 columns; Asterisk writes 16 to 21."),
-        (line([*LAYOUTS[21], "src"]), "It has 22 columns; Asterisk writes 16 to 21."),
-        ("total", "It has 1 column; Asterisk writes 16 to 21."),
-        ("," * 17, "It has no start time."),
-        (line(clid="Bo\0b"), "It contains NUL bytes: the file is damaged there."),
+        (line(start=""), "The start time is missing."),
+        (line(start="22/11/2026 09:00"), "The value '22/11/2026 09:00' of start is not a time"),
+        (line(start="2026-02-30 09:00:00"), "The value '2026-02-30 09:00:00' of start is not a time"),
+        (line(start="2026-11-22 09:00:00Z"), "The value '2026-11-22 09:00:00Z' of start is not a time"),
+        (line(start="1026-11-22 09:00:00"), "The value '1026-11-22 09:00:00' of start is not a time"),
+        (line(start="x" * 500), f"The value '{'x' * 80}…' of start is not a time"),
+        (line(answer="never"), "The value 'never' of answer is not a time"),
+        (line(end="24:00"), "The value '24:00' of end is not a time"),
+        (line(duration=""), "The duration is missing."),
+        (line(billsec=""), "The billsec is missing."),
+        (line(billsec="-1"), "The value '-1' of billsec is negative."),
+        (line(billsec="1.5"), "The value '1.5' of billsec is not a whole number of seconds."),
+        (line(duration="٣"), "The value '٣' of duration is not a whole number of seconds."),
+        (
+            line(billsec="2147483648"),
+            "The value '2147483648' of billsec is too large for a length in seconds.",
+        ),
+        (line(billsec="9" * 30), f"The value '{'9' * 30}' of billsec is too large for a length in seconds."),
+        (line(BASE[:15]), "The row has 15 columns; Asterisk writes 16 to 21."),
+        (line([*LAYOUTS[21], "src"]), "The row has 22 columns; Asterisk writes 16 to 21."),
+        ("total", "The row has 1 column; Asterisk writes 16 to 21."),
+        ("," * 17, "The start time is missing."),
+        (line(clid="Bo\0b"), "The row contains NUL bytes: the file is damaged there."),
         (line(userfield="x")[:-1], "The quote opened in column 18 is never closed."),
         (line().replace('"office"', '"office"x'), "Column 4 has text after the closing quote."),
     ],
@@ -531,7 +534,10 @@ def test_torn_last_line(last: str, taken: bool) -> None:
     assert batch.read == 2
     for reject in batch.rejects:
         assert reject.row == 2
-        assert reject.reason == "It has no line end: the file is still being written; ingest it again later."
+        assert (
+            reject.reason
+            == "The row has no line end: the file is still being written; ingest it again later."
+        )
 
 
 def test_torn_number_is_not_taken() -> None:

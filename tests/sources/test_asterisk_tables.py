@@ -179,7 +179,7 @@ def test_what_is_no_table(format: str, data: str, says: str) -> None:
     ("format", "options", "says"),
     [
         ("asterisk-sql", {"timezone": None}, "without an offset"),
-        ("asterisk-custom", {"columns": "start,start,duration,billsec"}, "give each column once"),
+        ("asterisk-custom", {"columns": "start,start,duration,billsec"}, "Give each column once"),
         ("asterisk-custom", {"columns": "start,duration,billsec,colour"}, "colour"),
         (
             "asterisk-custom",

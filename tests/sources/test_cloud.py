@@ -166,8 +166,8 @@ def test_damaged_calls() -> None:
     assert [reject.row for reject in batch.rejects] == [2, 3, 4, 5, 6, 7]
     reasons = " ".join(reject.reason for reject in batch.rejects)
     for part in (
-        "Its start_time, 'yesterday'",
-        "It has no start_time",
+        "The value 'yesterday' of start_time",
+        "The start_time is missing",
         "half of a surrogate pair",
         "is negative",
     ):

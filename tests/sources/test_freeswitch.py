@@ -206,11 +206,11 @@ def test_what_variables_mean(given: dict[str, str], field: str, value: object) -
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ({"uuid": ""}, "no uuid"),
-        ({"start_uepoch": "0"}, "no start time"),
-        ({"start_uepoch": "soon"}, "'soon', is not a time"),
+        ({"uuid": ""}, "uuid is missing"),
+        ({"start_uepoch": "0"}, "start time is missing"),
+        ({"start_uepoch": "soon"}, "'soon' of start_uepoch is not a Unix time"),
         ({"start_uepoch": "9" * 17}, "not in the years"),
-        ({"billsec": "-4"}, "'-4', is negative"),
+        ({"billsec": "-4"}, "'-4' of billsec is negative"),
         ({"billsec": "1e9"}, "not a whole number"),
     ],
 )

@@ -96,9 +96,9 @@ def test_nodobo(samples: Path) -> None:
     rejects = [reject for batch in batches for reject in batch.rejects]
     assert sum(batch.read for batch in batches) == len(plain) == 13_031
     assert {reject.reason for reject in rejects} == {
-        "It has no duration.",
-        "It has no timestamp.",
-        "It has no direction.",
+        "The duration is missing.",
+        "The timestamp is missing.",
+        "The direction is missing.",
     }
     assert len(rejects) == len(plain) - len(whole)
     lines = path.read_text().splitlines()
@@ -176,7 +176,7 @@ def test_bandicoot(samples: Path) -> None:
     [batch] = read(path.read_bytes(), mapping)
     assert batch.read == len(plain) == 500
     assert Counter(reject.reason for reject in batch.rejects) == Counter(
-        f"Its service is '{row[1]}', so it is not a call." for row in plain if row not in calls
+        f"service is '{row[1]}', so the row is not a call." for row in plain if row not in calls
     )
     naive = [datetime.fromisoformat(row[4]).replace(tzinfo=ZoneInfo("Europe/Paris")) for row in calls]
     assert batch.frame["start"].to_list() == naive
@@ -198,11 +198,11 @@ def test_bandicoot_rows_to_reject(samples: Path) -> None:
     }
     rejects = rejects_of((samples / "bandicoot" / "user_ignored.csv").read_bytes(), mapping)
     assert [reject.reason for reject in rejects] == [
-        "It has no correspondent_id.",
-        "Its direction, 'wrongdirection', is not one of inbound, outbound, internal.",
-        "Its interaction is 'wronginteraction', so it is not a call.",
-        "Its interaction is 'wronginteraction', so it is not a call.",
-        "It has no call_duration.",
+        "The correspondent_id is missing.",
+        "The value 'wrongdirection' of direction is not one of inbound, outbound, internal.",
+        "interaction is 'wronginteraction', so the row is not a call.",
+        "interaction is 'wronginteraction', so the row is not a call.",
+        "The call_duration is missing.",
     ]
 
 
@@ -250,7 +250,7 @@ def test_times(text: str, rule: dict[str, Any], instant: str) -> None:
 )
 def test_no_times(text: str, rule: dict[str, Any]) -> None:
     """What is no time of the formats given costs the row; nothing is guessed."""
-    assert re.match(r"Its x, '.*', is not (a time|in the years)", refusal(text, rule, "end"))
+    assert re.match(r"The value '.*' of x is not (a time|in the years)", refusal(text, rule, "end"))
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_values(field: str, text: str, rule: dict[str, Any], value: Any, kept: b
 def test_refused_values(field: str, text: str, rule: dict[str, Any], what: str) -> None:
     """A value that does not fit costs its row, and the reason names column and text."""
     assert what in refusal(text, rule, field)
-    assert refusal(text, rule, field).startswith(f"Its x, {text!r}")
+    assert refusal(text, rule, field).startswith(f"The value {text!r} of x")
 
 
 def test_columns_are_taken_in_turn_or_joined() -> None:
@@ -379,7 +379,7 @@ def test_empty_id_is_no_call() -> None:
     """A row whose id is empty cannot be distinguished from others: it is rejected."""
     mapping = {"fields": {"start": STAMP, "call_id": "id"}}
     [reject] = rejects_of("start,id\n2026-11-22T09:00:00Z,\n", mapping)
-    assert reject.reason == "It has no id."
+    assert reject.reason == "The id is missing."
 
 
 # -- the table -----------------------------------------------------------------------------------------------
@@ -608,7 +608,7 @@ charge = { columns = "Price", decimal = ",", negate = true }
     [batch] = source(io.BytesIO(data))
     [call] = batch.frame.to_dicts()
     assert (call["start"], call["charge"]) == (datetime(2026, 11, 22, 9, tzinfo=UTC), Decimal("0.25"))
-    assert batch.rejects[0].reason == "Its Kind is 'text', so it is not a call."
+    assert batch.rejects[0].reason == "Kind is 'text', so the row is not a call."
 
 
 def field_with(**rule: Any) -> dict[str, Any]:

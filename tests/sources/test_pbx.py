@@ -169,9 +169,9 @@ def test_cucm_other_files() -> None:
         io.BytesIO(table(CDR, {"cdrRecordType": "2"}, {"dateTimeOrigination": "0"}, {"pkid": ""}))
     )
     assert [reject.reason for reject in batch.rejects] == [
-        "Its cdrRecordType is '2', so it is not a call.",
-        "It has no dateTimeOrigination.",
-        "It has no pkid.",
+        "cdrRecordType is '2', so the row is not a call.",
+        "The dateTimeOrigination is missing.",
+        "The pkid is missing.",
     ]
     with pytest.raises(SchemaError, match="no column 'pkid'"):
         list(Cucm()(io.BytesIO(table(CMR, {}))))
@@ -364,7 +364,7 @@ def test_threecx_options() -> None:
         ThreeCx()
     with pytest.raises(ConfigError, match="Did you mean .*'time-start'"):
         ThreeCx(timezone="UTC", columns="historyid time-begin")
-    with pytest.raises(ConfigError, match="have no 'historyid'"):
+    with pytest.raises(ConfigError, match="lacks 'historyid'"):
         ThreeCx(timezone="UTC", columns="time-start")
     with pytest.raises(SchemaError, match=r"No row matches the format .* \(rows read: 1\)"):
         list(ThreeCx(timezone="UTC")(io.BytesIO(b"a,b\n")))

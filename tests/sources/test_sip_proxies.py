@@ -200,10 +200,10 @@ def test_other_rows() -> None:
     ]
     batches = list(KamailioAcc(timezone="UTC")(io.BytesIO(table(*rows))))
     assert [reject.reason for batch in batches for reject in batch.rejects] == [
-        "Its method is 'ACK', so it is not a call.",
-        "Its sip_code, 183, is provisional; a transaction ends with a code of 200 or more.",
-        "Its method is 'method', so it is not a call.",
-        "Its time, 'yesterday', is not a time (iso, epoch).",
+        "method is 'ACK', so the row is not a call.",
+        "sip_code 183 is provisional; a transaction ends with a code of 200 or more.",
+        "method is 'method', so the row is not a call.",
+        "The value 'yesterday' of time is not a time (iso, epoch).",
     ]
     assert sum(batch.read for batch in batches) == 4
 

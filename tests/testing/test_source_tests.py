@@ -242,7 +242,7 @@ class CountsPendingRowsWrongly(SoundSource):
     """It reports a pending call without a row."""
 
     def batch(self, rows: list[dict[str, Any]], rejects: list[Reject], end: int) -> SourceBatch:
-        pending = (PendingCall("20", "Its end is missing.", 4, 0),)
+        pending = (PendingCall("20", "The end is missing.", 4, 0),)
         return attrs.evolve(super().batch(rows, rejects, end), pending=pending)
 
 

@@ -185,7 +185,7 @@ class IngestReport(AppendReport):
             >>> csv = b"call_id,start\\n17,yesterday\\n"
             >>> report = store.ingest(csv, format="cdrkit-csv")
             >>> report.reasons
-            {'Its start, …, is not a time in UTC such as ….': 1}
+            {'The value … of start is not a time in UTC such as ….': 1}
         """
         return dict(Counter(_generalize(reject.reason) for reject in self.rejects).most_common())
 

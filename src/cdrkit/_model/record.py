@@ -433,7 +433,9 @@ def _parse_instant(info: FieldInfo, text: str) -> datetime:
     try:
         return parse_offset_instant(text, parameter=info.name)
     except QueryError as exc:
-        raise SchemaError(f"The field {info.name} cannot be {show_value(text)}: {exc}", field=info.name) from exc
+        raise SchemaError(
+            f"The field {info.name} cannot be {show_value(text)}: {exc}", field=info.name
+        ) from exc
 
 
 #: The catalogue: a description of each field of a `CallRecord`, in the order in which portals show fields.

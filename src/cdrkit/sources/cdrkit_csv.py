@@ -115,8 +115,8 @@ class CdrkitCsv:
                 bad &= column.is_not_null()
             for at in bad.arg_true():
                 shown = repr((column[at] or "")[:_SHOWN_CHARACTERS])
-                reason = f"Its {name}, {shown}, is not {_describe_values(info)}."
-                reasons.setdefault(at, reason if column[at] else f"It has no {name}.")
+                reason = f"The value {shown} of {name} is not {_describe_values(info)}."
+                reasons.setdefault(at, reason if column[at] else f"The {name} is missing.")
         frame = pl.DataFrame(columns)
         rejects: list[Reject] = list(block.rejects)
         if reasons:

@@ -49,8 +49,8 @@ class Reject:
 
     Example:
         >>> from cdrkit.sources import Reject
-        >>> print(Reject(7, "It has no start time.", "2041,2042,,34"))
-        row 7: It has no start time.
+        >>> print(Reject(7, "The start time is missing.", "2041,2042,,34"))
+        row 7: The start time is missing.
 
     Attributes:
         row: The number of the line on which the row starts, counted from 1. For a document, its number in the input.
@@ -78,8 +78,8 @@ class PendingCall:
 
     Example:
         >>> from cdrkit.sources import PendingCall
-        >>> print(PendingCall("a84b4c76e667", "Its BYE is missing.", 12))
-        row 12, a84b4c76e667: Its BYE is missing.
+        >>> print(PendingCall("a84b4c76e667", "The BYE is missing.", 12))
+        row 12, a84b4c76e667: The BYE is missing.
 
     Attributes:
         call: The native identifier of the call.
@@ -115,7 +115,7 @@ class SourceBatch:
         >>> import polars as pl
         >>> from cdrkit.sources import Reject, SourceBatch
         >>> frame = pl.DataFrame({"call_id": ["a", "b"]})
-        >>> SourceBatch(frame=frame, rejects=(Reject(3, "It has no start time.", "c,"),)).read
+        >>> SourceBatch(frame=frame, rejects=(Reject(3, "The start time is missing.", "c,"),)).read
         3
 
     Attributes:

@@ -182,7 +182,7 @@ class AsteriskCsv:
         for width, values in rows.groups.items():
             matching = [layout for layout in layouts if len(layout) == width]
             if not matching:
-                reason = f"It has {width} columns; {self._describe_widths()}."
+                reason = f"The row has {width} columns; {self._describe_widths()}."
                 rejects += [rows.reject(row, reason) for row in values["row"]]
                 continue
             values = values.rename(dict(zip(map(str, range(width)), matching[0], strict=True)))

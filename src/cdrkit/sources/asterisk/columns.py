@@ -91,7 +91,9 @@ def check_column(option: str, column: str | None, known: Sequence[str]) -> None:
     """
     if column is not None and column not in known:
         hint, _ = suggestion(str(column), known)
-        raise ConfigError(f"{option}={column!r} is not valid. Asterisk's columns are {', '.join(known)}.{hint}")
+        raise ConfigError(
+            f"{option}={column!r} is not valid. Asterisk's columns are {', '.join(known)}.{hint}"
+        )
 
 
 def is_call_row(values: Sequence[str], columns: Sequence[str]) -> bool:

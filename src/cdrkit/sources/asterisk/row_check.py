@@ -61,18 +61,20 @@ def separate_invalid_rows(values: pl.DataFrame) -> tuple[pl.DataFrame, list[tupl
 def _reason(row: Mapping[str, Any]) -> str:
     """Return the reason why *row* is not a call."""
     if not row["start"]:
-        return "It has no start time."
+        return "The start time is missing."
     for name in TIMES:
         if row[name] and row[f"{name}_at"] is None:
-            return f"Its {name}, {quote_value(row[name])}, is not a time such as '2026-11-22 09:30:00'."
+            return (
+                f"The value {quote_value(row[name])} of {name} is not a time such as '2026-11-22 09:30:00'."
+            )
     for name in LENGTHS:
         text, quoted = row[name], quote_value(row[name])
         if not text:
-            return f"It has no {name}."
+            return f"The {name} is missing."
         if re.fullmatch(r"-[0-9]+", text):
-            return f"Its {name}, {quoted}, {IS_NEGATIVE}"
+            return f"The value {quoted} of {name} {IS_NEGATIVE}"
         if not re.fullmatch(r"[0-9]+", text):
-            return f"Its {name}, {quoted}, is not a whole number of seconds."
+            return f"The value {quoted} of {name} is not a whole number of seconds."
         if len(text) > 10 or int(text) > _MOST_SECONDS:
             break
-    return f"Its {name}, {quoted}, is too large for a length in seconds."
+    return f"The value {quoted} of {name} is too large for a length in seconds."

@@ -50,7 +50,7 @@ class CallTimes:
         if start is None and is_local and "start_stamp" not in channel.document["variables"]:
             start = answer or end  # the template opencdrrate has no start
         if start is None:
-            raise RowError("It has no start time.")
+            raise RowError("The start time is missing.")
         times = [_parse_instant(channel, name) for name in ("progress", "progress_media")]
         progress = min((at for at in times if at is not None), default=None)
         return cls(start, answer, end, None if is_local else progress)
@@ -97,9 +97,9 @@ def parse_seconds(variables: Mapping[str, str], name: str) -> int | None:
     if not text:
         return None
     if re.fullmatch(r"-[0-9]+", text):
-        raise RowError(f"Its {name}, {quote_value(text)}, is negative.", "negative_length")
+        raise RowError(f"The value {quote_value(text)} of {name} is negative.", "negative_length")
     if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > _MOST_SECONDS:
-        raise RowError(f"Its {name}, {quote_value(text)}, is not a whole number of seconds.")
+        raise RowError(f"The value {quote_value(text)} of {name} is not a whole number of seconds.")
     return int(text)
 
 
@@ -125,7 +125,7 @@ def _parse_local_time(channel: Channel, name: str) -> datetime | None:
         return local
     except ValueError:
         raise RowError(
-            f"Its {name}_stamp, {quote_value(text)}, is not a time such as '2026-11-22 09:30:00'."
+            f"The value {quote_value(text)} of {name}_stamp is not a time such as '2026-11-22 09:30:00'."
         ) from None
 
 
@@ -145,11 +145,11 @@ def _parse_instant(channel: Channel, name: str) -> datetime | None:
 
 def _since_1970(variable: str, text: str, microseconds: int) -> datetime:
     if not re.fullmatch(r"[0-9]{1,17}", text):
-        raise RowError(f"Its {variable}, {quote_value(text)}, is not a Unix time.")
+        raise RowError(f"The value {quote_value(text)} of {variable} is not a Unix time.")
     try:
         instant = _1970 + timedelta(microseconds=int(text) * microseconds)
     except OverflowError:
         instant = None
     if instant is None or instant.year > _LAST_YEAR:
-        raise RowError(f"Its {variable}, {quote_value(text)}, is not in the years 1970 to 2099.")
+        raise RowError(f"The value {quote_value(text)} of {variable} is not in the years 1970 to 2099.")
     return instant

@@ -90,7 +90,7 @@ def _identity_fields(channel: Channel) -> dict[str, Any]:
     variables = channel.variables
     uuid = variables.get("uuid") or as_text(channel.newest.get("uuid"))
     if not uuid:
-        raise RowError("It has no uuid.")
+        raise RowError("The uuid is missing.")
     return {
         "call_id": uuid,
         "linked_id": channel.originator.get("uuid")

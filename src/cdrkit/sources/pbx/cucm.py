@@ -265,7 +265,7 @@ def _join_quality(
         yield attrs.evolve(batch, frame=_add_quality(batch.frame, calls), merged=merged)
     without_call = quality.filter(~pl.col("call").is_in(list(used))).group_by("call", maintain_order=True)
     pending = tuple(
-        PendingCall(call, "Its CDR is missing.", row, rows, name)
+        PendingCall(call, "The CDR of the call is missing.", row, rows, name)
         for call, row, rows, name in without_call.agg(
             pl.col("row").first(), rows=pl.len(), input=pl.col("input").first()
         ).rows()

@@ -186,9 +186,9 @@ def _find_other_rows(native: pl.DataFrame, mapping: SourceMapping) -> Iterable[R
         others = native.filter(~pl.col(column).fill_null("").is_in(list(words)))
         for row, text in others.select("row", column).rows():
             reason = (
-                f"Its {column} is {quote_value(text)}, so it is not a call."
+                f"{column} is {quote_value(text)}, so the row is not a call."
                 if text
-                else f"It has no {column}."
+                else f"The {column} is missing."
             )
             yield RowProblem(row, reason)
 
@@ -245,11 +245,11 @@ def _find_problems(native: pl.DataFrame, field: _FieldTexts) -> list[tuple[int, 
             if not joins:
                 column = next((name for name, mask in field.chosen.items() if mask[at]), label)
             flaw = str(errors[text])
-            reason = f"Its {column}, {quote_value(text)}, {flaw}."
+            reason = f"The value {quote_value(text)} of {column} {flaw}."
             problems.append((at, RowProblem(rows[at], reason, flaw == NEGATIVE)))
     if field.rule.required or field.name in ("start", "call_id"):
         problems += [
-            (at, RowProblem(rows[at], f"It has no {label}.")) for at in field.texts.is_null().arg_true()
+            (at, RowProblem(rows[at], f"The {label} is missing.")) for at in field.texts.is_null().arg_true()
         ]
     return problems
 

@@ -152,7 +152,7 @@ def _read_documents(stream: Readable) -> Iterator[tuple[Any, int]]:
         try:
             yield _parse(line.raw), line.position
         except ValueError as exc:
-            yield Reject(line.number, f"It is not JSON: {exc}.", line.text), line.position
+            yield Reject(line.number, f"The line is not JSON: {exc}.", line.text), line.position
 
 
 def _read_whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]:
@@ -296,16 +296,20 @@ class _BatchBuilder:
             texts = dict(_flatten(call))
             "".join(chain.from_iterable(texts.items())).encode()
         except UnicodeEncodeError:
-            self._add_reject(number, "It contains half of a surrogate pair: the text is damaged there.", call)
+            self._add_reject(
+                number, "The document contains half of a surrogate pair: the text is damaged there.", call
+            )
             return None
         except RecursionError:
-            self._add_reject(number, "It is nested too deeply.", {})
+            self._add_reject(number, "The document is nested too deeply.", {})
             return None
         for key, states in self._pages.going_on.items():
             if (state := texts.get(key, "").casefold()) in states:
                 rule = self._mapping.fields["call_id"]
                 return PendingCall(
-                    texts.get(rule.columns[0], "?"), f"Its state is {state}: it has not ended.", number
+                    texts.get(rule.columns[0], "?"),
+                    f"The state of the call is {state}: the call has not ended.",
+                    number,
                 )
         self._texts[number] = texts
         self._documents[number] = call

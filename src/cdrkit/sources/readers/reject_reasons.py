@@ -7,9 +7,9 @@ from typing import Final
 __all__ = ["NUL_BYTES", "TORN_LINE", "describe_undecodable", "describe_width", "quote_value"]
 
 #: The reason of a last line without a line end.
-TORN_LINE: Final = "It has no line end: the file is still being written; ingest it again later."
+TORN_LINE: Final = "The row has no line end: the file is still being written; ingest it again later."
 #: The reason of a line that holds NUL bytes.
-NUL_BYTES: Final = "It contains NUL bytes: the file is damaged there."
+NUL_BYTES: Final = "The row contains NUL bytes: the file is damaged there."
 
 _SHOWN_CHARACTERS: Final = 80
 
@@ -22,7 +22,7 @@ def describe_undecodable(error: UnicodeDecodeError, encoding: str) -> str:
         encoding: The encoding with which the file was read.
     """
     return (
-        f"Its byte {error.start + 1} is not {encoding}; give the file's encoding, "
+        f"Byte {error.start + 1} of the row is not {encoding}; give the file's encoding, "
         "for example encoding='latin-1'."
     )
 
@@ -34,7 +34,7 @@ def describe_width(columns: int, expected: str) -> str:
         columns: The number of columns in the row.
         expected: A clause that states the correct number of columns, such as ``the table has 18``.
     """
-    return f"It has {columns} column{'s' * (columns != 1)}; {expected}."
+    return f"The row has {columns} column{'s' * (columns != 1)}; {expected}."
 
 
 def quote_value(text: str) -> str:

@@ -39,7 +39,7 @@ def parse_row(
         texts, more = _join_lines(text, lines, layout, width)
         raw += more
     if texts is None:
-        return "Its quotes are not balanced, or text follows a closing quote.", line.raw
+        return "The quotes of the line are not balanced, or text follows a closing quote.", line.raw
     if len(texts) != width:
         return describe_width(len(texts), f"the table has {width}"), line.raw
     return texts, raw

@@ -168,9 +168,7 @@ def _split_transactions(
     )
     is_provisional = transactions["sip_code"] < 200
     problems = [
-        RowProblem(
-            row, f"Its sip_code, {code}, is provisional; a transaction ends with a code of 200 or more."
-        )
+        RowProblem(row, f"sip_code {code} is provisional; a transaction ends with a code of 200 or more.")
         for row, code in transactions.filter(is_provisional).select("row", "sip_code").rows()
     ]
     return transactions.filter(~is_provisional), problems

@@ -106,12 +106,12 @@ def pair_dialogs(
         *_pending_calls(
             dialogs.without_bye,
             transactions.filter(pl.col("method") == "INVITE"),
-            "Its BYE is missing: the call has not ended, or its end is in another file.",
+            "The BYE is missing: the call has not ended, or its end is in another file.",
         ),
         *_pending_calls(
             dialogs.without_invite,
             transactions.filter(pl.col("method") == "BYE"),
-            "Its INVITE is missing: its beginning is in another file.",
+            "The INVITE is missing: the call began in another file.",
         ),
     ]
     for at in range(0, frame.height, _BATCH_CALLS):

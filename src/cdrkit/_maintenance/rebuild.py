@@ -87,5 +87,5 @@ def _merge_segments(
     whole = pl.concat([tiers[segment.tier].read(segment, [*FIELDS]) for segment in newest_first])
     whole = whole.unique(IDENTITY, keep="first", maintain_order=True).sort(IDENTITY)
     days = whole["start"].dt.date()
-    ends = [*(days != days.shift(1)).fill_null(True).arg_true().to_list(), whole.height]
-    return [hot.write(whole.slice(low, high - low), region) for low, high in itertools.pairwise(ends)]
+    bounds = [*(days != days.shift(1)).fill_null(True).arg_true().to_list(), whole.height]
+    return [hot.write(whole.slice(low, high - low), region) for low, high in itertools.pairwise(bounds)]

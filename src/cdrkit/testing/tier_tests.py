@@ -168,8 +168,8 @@ class TierTests:
                     if name in frame.columns
                     else pl.Series([None] * frame.height, dtype=pl.String)
                 )
-                held = column.drop_nulls().unique(maintain_order=True).head(2).to_list()
-                for values in ([*held, "no such value"], held[:1], ["no such value"]):
+                present = column.drop_nulls().unique(maintain_order=True).head(2).to_list()
+                for values in ([*present, "no such value"], present[:1], ["no such value"]):
                     for rows in (range(frame.height), range(7, 40), range(3, 3)):
                         chosen = tier.rows_with(segment, name, values, rows)
                         if chosen is not None:
@@ -368,10 +368,10 @@ class TierTests:
     def test_orphans_can_be_deleted(self, files: Files) -> None:
         """Deleting an orphan removes only that orphan; deleting it again does nothing."""
         tier = self.make_tier(files)
-        kept, gone = (tier.write(_calls(seed=seed), "GB") for seed in (1, 2))
-        for each in [each for each in tier.list_segments() if each.id == gone.id] * 2:
+        remaining, removed = (tier.write(_calls(seed=seed), "GB") for seed in (1, 2))
+        for each in [each for each in tier.list_segments() if each.id == removed.id] * 2:
             tier.delete_orphan(each)
-        assert [each.id for each in tier.list_segments()] == [kept.id]
+        assert [each.id for each in tier.list_segments()] == [remaining.id]
 
     def test_damage_is_not_loaded(self, files: Files) -> None:
         """Loading a damaged file raises a CorruptDataError that names the file."""

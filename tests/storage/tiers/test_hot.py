@@ -55,12 +55,12 @@ def test_gathering_holds_no_more_than_is_kept_open(
     picks = picks_of(segments, each)
     expected = pl.concat([tier.read(segment, columns, rows) for segment, rows in picks])
     most = 2 * max(segment.size_bytes for segment in segments)
-    monkeypatch.setattr(hot, "_HELD_BYTES", most)
+    monkeypatch.setattr(hot, "_BUFFER_BYTES", most)
     held: list[int] = []
     gathered = hot._gather_rows
 
     def watched(opened: Any, names: Any) -> pl.DataFrame:
-        held.append(sum(segment.held_bytes for segment, _ in opened))
+        held.append(sum(segment.buffer_bytes for segment, _ in opened))
         return gathered(opened, names)
 
     monkeypatch.setattr(hot, "_gather_rows", watched)

@@ -157,8 +157,8 @@ class BlockParser:
             else:
                 self._add_row(at, row)
         if swallowed or self.remainder:
-            kept = (pl.col("at") < self.lines_used) & ~pl.col("at").is_in(swallowed)
-            self._regular = [(count, lines.filter(kept)) for count, lines in self._regular]
+            is_regular = (pl.col("at") < self.lines_used) & ~pl.col("at").is_in(swallowed)
+            self._regular = [(count, lines.filter(is_regular)) for count, lines in self._regular]
 
     def _split(self, text: str, *, strict: bool = False) -> list[str] | QuoteFlaw:
         return split_row(text, separator=self._layout.separator, strict=strict)

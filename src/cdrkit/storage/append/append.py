@@ -130,9 +130,9 @@ class Append:
         """Deduplicate the sorted *rows* day by day and write the rows that remain."""
         self._transaction.create_store()
         days = rows["start"].dt.date()
-        ends = [*(days != days.shift(1)).fill_null(True).arg_true().to_list(), rows.height]
+        bounds = [*(days != days.shift(1)).fill_null(True).arg_true().to_list(), rows.height]
         self._writer.wait()  # earlier rows must be readable to be compared with
-        frames = [self._deduplicate(rows.slice(low, high - low)) for low, high in itertools.pairwise(ends)]
+        frames = [self._deduplicate(rows.slice(low, high - low)) for low, high in itertools.pairwise(bounds)]
         self._writer.write(frames, self._transaction.base.region)
 
     def _add_segment(self, segment: Segment) -> None:

@@ -195,13 +195,13 @@ def warm_index(frame: pl.DataFrame, identity: str, region: str | None) -> tuple[
     """
     numbers = NumberIndex.of(frame, region)
     blocks, first = pack_blocks(numbers)
-    ends, at = [], 0
+    offsets, at = [], 0
     for block in blocks:
         at += len(block)
-        ends.append(at)
+        offsets.append(at)
     lists: dict[str, pa.Array[Any]] = {
         "first": pa.array(first, pa.int64()),
-        "block_ends": pa.array(ends, pa.uint64()),
+        "block_ends": pa.array(offsets, pa.uint64()),
         "block_crcs": pa.array(map(zlib.crc32, blocks), pa.uint32()),
     }
     about = {"segment": identity, "region": region, "longer": numbers.has_longer}

@@ -37,7 +37,7 @@ __all__ = ["HotTier"]
 _SUFFIX: Final = ".arrow"
 _OPEN_SEGMENTS: Final = 4096
 #: The memory of open segments besides their mappings: fetched files, computed indexes and rollups.
-_HELD_BYTES: Final = 512 << 20
+_BUFFER_BYTES: Final = 512 << 20
 #: The rows by which a column of text is judged worth a dictionary.
 _SAMPLE_ROWS: Final = 2_000
 #: Up to this many rows per segment, on average, picking values one by one is faster.
@@ -106,13 +106,13 @@ class HotTier:
             return self.read(picks[0][0], columns, picks[0][1])
         frames: list[pl.DataFrame] = []
         batch: list[tuple[MappedSegment, pl.Series]] = []
-        held = 0
+        buffered = 0
         for segment, rows in picks:
             mapped = self._map(segment)
-            held += mapped.held_bytes
-            if batch and held > _HELD_BYTES:  # hold no more of them at once than may stay open
+            buffered += mapped.buffer_bytes
+            if batch and buffered > _BUFFER_BYTES:  # gather no more at once than may stay open
                 frames.append(_gather_rows(batch, columns))
-                batch, held = [], mapped.held_bytes
+                batch, buffered = [], mapped.buffer_bytes
             batch.append((mapped, rows))
         return pl.concat([*frames, _gather_rows(batch, columns)])
 
@@ -202,20 +202,20 @@ class HotTier:
                 return mapped
             mapped.last_used = next(self._uses)
             self._open[segment.id] = mapped
-            held = sum(other.held_bytes for other in self._open.values())
-            if len(self._open) > _OPEN_SEGMENTS or held > _HELD_BYTES:
-                self._close_oldest(held)
+            buffered = sum(other.buffer_bytes for other in self._open.values())
+            if len(self._open) > _OPEN_SEGMENTS or buffered > _BUFFER_BYTES:
+                self._close_oldest(buffered)
         return mapped
 
-    def _close_oldest(self, held: int) -> None:
+    def _close_oldest(self, buffered: int) -> None:
         """Close the least recently used segments until the limits are met.
 
         The most recently used segment stays open.
         """
         for identity in sorted(self._open, key=lambda identity: self._open[identity].last_used)[:-1]:
-            if len(self._open) <= _OPEN_SEGMENTS and held <= _HELD_BYTES:
+            if len(self._open) <= _OPEN_SEGMENTS and buffered <= _BUFFER_BYTES:
                 return
-            held -= self._open.pop(identity).held_bytes
+            buffered -= self._open.pop(identity).buffer_bytes
 
 
 def _gather_rows(picks: Sequence[tuple[MappedSegment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:

@@ -51,7 +51,7 @@ class MappedSegment:
         cache: The cache for copies of remote segments. Without a cache, segments are fetched into memory.
 
     Attributes:
-        held_bytes: The memory that the segment uses in addition to its mapping.
+        buffer_bytes: The memory that the segment uses in addition to its mapping.
         last_used: A counter set by the owner; the greater the number, the later the last use.
         is_damaged: Whether a part differs from what was written. After reopening, the segment may be intact.
 
@@ -70,7 +70,7 @@ class MappedSegment:
         self._index: IndexFile | None = None
         self._numbers: NumberIndex | None = None
         self._totals: Totals | None = None
-        self.held_bytes: int = 0
+        self.buffer_bytes: int = 0
         self.last_used = 0
         self.is_damaged: bool = False
         data = self._load(segment.path, segment.id, segment.size_bytes, lambda: check_file(files, segment))
@@ -112,7 +112,7 @@ class MappedSegment:
                 url = self._files.url_of(path)
                 raise StorageError(f"Cannot read {url}: {exc}.", url=url) from exc
             raise self._damage(path, str(exc)) from exc
-        self.held_bytes += size
+        self.buffer_bytes += size
         return pa.py_buffer(fetch())
 
     def _damage(self, path: str, reason: str) -> CorruptDataError:
@@ -209,7 +209,7 @@ class MappedSegment:
                     made = NumberIndex.of(
                         pl.DataFrame([self.column(name, whole) for name in INDEXED]), region
                     )
-                    self.held_bytes += made.size_bytes
+                    self.buffer_bytes += made.size_bytes
                     self._numbers = made
         return self._numbers
 
@@ -225,7 +225,7 @@ class MappedSegment:
                     whole = range(self._segment.rows)
                     made = totals_of(pl.DataFrame([self.column(name, whole) for name in TOTAL_FIELDS]))
                     self._totals = Totals(made)
-                    self.held_bytes += self._totals.size_bytes
+                    self.buffer_bytes += self._totals.size_bytes
         return self._totals
 
 

@@ -96,9 +96,9 @@ class WarmTier:
 
     def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
         """Return columns of a segment; read only the byte ranges that hold them."""
-        held = [name for name in columns if name in segment.columns]
+        stored = [name for name in columns if name in segment.columns]
         wanted = range(segment.rows) if rows is None else rows
-        groups = list(self._columns.read_groups(segment, held, wanted)) if held and len(wanted) else []
+        groups = list(self._columns.read_groups(segment, stored, wanted)) if stored and len(wanted) else []
         return pl.DataFrame(
             [
                 _build_series(
@@ -116,10 +116,10 @@ class WarmTier:
             return pl.concat([self.read(segment, columns, rows) for segment, rows in picks])
 
         def read_pick(pick: tuple[Segment, pl.Series]) -> list[tuple[Mapping[str, pa.Array[Any]], list[int]]]:
-            held = [name for name in columns if name in pick[0].columns]
+            stored = [name for name in columns if name in pick[0].columns]
             return [
                 ({name: _combine_chunks(column) for name, column in group.items()}, list(local))
-                for group, local in self._columns.read_groups(pick[0], held, pick[1])
+                for group, local in self._columns.read_groups(pick[0], stored, pick[1])
             ]
 
         with ThreadPoolExecutor(min(len(picks), REQUESTS_AT_ONCE)) as pool:

@@ -59,7 +59,7 @@ def compact_days(log: Log, tiers: Mapping[str, Tier], hot: Tier, *, dry_run: boo
 
 
 def _small_segments(snapshot: Snapshot, hot: Tier) -> Iterator[_Task]:
-    """Yield the small hot segments of each day that has more than one."""
+    """Yield a merge task for each day that has several small hot segments."""
     days: dict[str, list[Segment]] = defaultdict(list)
     for segment in snapshot.segments.values():
         if segment.tier == hot.name and segment.rows < _SMALL:
@@ -92,7 +92,7 @@ def _lacks_index(segment: Segment, tier: Tier | None) -> bool:
 def _rewrite_runs(
     log: Log, tiers: Mapping[str, Tier], snapshot: Snapshot, runs: Sequence[Sequence[Segment]]
 ) -> list[Segment]:
-    """Write each run's calls to new segments in the same tier."""
+    """Rewrite each group of segments as new segments in the same tier."""
     fresh: list[Segment] = []
     try:
         for run in runs:

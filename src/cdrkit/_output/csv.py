@@ -1,4 +1,4 @@
-"""CSV output: RFC 4180, UTF-8, instants in UTC, and disarmed formulas.
+"""CSV output: RFC 4180, UTF-8, instants in UTC, and a guard against formulas.
 
 A formula is text that a spreadsheet would run.
 
@@ -72,7 +72,7 @@ def write_frames(
         frames: Tables that have *columns*. The CSV has instants in UTC, whatever their column's time zone.
         columns: The columns, in the order to write them.
         sink: A file opened for binary writing, or another object with such a ``write`` method.
-        guard: Disarm text that a spreadsheet would run as a formula (see `guard_formulas`).
+        guard: Put ``'`` in front of text that a spreadsheet would run as a formula (see `guard_formulas`).
         headers: ``names`` or ``labels`` of the columns for the first line. This line is written even if the CSV has no
             rows.
         compression: ``gzip``, ``zstd``, or None for plain text.
@@ -93,8 +93,8 @@ def write_frames(
             accepted: int | None = cast(Any, sink).write(data)  # web responses return None for all bytes
             if accepted == 0 or (accepted is None and isinstance(sink, io.RawIOBase)):
                 raise StorageError(
-                    f"{sink!r} accepts no more bytes, so the CSV in it is incomplete. It may be non-blocking. "
-                    "Give a file that blocks until it can accept more."
+                    f"{sink!r} accepts no more bytes, so the CSV is incomplete. The file may be non-blocking. "
+                    "Give a file that blocks until it can accept more bytes."
                 )
             data = b"" if accepted is None else data[accepted:]
     return written.rows

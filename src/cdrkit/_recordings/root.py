@@ -26,7 +26,7 @@ def is_full_path(path: str) -> bool:
 
 @attrs.frozen
 class RecordingsRoot:
-    """The folder of all recordings, and the prefixes of full paths in that folder."""
+    """The folder of all recordings, and the prefixes of full paths to its files."""
 
     files: Files
     prefixes: tuple[str, ...]

@@ -75,7 +75,7 @@ def print_text(text: str) -> None:
 
 
 def print_note(text: str) -> None:
-    """Print a line on standard error, to keep it out of output for programs."""
+    """Print a line on standard error, to keep standard output readable by programs."""
     _err.print(_sanitize_lines(text), soft_wrap=True)
 
 

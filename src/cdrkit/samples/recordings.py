@@ -1,4 +1,4 @@
-"""Recordings of tones: ringing, keys and two alternating voices."""
+"""Recordings of tones: ringing, key tones and two alternating voices."""
 
 from __future__ import annotations
 

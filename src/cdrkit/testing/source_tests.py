@@ -139,7 +139,7 @@ class SourceTests:
             whole.check_equal(self._read(_slow_stream(sample, size)))
 
     def test_reading_all_inputs(self) -> None:
-        """A joining source returns the same calls for one input as for a plain stream."""
+        """A joining source returns equal calls for a single input and for its stream."""
         source = self.make_source()
         if isinstance(source, JoiningSource):
             whole = self._read(io.BytesIO(self.sample()))

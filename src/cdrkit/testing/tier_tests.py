@@ -85,7 +85,7 @@ class TierTests:
         assert segment.size_bytes == files.size(segment.path)
 
     def test_segment_survives_the_log(self, files: Files) -> None:
-        """A segment that the log stored as JSON equals the original and can be read."""
+        """A segment restored from the log's JSON equals the original and can be read."""
         frame = _calls()
         segment = self.make_tier(files).write(frame, "GB")
         restored = Segment.from_dict(json.loads(json.dumps(segment.to_dict())))

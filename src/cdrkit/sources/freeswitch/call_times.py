@@ -1,4 +1,4 @@
-"""The times of a FreeSWITCH channel: instants since 1970, or local timestamps."""
+"""The times of a FreeSWITCH channel: Unix times or local timestamps."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class CallTimes:
         return None if self.progress is None or stop is None else _seconds_between(self.progress, stop)
 
     def local_ring_duration(self, variables: Mapping[str, str], *, is_answered: bool) -> float | None:
-        """Return the seconds of ringing, computed from a row's local times.
+        """Return the ringing time in seconds, computed from a row's local times.
 
         Local times do not include the first progress. If the call was not answered, the ringing lasts the whole
         ``duration``.

@@ -76,7 +76,7 @@ _MAPPING: Final = SourceMapping(
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Derive the disposition from the talk time, or otherwise from the SIP code."""
+    """Derive the disposition from the SIP code, unless a talk time shows an answer."""
     nothing = pl.Series([None] * native.height, dtype=pl.Int16)
     is_answered = values.get("duration", nothing) > 0
     by_code = dispositions(values.get("sip_code", nothing))

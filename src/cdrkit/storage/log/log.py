@@ -255,7 +255,7 @@ class Log:
             self._objects.make_durable(snapshot.version)
 
     def _take_back(self, commit: Commit, start: Stopwatch) -> Snapshot | None:
-        """Remove a commit created after the previous version was removed from the log.
+        """Remove a new commit whose base version is no longer in the log.
 
         Return None, or the newest snapshot if the commit has taken effect and only this check was late.
 
@@ -324,7 +324,7 @@ class Log:
         return problems
 
     def clean(self, now: datetime) -> int:
-        """Remove commits and checkpoints replaced by a checkpoint past the grace period.
+        """Remove commits and checkpoints that an old enough checkpoint replaces.
 
         The newest checkpoint that is older than the grace period remains.
 

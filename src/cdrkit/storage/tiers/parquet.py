@@ -220,7 +220,7 @@ def tail_of(data: memoryview) -> bytes:
 
 
 class _PartialFile(io.RawIOBase):
-    """A file that holds only some parts; reading other parts raises OSError."""
+    """A file that holds only some byte ranges; reading other bytes raises OSError."""
 
     def __init__(self, parts: Mapping[int, bytes], size: int) -> None:
         self._starts = sorted(parts)
@@ -246,7 +246,7 @@ class _PartialFile(io.RawIOBase):
         start = self._starts[before]
         part = self._parts[start]
         if before < 0 or size < 0 or self._at + size > start + len(part):
-            raise OSError(f"its footer points to {size} bytes at {self._at}, outside the columns")
+            raise OSError(f"the footer points to {size} bytes at offset {self._at}, outside the columns")
         data = part[self._at - start : self._at - start + size]
         self._at += size
         return data

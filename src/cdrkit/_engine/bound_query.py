@@ -159,7 +159,10 @@ class BoundQuery:
 
     @functools.cached_property
     def customer_conditions(self) -> tuple[Expr, ...]:
-        """The conditions on ``customer_id`` alone, by which rollups exclude segments."""
+        """The conditions that use no field except ``customer_id``.
+
+        Rollups use these conditions to exclude segments.
+        """
         return tuple(c for c in self.conditions if field_names(c) == {"customer_id"})
 
     @functools.cached_property

@@ -102,7 +102,7 @@ def split_batches(parts: Sequence[Candidates]) -> Iterator[Sequence[Candidates]]
 
 
 def _read_segment(scan: Scan, part: Candidates, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    """Yield the calls of a segment that overlaps no other, without sorting them."""
+    """Yield the calls of a segment that overlaps no other segment, without sorting."""
     rows = part.rows
     for at in range(0, len(rows), _FRAME_ROWS):
         if scan.query.newest_first:

@@ -78,7 +78,7 @@ def translate_errors(url: str, action: str) -> Iterator[None]:
 
 
 def _find_file_above(path: str) -> str | None:
-    """Return the parent of *path* that is a file, not a folder, or None.
+    """Return the parent of *path* that is a file instead of a folder, if any.
 
     If a parent is a file, nothing can exist below it.
     """

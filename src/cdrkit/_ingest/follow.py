@@ -281,7 +281,9 @@ class _Follower:
             lines = chunk if is_whole and at_end else chunk[: chunk.rfind(b"\n") + 1]
             if not lines:
                 if not at_end:
-                    raise SchemaError(f"{file.name}: a line is longer than {size >> 20} MiB.")
+                    raise SchemaError(
+                        f"{file.name}: a line is longer than {size >> 20} MiB. Check that this is the right file."
+                    )
                 return
             if at_end and len(lines) == self.unread_bytes and not is_whole:
                 return  # read already, and nothing was added
@@ -378,7 +380,7 @@ class _Follower:
             )
 
     def _pending_calls(self, file: _File, batches: list[SourceBatch], header: str) -> PendingCalls:
-        """Return the pending calls of *batches* with their *header*, the oldest first."""
+        """Build `PendingCalls` from *header* and *batches*, with the oldest calls first."""
         pending = [call for batch in batches for call in batch.pending if call.text]
         pending.sort(key=lambda call: call.input != _PENDING_INPUT)
         retained = [
@@ -422,7 +424,7 @@ class _Follower:
 
 
 def _drop_last_reject(batches: list[SourceBatch], lines: bytes) -> tuple[list[SourceBatch], int]:
-    """Drop a rejected last line; return the batches and the remaining length.
+    """Drop a rejected last line; return the batches and the other lines' length.
 
     A last line may be rejected only because it is still incomplete.
     """

@@ -15,7 +15,7 @@ __all__ = ["PendingCalls", "Position", "count_lines", "to_bytes"]
 
 
 def to_bytes(text: str) -> bytes:
-    """Encode a file's decoded text to the original bytes, even invalid UTF-8."""
+    """Return the original bytes of decoded text, including invalid UTF-8 bytes."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -48,7 +48,7 @@ class PendingCalls:
         return to_bytes("\n".join(texts))
 
     def first_line(self, line: int) -> int:
-        """Return the line in the file at which the call on line *line* of `data` begins."""
+        """Return the file line where a call begins, given any of its lines in `data`."""
         starts = [count_lines(self.header) + 1]
         for _, _, text in self.calls:
             starts.append(starts[-1] + count_lines(text))

@@ -30,7 +30,7 @@ class NumberPattern:
     numbers: tuple[str, ...]
 
     def matches(self, number: str) -> bool:
-        """Return whether a normalised number matches."""
+        """Return whether *number*, a normalised number, matches this pattern."""
         if self.kind == "exact":
             return number in self.numbers
         if self.kind == "prefix":

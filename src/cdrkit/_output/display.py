@@ -100,7 +100,7 @@ def display_text(
 
 
 def check_style(times: TimeStyle) -> TimeStyle:
-    """Return *times*, or raise an error if this style is unknown.
+    """Return *times*, which must be a known style of times.
 
     Raises:
         ConfigError: When the style is unknown.

@@ -86,7 +86,7 @@ def _condition_params(conditions: tuple[Expr, ...]) -> Iterator[tuple[str, str]]
 
 
 def _plain_params(condition: Expr) -> list[tuple[str, str]]:
-    """Return plain parameters for a condition, or an empty list if it needs JSON."""
+    """Return plain parameters for a condition, or an empty list if JSON is needed."""
     if condition == CONNECTED:
         return [("connected", "1")]
     if condition == RECORDED:

@@ -109,7 +109,7 @@ def open_store(
 
 
 def _split_tier(role: str, given: object) -> tuple[Tier | None, TierOptions]:
-    """Return the ready-made tier in an argument, or None, and the tier options."""
+    """Split a tier argument into a ready-made tier (or None) and tier options."""
     if given is None:
         return None, TierOptions()
     if isinstance(given, TierOptions):

@@ -72,7 +72,7 @@ def as_text(value: Any) -> str | None:
 
 
 def callflows(document: Document) -> list[Any]:
-    """Return a document's call flows as a list, even if it has only one."""
+    """Return the list of a document's call flows; wrap a single call flow in a list."""
     flow = document.get("callflow")
     return flow if isinstance(flow, list) else [flow]
 

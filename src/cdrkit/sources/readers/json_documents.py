@@ -197,7 +197,7 @@ def _parse(raw: bytes) -> Any:
     try:
         return _DECODER.decode(raw.decode(json.detect_encoding(raw)).strip())
     except RecursionError as exc:
-        raise ValueError("it is nested too deeply") from exc
+        raise ValueError("the nesting is too deep") from exc
 
 
 def _calls_of(document: Any, pages: PageLayout) -> list[Any]:

@@ -113,7 +113,7 @@ class Deduplication:
         return rest, replaced
 
     def restart(self, stored: frozenset[str], repeat: frozenset[str]) -> list[pl.DataFrame]:
-        """Prepare to compare the rows again, with a newer version of the store.
+        """Prepare to repeat the comparison against a newer version of the store.
 
         Args:
             stored: The ids of the newer version's segments.

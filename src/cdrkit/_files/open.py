@@ -38,7 +38,9 @@ def open_files(url: str | os.PathLike[str], options: Mapping[str, object] | None
     if options is not None and not isinstance(options, Mapping):
         raise ConfigError(f"Storage options must be a mapping, not {options!r}.")
     if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
-        raise ConfigError(f"{text!r} is not a valid folder name.")
+        raise ConfigError(
+            f"{text!r} is not a valid folder name. Remove all NUL characters and lone surrogates."
+        )
     settings = dict(options or {})
     try:
         # Neither instances nor listings are shared with the embedding application: a listing that it has cached

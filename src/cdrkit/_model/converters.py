@@ -54,7 +54,9 @@ def _convert_instant(value: object) -> datetime:
     if not isinstance(value, datetime):
         raise TypeError("a datetime is needed")
     if value.tzinfo is None or value.utcoffset() is None:
-        raise ValueError("it has no time zone; make it aware, for example with .replace(tzinfo=...)")
+        raise ValueError(
+            "the datetime has no time zone; make the datetime aware, for example with .replace(tzinfo=...)"
+        )
     return value.astimezone(UTC)
 
 
@@ -63,7 +65,7 @@ def _integer_converter(bits: int) -> Callable[[object], int]:
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError("a whole number is needed")
         if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
-            raise ValueError(f"it does not fit into {bits} bits")
+            raise ValueError(f"the number does not fit into {bits} bits")
         return int(value)
 
     return convert
@@ -87,7 +89,7 @@ def _convert_float32(value: object) -> float | None:
     try:
         stored: float = struct.unpack("f", struct.pack("f", number))[0]
     except OverflowError:
-        raise ValueError("it does not fit into 32 bits") from None
+        raise ValueError("the number does not fit into 32 bits") from None
     return round(stored * 1e5) / 1e5
 
 
@@ -99,7 +101,7 @@ def _convert_money(value: object) -> Decimal:
         if not amount.is_finite() or abs(amount) >= _MONEY_LIMIT or amount.quantize(_MONEY_STEP) != amount:
             raise ValueError("an amount has at most 12 digits before the decimal point and 6 after it")
     except InvalidOperation:
-        raise ValueError("it is not an amount") from None
+        raise ValueError("the text is not an amount") from None
     return amount.quantize(_MONEY_STEP)
 
 

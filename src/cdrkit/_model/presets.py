@@ -154,17 +154,17 @@ def _days_back(number: int, unit: str, today: date) -> tuple[date, date]:
 
 
 def months_before(instant: datetime, months: int) -> datetime:
-    """Return the first instant of the UTC month *months* before *instant*'s month."""
+    """Return the start of the UTC month that is *months* months before *instant*."""
     day = _plus_months(instant.astimezone(UTC).date(), -months)
     return datetime(day.year, day.month, 1, tzinfo=UTC)
 
 
 def _plus_months(day: date, months: int) -> date:
-    """Return the same day of the month, *months* later.
+    """Return the date that is *months* months after *day*.
 
-    If that month is too short, return its last day.
+    If the month of that date is too short, return the month's last day.
     """
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     if not 1 <= year <= 9999:
-        raise OverflowError(f"year {year} is out of range")
+        raise OverflowError(f"the year {year} is not between 1 and 9999")
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))

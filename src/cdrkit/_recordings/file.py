@@ -19,9 +19,9 @@ _BLOCK: Final = 65_536
 
 
 class RecordingFile:
-    """A file below the root of the recordings, at the first of several paths that exists.
+    """A recording's file: the file at the first existing path of several candidates.
 
-    The first bytes of the file are cached.
+    All paths are below the root of the recordings. The first bytes of the file are cached.
     """
 
     def __init__(self, call_id: str, files: Files, paths: tuple[str, ...], *, hide_url: bool) -> None:
@@ -69,7 +69,7 @@ class RecordingFile:
 
     @property
     def format(self) -> str | None:
-        """The audio format that the content or else the suffix shows; None if it is unknown."""
+        """The audio format, detected from content first, then suffix; None if unknown."""
         suffix = posixpath.splitext(self.path)[1][1:]
         try:
             return detect_format(self._head(), suffix)
@@ -96,7 +96,7 @@ class RecordingFile:
             return self._files.read(self.path, start, stop)
 
     def blocks(self, start: int, stop: int) -> Iterator[bytes]:
-        """Yield the bytes from *start* (inclusive) to *stop* (exclusive) in blocks of bounded size."""
+        """Yield the bytes from *start* (inclusive) to *stop* (exclusive) in small blocks."""
         if start == stop:
             return
         with self.open() as file:

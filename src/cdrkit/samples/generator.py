@@ -81,7 +81,10 @@ class CallGenerator:
     def create(
         cls, rows: int, *, days: int, seed: int, first: datetime, customers: int, region: Region
     ) -> CallGenerator:
-        """Create a generator of *rows* calls in the *days* days that begin at *first*."""
+        """Create a generator of calls for a period that begins at *first*.
+
+        The generator makes *rows* calls, and the period has *days* days.
+        """
         key = mix(seed + GAMMA)
         local = zone(region.zone)
         weights = []

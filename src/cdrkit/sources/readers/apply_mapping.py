@@ -181,7 +181,7 @@ def apply_mapping(
 
 
 def _find_other_rows(native: pl.DataFrame, mapping: SourceMapping) -> Iterable[RowProblem]:
-    """Yield a problem for each row that the mapping's *only* option excludes."""
+    """Yield a problem for each row that the mapping's option ``only`` excludes."""
     for column, words in mapping.only.items():
         others = native.filter(~pl.col(column).fill_null("").is_in(list(words)))
         for row, text in others.select("row", column).rows():

@@ -1,4 +1,4 @@
-"""The parser of a block of CSV lines; it parses all regular lines at once."""
+"""The block parser, which parses all regular lines of a CSV block at once."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ class BlockParser:
 
 @functools.cache
 def _regular_row(count: int, separator: str, *, blanks: bool) -> str:
-    """Return the pattern of lines that Polars and ``csv`` parse identically."""
+    """Return a pattern for lines that Polars and ``csv`` parse identically."""
     end = re.escape(separator)
     bare = rf'[^"{end}\r\x00\x{{feff}}]*'
     value = rf"(?:{_QUOTED}{blanks_pattern(separator)}|{bare})" if blanks else f"(?:{_QUOTED}|{bare})"

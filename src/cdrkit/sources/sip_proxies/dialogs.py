@@ -1,4 +1,4 @@
-"""Dialogs, which pair an answered INVITE with its BYE to form a call.
+"""Dialogs: pair each answered INVITE with its BYE to form a call.
 
 The Call-ID and both tags identify a dialog. The party that hangs up sends the BYE, so the tags of a BYE may be in
 reverse order. Each failed INVITE is a separate attempt.

@@ -260,7 +260,7 @@ def _unshuffle_bytes(raw: memoryview, width: int) -> bytearray:
 
 
 def _select_rows(postings: pa.UInt32Array, positions: Sequence[int]) -> pl.Series:
-    """Return the rows of the postings whose field position is in *positions*.
+    """Return the rows that *postings* holds for the fields at *positions*.
 
     Positions are indexes into `INDEXED`; the rows are ascending.
     """

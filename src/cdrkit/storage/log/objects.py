@@ -75,7 +75,11 @@ class LogObjects:
         url = self.url_of(version)
         commit = Commit.decode(data, url)
         if commit.version != version:
-            raise CorruptDataError(f"{url} holds version {commit.version}.", url=url)
+            raise CorruptDataError(
+                f"{url} is damaged: the commit holds version {commit.version}, not {version}. Restore the file "
+                "from a backup, or make a new log with Store.maintenance.rebuild_log().",
+                url=url,
+            )
         return commit
 
     def holds(self, commit: Commit) -> bool:
@@ -131,7 +135,9 @@ class LogObjects:
         return Snapshot.decode(self.files.read(path), self.files.url_of(path), version)
 
     def read_checkpoint_time(self, version: int) -> datetime:
-        """Return when the checkpoint of *version* was written, by its writer's clock.
+        """Return the write time that the checkpoint of *version* records.
+
+        The time comes from the writer's clock.
 
         Raises:
             CorruptDataError: When the checkpoint is damaged.

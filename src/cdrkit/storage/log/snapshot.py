@@ -132,7 +132,7 @@ class Snapshot:
             body = verify_checksum(data, url)
             segments = {item["id"]: Segment.from_dict(item) for item in body["segments"]}
             if body["version"] != version:
-                raise ValueError(f"it holds version {body['version']}")
+                raise ValueError(f"the checkpoint holds version {body['version']}, not {version}")
             return cls(
                 version=version,
                 segments=MappingProxyType(segments),

@@ -66,7 +66,7 @@ class HotTier:
         self._lock = threading.Lock()
 
     def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
-        """Write calls of one UTC day as one segment; add an index file if it is large."""
+        """Write calls of one UTC day as a segment; add an index file to large segments."""
         filled = [name for name in frame.columns if frame[name].null_count() < frame.height]
         arrays = {name: _encode_column(frame[name]) for name in filled}
         schema = pa.schema(
@@ -181,7 +181,7 @@ class HotTier:
         url = self._files.url_of(file.path)
         try:
             if checksum_of(data) != file.id.partition("-")[2]:
-                raise ValueError("its checksum does not match")
+                raise ValueError("the checksum of the segment does not match")
             index = load_index_facts(self._files, file.path, region)
             return self._describe(file.id, file.path, pa.py_buffer(data), index)
         except (pa.ArrowException, ValueError, KeyError, IndexError) as exc:

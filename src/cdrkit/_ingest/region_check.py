@@ -1,4 +1,4 @@
-"""The region check: a warning about numbers in national form.
+"""The region check: a warning about telephone numbers in national form.
 
 A store without a region cannot find such numbers by their country code.
 """
@@ -20,7 +20,7 @@ _NATIONAL: Final = r"^[0-9]{7,15}$"
 
 
 class RegionCheck:
-    """A check for numbers in national form among the first numbers of an ingest.
+    """A check for telephone numbers in national form at the start of an ingest.
 
     Equal numbers in one frame count once.
     """
@@ -32,7 +32,7 @@ class RegionCheck:
         self._is_done = False
 
     def examine(self, frame: pl.DataFrame) -> None:
-        """Count the numbers in national form in *frame*.
+        """Count the telephone numbers in *frame* that are in national form.
 
         Only the first 1,000 numbers of an ingest count.
         """

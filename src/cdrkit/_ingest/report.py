@@ -328,7 +328,7 @@ class IngestReport(AppendReport):
 
 
 def _generalize(reason: str) -> str:
-    """Return *reason* with ``…`` in place of values and numbers.
+    """Return *reason* with each quoted value and each number replaced by ``…``.
 
     Reasons that differ only in the values of their rows then become equal.
     """

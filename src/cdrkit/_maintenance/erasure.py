@@ -241,7 +241,7 @@ class _Leftovers:
 
 
 def _list_files(tiers: Mapping[str, Tier]) -> Sequence[tuple[Tier, SegmentFile]]:
-    """List the segment files in all tiers, except half-written ones."""
+    """List the segment files in all tiers, except half-written files."""
     stored = [(tier, file) for tier in tiers.values() for file in tier.list_segments()]
     if all(file.is_whole for _, file in stored):
         return stored
@@ -276,7 +276,7 @@ def _may_match(
 def _remove_files(
     tiers: Mapping[str, Tier], sources: Sequence[Segment], leftovers: _Leftovers, after: Snapshot
 ) -> None:
-    """Remove the files of replaced segments and of uncommitted leftovers."""
+    """Remove the files of replaced segments, and the files that no commit names."""
     for segment in sources:
         tiers[segment.tier].remove(segment)
     for tier, file in leftovers.doomed:

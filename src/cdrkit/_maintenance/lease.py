@@ -77,7 +77,7 @@ def acquire_lease(files: Files, job: str) -> Iterator[None]:
 
 
 def last_job(files: Files) -> tuple[str, datetime] | None:
-    """Return the name and the start (in UTC) of the last job, or None.
+    """Return the name and the start (in UTC) of the last maintenance job, or None.
 
     Args:
         files: The files of the store's log.
@@ -96,7 +96,10 @@ def _newest_number(files: Files) -> int:
 
 
 def _create(files: Files, number: int, own: dict[str, Any]) -> None:
-    """Create a numbered lease; after an error, compare the stored token."""
+    """Create a numbered lease; raise an error if another job created that lease.
+
+    After a storage error, the stored token shows whether the lease was created.
+    """
     try:
         if files.create(_path(number), json.dumps(own).encode()):
             return

@@ -109,7 +109,7 @@ def _read_pieces(segments: Iterable[Segment], tiers: Mapping[str, Tier]) -> Iter
 
 
 def _cut_row(starts: pl.Series, row: int) -> int:
-    """Return the row to split at: *row*, or the first row of the same start time.
+    """Return the row to split at: *row*, or the first row with the same start time.
 
     Switches write whole seconds. Two segments that share a second overlap, so a page from the later segment would read
     both. If too many calls share the instant, the cut is at *row* itself.

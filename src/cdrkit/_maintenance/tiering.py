@@ -85,7 +85,7 @@ def _with_overlapping(late: Sequence[Segment], warm: Iterable[Segment]) -> list[
 
 
 def _stretches(sources: Sequence[Segment], warm: Iterable[Segment]) -> Iterator[list[Segment]]:
-    """Group *sources* into runs that no remaining segment of *warm* interrupts."""
+    """Split *sources* into groups at each segment of *warm* that is not in *sources*."""
     staying = [segment.first for segment in warm if segment not in sources]
     for _, stretch in itertools.groupby(sources, key=lambda segment: bisect_left(staying, segment.first)):
         yield list(stretch)

@@ -53,7 +53,7 @@ def normalize_column(column: pl.Series, region: str | None) -> pl.Series:
 
 
 def visible_prefixes(column: pl.Series, digits: int, region: str | None) -> pl.Series:
-    """Return each normalised number without the last digits that masking hides.
+    """Return normalised telephone numbers without the digits that masking hides.
 
     A value that is not a plain number, such as a SIP address, becomes an empty string, because it can contain a number
     anywhere.
@@ -70,7 +70,7 @@ def visible_prefixes(column: pl.Series, digits: int, region: str | None) -> pl.S
 
 
 class _Rows:
-    """Rows that still need a normalised number, and frames of finished rows.
+    """A set of rows, some of which still need a normalised number.
 
     Attributes:
         rest: The rows without a normalised number.
@@ -83,7 +83,7 @@ class _Rows:
         self.done = done
 
     def take(self, where: pl.Expr, *columns: pl.Expr) -> _Rows:
-        """Remove and return the rows that match *where*, extended by *columns*."""
+        """Remove the rows that match *where*, and return them with *columns* added."""
         if self.rest.is_empty():
             return _Rows(self.rest.with_columns(*columns), self.done)
         mask = self.rest.select(where.fill_null(False).alias("mask"))["mask"]
@@ -92,7 +92,7 @@ class _Rows:
         return taken
 
     def assign(self, where: pl.Expr, number: pl.Expr) -> None:
-        """Assign *number* to the rows that match *where*."""
+        """Set *number* as the normalised number of the rows that match *where*."""
         hits = self.take(where).rest
         if not hits.is_empty():
             self.done.append(hits.select("row", number.alias("number")))
@@ -122,7 +122,7 @@ def _normalize_texts(texts: pl.Series, region: str | None) -> pl.Series:
 
 
 def _assign_with_plus(rows: _Rows) -> pl.DataFrame:
-    """Normalise numbers that start with a plus, and return the remaining rows."""
+    """Normalise numbers that start with a plus sign, and return the remaining rows."""
     number = pl.col("digits").str.slice(1)
     untouched, _ = _match_codes(rows.rest, number)
     # Where no national prefix can be removed, the E.164 number and the text without separators are equal.
@@ -131,7 +131,7 @@ def _assign_with_plus(rows: _Rows) -> pl.DataFrame:
 
 
 def _assign_without_region(rows: _Rows) -> list[pl.DataFrame]:
-    """Normalise numbers that have no plus, for a store that has no region.
+    """Normalise numbers that have no plus sign, for a store that has no region.
 
     Return the remaining rows.
     """
@@ -147,7 +147,7 @@ def _assign_without_region(rows: _Rows) -> list[pl.DataFrame]:
 
 
 def _assign_national(rows: _Rows, region: str) -> list[pl.DataFrame]:
-    """Normalise numbers that have no plus, as dialled in *region*.
+    """Normalise numbers that have no plus sign, as if they were dialled in *region*.
 
     Return the remaining rows.
     """
@@ -211,10 +211,10 @@ def _assign_own_code(rows: _Rows, own: DialPlan, main: DialPlan) -> None:
 
 
 def _match_codes(rows: pl.DataFrame, number: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    """Return two conditions for *number*, a column without leading plus signs.
+    """Return conditions that check the calling code and the length of *number*.
 
-    The first condition is true if the number begins with a calling code that no national prefix follows. The second is
-    true if the number has a possible length.
+    The column *number* has no leading plus signs. The first condition is true if the number begins with a calling code
+    that no national prefix follows. The second is true if the number has a possible length.
     """
     beginnings = rows.select(number.str.slice(0, 3).alias("begin"))["begin"].unique().to_list()
     codes = tuple(sorted({code for beginning in beginnings for code in codes_of(beginning)}))

@@ -261,7 +261,7 @@ class Recording:
 
     @property
     def file_name(self) -> str:
-        """A file name for a copy, built from the call's UTC start and id.
+        """A file name for a copied recording, built from the call's UTC start and id.
 
         The name reveals no server path.
 

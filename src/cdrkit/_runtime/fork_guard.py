@@ -1,4 +1,4 @@
-"""The fork guard: raises an error if a fork has stopped Polars' threads.
+"""The fork guard: raise an error if a fork has stopped Polars' threads.
 
 Polars' threads do not survive a fork. A child process that needs the threads would wait forever; the guard raises an
 error instead.
@@ -15,7 +15,7 @@ __all__ = ["check_process"]
 
 
 class _ForkGuard:
-    """The process state: whether Polars was used in this process or before its fork.
+    """A record of whether this process or its parent process has used Polars.
 
     Attributes:
         has_computed: Whether this process has computed with Polars.
@@ -27,7 +27,7 @@ class _ForkGuard:
         self.is_cut_off = False
 
     def enter_child(self) -> None:
-        """Update the state in the child process after a fork."""
+        """Record in a forked child process whether its parent process used Polars."""
         self.is_cut_off = self.has_computed
 
 

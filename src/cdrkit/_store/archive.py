@@ -149,7 +149,7 @@ class Archive:
             QueryError: When *month* is not a month.
             ConfigError: When the format is unknown or does not fit *dest*, or *dest* is not a local path. For
                 ``parquet``, also when the warm tier does not store Parquet files.
-            CorruptDataError: When a file differs from its checksum.
+            CorruptDataError: When a file does not match its checksum.
             StorageError: When a file cannot be read or written.
         """
         if not isinstance(month, str) or not _MONTH.fullmatch(month):

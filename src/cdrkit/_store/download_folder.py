@@ -94,7 +94,7 @@ class DownloadFolder:
         A file that is already complete is not copied again.
 
         Raises:
-            CorruptDataError: When the file differs from the checksum in the log.
+            CorruptDataError: When the file does not match the checksum in the log.
         """
         if self._is_complete(name):
             return
@@ -112,7 +112,7 @@ class DownloadFolder:
                 if not before:
                     url = source.url_of(segment.path)
                     raise CorruptDataError(
-                        f"{url} differs from its checksum. Download it again. If this fails again, run "
+                        f"{url} does not match its checksum. Download it again. If this fails again, run "
                         "maintenance.verify().",
                         url=url,
                     )

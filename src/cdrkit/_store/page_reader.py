@@ -14,7 +14,7 @@ __all__ = ["PageReader"]
 
 @attrs.frozen
 class PageReader:
-    """A reader of the page at a plan's cursor.
+    """A reader of one page of a result: the page at the plan's cursor.
 
     Attributes:
         plan: The plan of the query, with its cursor.

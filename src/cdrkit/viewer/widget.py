@@ -111,7 +111,7 @@ class Viewer(Generic[ViewResultT]):
             self._widget.send({"token": token, **facts})
 
     def _send_piece(self, token: object) -> None:
-        """Send the next piece of the current file.
+        """Send the next piece of the current file to the browser.
 
         Only one file is sent at a time: a display loses its file when another file is requested.
         """

@@ -1,4 +1,4 @@
-"""Asterisk's rows: find the rows that are not calls, and the reasons."""
+"""Asterisk's rows: separate invalid rows, and explain why each row is invalid."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def _make_batch(chunk: TableChunk, table: OpenTable) -> SourceBatch:
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Derive the address, the cause, the hangup party and the disposition."""
+    """Derive the source IP address, Q.850 cause, hangup party and disposition."""
     native = native.with_columns(
         pl.lit(None, dtype=pl.String).alias(name)
         for name in ("origIpAddr", "origIpv4v6Addr", "origCause_value", "destCause_value")

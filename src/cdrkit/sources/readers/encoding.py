@@ -36,7 +36,7 @@ def check_encoding(value: str) -> str:
     try:
         name = codecs.lookup(value).name
         if ascii_bytes.decode(name) != ascii_bytes.decode("ascii"):
-            raise ValueError("ASCII characters are encoded differently than in ASCII")
+            raise ValueError("the encoding is not compatible with ASCII")
     except (LookupError, TypeError, ValueError) as exc:
         raise ConfigError(
             f"The encoding {value!r} is not supported: {exc}. Give 'utf-8' or 'latin-1'."

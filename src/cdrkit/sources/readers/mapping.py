@@ -142,7 +142,7 @@ class SourceMapping:
     line_ends: bool = False
 
     def __attrs_post_init__(self) -> None:
-        """Check options that depend on each other."""
+        """Raise an error if an option is invalid or conflicts with another option."""
         _check_fields([*self.fields, *self.constants])
         if "start" not in self.fields:
             raise ConfigError("The mapping has no rule for 'start', which every call needs; give its column.")

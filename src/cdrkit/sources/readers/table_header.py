@@ -103,7 +103,7 @@ def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tupl
 
 
 def select_rules(mapping: SourceMapping, names: Sequence[str]) -> dict[str, FieldRule]:
-    """Select the rules for the columns of a table without a line of column names.
+    """Select the mapping's rules for a table that has no line of column names.
 
     Each returned rule keeps only the columns that the table has.
 

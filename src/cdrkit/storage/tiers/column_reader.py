@@ -106,7 +106,7 @@ class ColumnReader:
     def _read_chunks(
         self, segment: Segment, footer: Footer, wanted: Mapping[int, Iterable[str]]
     ) -> dict[int, bytes]:
-        """Return the verified bytes of encoded columns by their start in the file.
+        """Return verified bytes of encoded columns, keyed by their offset in the file.
 
         Args:
             segment: The segment.

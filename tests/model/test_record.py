@@ -93,6 +93,7 @@ class TestDicts:
             ({"charge": 0.5}, "charge", "a float cannot hold money exactly"),
             ({"disposition": "ANSWERED"}, "disposition", "answered, busy"),
             ({"duration": "3"}, "duration", "a whole number is needed"),
+            ({"mos": 1e300}, "mos", "does not fit into 32 bits"),
         ],
     )
     def test_wrong(self, change: dict[Any, Any], field: str, words: str) -> None:

@@ -85,9 +85,9 @@ def _convert_float32(value: object) -> float | None:
     number = _convert_float64(value)
     if number is None:
         return None
-    # The store holds 32 bits, which are certain to five decimals. Rounded now, a record equals its stored copy.
+    # The store holds 32 bits, which are exact to five decimals. After this rounding, a record equals its stored copy.
     try:
-        stored: float = struct.unpack("f", struct.pack("f", number))[0]
+        stored: float = struct.unpack("<f", struct.pack("<f", number))[0]
     except OverflowError:
         raise ValueError("the number does not fit into 32 bits") from None
     return round(stored * 1e5) / 1e5

@@ -34,7 +34,7 @@ def verify_checksum(data: bytes, url: str) -> Any:
     whole = json.loads(data)
     body = whole["commit"]
     if whole["checksum"] != _checksum(body):
-        raise ValueError("its checksum does not match")
+        raise ValueError("the checksum does not match")
     if body["format"] > FORMAT:
         raise ConfigError(
             f"{url} has format {body['format']}, and this cdrkit reads formats up to {FORMAT}. "

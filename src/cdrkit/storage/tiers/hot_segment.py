@@ -193,7 +193,7 @@ class MappedSegment:
             data = self._load(path, f"{segment.id}.index", size, lambda: check_index(self._files, segment))
             self._index = parse_index(data, segment)
             if self._index is None:
-                raise self._damage(path, "its checksum does not match")
+                raise self._damage(path, "the checksum does not match")
         return self._index
 
     def numbers(self, region: str | None) -> NumberIndex:

@@ -168,7 +168,7 @@ class WarmTier:
             data = self._ranges.read(path, size, (size - tail, size))
             index = parse_index(pa.py_buffer(data), segment)
             if index is None:
-                raise self._ranges.damage(path, "its checksum does not match")
+                raise self._ranges.damage(path, "the checksum does not match")
             self._indexes.put(index, len(data) + index.totals.size_bytes, segment.id)
         return index
 
@@ -207,7 +207,7 @@ class WarmTier:
         data = self._files.read(file.path)
         try:
             if checksum_of(data) != file.id.partition("-")[2]:
-                raise ValueError("its checksum does not match")
+                raise ValueError("the checksum does not match")
             index = load_index_facts(self._files, file.path, region)
             return self._describe(file.id, file.path, memoryview(data), index)
         except (pa.ArrowException, OSError, ValueError, KeyError) as exc:

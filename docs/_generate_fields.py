@@ -17,7 +17,7 @@ This page is generated from `cdrkit.FIELDS`. The metadata of `cdrkit.SCHEMA` als
 meaning of each field. Only `call_id` and `start` are required. Every other field is `None` if the switch does not
 provide it.
 
-A *word* is a text value that many calls share and a file stores once. An *instant* is stored in UTC, to the
+A *word* is a text value that many calls share and that a file stores only once. An *instant* is stored in UTC, to the
 microsecond. Money has at most six decimal places.
 
 """

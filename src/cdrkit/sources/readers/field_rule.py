@@ -127,7 +127,7 @@ class FieldRule:
     negate: bool = False
 
     def __attrs_post_init__(self) -> None:
-        """Check options that depend on each other."""
+        """Raise an error if the rule has no columns, or its pattern has no group."""
         if not self.columns:
             raise ConfigError("A rule has no columns. Name at least one column.")
         if self.pattern is not None and re.compile(self.pattern).groups < 1:

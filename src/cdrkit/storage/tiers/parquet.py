@@ -83,7 +83,7 @@ class Footer:
         """Decode columns of a row group.
 
         Args:
-            parts: Parts of the file by their start; they contain the columns.
+            parts: The parts of the file that contain the columns, by their start offset.
             names: The columns.
             group: The number of the row group.
             size: The size of the file in bytes.

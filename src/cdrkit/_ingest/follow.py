@@ -217,7 +217,7 @@ class _Follower:
         return file if not position.offset or file.fingerprint == position.fingerprint else None
 
     def _read_tail(self, stream: IO[bytes], head: bytes, begin: int) -> bytes:
-        """Return the bytes just before the stored position of a non-seekable stream.
+        """Read a non-seekable stream up to the stored position; return its last bytes.
 
         *head* is the bytes that were already read from the stream.
         """

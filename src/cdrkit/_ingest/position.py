@@ -67,7 +67,7 @@ class PendingCalls:
 
 @attrs.frozen(kw_only=True)
 class Position:
-    """The position in a followed file: the end of its stored part.
+    """The position in a followed file up to which its calls are stored.
 
     Attributes:
         offset: The number of stored bytes of the uncompressed file.

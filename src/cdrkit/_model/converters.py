@@ -1,4 +1,4 @@
-"""Converters from Python values to field types, which reject unsuitable values.
+"""Convert Python values to the types of fields, and reject unsuitable values.
 
 A type checker sees each converter as a function, so that `CallRecord` shows the types that its parameters accept.
 At run time a converter is an `attrs.Converter`, which adds the name of the field to its error.

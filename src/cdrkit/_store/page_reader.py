@@ -27,7 +27,7 @@ class PageReader:
     timezone: str
 
     def read(self, size: int) -> Page | None:
-        """Return the page at the cursor, or None if no call precedes a backward cursor."""
+        """Return the page at the plan's cursor; None if a backward cursor has no page."""
         cursor = self.plan.position
         if cursor is not None and cursor.backward:
             return self._read_previous(size, cursor)

@@ -248,7 +248,7 @@ class Result:
             yield from records_of(frame)
 
     def page(self, size: int = 100) -> Page:
-        """Return the page at the query's cursor, or the first page without a cursor.
+        """Return the page at the query's cursor; by default, the first page.
 
         A cursor marks a position in the sort order, not a row number. It stays valid when calls are added or move
         between tiers. The query's limit applies to all pages together.

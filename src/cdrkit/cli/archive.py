@@ -42,7 +42,7 @@ def list_months(store: str) -> None:
     help="parquet: DEST is a folder. csv.gz, csv.zst: DEST is a file.",
 )
 def download_month(store: str, month: str, dest: str, format_: Any) -> None:
-    """Download a warm month to DEST.
+    """Download a month of the warm tier to DEST.
 
     Write MONTH as 2026-08. Run the command again to continue an interrupted download.
     """

@@ -40,7 +40,7 @@ _COMMANDS: Final = {
 
 
 class _LazyGroup(click.Group):
-    """A command group that imports a command's module at its first use."""
+    """A command group that imports the module of a command only to run or show it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

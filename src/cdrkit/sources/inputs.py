@@ -246,7 +246,9 @@ class Inputs:
                 yield from self._read_tar(name, stream, depth)
             elif (unpacked := open_compressed(stream, head)) is not None:
                 if not depth:
-                    raise ConfigError(f"{name} is compressed {_DEPTH + 1} times or more; unpack it first.")
+                    raise ConfigError(
+                        f"{name} has more than {_DEPTH} layers of compression. Unpack it first."
+                    )
                 yield from self._read_members(name, InputStream(unpacked, name, owned=True), depth - 1)
             else:
                 yield SourceInput(name=name, stream=stream)

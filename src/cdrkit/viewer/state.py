@@ -286,7 +286,7 @@ class CallsView(Generic[ViewResultT]):
     # -- queries -------------------------------------------------------------------------------------------------
 
     def _change(self, **changed: Any) -> None:
-        """Change the request and show its page: the first page if no cursors are given."""
+        """Change the request, and show its first page unless *changed* has cursors."""
         self._show(attrs.evolve(self._request, **({"cursors": (None,)} | changed)))
 
     def _show(self, request: _Request) -> None:

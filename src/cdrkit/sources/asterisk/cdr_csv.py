@@ -51,7 +51,7 @@ def _parse_setting(name: str, value: bool | str | None) -> bool | None:
         return words[value.lower()]
     except (AttributeError, KeyError):
         raise ConfigError(
-            f"{name}={value!r} is not valid. Give True for yes in cdr.conf, or False for no."
+            f"{name}={value!r} is not valid. Give True if cdr.conf says yes, or False if it says no."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Validation of a file's text encoding, and the byte order mark."""
+"""Check a file's text encoding, and skip its byte order mark."""
 
 from __future__ import annotations
 

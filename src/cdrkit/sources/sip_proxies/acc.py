@@ -59,7 +59,7 @@ class _AccSource:
     origin: ClassVar[str]
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream*; the last batch contains the pending calls.
+        """Yield batches of calls; the last batch also contains the pending calls.
 
         Raises:
             SchemaError: When the stream is empty, or is not a transaction table.

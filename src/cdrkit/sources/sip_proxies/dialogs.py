@@ -70,7 +70,7 @@ class _Dialogs:
 def pair_dialogs(
     transactions: pl.DataFrame, *, origin: str, timezone: str, swaps_tags: bool, position: int
 ) -> Iterator[SourceBatch]:
-    """Yield calls from transactions; the last batch contains the pending calls.
+    """Yield batches of calls from transactions; the last has the pending calls.
 
     Args:
         transactions: All transactions, with the columns of `TRANSACTION_SCHEMA`.

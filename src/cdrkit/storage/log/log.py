@@ -324,9 +324,9 @@ class Log:
         return problems
 
     def clean(self, now: datetime) -> int:
-        """Remove commits and checkpoints that an old enough checkpoint replaces.
+        """Remove the commits and checkpoints before the newest checkpoint that must stay.
 
-        The newest checkpoint that is older than the grace period remains.
+        The newest checkpoint that is older than the grace period must stay.
 
         Args:
             now: The current time, by this machine's clock.

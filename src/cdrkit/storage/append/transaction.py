@@ -51,7 +51,8 @@ class Transaction:
         if wanted is not None and created.region != wanted:
             made = "without a region" if created.region is None else f"with region={created.region!r}"
             raise ConfigError(
-                f"Another writer has just created the store {made}, not with region={wanted!r}. Open it without this option."
+                f"Another writer has just created the store {made}, not with region={wanted!r}. Open it without this "
+                "option."
             )
         self.base = created
 

@@ -496,9 +496,9 @@ def test_a_folder_may_have_a_dot(filled: Store, tmp_path: Path, name: str) -> No
         ("july.txt", "parquet", "needs a folder"),
         ("july.TSV", "parquet", "needs a folder"),
         ("july.xml", "parquet", "needs a folder"),
-        ("july.csv", "csv.gz", r"does not end in \.csv\.gz"),
-        ("july.csv.gz", "csv.zst", r"does not end in \.csv\.zst"),
-        ("july.parquet", "csv.gz", r"does not end in \.csv\.gz"),
+        ("july.csv", "csv.gz", r"needs a file name that ends in \.csv\.gz"),
+        ("july.csv.gz", "csv.zst", r"needs a file name that ends in \.csv\.zst"),
+        ("july.parquet", "csv.gz", r"needs a file name that ends in \.csv\.gz"),
     ],
 )
 def test_a_suffix_of_another_format(

@@ -53,7 +53,7 @@ class Candidates:
 
 @attrs.define(eq=False)
 class Scan:
-    """One run of a bound query, which reads segments and counts the reads.
+    """A run of a bound query; it reads segments and counts the reads.
 
     Attributes:
         query: The bound query.
@@ -77,7 +77,7 @@ class Scan:
         return segments
 
     def period_rows(self, segment: Segment) -> range:
-        """Return the row numbers in *segment* that lie within the period."""
+        """Return the range of rows in *segment* whose calls start in the period."""
         start, end = self.query.bounds()
         low, high = 0, segment.rows
         if start is not None and start > segment.first:
@@ -150,7 +150,7 @@ class Scan:
         return Candidates(segment, whole, exact=True)
 
     def _narrow_rows(self, segment: Segment, rows: range) -> Rows:
-        """Keep only the *rows* of the requested customers, unless a scan is faster."""
+        """Return the *rows* of the requested customers, or all *rows* if that is faster."""
         choice = next(filter(None, map(equality_values, self.query.customer_conditions)), None)
         narrowed = choice and self.query.tiers[segment.tier].rows_with(segment, *choice, rows)
         return rows if narrowed is None else narrowed
@@ -187,6 +187,6 @@ class Scan:
         return self.query.tiers[segment.tier].read(segment, columns, rows)
 
     def fetch(self, segment: Segment, columns: Sequence[str], rows: Rows) -> pl.DataFrame:
-        """Read the result *columns* of *rows*, and count these rows as fetched."""
+        """Read the *columns* of *rows* for the result, and count the rows as fetched."""
         self.counters.fetched += len(rows)
         return self.read(segment, columns, rows)

@@ -1,4 +1,4 @@
-"""The local disk: durable writes and exclusive creation of files.
+"""Local files: write them durably, and create a file only if it does not exist.
 
 Writes use fsync, and creation uses hard links. fsspec is not used here, because it offers neither of them.
 """
@@ -31,7 +31,7 @@ _OWN_TEMPORARY: Final = re.compile(r"\.tmp-[0-9a-f]{16}", re.ASCII)
 
 
 class LocalFiles:
-    """Files of the local disk.
+    """The files below a root folder on the local disk.
 
     A completed write survives a crash of the machine.
 
@@ -85,8 +85,9 @@ class LocalFiles:
                 if exc.errno not in _CANNOT_LINK:
                     raise
                 raise ConfigError(
-                    f"The filesystem of {self.url} has no hard links ({exc.strerror}), which a commit needs. Keep the "
-                    "hot tier on another filesystem; the warm tier may stay there."
+                    f"A commit needs hard links, but the filesystem of {self.url} does not support them "
+                    f"({exc.strerror}). Keep the hot tier on another filesystem; the warm tier may stay on this "
+                    "filesystem."
                 ) from exc
             _sync_folder(os.path.dirname(target))
             return True
@@ -114,7 +115,7 @@ class LocalFiles:
 
     @contextlib.contextmanager
     def _temporary(self, target: str) -> Iterator[str]:
-        """Yield a temporary path beside *target*, and create a missing folder first."""
+        """Yield a temporary path in the folder of *target*; create a missing folder."""
         folder = os.path.dirname(target)
         if folder not in self._durable_folders or not os.path.isdir(folder):
             _make_folder(folder)

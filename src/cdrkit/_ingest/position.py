@@ -1,4 +1,4 @@
-"""The position in a followed file and its pending calls, as stored in commits."""
+"""What a commit stores about a followed file: the position and pending calls."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class PendingCalls:
 
     @property
     def rows(self) -> int:
-        """The total number of rows of all pending calls."""
+        """The number of rows that belong to pending calls."""
         return sum(rows for _, rows, _ in self.calls)
 
     @property
     def data(self) -> bytes:
-        """The header lines and the rows of all calls, ready for a source to read."""
+        """The header lines and the pending rows, as bytes that a source can read."""
         texts = [*([self.header] if self.header else []), *(text for _, _, text in self.calls), ""]
         return to_bytes("\n".join(texts))
 
     def first_line(self, line: int) -> int:
-        """Return the file line where a call begins, given any of its lines in `data`."""
+        """Return the line of the file where the call at *line* of `data` begins."""
         starts = [count_lines(self.header) + 1]
         for _, _, text in self.calls:
             starts.append(starts[-1] + count_lines(text))
@@ -67,7 +67,7 @@ class PendingCalls:
 
 @attrs.frozen(kw_only=True)
 class Position:
-    """The position in a followed file up to which its calls are stored.
+    """A position in a followed file; the calls before it are stored or pending.
 
     Attributes:
         offset: The number of stored bytes of the uncompressed file.
@@ -98,7 +98,7 @@ class Position:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the position as a dict of JSON values, with the log format's keys.
+        """Return the position as a dict of JSON values, with the keys of the log format.
 
         Header lines that are not UTF-8 are written as hexadecimal digits.
         """

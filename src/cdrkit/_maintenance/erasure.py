@@ -199,8 +199,8 @@ def _write_remaining(
                 fresh.append(tier.write(remaining, region))
                 if Fingerprint.of([remaining]) != Fingerprint.of([tier.read(fresh[-1], [*FIELDS])]):
                     raise CorruptDataError(
-                        f"The calls read back from the {segment.tier} tier differ from the calls written. The "
-                        "store is unchanged. Check the storage, then try again."
+                        f"The {segment.tier} tier does not return the calls that were written to it. The store is "
+                        "unchanged. Check the storage, then try again."
                     )
     except BaseException:
         discard_segments(tiers, fresh)
@@ -259,7 +259,7 @@ def _may_match(
     query: Query,
     now: datetime,
 ) -> bool:
-    """Return whether a file holds calls that match *query*, or is unreadable."""
+    """Return True if a file holds calls that match *query*, or if it is unreadable."""
     if not file.is_whole:
         return True
     try:

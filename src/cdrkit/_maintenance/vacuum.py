@@ -82,7 +82,9 @@ def vacuum_store(
     orphan_grace: timedelta = ORPHAN_GRACE,
     dry_run: bool = False,
 ) -> VacuumReport:
-    """Remove segments that no commit names, and log objects before a checkpoint.
+    """Remove segments that no commit names, and old log objects.
+
+    A log object is old if a checkpoint replaces it.
 
     Args:
         log: The store's log.
@@ -133,7 +135,7 @@ def vacuum_store(
 
 
 def _clean_log(log: Log, snapshot: Snapshot, now: datetime) -> int:
-    """Write a checkpoint, and return the number of old log objects removed."""
+    """Remove old log objects, write a checkpoint, and return the number of removals."""
     # Clean first: the new checkpoint may replace one of the same version that is old enough to clean by.
     commits = log.clean(now)
     if snapshot.version:

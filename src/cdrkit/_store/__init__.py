@@ -1,4 +1,4 @@
-"""The store: open, read, write, scope, maintain and archive calls."""
+"""The store: open it, and read, write, scope, maintain and archive its calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The archive: list warm months, and download a month as Parquet or CSV."""
+"""The archive: the months of the warm tier, and their download as Parquet or CSV."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ArchiveMonth:
 
 
 class Archive:
-    """The warm months of a store, for bulk download.
+    """The months of a store's warm tier, for bulk download.
 
     `Store.archive` returns it.
 
@@ -159,7 +159,9 @@ class Archive:
         segments = sorted(self._months().get(month, []), key=lambda segment: (segment.first, segment.id))
         if not segments:
             known = ", ".join(item.month for item in self.months()) or "none"
-            raise NotFoundError(f"The month {month} is not in the warm tier. Warm months: {known}.")
+            raise NotFoundError(
+                f"The month {month} is not in the warm tier. Months of the warm tier: {known}."
+            )
         if format == "parquet" and self._files is None:
             raise ConfigError(
                 f"The tier {self._warm.name!r} does not store Parquet files. Use the format 'csv.gz' or 'csv.zst'."
@@ -187,7 +189,10 @@ class Archive:
         return target
 
     def _write_csv(self, segment: Segment, sink: IO[bytes], format: str, first: bool) -> None:
-        """Write a segment as a separate compressed stream, which can be concatenated."""
+        """Write a segment to *sink* as a complete compressed stream of CSV.
+
+        The streams of several segments can be joined to one file.
+        """
         frame = self._warm.read(segment, [*FIELDS])
         write_frames(
             [frame], tuple(FIELDS), sink, header=first, compression="gzip" if format == "csv.gz" else "zstd"
@@ -209,7 +214,7 @@ def _check_target(dest: object, format: str) -> str:
         # A folder of Parquet files may end in .parquet, as Spark names its folders.
         if _FILE_SUFFIX.fullmatch(suffix) and suffix != ".parquet":
             raise ConfigError(
-                f"The format 'parquet' needs a folder, but {target!r} has the suffix of a file. To write one CSV file, "
+                f"The format 'parquet' needs a folder, but {target!r} looks like a file name. To write one CSV file, "
                 "give format='csv.gz' or format='csv.zst', and a name that ends in .csv.gz or .csv.zst."
             )
         return target
@@ -218,7 +223,7 @@ def _check_target(dest: object, format: str) -> str:
         raise ConfigError(f"{target!r} is a folder. The format {format!r} needs the name of a file.")
     suffix = os.path.splitext(target)[1].lower()
     if _FILE_SUFFIX.fullmatch(suffix) and suffix != f".{format.partition('.')[2]}":
-        raise ConfigError(f"{target!r} does not end in .{format}, as the format {format!r} requires.")
+        raise ConfigError(f"The format {format!r} needs a file name that ends in .{format}, not {target!r}.")
     return target
 
 

@@ -1,4 +1,4 @@
-"""HTML tables for notebooks: rows, facts and reports."""
+"""Render rows, labelled values and reports as HTML tables for notebooks."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def html_table(
 
 
 def html_facts(title: str, facts: Mapping[str, object], *, note: str = "") -> str:
-    """Render facts about one object as an HTML table, one row per fact.
+    """Render labels and values as an HTML table with one row per label.
 
     Args:
         title: A line above the table.
-        facts: The value of each fact by its label. A list or a mapping shows its first five items, one item per line.
+        facts: The values by label. A list or a mapping shows its first five items, one item per line.
         note: A line below the table.
 
     Returns:
@@ -72,7 +72,7 @@ def html_facts(title: str, facts: Mapping[str, object], *, note: str = "") -> st
 
 
 def html_report(report: attrs.AttrsInstance, *names: str) -> str:
-    """Render attributes of a report object as an HTML table of facts.
+    """Render attributes of a report as an HTML table with one row per attribute.
 
     Args:
         report: An attrs object; its class name becomes the title.

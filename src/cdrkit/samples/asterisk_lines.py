@@ -1,4 +1,4 @@
-"""Large Asterisk files: sample calls as lines of ``Master.csv``."""
+"""Sample calls as the lines of a large Asterisk ``Master.csv``."""
 
 from __future__ import annotations
 

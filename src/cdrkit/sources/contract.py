@@ -99,7 +99,7 @@ class PendingCall:
     text: str = ""
 
     def __str__(self) -> str:
-        """Return the call's location, its identifier, and the reason why it is pending."""
+        """Return the call's location and identifier, and the reason why it is pending."""
         return f"{_location(self.input, self.row)}, {self.call}: {self.reason}"
 
 
@@ -146,7 +146,7 @@ class SourceBatch:
 
     @property
     def read(self) -> int:
-        """The number of rows read, whether good, merged, rejected or pending.
+        """The number of all rows that were read: good, merged, rejected and pending.
 
         Example:
             >>> import polars as pl
@@ -193,7 +193,7 @@ def is_only_input(opened: int, rest: Iterator[object]) -> bool:
 
 
 class OwnStream(io.BufferedReader):
-    """A stream that cdrkit, rather than the caller, opened.
+    """A stream that was opened by cdrkit, not by the caller.
 
     No other code uses the stream, so another thread may read it.
     """

@@ -131,7 +131,7 @@ class CallsView(Generic[ViewResultT]):
 
     @property
     def query(self) -> Query:
-        """The query that selects the calls of all pages."""
+        """The query for the calls on all pages."""
         return self._arrange(self._filter_query(self._request), self._request)
 
     @property
@@ -286,11 +286,14 @@ class CallsView(Generic[ViewResultT]):
     # -- queries -------------------------------------------------------------------------------------------------
 
     def _change(self, **changed: Any) -> None:
-        """Change the request, and show its first page unless *changed* has cursors."""
+        """Apply *changed* to the request, and show the page.
+
+        The first page is shown if *changed* has no cursors.
+        """
         self._show(attrs.evolve(self._request, **({"cursors": (None,)} | changed)))
 
     def _show(self, request: _Request) -> None:
-        """Read and show a request's page; an error leaves the state unchanged."""
+        """Read and show a request's page; if an error occurs, change nothing."""
         filtered = self._filter_query(request)
         total = self._total if filtered == self._counted else self._run(filtered).count()
         query = self._arrange(filtered, request)
@@ -313,7 +316,7 @@ class CallsView(Generic[ViewResultT]):
         return query.columns(*request.settings.columns).order_by(*request.order)
 
     def _has_recording(self, record: CallRecord) -> bool:
-        """Return whether a call names a recording, without looking up the file."""
+        """Return whether a call names a recording; the file may be missing."""
         try:
             self._find_recording(record)
         except CdrError:
@@ -347,7 +350,7 @@ def _raw(value: object) -> object:
 
 
 def _split_pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the bytes of *chunks* in pieces of equal size; the last may be shorter."""
+    """Yield the bytes of *chunks* in equal pieces; the last piece may be shorter."""
     pending = bytearray()
     for chunk in chunks:
         pending += chunk

@@ -43,7 +43,7 @@ class Viewer(Generic[ViewResultT]):
 
     @property
     def query(self) -> Query:
-        """The query for all calls that the viewer lists, on every page.
+        """The query for the calls on all pages of the viewer.
 
         This is the result's query with the viewer's filters, columns and order added.
 

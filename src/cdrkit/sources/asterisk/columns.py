@@ -97,7 +97,7 @@ def check_column(option: str, column: str | None, known: Sequence[str]) -> None:
 
 
 def is_call_row(values: Sequence[str], columns: Sequence[str]) -> bool:
-    """Return whether *values*, in the order of *columns*, are clearly a call row.
+    """Return whether *values* are the row of a call in the order of *columns*.
 
     A call has a start time, and its lengths are whole seconds.
     """

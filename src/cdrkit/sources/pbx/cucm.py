@@ -228,7 +228,7 @@ def _format_address(text: str) -> str | None:
 def _join_quality(
     batches: list[SourceBatch], cmrs: list[tuple[str, pl.DataFrame]], position: int
 ) -> Iterator[SourceBatch]:
-    """Add the call quality in the CMRs to the calls, and yield the batches.
+    """Add the call quality from the CMRs to the calls, and yield the batches.
 
     Args:
         batches: The batches of all CDR files.

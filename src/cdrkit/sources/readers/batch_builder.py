@@ -24,7 +24,7 @@ _TIMES: Final = ("start", "answer", "end")
 
 
 class RowError(Exception):
-    """Raised when a row cannot be stored; only the row fails, not the ingest.
+    """Raised when a row cannot be stored; the ingest continues.
 
     Attributes:
         contradiction: The kind of contradiction in the row; None if the row does not contradict itself.
@@ -37,7 +37,7 @@ class RowError(Exception):
 
 @attrs.define
 class BatchBuilder:
-    """A collector of the calls and rejects of the next batch.
+    """A collector of calls and rejects for the next batch.
 
     Attributes:
         origin: The value of the field ``origin`` in every call.

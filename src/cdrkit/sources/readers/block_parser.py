@@ -68,7 +68,7 @@ class BlockParser:
         return self._raw.removesuffix(b"\n").split(b"\n")
 
     def _decode_lines(self) -> pl.Series:
-        """Decode the lines; record undecodable lines and make them empty."""
+        """Decode the lines; record undecodable lines and replace them by empty lines."""
         encoding = self._layout.encoding
         try:
             if self._untouched:
@@ -166,7 +166,7 @@ class BlockParser:
     def _add_row(self, at: int, row: list[str] | str | QuoteFlaw) -> None:
         """Add a row, or add a reject if the line is not a valid row.
 
-        If *values* is a string, it is the reason for the reject.
+        If *row* is a string, it is the reason for the reject.
         """
         if isinstance(row, QuoteFlaw):
             row = (_UNCLOSED if row.unclosed else _AFTER_QUOTE).format(row.column)
@@ -178,7 +178,7 @@ class BlockParser:
         self.rejects.append(self.reject(at, row))
 
     def _restore_nulls(self, at: int, row: list[str]) -> Sequence[str | None]:
-        """Convert unquoted empty values to None, if the layout distinguishes nulls."""
+        """Convert empty unquoted values to None if the layout sets ``empty_is_null``."""
         if not self._layout.empty_is_null or "" not in row:
             return row
         raw = b"\n".join(self._raw_lines[at : at + self._spans.get(at, 1)])
@@ -230,12 +230,12 @@ class BlockParser:
         return not isinstance(row, QuoteFlaw) and len(row) in self._layout.widths and self._layout.is_row(row)
 
     def _postpone(self, at: int) -> None:
-        """Leave the lines from index *at* onward for the next block."""
+        """Postpone the lines from index *at* onward to the next block."""
         self.remainder = b"\n".join(self._raw_lines[at:]) + b"\n"
         self.lines_used = at
 
     def _parse_torn_line(self, width: int | None) -> None:
-        """Parse a last line that has no line end.
+        """Parse the last line, which has no line end.
 
         The line is a row only if it is certainly complete: it ends with a quote and has as many columns as the row
         before.
@@ -285,7 +285,7 @@ def _regular_row(count: int, separator: str, *, blanks: bool) -> str:
 
 @functools.cache
 def _value_and_blanks(separator: str) -> str:
-    """Return a pattern for a value, its trailing blanks and its separator."""
+    """Return a pattern that matches a value, trailing blanks and the separator."""
     end = re.escape(separator)
     return rf'("[^"]*(?:""[^"]*)*"|[^"{end}]*){blanks_pattern(separator)}({end}|$)'
 

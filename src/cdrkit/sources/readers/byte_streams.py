@@ -21,7 +21,7 @@ class Readable(Protocol):
 
 
 def check_bytes(block: object) -> bytes:
-    """Return a block from a stream, after checking that the block is bytes.
+    """Return *block*; raise an error if it is not bytes.
 
     Raises:
         ConfigError: When the block is not bytes, because the file was opened in text mode.
@@ -32,7 +32,7 @@ def check_bytes(block: object) -> bytes:
 
 
 def read_block(stream: Readable, size: int) -> tuple[bytes, bool]:
-    """Read *size* bytes of a stream, or all remaining bytes if fewer.
+    """Read *size* bytes of a stream, or all remaining bytes if fewer remain.
 
     A socket may return fewer bytes than requested, so the stream is read until the block is full.
 
@@ -58,12 +58,12 @@ def read_block(stream: Readable, size: int) -> tuple[bytes, bool]:
 
 
 def prepend(head: bytes, stream: IO[bytes]) -> IO[bytes]:
-    """Return a stream that returns *head*, and then the remaining bytes of *stream*."""
+    """Return a stream that starts with *head* and continues with *stream*."""
     return cast(IO[bytes], _PrependedStream(head, stream))
 
 
 class _PrependedStream(io.RawIOBase):
-    """A stream of bytes in memory, followed by the rest of another stream."""
+    """A stream that reads bytes from memory first, and then from another stream."""
 
     def __init__(self, head: bytes, stream: IO[bytes]) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ _STEP: Final = timedelta(hours=6)
 
 @attrs.frozen(kw_only=True)
 class Instants:
-    """The instants of a series of local times.
+    """The instants to which `resolve_instants` converts local times.
 
     Attributes:
         utc: The instants in UTC, null where a local time was null.

@@ -18,7 +18,7 @@ __all__ = ["SegmentFile", "about_segment", "describe_segment", "list_segment_fil
 
 @attrs.frozen
 class SegmentFile:
-    """The file of a segment in a tier, whether or not a commit names the segment.
+    """The file of a segment in a tier, even if no commit names the segment.
 
     Example:
         >>> from cdrkit.storage import SegmentFile
@@ -60,7 +60,7 @@ def describe_segment(
     columns: Mapping[str, int],
     facts: Mapping[str, int],
 ) -> Segment:
-    """Return the segment that a file contains.
+    """Build a `Segment` from the metadata of its file.
 
     Args:
         tier: The tier's name.
@@ -87,10 +87,10 @@ def describe_segment(
 
 
 def list_segment_files(files: Files, folder_prefix: str, suffix: str) -> Iterator[SegmentFile]:
-    """Yield the segments below a root.
+    """Yield the segment files of a tier.
 
     Args:
-        files: The files below the root.
+        files: The files below the tier's root.
         folder_prefix: How the names of folders with segments begin.
         suffix: How the names of segments end.
     """

@@ -359,7 +359,7 @@ def test_orphans_are_explained(filled: str, tmp_path: Path) -> None:
         (["query", "{store}", "--max-duration", "-1"], "--max-duration -1: "),
         (["totals", "{store}", "--during", "last_weak"], "--during last_weak: "),
         (["export", "{store}", "-", "--where", "nonsense"], "--where nonsense: "),
-        (["query", "{store}", "--cursor", "old"], "pass the cursor of a page unchanged"),
+        (["query", "{store}", "--cursor", "old"], "Pass the cursor of a page unchanged"),
         (["query", "{store}", "--limit", "0"], "--limit 0 is not a page size"),
         (["query", "{store}", "--disposition", "nope"], "--disposition nope: "),
         (["move-to-warm", "{store}", "--keep", "-1"], "--keep -1 is not valid"),

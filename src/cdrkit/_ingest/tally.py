@@ -1,4 +1,4 @@
-"""The counts of an ingest's rows, batch by batch."""
+"""Count the rows of an ingest, batch by batch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Tally"]
 
 
 class Tally:
-    """A count of the rows of one ingest by outcome."""
+    """A counter of the rows that one ingest reads, merges and rejects."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Tally:
         return frame
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts that the ingest's commit records."""
+        """Return the source, the format and the row counts for the ingest's commit."""
         return {
             "source": self._name,
             "format": self._format,
@@ -94,7 +94,7 @@ class Tally:
 
 
 def _count_contradictions(frame: pl.DataFrame) -> dict[str, int]:
-    """Return the number of contradictions in *frame* by kind."""
+    """Return the number of contradictions of each kind in *frame*."""
     columns = [name for name in ("start", "answer", "end", "duration") if name in frame.columns]
     whole = frame.select(columns).with_columns(
         pl.lit(None, dtype=kind).alias(name)

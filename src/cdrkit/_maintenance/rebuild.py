@@ -1,4 +1,4 @@
-"""Rebuild: make a new log from the segments after the log was lost."""
+"""Rebuild a lost log: make a new log from the stored segments."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def rebuild_log(log: Log, tiers: Mapping[str, Tier], hot: Tier, settings: Mappin
 
 
 def _written_at(segment: Segment, modified: datetime | None) -> datetime:
-    """Return when *segment* was written: its recorded time, or its file's time."""
+    """Return the write time that *segment* records, or else the time of its file."""
     if "written" in segment.facts:
         return from_microseconds(segment.facts["written"])
     return segment.first if modified is None else modified

@@ -1,4 +1,4 @@
-"""Numbering plans, as patterns for whole columns of numbers."""
+"""Match columns of numbers against the patterns of numbering plans."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_region(region: str | None) -> str | None:
 
 @attrs.frozen
 class DialPlan:
-    """The numbering plan of a region, as patterns for whole columns.
+    """The numbering plan of a region: patterns that match columns of numbers.
 
     Attributes:
         code: The calling code.
@@ -77,7 +77,7 @@ class DialPlan:
         return bool(self.prefix) and re.match(self.prefix, "") is not None
 
     def keeps(self, number: pl.Expr) -> pl.Expr:
-        """Return whether *number* has no prefix that parsing would remove."""
+        """Return whether parsing removes no prefix from *number*."""
         if not self.prefix:
             return pl.lit(True)
         if self.prefix_may_be_empty:
@@ -85,7 +85,7 @@ class DialPlan:
         return ~number.str.contains(f"^(?:{self.prefix})")
 
     def strip_prefix(self, number: pl.Expr) -> pl.Expr:
-        """Strip *number*'s national prefix; numbers that parsing rewrites become null."""
+        """Return *number* without its national prefix, or null if parsing rewrites it."""
         without = number.str.replace(f"^(?:{self.prefix})", "")
         if not self.rewrite_group:
             return without
@@ -125,7 +125,7 @@ def codes_of(beginning: str) -> Iterator[int]:
 
 @functools.lru_cache(maxsize=256)
 def code_patterns(codes: tuple[int, ...]) -> tuple[str, str, str]:
-    """Return three patterns for numbers that begin with given calling codes.
+    """Return three patterns for numbers that begin with one of *codes*.
 
     Returns:
         Three patterns. The first matches numbers that begin with one of the calling codes. The second matches such a

@@ -1,4 +1,4 @@
-"""Compiler from query conditions to Polars expressions."""
+"""Compile query conditions into Polars expressions."""
 
 from __future__ import annotations
 

@@ -68,16 +68,16 @@ class Cursor:
             if version != _CURSOR_VERSION or len(order) != len(values) or len(order) < 2:
                 raise ValueError("the cursor's format version is not supported")
             if left is not None and (type(left) is not int or left < 0):
-                raise ValueError("the limit is not a whole number of 0 or more")
+                raise ValueError("the limit is negative or not a whole number")
             if direction not in ([], ["backward"]):
-                raise ValueError("the direction is unknown")
+                raise ValueError("the cursor's direction is unknown")
             names = tuple((find_field(name).name, bool(descending)) for name, descending in order)
             plain = tuple(_read_value(name, v) for (name, _), v in zip(names, values, strict=True))
             return cls(names, plain, left, signature if dot else None, bool(direction))
         except (ValueError, TypeError, CdrError, ArithmeticError, RecursionError) as exc:
             shown = text if not isinstance(text, str) or len(text) <= 60 else f"{text[:60]}…"
             raise QueryError(
-                f"{shown!r} is not a cursor; pass the cursor of a page unchanged, or no cursor for the first page.",
+                f"{shown!r} is not a cursor. Pass the cursor of a page unchanged; for the first page, pass no cursor.",
                 parameter="cursor",
             ) from exc
 
@@ -86,11 +86,11 @@ def _read_value(name: str, value: Any) -> Any:
     info = find_field(name)
     if value is None:
         if info.required:
-            raise ValueError(f"{name} must have a value")
+            raise ValueError(f"the field {name} needs a value")
         return None
     if info.type == INSTANT:
         return parse_instant(value)
     converted = convert_value(info, value)
     if converted is None:
-        raise ValueError(f"{name} cannot be {value!r}")
+        raise ValueError(f"the field {name} cannot be {value!r}")
     return str(converted) if info.choices else converted

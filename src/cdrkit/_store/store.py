@@ -1,4 +1,4 @@
-"""The store: append, ingest, read, erase and scope calls."""
+"""The store: append, ingest, read and erase calls, and make scopes."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Store(Reader):
     # -- writing ------------------------------------------------------------------------------------------------
 
     def append(self, data: CallData, *, on_conflict: Literal["report", "replace"] = "report") -> AppendReport:
-        """Store calls durably in one commit: all calls, or none after an error.
+        """Store calls durably in one commit: all calls, or none if an error occurs.
 
         (``start``, ``call_id``) identifies a call. A call that is already stored is skipped if its content is equal,
         and reported as a conflict if its content differs.
@@ -138,8 +138,8 @@ class Store(Reader):
     ) -> IngestReport:
         """Read a switch's file into the store in one commit.
 
-        All calls of the file are stored, or none after an error. Ingesting a file again adds nothing; ingesting a file
-        that has grown adds its new calls.
+        All calls of the file are stored, or none if an error occurs. Ingesting a file again adds nothing; ingesting a
+        file that has grown adds its new calls.
 
         Example:
             >>> import cdrkit
@@ -345,7 +345,7 @@ class Store(Reader):
 
     @property
     def archive(self) -> Archive:
-        """The `Archive`, which lists the warm months for bulk download.
+        """The `Archive`, which lists the months of the warm tier for bulk download.
 
         Example:
             >>> import cdrkit

@@ -29,7 +29,7 @@ def demo(folder: str | None, calls: int, timezone: str, seed: int) -> None:
     home = os.path.abspath(folder) if folder else tempfile.mkdtemp(prefix="cdrkit-demo-")
     path = os.path.join(home, "store")
     if os.path.exists(path):
-        raise click.UsageError(f"{home} holds an earlier demo. Give another folder, or remove this one.")
+        raise click.UsageError(f"{home} holds an earlier demo. Give another folder, or remove this folder.")
     print_heading("1. A sample office: its switch's CDR file and its recordings")
     office = cdrkit.samples.write_office(home, calls=calls, timezone=timezone, seed=seed)
     print_text(f"{office.calls:,} calls in {office.master}")
@@ -91,7 +91,7 @@ def _ingest_office(store: cdrkit.Store, office: cdrkit.samples.Office, timezone:
 
 
 def _print_notations(store: cdrkit.Store, number: str) -> None:
-    """Print every notation of the number that occurs in the calls."""
+    """Print each notation of *number* that occurs in the calls."""
     query = cdrkit.Query()
     notations = {call.source for call in store.run(query.number(number, "source"))}
     notations |= {call.destination for call in store.run(query.number(number, "destination"))}

@@ -45,7 +45,7 @@ _err = Console(stderr=True)
 
 @contextmanager
 def progress_bar(title: str, *, rows: bool = False) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a progress bar for bytes or rows on standard error, on terminals only."""
+    """Show a progress bar for bytes or rows if standard error is a terminal."""
     amount = MofNCompleteColumn() if rows else DownloadColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
     with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:

@@ -57,7 +57,7 @@ class TierTests:
         Raises:
             NotImplementedError: When a subclass does not override this method.
         """
-        raise NotImplementedError("Override make_tier() in the subclass: return a tier.")
+        raise NotImplementedError("Override make_tier() in the subclass to return a tier.")
 
     # -- writing and reading --------------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ class TierTests:
             assert_frame_equal(tier.read(segment, names), frame.select(names))
 
     def test_missing_columns_are_null(self, files: Files) -> None:
-        """A column that the segment lacks is returned as nulls of its type."""
+        """A column that the segment lacks is returned as nulls of the column's type."""
         tier, frame = self.make_tier(files), _calls().select("call_id", "start", "source")
         segment = tier.write(frame, "GB")
         frame_read = tier.read(segment, list(FIELDS))
@@ -180,7 +180,7 @@ class TierTests:
     # -- indexes and rollups --------------------------------------------------------------------------------------
 
     def test_find(self, files: Files) -> None:
-        """A search finds every matching row, and no other row if the hits are exact.
+        """A search finds all matching rows; exact hits contain no other rows.
 
         The tier may return None.
         """
@@ -211,7 +211,7 @@ class TierTests:
                 assert not hits.exact or hit_rows == fits
 
     def test_totals(self, files: Files) -> None:
-        """A rollup, if the tier has one, equals the totals of the calls."""
+        """If the tier stores a rollup, it equals the totals of the calls."""
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         for reader in (tier, self.make_tier(files)):
@@ -231,7 +231,7 @@ class TierTests:
     # -- independent segments -------------------------------------------------------------------------------------
 
     def test_segments_are_independent(self, files: Files) -> None:
-        """Removing a segment keeps the other segments, even one with the same calls."""
+        """Removing a segment keeps all others, even a segment with the same calls."""
         tier, frame, other = self.make_tier(files), _calls(), _calls(seed=2)
         segments = [tier.write(each, "GB") for each in (frame, frame, other)]
         assert len({segment.id for segment in segments}) == 3
@@ -241,7 +241,7 @@ class TierTests:
             assert_frame_equal(reader.read(segments[2], list(FIELDS)), other)
 
     def test_removing_twice(self, files: Files) -> None:
-        """Removing a segment again does nothing; reading it raises NotFoundError."""
+        """Removing a removed segment does nothing; reading it raises NotFoundError."""
         import pytest
 
         tier = self.make_tier(files)
@@ -252,7 +252,7 @@ class TierTests:
             tier.read(segment, list(FIELDS))
 
     def test_threads(self, files: Files) -> None:
-        """Threads that read one tier at the same time each get the rows they request."""
+        """If threads read one tier at the same time, each gets the rows it requests."""
         writer = self.make_tier(files)
         frames = [_calls(seed=seed) for seed in (1, 2)]
         segments = [writer.write(frame, "GB") for frame in frames]
@@ -302,7 +302,7 @@ class TierTests:
                 self.make_tier(files).read(segment, list(FIELDS))
 
     def test_damaged_companions(self, files: Files) -> None:
-        """Damage to index files causes no wrong result, and `check` detects it."""
+        """Damaged index files cause no wrong result, and `check` detects them."""
         import pytest
 
         frame = _calls(60)
@@ -409,7 +409,7 @@ class _FullFiles:
 
 
 def _calls(rows: int = 300, seed: int = 1) -> pl.DataFrame:
-    """Return sorted sample calls of one UTC day, which use every catalogue field."""
+    """Return sorted sample calls of one UTC day; together they use every field."""
     frame = pl.from_arrow(synthesize_calls(rows, days=1, seed=seed, customers=20))
     assert isinstance(frame, pl.DataFrame)
     return conform_frame(frame)

@@ -1,4 +1,4 @@
-"""WAV files: the properties for every codec with a fixed byte rate.
+"""Read the properties of WAV files whose codec has a fixed byte rate.
 
 Examples are PCM, µ-law, A-law and GSM 06.10.
 """

@@ -23,7 +23,7 @@ _MOST_SECONDS: Final = 2**31 - 1
 
 
 def separate_invalid_rows(values: pl.DataFrame) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
-    """Return the valid rows, and for each invalid row the reason.
+    """Return the valid rows, and a reason for each invalid row.
 
     The valid rows have parsed times. Each reason is paired with the number of its row.
     """

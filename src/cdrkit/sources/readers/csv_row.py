@@ -1,4 +1,4 @@
-"""CSV rows: split a row into values, as Python's ``csv`` module does."""
+"""Split a CSV row into values, like Python's ``csv`` module."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNCLOSED: Final = re.compile(r'"[^"]*+(?:""[^"]*+)*+\Z')
 
 @attrs.frozen
 class QuoteFlaw:
-    """A misplaced or unclosed quote, which makes a line an invalid row.
+    """A misplaced or unclosed quote; a line with such a flaw is an invalid row.
 
     Attributes:
         column: The column of the quote, counted from 1.

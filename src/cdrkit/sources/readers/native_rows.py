@@ -1,4 +1,4 @@
-"""Digests of native rows, and native rows as JSON for the field ``extra``."""
+"""Compute digests of native rows, and convert the rows to JSON for ``extra``."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def check_pattern(value: str | None) -> str | None:
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
-    """Return an option's value, which must be one of *choices*.
+    """Return *value*, which must be one of *choices*.
 
     Args:
         name: The option, for the message.
@@ -86,7 +86,7 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
 
 
 def check_character(name: str, value: str) -> str:
-    """Return an option's value, which must be one character, not CR, LF or NUL.
+    """Return *value*, which must be one character other than CR, LF and NUL.
 
     Args:
         name: The option, for the message.
@@ -96,7 +96,7 @@ def check_character(name: str, value: str) -> str:
         ConfigError: When the value is invalid.
     """
     if not isinstance(value, str) or len(value) != 1 or value in "\r\n\0":
-        raise ConfigError(f"{name}={value!r} is not valid. Give one character.")
+        raise ConfigError(f"{name}={value!r} is not valid. Give one character other than CR, LF and NUL.")
     return value
 
 

@@ -36,7 +36,7 @@ class SegmentChanges:
 
     @property
     def rows(self) -> int:
-        """The number of appended rows in the new segments."""
+        """The number of rows that the append adds."""
         return sum(segment.rows for segment in self.fresh.values())
 
     @property
@@ -54,7 +54,7 @@ class SegmentChanges:
         return [*unchanged, *self.rewritten.values(), *self.fresh.values()]
 
     def holds(self, identity: str) -> bool:
-        """Return whether the segment with this id is new."""
+        """Return whether the append adds the segment with this id."""
         return identity in self.fresh or identity in self.rewritten
 
 

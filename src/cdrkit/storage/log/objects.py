@@ -22,7 +22,9 @@ _COMMIT: Final = re.compile(r"_log/(\d{20})\.json", re.ASCII)
 
 
 class LogObjects:
-    """The commits and checkpoints, stored by version as objects below one root.
+    """The commits and checkpoints below one root, each stored as a JSON object.
+
+    The name of the object contains the version.
 
     Args:
         files: The files below that root.
@@ -56,7 +58,7 @@ class LogObjects:
         return commits, {int(match[1]) for name in names if (match := _CHECKPOINT.fullmatch(name))}
 
     def has_version(self, version: int) -> bool:
-        """Return whether the log has *version*, as a commit or a checkpoint."""
+        """Return whether the log has a commit or a checkpoint of *version*."""
         paths = (_commit_path(version), _checkpoint_path(version))
         return any(self.files.size(path) is not None for path in paths)
 
@@ -83,7 +85,10 @@ class LogObjects:
         return commit
 
     def holds(self, commit: Commit) -> bool:
-        """Return whether the log stores exactly *commit* at the commit's version."""
+        """Return whether *commit* is in the log.
+
+        Another commit of the same version does not count.
+        """
         stored = self.read_commit(commit.version)
         return stored is not None and stored.token == commit.token
 
@@ -225,9 +230,9 @@ class LogObjects:
         """
         if self.files.create(path, data):
             raise ConfigError(
-                f"The filesystem of {self.files.url} overwrites existing files when it should refuse: it has no "
-                "exclusive creation, so two writers could lose each other's calls. Keep the hot tier on another "
-                "filesystem; the warm tier may stay there."
+                f"The filesystem of {self.files.url} has no exclusive creation: it overwrites a file that already "
+                "exists. Two writers could lose each other's calls. Keep the hot tier on another filesystem; the warm "
+                "tier may stay on this filesystem."
             )
         self._is_exclusive = True
 

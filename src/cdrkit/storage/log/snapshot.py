@@ -40,7 +40,10 @@ class Snapshot:
 
     @property
     def region(self) -> str | None:
-        """The region of numbers in national form, set when the store was created."""
+        """The region of numbers in national form, or None.
+
+        It is set when the store is created.
+        """
         region: str | None = self.settings.get("region")
         return region
 

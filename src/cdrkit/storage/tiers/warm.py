@@ -111,7 +111,7 @@ class WarmTier:
         )
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-        """Read selected rows of many segments, concurrently if the rows are few."""
+        """Read selected rows of many segments, in threads if the rows are few."""
         if len(picks) == 1 or sum(rows.len() for _, rows in picks) > _FEW_ROWS:
             return pl.concat([self.read(segment, columns, rows) for segment, rows in picks])
 
@@ -133,7 +133,7 @@ class WarmTier:
     def find(
         self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None
     ) -> Hits | None:
-        """Return the candidate rows of a number search, or None without an index file."""
+        """Return the candidate rows of a search, or None if *segment* has no index file."""
         index = self._load_index(segment)
         if index is None:
             return None
@@ -149,16 +149,16 @@ class WarmTier:
         return Hits(rows, search.exact)
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return None: the warm tier has no faster method than reading the column."""
+        """Return None, because reading the column is this tier's fastest method."""
         return None
 
     def totals(self, segment: Segment) -> Totals | None:
-        """Return the rollup of a segment, or None without an index file."""
+        """Return the rollup of a segment, or None if the segment has no index file."""
         index = self._load_index(segment)
         return None if index is None else index.totals
 
     def _load_index(self, segment: Segment) -> IndexFile | None:
-        """Parse the tail of a segment's index file; return None without an index file."""
+        """Parse the tail of the index file; return None if *segment* has no such file."""
         if "index_bytes" not in segment.facts:
             return None
         index = self._indexes.get(segment.id)

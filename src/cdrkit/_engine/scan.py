@@ -183,7 +183,7 @@ class Scan:
     # -- columns --------------------------------------------------------------------------------------------------
 
     def read(self, segment: Segment, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
-        """Read *columns* of *segment*, for the given *rows* or for all rows."""
+        """Read *columns* for the *rows* of *segment*; by default, for all rows."""
         return self.query.tiers[segment.tier].read(segment, columns, rows)
 
     def fetch(self, segment: Segment, columns: Sequence[str], rows: Rows) -> pl.DataFrame:

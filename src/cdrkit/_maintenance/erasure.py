@@ -138,7 +138,7 @@ def erase_calls(
             )
         return report
     raise ConflictError(
-        f"Other writers changed or added matching calls during all {_TRIES} attempts. {rows} calls were erased. Try "
+        f"In each of {_TRIES} attempts, other writers changed or added matching calls. {rows} calls were erased. Try "
         "again when fewer writers are active."
     )
 
@@ -151,7 +151,7 @@ def _check_query(query: Query) -> None:
         )
     if query.maximum is not None or query.position is not None:
         raise QueryError(
-            "The query has a limit or a cursor. Remove them: an erasure erases every call that matches.",
+            "The query has a limit or a cursor. Remove it, because an erasure covers every call that matches.",
             parameter="query",
         )
 

@@ -40,7 +40,7 @@ class BlockParser:
     """
 
     def __init__(self, layout: CsvLayout, raw: bytes, *, number: int, final: bool) -> None:
-        """Prepare to parse a block.
+        """Create a parser for one block of lines.
 
         Args:
             layout: The layout of the rows.

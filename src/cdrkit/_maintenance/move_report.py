@@ -1,4 +1,4 @@
-"""The report of a compaction or a move to warm."""
+"""The report of a compaction, or of a move to the warm tier."""
 
 from __future__ import annotations
 

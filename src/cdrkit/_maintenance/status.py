@@ -27,7 +27,7 @@ _JOBS: Final = frozenset({"compact", "rollover", "vacuum"})
 
 @attrs.frozen(kw_only=True)
 class TierStatus:
-    """The call, byte and segment counts of one tier.
+    """The numbers of calls, bytes and segments in one tier.
 
     Example:
         >>> from cdrkit import TierStatus
@@ -187,7 +187,7 @@ def _last_maintenance(log: Log, commits: Iterable[Commit]) -> datetime | None:
 def _work_due(
     log: Log, tiers: Mapping[str, Tier], hot: Tier, warm: Tier, *, now: datetime, keep_months: int
 ) -> Iterator[str]:
-    """Dry-run each job, and yield a description of its due work."""
+    """Do a dry run of each job, and yield a description of the work that is due."""
     move = move_months(log, tiers, hot, warm, now=now, keep_months=keep_months, dry_run=True)
     if move.read:
         yield f"Move to warm: {move}"

@@ -70,7 +70,7 @@ def check_zone(name: str) -> str:
 
 
 def zone(name: str) -> tzinfo:
-    """Return the time zone *name* for use with `datetime`.
+    """Return the time zone with this name as a ``tzinfo`` object.
 
     Raises:
         ConfigError: When the zone is unknown.
@@ -99,13 +99,13 @@ def _find_zone(name: str) -> str:
             ) from exc
     if _FIXED_OFFSET.fullmatch(name.strip()):
         raise ConfigError(
-            f"The time zone {name!r} is a fixed offset, but a place's offset changes over time; "
-            "give the IANA name of a place, such as 'Asia/Kolkata', or 'UTC'."
+            f"The time zone {name!r} is a fixed offset, but the offset of a place can change. "
+            "Give the IANA name of a place, such as 'Asia/Kolkata', or give 'UTC'."
         )
     if places := _ABBREVIATIONS.get(name.strip().casefold()):
         raise ConfigError(
-            f"The time zone {name!r} is an abbreviation, which ignores a place's clock changes; "
-            f"give the IANA name of a place. Did you mean {' or '.join(map(repr, places))}?"
+            f"The time zone {name!r} is an abbreviation, which does not cover clock changes. "
+            f"Give the IANA name of a place. Did you mean {' or '.join(map(repr, places))}?"
         )
     place = name.strip().replace(" ", "_")
     same_place = sorted(full for key, full in known.items() if place and key.endswith("/" + place.casefold()))

@@ -70,7 +70,7 @@ def visible_prefixes(column: pl.Series, digits: int, region: str | None) -> pl.S
 
 
 class _Rows:
-    """A set of rows, some of which still need a normalised number.
+    """A set of rows, with the normalised numbers found so far.
 
     Attributes:
         rest: The rows without a normalised number.
@@ -188,7 +188,7 @@ def _assign_national(rows: _Rows, region: str) -> list[pl.DataFrame]:
 
 
 def _assign_own_code(rows: _Rows, own: DialPlan, main: DialPlan) -> None:
-    """Normalise numbers that begin with the region's own calling code."""
+    """Normalise numbers that begin with the region's calling code."""
     digits, length = pl.col("digits"), pl.col("digits").str.len_bytes()
     trunked = digits.str.starts_with(own.trunk) if own.trunk else pl.lit(False)
     inner = digits.str.slice(len(own.code))
@@ -211,7 +211,7 @@ def _assign_own_code(rows: _Rows, own: DialPlan, main: DialPlan) -> None:
 
 
 def _match_codes(rows: pl.DataFrame, number: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    """Return conditions that check the calling code and the length of *number*.
+    """Return two conditions on *number*: on its calling code and on its length.
 
     The column *number* has no leading plus signs. The first condition is true if the number begins with a calling code
     that no national prefix follows. The second is true if the number has a possible length.

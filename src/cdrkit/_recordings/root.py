@@ -1,4 +1,4 @@
-"""The root folder of recordings, which contains every recording path."""
+"""The root folder of recordings: every recording must lie below it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_full_path(path: str) -> bool:
 
 @attrs.frozen
 class RecordingsRoot:
-    """The folder of all recordings, and the prefixes of full paths to its files."""
+    """The root folder of recordings, and the prefixes with which full paths name it."""
 
     files: Files
     prefixes: tuple[str, ...]
@@ -34,7 +34,7 @@ class RecordingsRoot:
 
     @classmethod
     def open(cls, url: str, options: Mapping[str, object] | None) -> RecordingsRoot:
-        """Open the root at a path or URL.
+        """Open the root folder at a path or URL.
 
         Raises:
             ConfigError: When the URL or an option is invalid.
@@ -56,7 +56,7 @@ class RecordingsRoot:
         return None
 
     def normalize(self, path: str, call_id: str) -> str:
-        """Normalise *path*, which is relative to the root.
+        """Normalise a relative path, and raise an error if it leaves the root.
 
         Raises:
             ScopeError: When the path leaves the root. The message contains no path.

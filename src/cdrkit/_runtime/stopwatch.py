@@ -1,4 +1,4 @@
-"""The stopwatch: measures elapsed time, even while the machine sleeps."""
+"""A stopwatch that continues to count while the machine sleeps."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Recordings:
 
 @attrs.frozen
 class CacheOptions:
-    """The options of the local cache for remote hot segments, for `open_store`.
+    """The options of the local cache of remote hot segments, for `open_store`.
 
     Processes may share the folder. The copies hold unencrypted call records.
 

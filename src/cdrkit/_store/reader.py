@@ -43,7 +43,7 @@ class Reader:
 
     @property
     def region(self) -> str | None:
-        """The region used to read numbers in national form, such as ``GB``, or None.
+        """The region (such as ``GB``) of numbers in national form, or None.
 
         The first write fixes a store's region. Before that, this is the region that the store was opened with.
 
@@ -175,7 +175,7 @@ class Reader:
     def zip_recordings(
         self, query: Query | Mapping[str, Any] = _EVERY_CALL, *, now: datetime | None = None
     ) -> Iterator[bytes]:
-        """Yield a ZIP of the recordings of a query's calls, for a web response.
+        """Yield a ZIP with the recordings of the selected calls, for a web response.
 
         Folders are named by UTC day, and files by the call's start and id. The last file is ``manifest.csv``. It lists
         the file, call, state (``complete``, ``incomplete``, ``empty``, ``missing``, ``refused``), size, length and
@@ -210,7 +210,7 @@ class Reader:
         return self._locator.find(record)
 
     def _check_query(self, query: object) -> Query:
-        """Return *query*, or the query that a dict from `Query.to_dict` describes.
+        """Return *query*; convert it first if it is a dict from `Query.to_dict`.
 
         Raises:
             QueryError: When *query* is not a query or such a dict.

@@ -87,7 +87,7 @@ class ScopedStore(Reader):
         return self._scope.viewer
 
     def query_from_params(self, params: object, *, ignore: Iterable[str] = ()) -> Query:
-        """Return the query that URL parameters describe, limited to visible fields.
+        """Return the query that URL parameters describe; allow only visible fields.
 
         This method works as `Query.from_params`, but treats a hidden field as unknown. Errors name visible fields only.
 

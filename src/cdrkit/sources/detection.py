@@ -1,4 +1,4 @@
-"""Detection of a file's format, with a reason."""
+"""Detect the format of a file, and state the reason."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _find_fitting(head: bytes, name: str) -> Iterator[Detected]:
 
 @contextlib.contextmanager
 def _restore_position(file: Any) -> Iterator[None]:
-    """Restore the position of the caller's file when the block ends."""
+    """Restore the read position of *file* at the end of the ``with`` block."""
     if not hasattr(file, "read"):
         if isinstance(file, Iterator) or (isinstance(file, Iterable) and iter(file) is file):
             raise ConfigError(

@@ -92,7 +92,7 @@ class Inputs:
             isinstance(given, (*_BYTES, Mapping)) or hasattr(given, "read") or hasattr(given, "cursor")
         ):
             raise ConfigError(
-                f"storage_options apply only to URLs, and {_name_of(given)} is not a URL; omit the option."
+                f"storage_options is valid only for URLs, but {_name_of(given)} is not a URL. Omit storage_options."
             )
         self._stack = contextlib.ExitStack()
         self._bytes_read = 0
@@ -125,7 +125,7 @@ class Inputs:
         return self._bytes_read
 
     def __iter__(self) -> Iterator[SourceInput]:
-        """Yield each input, which stays open until the next input is requested.
+        """Yield each input; it can be read until the next input is requested.
 
         Raises:
             StorageError: When an input cannot be opened or read.
@@ -234,7 +234,7 @@ class Inputs:
     # -- archives and compression -------------------------------------------------------------------------------
 
     def _read_members(self, name: str, raw: io.RawIOBase, depth: int) -> Iterator[SourceInput]:
-        """Yield the members of an archive, or the file itself, decompressed."""
+        """Yield the decompressed file, or the decompressed members of an archive."""
         kind = OwnStream if self.is_self_contained else io.BufferedReader
         with contextlib.closing(raw), kind(raw, BUFFER_BYTES) as stream:
             head = peek(stream, HEADER_BYTES)
@@ -256,7 +256,7 @@ class Inputs:
     def _read_zip(self, name: str, stream: io.BufferedReader[Any], depth: int) -> Iterator[SourceInput]:
         if depth < _DEPTH:
             raise ConfigError(
-                f"{name} is a zip archive inside another archive or compression; unpack it first."
+                f"{name} is a zip archive inside another archive or compressed file. Unpack the outer file first."
             )
         with contextlib.ExitStack() as stack:
             file: IO[bytes] = stream

@@ -56,7 +56,7 @@ class SourceTests:
         Raises:
             NotImplementedError: When a subclass does not override this method.
         """
-        raise NotImplementedError("Override make_source() in the subclass: return a source.")
+        raise NotImplementedError("Override make_source() in the subclass; it must return a source.")
 
     def sample(self) -> bytes:
         """Return the bytes of a sample file that contains at least one call.
@@ -66,7 +66,7 @@ class SourceTests:
         Raises:
             NotImplementedError: When a subclass does not override this method.
         """
-        raise NotImplementedError("Override sample() in the subclass: return the bytes of a file.")
+        raise NotImplementedError("Override sample() in the subclass; it must return the bytes of a file.")
 
     def expected_calls(self) -> int | None:
         """Return the number of calls in the sample, or None if it is unknown."""
@@ -85,7 +85,7 @@ class SourceTests:
             assert reading.frame[name].null_count() == 0, f"{name} is absent in some calls"
 
     def test_every_row_is_accounted_for(self) -> None:
-        """Every row is a call, a reject, or part of another row's call or pending call."""
+        """Every row is a call, a reject, or a part of a call or pending call."""
         reading = self._read(io.BytesIO(self.sample()))
         expected = self.expected_calls()
         if expected is not None:
@@ -109,7 +109,7 @@ class SourceTests:
             assert call.rows >= 1, "a pending call has no rows"
 
     def test_a_damaged_row_is_not_lost(self) -> None:
-        """Random text after the sample is rejected; the rows before it still count."""
+        """An invalid line after the sample causes no loss of the sample's rows."""
         sample = self.sample()
         whole = self._read(io.BytesIO(sample))
         end = b"" if sample.endswith(b"\n") else b"\n"
@@ -118,7 +118,7 @@ class SourceTests:
             assert reading.read >= whole.read, "rows of the sample disappeared"
 
     def test_bytes_read(self) -> None:
-        """The position in the stream never moves back, and never passes the end."""
+        """``bytes_read`` never decreases, and never exceeds the size of the sample."""
         sample = self.sample()
         positions = [batch.bytes_read for batch in self.make_source()(io.BytesIO(sample))]
         assert positions == sorted(positions)
@@ -132,14 +132,14 @@ class SourceTests:
         first.check_equal(self._read(io.BytesIO(self.sample())))
 
     def test_slow_streams(self) -> None:
-        """The results are equal if a stream returns only a few bytes at a time."""
+        """A stream that returns only a few bytes at a time gives the same results."""
         sample = self.sample()
         whole = self._read(io.BytesIO(sample))
         for size in (1, 7, 4096):
             whole.check_equal(self._read(_slow_stream(sample, size)))
 
     def test_reading_all_inputs(self) -> None:
-        """A joining source returns equal calls for a single input and for its stream."""
+        """A joining source reads equal calls from a stream and with `read_all`."""
         source = self.make_source()
         if isinstance(source, JoiningSource):
             whole = self._read(io.BytesIO(self.sample()))
@@ -170,7 +170,7 @@ class SourceTests:
             self._try(io.BytesIO(bytes(damaged)))
 
     def test_garbage(self) -> None:
-        """Inputs of other formats, and random bytes, are refused or rejected row by row."""
+        """Other formats and random bytes give rejects, or raise a `CdrError`."""
         for garbage in _garbage():
             self._try(io.BytesIO(garbage))
 
@@ -237,7 +237,7 @@ class _Content:
         )
 
     def check_equal(self, other: _Content) -> None:
-        """Check that another pass over the same bytes gave equal results.
+        """Check that *other* has the same content.
 
         Raises:
             AssertionError: When the readings differ.
@@ -278,7 +278,7 @@ def _slow_stream(data: bytes, size: int) -> IO[bytes]:
 
 
 def _garbage() -> Iterator[bytes]:
-    """Yield inputs in other formats, and inputs in no format at all."""
+    """Yield test inputs in foreign formats, and random bytes."""
     chance = random.Random(1)
     yield b"\n"
     yield b"\r\n" * 100

@@ -66,7 +66,7 @@ _MAPPING: Final = SourceMapping(
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Derive the disposition, and the talk time if no column contains it.
+    """Derive the disposition, and compute the talk time if no column has it.
 
     Telnyx uses FreeSWITCH's names of hangup causes. A hangup code does not affect the disposition.
     """

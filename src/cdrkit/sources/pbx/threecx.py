@@ -114,7 +114,7 @@ def _make_rules(first_column: str) -> dict[str, FieldRule]:
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Derive the disposition from the answer time, or from the reason if unanswered."""
+    """Mark answered calls, and derive other dispositions from the release reason."""
     reason = values.get(
         "release_reason", pl.Series([None] * native.height, dtype=pl.String)
     ).str.to_lowercase()

@@ -1,4 +1,4 @@
-"""Application of a mapping, which converts native rows to calls.
+"""Convert native rows to calls, as a mapping specifies.
 
 Each column is converted as a whole. Rows that cannot be converted are returned as problems.
 """
@@ -65,14 +65,14 @@ class MappingResult:
 
     @property
     def contradictions(self) -> dict[str, int]:
-        """The number of rejected rows that contradict themselves, by kind."""
+        """The number of rows rejected for a contradiction, by kind of contradiction."""
         negative = sum(problem.negative for problem in self.problems)
         return {"negative_length": negative} if negative else {}
 
 
 @attrs.define
 class _FieldTexts:
-    """The native strings of one field, and their values.
+    """The native strings of one field, and the values parsed from them.
 
     Attributes:
         name: The field.
@@ -151,7 +151,7 @@ def resolve_columns(mapping: SourceMapping, names: Sequence[str], *, table: str)
 def apply_mapping(
     native: pl.DataFrame, mapping: SourceMapping, *, compute: ComputeFields | None = None
 ) -> MappingResult:
-    """Convert native rows to calls, and return the rows that have problems.
+    """Convert native rows to calls; also return the rows that have problems.
 
     Args:
         native: The rows. The column ``row`` is the row number; the other columns are the table's, as strings.
@@ -194,7 +194,7 @@ def _find_other_rows(native: pl.DataFrame, mapping: SourceMapping) -> Iterable[R
 
 
 def _read_field(native: pl.DataFrame, name: str, rule: FieldRule, mapping: SourceMapping) -> _FieldTexts:
-    """Apply a field's rule to native rows; return the strings and their values."""
+    """Read the strings of one field from native rows, and parse them."""
     absent_texts = [*rule.absent, *mapping.absent]
     parts = []
     for column in rule.columns:
@@ -304,12 +304,12 @@ def _make_calls(
 
 
 def _plain_type(name: str) -> Any:
-    """Return the Polars type of a field before the cast to a categorical type."""
+    """Return the Polars type of a field, but String for a categorical field."""
     return pl.String() if isinstance(FRAME_TYPES[name], pl.Categorical) else FRAME_TYPES[name]
 
 
 def _exact_rows(field: _FieldTexts) -> pl.Series:
-    """Return the rows whose string was parsed without losing information."""
+    """Return a mask of the rows that were parsed without loss of information."""
     lossy = [text for text, (_, exact) in (field.values or {}).items() if not exact]
     return ~field.texts.is_in(lossy).fill_null(False)
 

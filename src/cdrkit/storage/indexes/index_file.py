@@ -1,4 +1,4 @@
-"""The index file of a segment: its number index and its rollup.
+"""The index file, which contains the number index and rollup of a segment.
 
 The file is an Arrow IPC file with a trailer of eight bytes: the CRC-32 and the length of the Arrow part. The index file
 of a hot segment lies beside the segment and contains nothing else. It is uncompressed, so that it can be mapped. The
@@ -60,7 +60,7 @@ class IndexFile:
 
     @classmethod
     def of(cls, tail: pa.Buffer) -> IndexFile:
-        """Parse the end of an index file: the Arrow part and the trailer.
+        """Parse the last bytes of an index file: its Arrow part and its trailer.
 
         Raises:
             ValueError: When the checksum does not match.
@@ -126,7 +126,7 @@ def check_index(files: Files, segment: Segment) -> bytes:
 
 
 def parse_index(tail: pa.Buffer, segment: Segment) -> IndexFile | None:
-    """Parse the end of *segment*'s index file; return None if the file is damaged."""
+    """Parse the last bytes of an index file; return None if they are damaged."""
     if int.from_bytes(bytes(tail[-_TRAILER_BYTES:-4]), "little") != segment.facts["index_crc"]:
         return None
     try:
@@ -136,7 +136,7 @@ def parse_index(tail: pa.Buffer, segment: Segment) -> IndexFile | None:
 
 
 def load_index_facts(files: Files, path: str, region: str | None) -> Mapping[str, int]:
-    """Return the facts that a rebuilt log records about an existing index file.
+    """Return what a log records of an existing index file, such as its checksum.
 
     Args:
         files: The files of the tier.

@@ -103,7 +103,7 @@ class NumberIndex:
         return self.keys.nbytes + self.offsets.nbytes + self.postings.nbytes
 
     def find(self, search: KeySearch, fields: Iterable[str]) -> pl.Series:
-        """Return the rows whose number has a matching key.
+        """Return the rows whose number matches *search*.
 
         Args:
             search: The ranges of keys to search for.
@@ -159,7 +159,7 @@ class BlockIndex:
     def find(
         self, search: KeySearch, fields: Iterable[str], fetch: Callable[[int, int], bytes]
     ) -> pl.Series | None:
-        """Return the rows whose number has a matching key, or None if a block is damaged.
+        """Return the rows whose number matches *search*; None if a block is damaged.
 
         Args:
             search: The ranges of keys to search for.
@@ -260,7 +260,7 @@ def _unshuffle_bytes(raw: memoryview, width: int) -> bytearray:
 
 
 def _select_rows(postings: pa.UInt32Array, positions: Sequence[int]) -> pl.Series:
-    """Return the rows that *postings* holds for the fields at *positions*.
+    """Return the rows of the postings whose field position is in *positions*.
 
     Positions are indexes into `INDEXED`; the rows are ascending.
     """

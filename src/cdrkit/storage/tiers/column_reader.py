@@ -42,7 +42,7 @@ class ColumnReader:
         self._columns: RecentCache[pa.ChunkedArray[Any]] = RecentCache(_COLUMN_BYTES)
 
     def drop(self, identity: str) -> None:
-        """Drop everything cached about the segment with this id."""
+        """Remove the cached data of the segment with this id."""
         self._footers.pop(identity)
         self._chunks.pop_all(identity)
         self._columns.pop_all(identity)
@@ -50,7 +50,7 @@ class ColumnReader:
     def read_groups(
         self, segment: Segment, names: list[str], rows: Rows
     ) -> Iterator[tuple[Mapping[str, pa.ChunkedArray[Any]], Rows]]:
-        """Yield columns of each row group that contains some of *rows*.
+        """Yield the columns *names* of each row group that contains requested rows.
 
         Args:
             segment: The segment.
@@ -137,7 +137,7 @@ class ColumnReader:
 
 
 def _locate_rows(starts: Sequence[int], rows: Rows) -> Iterator[tuple[int, Rows]]:
-    """Yield each row group that contains some of *rows*, together with those rows.
+    """Yield each row group that contains requested rows, and those rows.
 
     The rows are counted from the group's first row.
     """

@@ -41,7 +41,7 @@ __all__ = ["Store"]
 
 
 class Store(Reader):
-    """A store of calls, as returned by `open_store`.
+    """A store of calls, which `open_store` returns.
 
     Open one `Store` when the application starts, and keep it; threads may share it. Reads never wait for writes: every
     `run` uses the newest complete version of the store, and its result does not change.

@@ -75,7 +75,7 @@ def print_text(text: str) -> None:
 
 
 def print_note(text: str) -> None:
-    """Print a line on standard error, to keep standard output readable by programs."""
+    """Print a line on standard error, because programs read standard output."""
     _err.print(_sanitize_lines(text), soft_wrap=True)
 
 

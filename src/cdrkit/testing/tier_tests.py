@@ -266,7 +266,7 @@ class TierTests:
     # -- damage -----------------------------------------------------------------------------------------------------
 
     def test_flipped_bytes(self, files: Files) -> None:
-        """Reading a damaged file returns the right rows or raises CorruptDataError.
+        """Reading a damaged file returns the correct rows or raises CorruptDataError.
 
         The error names the file, and `check` detects every change.
         """

@@ -66,7 +66,7 @@ def split_row(text: str, *, separator: str = ",", strict: bool = False) -> list[
 
 
 def match_values(text: str, separator: str) -> Iterator[re.Match[str]]:
-    """Yield a match for each value of a row.
+    """Yield a regular-expression match for each value of a row.
 
     Group 1 of the match is the text between the quotes, or None if the value has no quotes.
     """
@@ -77,7 +77,7 @@ def match_values(text: str, separator: str) -> Iterator[re.Match[str]]:
 
 
 def first_rows(head: bytes, separator: str) -> list[list[str]]:
-    """Return the first rows of a file, for detecting its format.
+    """Return the first rows of a file, which help to detect its format.
 
     Args:
         head: The first bytes of the file. The last line is ignored if other lines come before it: it may be cut off.

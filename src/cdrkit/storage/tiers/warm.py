@@ -181,7 +181,7 @@ class WarmTier:
         self._remove_files(segment.path)
 
     def check(self, segment: Segment) -> None:
-        """Read all of a segment and verify its checksums."""
+        """Read a whole segment and verify its checksums."""
         check_file(self._files, segment)
         check_index(self._files, segment)
 

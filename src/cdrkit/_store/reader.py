@@ -1,4 +1,4 @@
-"""The reading methods that stores and scoped stores have in common."""
+"""The methods for reading that stores and scoped stores have in common."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _QUERY_KEYS: Final = frozenset({"where", "during", "between", "columns", "order"
 
 
 class Reader:
-    """The reading methods of `Store` and `ScopedStore`.
+    """A base class with the methods for reading of `Store` and `ScopedStore`.
 
     Every method reads through `_plan`, and every plan applies the scope.
     """

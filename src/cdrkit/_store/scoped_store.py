@@ -32,7 +32,7 @@ __all__ = ["ScopedStore"]
 class ScopedStore(Reader):
     """A store limited to the calls and fields that one portal viewer may see.
 
-    A scoped store has the reading methods of a `Store`.
+    A scoped store has the methods of a `Store` that read.
 
     `Store.scoped` makes a scoped store for a request or a session, without reading anything. Records, pages, counts,
     totals, tables, CSV and recordings include only calls of the tenant. A hidden field is absent from every output and

@@ -1,4 +1,4 @@
-"""The types that a custom storage tier needs: segments, files and the protocol."""
+"""The types for a custom storage tier: the tier protocol, segments and files."""
 
 from __future__ import annotations
 

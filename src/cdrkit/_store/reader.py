@@ -27,7 +27,7 @@ _QUERY_KEYS: Final = frozenset({"where", "during", "between", "columns", "order"
 
 
 class Reader:
-    """A base class with the methods for reading of `Store` and `ScopedStore`.
+    """The base class of `Store` and `ScopedStore`, with the methods that read.
 
     Every method reads through `_plan`, and every plan applies the scope.
     """

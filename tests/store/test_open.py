@@ -64,7 +64,7 @@ class TestRefusals:
             ({"url": "a", "warm": TierOptions(storage_options={"key": "k"})}, "Give both: warm=TierOptions"),
             ({"url": "a", "hot": 7}, "is not a tier: it lacks name"),
             ({"url": "a", "warm": WarmTier}, "is a class"),
-            ({"url": "a", "cache": 7}, "Give a path or CacheOptions"),
+            ({"url": "a", "cache": 7}, "Give a folder's path or a CacheOptions object"),
             ({"url": "a", "cache": "b"}, "Omit cache="),
             ({"url": "a", "cache": CacheOptions("b")}, "Omit cache="),
             ({"url": "a", "recordings": lambda call: "x"}, "Give Recordings(callable, root=...)"),

@@ -79,7 +79,7 @@ def _name_input(batch: SourceBatch, name: str) -> SourceBatch:
 
 
 def _name_errors(batches: Iterator[SourceBatch], name: str) -> Iterator[SourceBatch]:
-    """Yield *batches*, and add the input's name to the message of a schema error."""
+    """Yield *batches*; if a schema error occurs, add the input's name to it."""
     try:
         yield from batches
     except SchemaError as exc:

@@ -1,4 +1,4 @@
-"""The region check: a warning about telephone numbers in national form.
+"""The region check: warn about telephone numbers in national form.
 
 A store without a region cannot find such numbers by their country code.
 """
@@ -20,7 +20,7 @@ _NATIONAL: Final = r"^[0-9]{7,15}$"
 
 
 class RegionCheck:
-    """A check for telephone numbers in national form at the start of an ingest.
+    """A check whether the first numbers of an ingest are in national form.
 
     Equal numbers in one frame count once.
     """

@@ -1,4 +1,4 @@
-"""Rewrites: replace segments with new segments after comparing their calls.
+"""Rewrites: write calls to new segments, compare, and replace the old segments.
 
 An interrupted job leaves the store unchanged. The vacuum removes the segments that the job had written.
 """
@@ -71,8 +71,8 @@ def rewrite_segments(
         actual = Fingerprint.of(_read_pieces(fresh, tiers))
         if expected != actual:
             raise CorruptDataError(
-                f"The {actual.rows} calls read back from the {tier.name} tier differ from the {expected.rows} calls "
-                "written. The store is unchanged. Check the storage, then try again."
+                f"cdrkit wrote {expected.rows} calls to the {tier.name} tier, but the {actual.rows} calls that it read "
+                "back differ. The store is unchanged. Check the storage, then try again."
             )
     except BaseException:
         discard_segments(tiers, fresh)
@@ -81,7 +81,7 @@ def rewrite_segments(
 
 
 def _split_evenly(frames: Iterable[pl.DataFrame], rows: int, pieces: int) -> Iterator[pl.DataFrame]:
-    """Split the rows of *frames* into *pieces* frames of about equal size.
+    """Split the rows of *frames* into about equal parts; *pieces* is their number.
 
     *rows* is the total number of rows. Pieces of equal size prevent each job from writing a small segment for the
     remainder.
@@ -109,7 +109,7 @@ def _read_pieces(segments: Iterable[Segment], tiers: Mapping[str, Tier]) -> Iter
 
 
 def _cut_row(starts: pl.Series, row: int) -> int:
-    """Return the row to split at: *row*, or the first row with the same start time.
+    """Move the cut from *row* to the first row that has the same start time.
 
     Switches write whole seconds. Two segments that share a second overlap, so a page from the later segment would read
     both. If too many calls share the instant, the cut is at *row* itself.
@@ -154,7 +154,7 @@ def swap_segments(
 
 
 def discard_segments(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
-    """Remove segments that no commit names; the vacuum removes any that remain."""
+    """Try to remove segments that no commit names; the vacuum removes the rest."""
     for segment in segments:
         with contextlib.suppress(CdrError):
             tiers[segment.tier].remove(segment)

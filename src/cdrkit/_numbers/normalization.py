@@ -1,4 +1,4 @@
-"""Normalisation of one telephone number from any notation.
+"""Normalise one telephone number, which may be in any notation.
 
 The normalised number of a text is its E.164 number (``+442079460018``) if the text is a telephone number. Otherwise
 the normalised number is the text without separators (``2001``, ``*98``) or in lower case (``anonymous``). Two texts
@@ -106,7 +106,7 @@ def _ascii_digit(sign: str) -> str:
 
 
 def parse_digits(text: str) -> str | None:
-    """Return a number's digits, with its leading plus if it has one.
+    """Return a number's digits, and keep a leading plus sign.
 
     Return None if *text* contains anything other than digits, a leading plus and separators.
     """
@@ -131,7 +131,7 @@ def fold_text(text: str) -> str:
 
 @functools.lru_cache(maxsize=1 << 16)
 def normalize_digits(digits: str, region: str | None) -> str | None:
-    """Return the E.164 number of dialled digits.
+    """Convert dialled digits to an E.164 number.
 
     Return None if the digits are not a telephone number.
 
@@ -163,7 +163,7 @@ def normalize_digits(digits: str, region: str | None) -> str | None:
 
 
 def _parse_international(digits: str) -> PhoneNumber | None:
-    """Parse an international number that is written without its plus."""
+    """Parse an international number that is written without a plus sign."""
     return None if digits[0] == "0" else _parse_possible("+" + digits, None)
 
 

@@ -1,6 +1,6 @@
-"""Display text: instants in a display zone, durations, money and safe text.
+"""Format instants, durations, money and sanitised text for display.
 
-Displayed instants include their offset. Storage, totals and exports keep instants in UTC.
+Displayed instants are in the display zone, and include their offset. Storage, totals and exports keep instants in UTC.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def display_text(
 
 
 def check_style(times: TimeStyle) -> TimeStyle:
-    """Return *times*, which must be a known style of times.
+    """Return *times*; raise an error if it is not a known style of times.
 
     Raises:
         ConfigError: When the style is unknown.

@@ -212,7 +212,7 @@ class DisplaySettingsStore:
         try:
             values = json.loads(data)
             if not isinstance(values, dict):
-                raise TypeError("a JSON object is needed")
+                raise TypeError("the file does not contain a JSON object")
         except (ValueError, TypeError, RecursionError) as exc:
             url = self._files.url_of(path)
             raise CorruptDataError(

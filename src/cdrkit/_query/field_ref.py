@@ -69,7 +69,9 @@ class FieldRef:
         return f"field({self._info.name!r})"
 
     def __bool__(self) -> NoReturn:
-        raise QueryError(f"{self!r} is not a condition; compare the field, for example ~{self!r}.is_null().")
+        raise QueryError(
+            f"{self!r} alone is not a condition. To match calls that have the field, use ~{self!r}.is_null()."
+        )
 
     def _compare(self, op: str, other: object) -> Expr:
         if op not in ("==", "!=") and self._info.type == CHOICE:
@@ -95,7 +97,7 @@ class FieldRef:
         return self._compare(">=", other)
 
     def is_in(self, values: Iterable[object]) -> Expr:
-        """Match calls whose field has one of several values.
+        """Match calls in which the field has one of *values*.
 
         Args:
             values: The values; an empty list matches no call.
@@ -124,7 +126,7 @@ class FieldRef:
         return IsNull(self._info.name)
 
     def contains(self, text: str) -> Expr:
-        """Match calls whose field contains *text* (case-sensitive).
+        """Match calls in which the field contains *text* (case-sensitive).
 
         Raises:
             QueryError: When the field is not a text field, or *text* is not a valid string.
@@ -137,7 +139,7 @@ class FieldRef:
         return self._match("contains", text)
 
     def starts_with(self, text: str) -> Expr:
-        """Match calls whose field starts with *text* (case-sensitive).
+        """Match calls in which the field starts with *text* (case-sensitive).
 
         Raises:
             QueryError: When the field is not a text field, or *text* is not a valid string.
@@ -150,7 +152,7 @@ class FieldRef:
         return self._match("starts_with", text)
 
     def ends_with(self, text: str) -> Expr:
-        """Match calls whose field ends with *text* (case-sensitive).
+        """Match calls in which the field ends with *text* (case-sensitive).
 
         Raises:
             QueryError: When the field is not a text field, or *text* is not a valid string.
@@ -166,7 +168,9 @@ class FieldRef:
         if not self._info.is_text:
             raise QueryError(f"{self._info.name} is not a text field; use .{how}() on text fields only.")
         if not isinstance(text, str) or any("\ud800" <= sign <= "\udfff" for sign in text):
-            raise QueryError(f"{self!r}.{how} takes text, not {text!r}; give a str without lone surrogates.")
+            raise QueryError(
+                f"text={text!r} is not valid for {self!r}.{how}(). Give a str without lone surrogates."
+            )
         return TextMatch(self._info.name, how, text)
 
 
@@ -179,7 +183,7 @@ def _convert(info: FieldInfo, value: object) -> Any:
         )
     if isinstance(value, (Expr, FieldRef)):
         raise QueryError(
-            f"field({info.name!r}) cannot be compared with {value!r}; compare the field with a value."
+            f"field({info.name!r}) cannot be compared with {value!r}. Compare it with a constant value."
         )
     if info.type == INSTANT:
         if not isinstance(value, (str, datetime, date)):

@@ -25,11 +25,11 @@ class QueryParts(Protocol):
 
     @property
     def conditions(self) -> tuple[Expr, ...]:
-        """The conditions, all of which a call must meet."""
+        """The conditions; a call must meet all of them."""
 
     @property
     def presets(self) -> tuple[Preset, ...]:
-        """The named periods."""
+        """The named periods in which calls start."""
 
     @property
     def period(self) -> TimeRange | None:
@@ -58,7 +58,7 @@ class QueryParts(Protocol):
         """Match connected calls: calls whose ``duration`` is above 0."""
 
     def has_recording(self) -> Self:
-        """Match calls whose field ``recording`` is set."""
+        """Match calls in which the field ``recording`` is set."""
 
     def during(self, preset: str, timezone: str = "UTC") -> Self:
         """Match calls that began in a named period."""
@@ -101,7 +101,7 @@ class QueryParts(Protocol):
         """Match calls that last from *at_least* to *at_most* seconds."""
 
     def columns(self, *names: str) -> Self:
-        """Select the columns of tables and CSV, in order."""
+        """Select the columns of tables and CSV, and their order."""
 
     def order_by(self, *names: str) -> Self:
         """Set the sort order."""
@@ -110,4 +110,4 @@ class QueryParts(Protocol):
         """Return at most *n* calls."""
 
     def after(self, cursor: str) -> Self:
-        """Match the calls after the page that returned *cursor*."""
+        """Match the calls that follow the page whose ``next_cursor`` is *cursor*."""

@@ -218,7 +218,7 @@ class Maintenance:
         return verify_store(self._log, self._tiers)
 
     def status(self, keep_months: int = 3, now: datetime | None = None) -> StoreStatus:
-        """Return the size of each tier, the latest changes and the maintenance due.
+        """Return the size of each tier, the latest changes and the jobs that are due.
 
         The status is computed from the log and the tiers' file listings. No data file is read.
 
@@ -247,7 +247,7 @@ class Maintenance:
         )
 
     def rebuild_log(self) -> int:
-        """Make a new log from the segments after the log was lost or moved away.
+        """Make a new log from the segments if the old log was lost or moved.
 
         The old log recorded the store's region. The new log records the region that the store was opened with. To
         change a store's region:

@@ -109,7 +109,10 @@ def open_store(
 
 
 def _split_tier(role: str, given: object) -> tuple[Tier | None, TierOptions]:
-    """Split a tier argument into a ready-made tier (or None) and tier options."""
+    """Return the tier object and the tier options in a tier argument.
+
+    The tier object is None unless the argument is a tier.
+    """
     if given is None:
         return None, TierOptions()
     if isinstance(given, TierOptions):
@@ -125,7 +128,7 @@ def _split_tier(role: str, given: object) -> tuple[Tier | None, TierOptions]:
 
 
 def _check_location(url: object, hot_url: str | os.PathLike[str] | None) -> str:
-    """Return the folder or URL that names the store.
+    """Return the store's location, which is a folder or a URL.
 
     Raises:
         ConfigError: When both or neither are given, or *url* is neither a string nor a path.
@@ -176,7 +179,7 @@ def _make_cache(files: Files, cache: object) -> SegmentCache | None:
     elif isinstance(cache, (str, os.PathLike)):
         options = CacheOptions(cache)
     else:
-        raise ConfigError(f"cache={cache!r} is not a folder. Give a path or CacheOptions.")
+        raise ConfigError(f"cache={cache!r} is not a folder. Give a folder's path or a CacheOptions object.")
     is_near = files.local_path("_log") is not None or files.url.startswith("memory://")
     if is_near and options.path is not None:
         raise ConfigError(f"The hot tier {files.url!r} is on this machine and needs no cache. Omit cache=.")

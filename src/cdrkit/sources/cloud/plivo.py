@@ -100,7 +100,7 @@ _MAPPING: Final = SourceMapping(
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Derive the disposition from the answer time or, without one, from the hangup cause."""
+    """Derive the disposition from the answer time, or else from the hangup cause."""
     if "hangup_cause_name" not in native.columns:
         native = native.with_columns(hangup_cause_name=pl.lit(None, dtype=pl.String))
     cause = pl.col("hangup_cause_name").str.to_lowercase().str.replace_all("_", " ", literal=True)

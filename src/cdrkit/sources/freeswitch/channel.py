@@ -20,7 +20,7 @@ Document: TypeAlias = Mapping[str, Any]
 
 @attrs.frozen
 class Channel:
-    """The parts of a FreeSWITCH channel document that describe a call.
+    """The variables and caller profiles of a FreeSWITCH channel document.
 
     Attributes:
         document: The whole document.
@@ -72,7 +72,7 @@ def as_text(value: Any) -> str | None:
 
 
 def callflows(document: Document) -> list[Any]:
-    """Return the list of a document's call flows; wrap a single call flow in a list."""
+    """Return a document's call flows as a list, even a single call flow."""
     flow = document.get("callflow")
     return flow if isinstance(flow, list) else [flow]
 

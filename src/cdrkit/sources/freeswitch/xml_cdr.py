@@ -191,7 +191,7 @@ def _parse_document(raw: bytes) -> Document:
 
 
 def _move_originator(part: _Element, flow: dict[str, Any]) -> dict[str, Any]:
-    """Convert an XML call flow to the structure that the JSON format has.
+    """Give a call flow from XML the structure of the JSON format.
 
     The attributes of *part* are added to *flow*, and the originator's profile is moved.
     """

@@ -74,7 +74,7 @@ def read_lines(stream: Readable) -> Iterator[Line]:
 
 
 class LineReader:
-    """An iterator over the lines of a stream that can look ahead.
+    """A look-ahead iterator over the lines of a stream.
 
     Attributes:
         position: The offset in the stream at which the last returned line ends, in bytes.
@@ -102,7 +102,7 @@ class LineReader:
         return self._ahead[index]
 
     def take(self, count: int) -> list[Line]:
-        """Return the next *count* lines, or all remaining lines if fewer."""
+        """Return the next *count* lines, or all remaining lines if fewer remain."""
         return list(islice(self, count))
 
     def __iter__(self) -> Iterator[Line]:

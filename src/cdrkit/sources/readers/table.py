@@ -1,4 +1,4 @@
-"""Conversion of text tables to calls by a mapping.
+"""Use a mapping to convert text tables to calls.
 
 A table may or may not have a line of column names. It has separators or fixed positions.
 """
@@ -56,7 +56,7 @@ class TableChunk:
     header: str
 
     def to_batch(self, result: MappingResult) -> SourceBatch:
-        """Return a batch with the calls that a mapping created from the chunk."""
+        """Convert a mapping's *result* for this chunk to a batch."""
         rejects = [*self.rejects, *self.make_rejects(result.problems)]
         return SourceBatch(
             frame=result.frame,
@@ -228,7 +228,7 @@ class _ChunkBuilder:
         return len(self._texts)
 
     def add(self, number: int, texts: list[str] | str, raw: bytes) -> None:
-        """Add a row, or the reason why a line is not a valid row."""
+        """Add a row's values, or the reason why the row is rejected."""
         self._texts[number] = raw
         if isinstance(texts, str):
             self._rejects.append(Reject(number, texts, raw.decode("utf-8", "surrogateescape")))

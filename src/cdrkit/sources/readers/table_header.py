@@ -117,7 +117,7 @@ def select_rules(mapping: SourceMapping, names: Sequence[str]) -> dict[str, Fiel
             rules[name] = attrs.evolve(rule, columns=columns)
         elif name in ("start", "call_id"):
             raise ConfigError(
-                f"The rule for {name} needs a column {' or '.join(rule.columns)}; add the column."
+                f"The rule for {name} needs the column {' or '.join(rule.columns)}. Add the column."
             )
     return rules
 

@@ -1,4 +1,4 @@
-"""Splitting of a table's lines by separator and quotes, or at fixed positions."""
+"""Split a table's lines at separators outside quotes, or at fixed positions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["parse_row", "split_line"]
 def parse_row(
     line: Line, lines: LineReader, layout: SourceMapping, width: int
 ) -> tuple[list[str] | str, bytes]:
-    """Parse the row that starts on a given line.
+    """Parse the row that starts with *line*.
 
     Args:
         line: The first line of the row.

@@ -159,7 +159,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _smallest_encodings(table: pa.Table) -> Mapping[str, Encoding]:
-    """Find the most compact encoding of each column by encoding one row group."""
+    """Find each column's smallest encoding: try all encodings on one row group."""
     table = table.slice(max(table.num_rows - _GROUP_ROWS, 0) // 2, _GROUP_ROWS)
     sizes: dict[str, dict[Encoding, int]] = {name: {} for name in table.column_names}
     kinds: tuple[Encoding, ...] = ("dictionary", "differences", "plain")
@@ -171,7 +171,7 @@ def _smallest_encodings(table: pa.Table) -> Mapping[str, Encoding]:
 
 
 def _file_spans(data: memoryview) -> list[dict[str, Span]]:
-    """Return the position of each column of each row group in the file *data*."""
+    """Return where each column of each row group lies in the file *data*."""
     import pyarrow.parquet as pq
 
     metadata = pq.read_metadata(pa.BufferReader(tail_of(data)))
@@ -206,7 +206,7 @@ def _write_table(table: pa.Table, encodings: Mapping[str, Encoding], *, level: i
 
 
 def _difference_encoding(kind: pa.DataType) -> str:
-    """Return the delta encoding for a type."""
+    """Return the delta encoding for values of *kind*, or PLAIN for amounts."""
     if kind == pa.large_string():
         return "DELTA_BYTE_ARRAY"
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):

@@ -634,7 +634,10 @@ def field_with(**rule: Any) -> dict[str, Any]:
         ({"fields": {"start": "s"}, "timezone": "Mars"}, "Unknown time zone"),
         ({"fields": {"start": "s"}, "encoding": "utf-16"}, "is not supported"),
         ({"fields": {"start": "s"}, "columns": ["a", "a"]}, "twice"),
-        ({"fields": {"start": "s"}, "columns": ["a", "b"]}, "does not include the column 's'"),
+        (
+            {"fields": {"start": "s"}, "columns": ["a", "b"]},
+            "uses the column 's', which is not in the option 'columns'",
+        ),
         ({"fields": {"start": "s"}, "positions": {"s": [0, 4]}}, "counted from 1"),
         ({"fields": {"start": "s"}, "trailer": "("}, "not a regular expression"),
         ({"fields": {"start": "s"}, "skip": -1}, "number of lines"),

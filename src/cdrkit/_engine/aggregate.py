@@ -1,4 +1,4 @@
-"""Aggregates: count and total a query's calls, from rollups or rows."""
+"""Aggregates: counts and sums of a query's calls, from rollups or from rows."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def aggregate_calls(scan: Scan, *by: str) -> pl.DataFrame:
 
 
 def _combine_totals(scan: Scan, segments: Sequence[Segment]) -> TotalsOfMany:
-    """Return the combined totals of *segments*, cached for the snapshot's lifetime."""
+    """Return the combined totals of *segments*, and cache them for the snapshot."""
     cache = _TOTALS.setdefault(scan.query.snapshot, {})
     key = tuple(segment.id for segment in segments)
     totals = cache.get(key)

@@ -56,7 +56,7 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """Whether the verification found no problem.
+        """Whether the store is intact: the verification found no problem.
 
         Example:
             >>> from cdrkit import VerifyReport

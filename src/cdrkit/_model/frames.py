@@ -1,4 +1,4 @@
-"""Frames: call data as Polars tables, and conversion from and to other types.
+"""Frames: Polars tables of call data, and conversions from and to other types.
 
 Call data is an Arrow, Polars or pandas table, records, or dicts.
 
@@ -207,7 +207,7 @@ def conform_frame(frame: pl.DataFrame) -> pl.DataFrame:
     for info in FIELDS.values():
         if info.required and info.name not in frame.columns:
             raise SchemaError(
-                f"The column {info.name!r} is missing; every record needs one.", field=info.name
+                f"The column {info.name!r} is missing. Every record needs this field.", field=info.name
             )
     try:
         return pl.DataFrame(
@@ -220,7 +220,7 @@ def conform_frame(frame: pl.DataFrame) -> pl.DataFrame:
 def _conform_column(column: pl.Series, info: FieldInfo) -> pl.Series:
     target = FRAME_TYPES[info.name]
     if info.required and column.null_count():
-        _refuse(info, column, column.is_null(), "every record needs one")
+        _refuse(info, column, column.is_null(), "every record needs this field")
     if column.dtype == pl.Null:
         return pl.Series(column.name, [None] * len(column), dtype=target)
     if info.type == INSTANT:
@@ -241,7 +241,10 @@ def _wrong_kind(column: pl.Series, info: FieldInfo, wanted: str) -> SchemaError:
 
 
 def _refuse(info: FieldInfo, column: pl.Series, bad: pl.Series, why: str) -> None:
-    """Raise a SchemaError for the first row that *bad* marks, if any."""
+    """Raise a SchemaError for the first row that *bad* marks.
+
+    If *bad* marks no row, the function does nothing.
+    """
     row = bad.fill_null(False).arg_max() if bad.any() else None
     if row is not None:
         raise SchemaError(
@@ -292,7 +295,7 @@ def _conform_instants(column: pl.Series, info: FieldInfo) -> pl.Series:
         raise _wrong_kind(column, info, "instants with a time zone are")
     if kind.time_zone is None:
         raise SchemaError(
-            f"The column {info.name!r} has times without a time zone; set one, "
+            f"The column {info.name!r} has times without a time zone; set the time zone, "
             "for example with .dt.replace_time_zone('Europe/London').",
             field=info.name,
         )

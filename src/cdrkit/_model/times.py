@@ -1,4 +1,4 @@
-"""Instants, their parsing and formatting, and time ranges.
+"""Time ranges, and functions that parse and format instants.
 
 Every instant inside cdrkit is an aware ``datetime`` in UTC. Time zones matter only when cdrkit parses user input (a
 date, a local time, ``last_7_days``) or displays instants.
@@ -35,14 +35,14 @@ _TOO_FINE: Final = re.compile(r"[.,]\d{7,}(?=[Zz+-]|$)", re.ASCII)
 
 
 def plain_instant(value: object, parameter: str | None) -> datetime:
-    """Convert an aware datetime of any subclass to a plain `datetime` in UTC."""
+    """Convert an aware datetime, also of a subclass, to a `datetime` in UTC."""
     if not isinstance(value, datetime):
         raise QueryError(
             f"{_label(parameter)} must be an aware datetime, not {value!r}.", parameter=parameter
         )
     if value.tzinfo is None or value.utcoffset() is None:
         raise QueryError(
-            f"{_label(parameter)} {value!r} has no time zone; make it aware, "
+            f"{_label(parameter)} {value!r} has no time zone; set the time zone, "
             "for example with .replace(tzinfo=ZoneInfo('Europe/London')), or give ISO 8601 text and a zone.",
             parameter=parameter,
         )

@@ -21,7 +21,7 @@ _HASHED: Final = (-(2**63), 0)
 
 
 def number_key(number: str) -> int:
-    """Return the sortable key of a normalised number.
+    """Return the number key of a normalised number.
 
     The key is a signed integer of 64 bits. Files contain keys, so the key of a number never changes.
 
@@ -38,9 +38,9 @@ def number_key(number: str) -> int:
 
 
 def number_keys(numbers: pl.Series) -> pl.Series:
-    """Return the key of every normalised number in a column, as Int64.
+    """Return the number key of each normalised number in a column.
 
-    A null stays null.
+    The keys have the type Int64. A null stays null.
     """
     number = pl.col("number")
     rows = numbers.cast(pl.String).alias("number").to_frame()
@@ -59,7 +59,7 @@ def number_keys(numbers: pl.Series) -> pl.Series:
 
 
 def prefix_range(digits: str) -> tuple[int, int]:
-    """Return the key range of all numbers that begin with a plus and *digits*.
+    """Return the key range of the numbers that begin with a plus sign and *digits*.
 
     Numbers of more than fifteen digits have hashed keys, which are outside the range.
 
@@ -78,7 +78,7 @@ def prefix_range(digits: str) -> tuple[int, int]:
 
 @attrs.frozen
 class KeySearch:
-    """The key ranges that may contain the numbers of a search.
+    """The key ranges of the numbers that may match a search.
 
     Example:
         A search for ``+44 20 7946 0018``, whose twelve digits are padded to fifteen:
@@ -99,7 +99,9 @@ class KeySearch:
     longer: bool
 
     def with_longer(self) -> KeySearch:
-        """Return the search, extended to numbers of more than fifteen digits.
+        """Return a search that also covers numbers of more than fifteen digits.
+
+        If no such number can match, the search is returned unchanged.
 
         Example:
             >>> from cdrkit.storage import KeySearch

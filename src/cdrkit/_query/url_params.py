@@ -54,7 +54,7 @@ def query_to_params(query: QueryParts) -> list[tuple[str, str]]:
 
 
 def read_params(query: AnyQuery, params: object, *, ignore: Iterable[str] = ()) -> AnyQuery:
-    """Fill the empty *query* with the parts given in URL parameters.
+    """Fill the empty *query* from URL parameters.
 
     Raises:
         QueryError: When a parameter is unknown, has a wrong value, or is repeated although it must not be. The error
@@ -73,7 +73,7 @@ def read_params(query: AnyQuery, params: object, *, ignore: Iterable[str] = ()) 
 
 
 def _condition_params(conditions: tuple[Expr, ...]) -> Iterator[tuple[str, str]]:
-    """Yield each condition as plain URL parameters if possible, otherwise as JSON."""
+    """Yield each condition as URL parameters if possible, otherwise as JSON."""
     used: set[str] = set()
     for condition in conditions:
         pairs = _plain_params(condition)
@@ -86,7 +86,7 @@ def _condition_params(conditions: tuple[Expr, ...]) -> Iterator[tuple[str, str]]
 
 
 def _plain_params(condition: Expr) -> list[tuple[str, str]]:
-    """Return plain parameters for a condition, or an empty list if JSON is needed."""
+    """Return a condition as URL parameters, or [] if only JSON can express it."""
     if condition == CONNECTED:
         return [("connected", "1")]
     if condition == RECORDED:
@@ -147,7 +147,7 @@ def _read_number(query: AnyQuery, values: list[str], given: Given) -> AnyQuery:
 
 
 def _choice_reader(name: str, choices: tuple[str, ...]) -> _Reader:
-    """Return a function that checks that the parameter *name* is one of *choices*.
+    """Return a function that checks the value of *name* against *choices*.
 
     `_read_number` uses the value. The check is separate because a form also sends the parameter without a number.
     """

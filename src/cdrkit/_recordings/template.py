@@ -39,7 +39,7 @@ class TemplatePart:
 
 @attrs.frozen
 class PathTemplate:
-    """A template for paths below a root.
+    """A template for the paths of recordings below a root.
 
     Attributes:
         root: The root of the recordings.
@@ -53,7 +53,7 @@ class PathTemplate:
 
     @classmethod
     def below(cls, root: RecordingsRoot, parts: Sequence[TemplatePart], zone: tzinfo) -> PathTemplate:
-        """Create a template whose first part is relative to *root*.
+        """Create a template from *parts*, and make its first part relative to *root*.
 
         Raises:
             ConfigError: When the template starts outside the root.

@@ -40,7 +40,7 @@ _COMMANDS: Final = {
 
 
 class _LazyGroup(click.Group):
-    """A command group that imports the module of a command only to run or show it."""
+    """A command group that imports a command when it is called or shown in the help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -63,7 +63,7 @@ def cdrkit_group(context: click.Context, warm: str | None) -> None:
 
 
 def main() -> None:
-    """Run the command line.
+    """Run the program ``cdrkit`` with the arguments of the command line.
 
     An error raised by cdrkit is printed as one line on standard error, and the exit status is 1.
     """

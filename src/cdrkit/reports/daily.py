@@ -84,7 +84,7 @@ class DailyTotal:
 
     @property
     def period(self) -> TimeRange:
-        """The period from the start of the day to its end, exclusive.
+        """The time range from the start of the day to the start of the next day.
 
         A day on which the clocks change usually has 23 or 25 hours.
 
@@ -229,7 +229,9 @@ class DailyTotals(Sequence[DailyTotal]):
         return pl.DataFrame(columns)
 
     def to_arrow(self) -> pa.Table:
-        """Return an Arrow table with the same columns as `to_polars`.
+        """Return an Arrow table with one row per day.
+
+        The columns are those that `to_polars` returns.
 
         Example:
             >>> import cdrkit

@@ -1,4 +1,4 @@
-"""Argument validation for the functions that generate sample data."""
+"""Check the arguments of the functions that generate sample data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["check_count", "check_instant"]
 
 
 def check_count(name: str, value: object, *, at_least: int, at_most: int) -> int:
-    """Return *value*, which must be a whole number within the bounds.
+    """Check that *value* is a whole number within the bounds, and return it.
 
     Both bounds are inclusive.
 
@@ -23,7 +23,7 @@ def check_count(name: str, value: object, *, at_least: int, at_most: int) -> int
 
 
 def check_instant(name: str, value: object) -> datetime:
-    """Return *value*, which must be an aware datetime.
+    """Check that *value* is an aware datetime, and return it.
 
     Raises:
         ConfigError: When *value* is not an aware datetime.

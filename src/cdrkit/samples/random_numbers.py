@@ -39,7 +39,7 @@ def u64(value: int) -> pl.Expr:
 
 
 def draw_below(bits: str, place: int, choices: int) -> pl.Expr:
-    """Return a random number below *choices*.
+    """Return a random whole number from 0 to *choices* - 1.
 
     The number comes from the *place*-th 16 bits of the column *bits*.
     """
@@ -48,12 +48,12 @@ def draw_below(bits: str, place: int, choices: int) -> pl.Expr:
 
 
 def look_up(values: Sequence[int | str | None], index: pl.Expr, dtype: type[pl.DataType]) -> pl.Expr:
-    """Return the value at each zero-based *index*."""
+    """Return the item of *values* at each *index*, counted from 0."""
     return pl.lit(pl.Series(values, dtype=dtype)).gather(index)
 
 
 def thousandths(index: pl.Expr) -> pl.Expr:
-    """Return *index* / 1000 for indexes below 60,000, exact to the last bit.
+    """Return *index* / 1000, correctly rounded, for indexes below 60,000.
 
     Polars may divide by multiplying by a reciprocal. The result can then differ in its last bit, but only for some
     frame lengths.

@@ -1,4 +1,4 @@
-"""The layout of a CSV format: the columns, encoding and separator of rows."""
+"""The layout of a CSV format: the columns, the encoding and the separator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["CsvLayout"]
 
 @attrs.frozen(kw_only=True)
 class CsvLayout:
-    """The layout of the rows of a CSV format.
+    """The layout of a CSV format.
 
     Attributes:
         widths: The numbers of columns that a row may have.

@@ -1,4 +1,4 @@
-"""Limits on the length of lines and of rows that span several lines."""
+"""Limits on the size of a line, and of a row that spans several lines."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def check_line_length(size: int, number: int) -> None:
     if size > LINE_BYTES:
         raise SchemaError(
             f"Line {number} is longer than {LINE_BYTES >> 20} MiB: no switch writes rows that long. "
-            "Check that it is the right file and that it is not compressed.",
+            "Check that this is the right file, and that the file is not compressed.",
             row=number,
         )

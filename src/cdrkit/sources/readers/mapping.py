@@ -1,4 +1,4 @@
-"""Mappings, which define a table's format as data, without code."""
+"""Mappings: table formats that are defined by data instead of code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LENGTHS: Final = ("duration", "billed_duration", "ring_duration", "pdd", "pdd_i
 def _check_positions(value: object) -> dict[str, tuple[int, int]]:
     if not isinstance(value, Mapping):
         raise ConfigError(
-            f"The mapping option 'positions' cannot be {value!r}; give a table such as {{'caller': [1, 15]}}."
+            f"The mapping option 'positions' cannot be {value!r}; give a dict such as {{'caller': [1, 15]}}."
         )
     positions: dict[str, tuple[int, int]] = {}
     for name, position in value.items():
@@ -52,7 +52,7 @@ def _check_positions(value: object) -> dict[str, tuple[int, int]]:
 def _check_only(value: object) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, Mapping):
         raise ConfigError(
-            f"The mapping option 'only' cannot be {value!r}; give a table such as {{'kind': ['call']}}."
+            f"The mapping option 'only' cannot be {value!r}; give a dict such as {{'kind': ['call']}}."
         )
     return {str(name): check_texts(words) for name, words in value.items()}
 
@@ -148,7 +148,7 @@ class SourceMapping:
             raise ConfigError("The mapping has no rule for 'start', which every call needs; give its column.")
         both = self.fields.keys() & self.constants
         if both:
-            raise ConfigError(f"{min(both)!r} has both a rule and a constant; remove one of them.")
+            raise ConfigError(f"The field {min(both)!r} has both a rule and a constant; remove one of them.")
         if self.identity and "call_id" in self.fields:
             raise ConfigError(
                 "A mapping cannot have both the option 'identity' and a rule for 'call_id'; remove one of them."
@@ -183,8 +183,8 @@ class SourceMapping:
                 if column not in names:
                     hint, _ = suggestion(column, names)
                     raise ConfigError(
-                        f"The mapping option {option!r} does not include the column {column!r}; the columns are "
-                        f"{', '.join(names)}.{hint}"
+                        f"The mapping uses the column {column!r}, which is not in the option {option!r}. "
+                        f"The columns in this option are {', '.join(names)}.{hint}"
                     )
 
     def _check_rule_options(self) -> None:
@@ -202,7 +202,7 @@ class SourceMapping:
                 )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the mapping as a dict that fits JSON and TOML.
+        """Return the mapping as a dict that JSON and TOML can represent.
 
         Arguments that have their default value are omitted.
 
@@ -229,7 +229,7 @@ class SourceMapping:
             ConfigError: When a key is unknown, or an argument is invalid.
         """
         if not isinstance(data, Mapping):
-            raise ConfigError(f"A mapping must be a table, not {type(data).__name__}.")
+            raise ConfigError(f"A mapping must be a dict or a JSON object, not {type(data).__name__}.")
         mapping: SourceMapping = build_value(cls, data, "the mapping")
         return mapping
 

@@ -1,4 +1,4 @@
-"""Conversion of mappings and rules to and from plain data for JSON and TOML."""
+"""Convert mappings and rules to dicts for JSON or TOML, and back."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def build_value(cls: Any, data: Mapping[Any, Any], label: str) -> Any:
 
 
 def plain_data(value: Any) -> dict[str, Any]:
-    """Return an attrs object's arguments as lists, dicts, strings and numbers.
+    """Return the arguments of an attrs object as a dict for JSON or TOML.
 
-    Arguments that have their default value are omitted.
+    The dict contains only lists, dicts, strings and numbers. Arguments that have their default value are omitted.
     """
     data: dict[str, Any] = {}
     for attribute in attrs.fields(type(value)):

@@ -38,7 +38,7 @@ def describe_width(columns: int, expected: str) -> str:
 
 
 def quote_value(text: str) -> str:
-    """Quote a string for a message, shortened to 80 characters.
+    """Quote a string for a message, and cut it after 80 characters.
 
     Example:
         >>> quote_value("2041"), len(quote_value("x" * 500))

@@ -1,4 +1,4 @@
-"""An open hot segment: mapped or fetched whole, and verified on first use."""
+"""Open hot segments: map or fetch a file, and verify each column on first use."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class MappedSegment:
             )
 
     def _load(self, path: str, name: str, size: int, fetch: Callable[[], bytes]) -> pa.Buffer:
-        """Map a whole file if possible; otherwise fetch it into memory.
+        """Memory-map a whole file if possible; otherwise fetch its bytes.
 
         Files on the local disk and copies in the cache can be mapped.
 
@@ -116,7 +116,7 @@ class MappedSegment:
         return pa.py_buffer(fetch())
 
     def _damage(self, path: str, reason: str) -> CorruptDataError:
-        """Mark the segment as damaged, delete its copy and return the error to raise."""
+        """Mark the segment as damaged, delete its cached copy, and return the error."""
         self.is_damaged = True
         url = self._files.url_of(path)
         if self._cache is not None and self._files.local_path(path) is None:
@@ -130,7 +130,7 @@ class MappedSegment:
     # -- columns ------------------------------------------------------------------------------------------------
 
     def column(self, name: str, rows: Rows) -> pl.Series:
-        """Return *rows* of a column, or nulls if the segment lacks the column."""
+        """Return the *rows* of a column, or nulls if the segment lacks the column."""
         kind = FRAME_TYPES[name]
         array = self.array(name)
         if array is None:
@@ -148,9 +148,9 @@ class MappedSegment:
         return series.rename(name).cast(kind)
 
     def rows_with(self, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return the rows whose field equals one of *values*, using dictionary codes.
+        """Return the rows whose field equals one of *values*.
 
-        Return None if the column is not a dictionary.
+        The search compares dictionary codes. Return None if the column is not a dictionary.
         """
         array = self.array(name)
         if not isinstance(array, pa.DictionaryArray):
@@ -162,7 +162,10 @@ class MappedSegment:
         return fits.arg_true() + rows.start
 
     def array(self, name: str) -> pa.Array[Any] | None:
-        """Return a verified column as stored in the file, or None if it is absent."""
+        """Verify a column and return it, or return None if the segment lacks the column.
+
+        The column has the type in which the file stores it.
+        """
         if name not in self._segment.columns:
             return None
         array = self._verified.get(name)
@@ -197,7 +200,7 @@ class MappedSegment:
         return self._index
 
     def numbers(self, region: str | None) -> NumberIndex:
-        """Return the number index: read from the index file or computed from columns."""
+        """Return the number index from the index file, or compute it from the columns."""
         if self._numbers is None:
             with self._lock:
                 index = self._load_index()

@@ -1,4 +1,4 @@
-"""Kinds of tiers by name: built-in ones and plugins."""
+"""The kinds of tiers, by name: the built-in kinds, and the kinds from plugins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Tiers(dict[str, Tier]):
     """The tiers of a store, by name."""
 
     def __missing__(self, name: str) -> Tier:
-        """Raise an error for a tier that the store does not have.
+        """Raise an error because the store does not have the tier *name*.
 
         Raises:
             ConfigError: Always.
@@ -35,7 +35,7 @@ class Tiers(dict[str, Tier]):
 
 
 def make_tier(kind: str | Tier, files: Files, built_in: Mapping[str, TierFactory]) -> Tier:
-    """Create a tier of the given kind; return a given tier unchanged.
+    """Return *kind* if it is a tier; if it is a name, create a tier of this kind.
 
     Args:
         kind: The name of a kind; or a tier, which is returned as it is.
@@ -56,8 +56,8 @@ def make_tier(kind: str | Tier, files: Files, built_in: Mapping[str, TierFactory
         made = factory(files)
     except TypeError as exc:
         raise ConfigError(
-            f"The kind of tier {kind!r} is provided by {factory!r}, which failed to create a tier: {exc}. "
-            "Upgrade the package of that provider."
+            f"{factory!r} failed to create a tier of the kind {kind!r}: {exc}. "
+            "Upgrade the package that provides this kind."
         ) from exc
     return _check_tier(made)
 

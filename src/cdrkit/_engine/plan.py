@@ -1,4 +1,4 @@
-"""Plans: compute a bound query's calls, count, totals and explanation."""
+"""Plans: run a bound query to get its calls, count, totals or read statistics."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Plan(BoundQuery):
         return aggregate_calls(self._scan(counters), *by)
 
     def matches(self) -> Iterator[tuple[Segment, pl.Series]]:
-        """Yield each segment in the period, together with its matching row numbers."""
+        """Yield each segment in the period, and the numbers of its matching rows."""
         scan = self._scan(None)
         for segment in scan.list_segments():
             yield segment, scan.scan_rows(segment, scan.period_rows(segment)).series()

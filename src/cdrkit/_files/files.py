@@ -16,7 +16,7 @@ Data: TypeAlias = bytes | bytearray | memoryview
 
 @attrs.frozen
 class Entry:
-    """A file in a listing.
+    """A file that `Files.list` found.
 
     Example:
         >>> from cdrkit.storage import open_files
@@ -37,7 +37,7 @@ class Entry:
 
 
 class Files(Protocol):
-    """The files below one root, on the local disk or on any filesystem of fsspec.
+    """The files below one root, on the local disk or on an fsspec filesystem.
 
     Paths are relative to the root, with ``/`` between their parts. A tier receives a `Files` object when it is created.
     Instances may be used by several threads at once.
@@ -57,7 +57,7 @@ class Files(Protocol):
 
     @property
     def url(self) -> str:
-        """The path or URL of the root, as given by the caller.
+        """The path or URL of the root, as the caller wrote it.
 
         Example:
             >>> from cdrkit.storage import open_files
@@ -130,7 +130,7 @@ class Files(Protocol):
         ...
 
     def put(self, path: str, data: Data) -> None:
-        """Write a whole file, replacing an older one.
+        """Write a whole file; if the file exists, replace it.
 
         A reader sees all of the new content or none of it. The content is durable when this returns.
 

@@ -22,7 +22,7 @@ _UNSUPPORTED: Final = frozenset({errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 class RemoteFiles:
-    """Files of an fsspec filesystem.
+    """The files below one root on an fsspec filesystem.
 
     Durability and atomic writes depend on the service.
 
@@ -141,7 +141,7 @@ class RemoteFiles:
 
 
 def _change_time(info: Mapping[str, Any]) -> datetime | None:
-    """Return the time of a file's last change, or None.
+    """Return the time of a file's last change, or None if it is unknown.
 
     Each filesystem has its own name for this time.
     """

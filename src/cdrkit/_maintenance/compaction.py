@@ -1,4 +1,4 @@
-"""Compaction: merge small segments, and rewrite those without a number index."""
+"""Compaction: merge small segments, and build missing number indexes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ROWS_A_HOT_SEGMENT: Final = 1_000_000
 
 @attrs.frozen
 class _Task:
-    """The segments that one compaction commit replaces.
+    """A compaction task: the segments that one commit replaces.
 
     Attributes:
         name: The day or month of the segments.

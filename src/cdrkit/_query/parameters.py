@@ -1,4 +1,4 @@
-"""Grouping and validation of URL parameters from any web framework."""
+"""Group and validate URL parameters in the form of any web framework."""
 
 from __future__ import annotations
 

@@ -292,7 +292,7 @@ class Query:
         return self.where(RECORDED)
 
     def columns(self, *names: FieldName | str | Iterable[FieldName | str]) -> Query:
-        """Select the columns of tables and CSV, in the given order.
+        """Select the columns of tables and CSV output, and their order.
 
         Records always have every field.
 
@@ -312,7 +312,7 @@ class Query:
             chosen = tuple(names[0])
         if not chosen or not all(isinstance(name, str) for name in chosen) or len(set(chosen)) != len(chosen):
             raise QueryError(
-                f"The columns {list(chosen)} cannot be selected; name at least one field, and each field once.",
+                f"The columns {list(chosen)} cannot be selected. Give at least one field, and no field twice.",
                 parameter="columns",
             )
         return attrs.evolve(self, selected=tuple(find_field(name).name for name in chosen))
@@ -417,7 +417,7 @@ class Query:
         return tuple(order.items())
 
     def time_range(self, now: datetime) -> TimeRange:
-        """Return the range of start times that the period and the presets allow.
+        """Intersect the period and the presets, and return the range of start times.
 
         Args:
             now: The current instant, as an aware datetime.

@@ -123,7 +123,7 @@ class DownloadFolder:
 
     @staticmethod
     def _continue(path: str, source: Files, segment: Segment) -> int:
-        """Append the missing bytes to *path*, and return its previous size in bytes."""
+        """Complete the partial download *path*, and return its previous size in bytes."""
         with open(path, "ab") as file:
             before = file.tell()
             while (at := file.tell()) < segment.size_bytes:
@@ -136,7 +136,7 @@ class DownloadFolder:
         return before
 
     def remove_stale(self, names: list[str], month: str) -> None:
-        """Remove the files of *month* that maintenance has replaced: all except *names*."""
+        """Remove the outdated files of *month*: every segment file not in *names*."""
         # The folder may also hold other months and other files, each with a checksum.
         for stale in {name for name in self._sums if identity_of(name, _PARQUET)} - set(names):
             if self._files.size(stale) is None:

@@ -72,7 +72,7 @@ class Leg:
         return self.start + timedelta(seconds=self.ring + self.talk)
 
     def line(self, local: tzinfo) -> str:
-        """Return the row as a line of Asterisk's cdr_csv.
+        """Return the row as a line in the format of Asterisk's cdr_csv.
 
         Only text values are quoted. A timestamp that is not set is empty.
         """
@@ -111,7 +111,7 @@ def _stamp(instant: datetime, local: tzinfo) -> str:
 
 @attrs.frozen(kw_only=True)
 class _Attempt:
-    """A call before its direction is decided.
+    """A call whose direction and result are not decided yet.
 
     Attributes:
         start: The start of the call.
@@ -136,9 +136,9 @@ class _Attempt:
 
 @attrs.frozen(kw_only=True)
 class Exchange:
-    """The telephone system of the office.
+    """The telephone system that generates the calls of the sample office.
 
-    The exchange generates calls in the order of their start times.
+    The calls are generated in the order of their start times.
 
     Attributes:
         random: The source of random choices.
@@ -319,7 +319,7 @@ class Exchange:
         return f"PJSIP/{name}-{next(self.channels):08x}"
 
     def _outcome(self, start: datetime, shares: tuple[float, float, float]) -> tuple[int, int, str]:
-        """Return the ringing time and the talk time in seconds, and the disposition.
+        """Choose the ringing time and talk time in seconds, and the disposition.
 
         Args:
             start: The start of the call.

@@ -117,7 +117,7 @@ def damage_error(name: str, error: Exception) -> CorruptDataError:
 
 @contextlib.contextmanager
 def name_damage(name: str) -> Iterator[None]:
-    """Convert errors from decompression and archives into errors that name the file."""
+    """Convert read and decompression errors to errors that name the file."""
     try:
         yield
     except CdrError:

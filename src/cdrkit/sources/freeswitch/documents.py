@@ -1,4 +1,4 @@
-"""FreeSWITCH documents: decoding, removal of unsafe text, batches of calls."""
+"""Decode FreeSWITCH documents, remove unsafe text, and build batches of calls."""
 
 from __future__ import annotations
 

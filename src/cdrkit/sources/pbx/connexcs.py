@@ -1,4 +1,4 @@
-"""The source for ConnexCS CSV files, from its portal or its database."""
+"""The source for CSV files from the portal or the database of ConnexCS."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ _MAPPING: Final = SourceMapping(
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Derive the disposition from the SIP code, unless a talk time shows an answer."""
+    """Derive the disposition from the SIP code; a call with talk time is answered."""
     nothing = pl.Series([None] * native.height, dtype=pl.Int16)
     is_answered = values.get("duration", nothing) > 0
     by_code = dispositions(values.get("sip_code", nothing))
@@ -86,7 +86,7 @@ def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Ma
 
 @attrs.frozen(kw_only=True)
 class ConnexCsCsv:
-    """The source for CSV files from a ConnexCS portal's call page or SQL editor.
+    """The source for CSV files from the ConnexCS portal (call page or SQL editor).
 
     A file may have any columns, in any order. The columns have the portal's labels or the names in the table ``cdr``.
     ``Call ID`` and ``Call Time`` are required. Times are in UTC, as in every download.

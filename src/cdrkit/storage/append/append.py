@@ -58,7 +58,7 @@ class Append:
         self._compared: set[str] = set()  # ids of committed segments that hold calls which came again
 
     def __enter__(self) -> Self:
-        """Return the append itself."""
+        """Return this append operation."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -69,7 +69,7 @@ class Append:
             delete_segments(self._tiers, self._changes.added)
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Add a frame of calls whose columns match the catalogue of fields."""
+        """Add the calls of *frame*, whose columns match the catalogue of fields."""
         self._buffer.add(frame)
         if self._buffer.is_full:
             self.flush()
@@ -113,7 +113,8 @@ class Append:
                     raise
                 raise _erasure_conflict() from exc
         raise ConflictError(
-            f"Other writers committed first {_TRIES} times in a row. Try again when fewer writers are active."
+            f"The commit failed {_TRIES} times, because other writers committed first. Try again when fewer writers "
+            "are active."
         )
 
     def flush(self) -> None:
@@ -139,7 +140,7 @@ class Append:
         self._changes.add(segment)
 
     def _deduplicate(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the calls to store from *frame*, which holds the calls of one day."""
+        """Deduplicate *frame*, the calls of one day, and return the calls to store."""
         frame = self._deduplication.drop_repeats(frame)
         for segment in select_overlapping(frame, self._changes.apply(self._transaction.base)):
             if not frame.height:
@@ -153,9 +154,9 @@ class Append:
         return frame
 
     def _compare_with(self, frame: pl.DataFrame, segment: Segment) -> pl.DataFrame:
-        """Return the rows of *frame* that must be stored in addition to *segment*.
+        """Compare *frame* with *segment*, and return the rows that must be stored.
 
-        The rows of the segment that they replace are removed from it.
+        If these rows replace rows of the segment, the replaced rows are removed from it.
         """
         matches = self._deduplication.match(frame, segment)
         if not matches.height:

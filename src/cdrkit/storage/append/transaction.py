@@ -51,15 +51,14 @@ class Transaction:
         if wanted is not None and created.region != wanted:
             made = "without a region" if created.region is None else f"with region={created.region!r}"
             raise ConfigError(
-                f"Another writer has just created the store {made}, not with region={wanted!r}. Open it without this "
-                "option."
+                f"Another writer created the store first, {made}. Open the store without region={wanted!r}."
             )
         self.base = created
 
     def commit(self, changes: SegmentChanges, facts: Mapping[str, Any]) -> Snapshot | None:
-        """Commit *changes*; return the new version, or None after a lost race.
+        """Commit *changes*; return None if another writer committed first.
 
-        The race is lost if another writer committed first.
+        Otherwise, return the new version.
 
         Args:
             changes: The segments to add and remove.

@@ -1,4 +1,4 @@
-"""Checksums of segment files, and the ids that contain them."""
+"""Checksums of segment files, and segment ids that contain a checksum."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def checksum_of(data: Data) -> str:
 
 
 def new_identity(data: Data) -> str:
-    """Return a new segment id: random digits, then the checksum of the file *data*."""
+    """Return a new segment id: random digits, then the checksum of *data*."""
     return f"{secrets.token_hex(6)}-{checksum_of(data)}"
 
 

@@ -1,4 +1,4 @@
-"""The tier protocol: a tier stores segments in its own format."""
+"""The tier protocol: a tier stores segments in a format that it defines."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Tier(Protocol):
 
     @property
     def name(self) -> str:
-        """The permanent name by which the log records the tier.
+        """The permanent name of the tier in the log.
 
         Example:
             >>> from cdrkit.storage import open_files
@@ -122,7 +122,7 @@ class Tier(Protocol):
         ...
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-        """Return *columns* of selected rows in many segments, segment by segment.
+        """Return *columns* of selected rows from one or more segments.
 
         The result equals the concatenated results of `read` for each segment. A tier may have a faster method for few
         rows.
@@ -152,7 +152,7 @@ class Tier(Protocol):
     def find(
         self, segment: Segment, search: KeySearch, fields: Sequence[str], region: str | None
     ) -> Hits | None:
-        """Return the candidate rows of a number search, or None without an index.
+        """Return a number search's candidate rows, or None if *segment* has no index.
 
         Example:
             >>> from datetime import datetime, timezone
@@ -179,7 +179,7 @@ class Tier(Protocol):
         ...
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return the rows whose field equals one of *values*.
+        """Return the rows in which a field equals one of *values*.
 
         Return None if reading the column is as fast.
 
@@ -338,7 +338,7 @@ class Tier(Protocol):
         ...
 
     def load(self, file: SegmentFile, region: str | None) -> Segment:
-        """Return the segment that a file's own metadata describes.
+        """Return the segment that the metadata in a file describes.
 
         A log is rebuilt from these segments.
 

@@ -288,7 +288,7 @@ class NotFoundError(StorageError, FileNotFoundError):
 
 
 class RecordingNotFoundError(NotFoundError):
-    """Raised when a call has no recording, or when the file does not exist.
+    """Raised when a call has no recording, or when the recording's file is missing.
 
     Attributes:
         call_id: The call whose recording was requested.
@@ -313,7 +313,7 @@ class RecordingNotFoundError(NotFoundError):
 
 
 class AccessDeniedError(StorageError, PermissionError):
-    """Raised when storage refuses access, or when a path would leave its root folder.
+    """Raised when storage refuses access, or a path leads out of its root folder.
 
     Example:
         >>> from cdrkit.errors import AccessDeniedError
@@ -401,7 +401,7 @@ def missing_extra(needed_by: str, extra: str) -> MissingExtraError:
 
 
 def suggestion(name: str, known: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """Return a hint that suggests similar known names, and the names themselves.
+    """Find known names similar to *name*; return a hint for a message, and the names.
 
     Returns:
         `` Did you mean 'a' or 'b'?`` with a leading space, or an empty string; and up to three names, best match

@@ -1,4 +1,4 @@
-"""Audit events: record a viewer's exports and uses of recordings."""
+"""Audit events: record when a viewer exports calls or uses a recording."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["AuditEvent"]
 
 @attrs.frozen(kw_only=True)
 class AuditEvent:
-    """An export of calls or a use of a recording, as the audit function receives it.
+    """An audit event: a viewer exports calls or uses a recording.
 
-    Pass the audit function to `Store.scoped` as ``audit``. It is called before the first byte is sent. If it raises
-    an exception, nothing is sent.
+    Pass a function that receives these events to `Store.scoped` as ``audit``. The function is called before the first
+    byte is sent. If it raises an exception, nothing is sent.
 
     Example:
         >>> from datetime import datetime, timezone

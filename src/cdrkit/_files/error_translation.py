@@ -28,7 +28,7 @@ _OBJECT_STORES: Final = frozenset({"botocore", "aiobotocore", "aiohttp"})
 
 @contextlib.contextmanager
 def translate_errors(url: str, action: str) -> Iterator[None]:
-    """Convert filesystem errors that the block raises into a `StorageError`.
+    """Convert filesystem errors raised in a ``with`` block to a `StorageError`.
 
     The subclass of `StorageError` depends on the error.
 
@@ -64,7 +64,7 @@ def translate_errors(url: str, action: str) -> Iterator[None]:
         raise _translate_os_error(exc, url, action) from exc
     except TypeError as exc:  # s3fs checks its options when it first connects
         raise ConfigError(
-            f"Cannot {action} {url}: {exc}. Check that its filesystem supports these storage options."
+            f"Cannot {action} {url}: {exc}. Check that the filesystem supports the storage options."
         ) from exc
     except Exception as exc:
         if type(exc).__module__.partition(".")[0] not in _OBJECT_STORES:
@@ -78,7 +78,7 @@ def translate_errors(url: str, action: str) -> Iterator[None]:
 
 
 def _find_file_above(path: str) -> str | None:
-    """Return the parent of *path* that is a file instead of a folder, if any.
+    """Return the parent of *path* that is a file, or None if no parent is a file.
 
     If a parent is a file, nothing can exist below it.
     """

@@ -1,4 +1,4 @@
-"""Growing files: store each new row once, through log rotation and restarts.
+"""Growing files: store each new row once, despite log rotation and restarts.
 
 Each commit stores rows of a file together with the position in that file. The position identifies the file by content,
 not by name or inode: it contains the number of bytes and a digest of some of these bytes. So cdrkit recognises a file
@@ -47,7 +47,7 @@ _ROTATED: Final = re.compile(r"[.\-_]?\d.*", re.ASCII)
 
 @attrs.define
 class _File:
-    """An open file, with the bytes that its fingerprint covers."""
+    """An open file, and the bytes from which its fingerprint is computed."""
 
     name: str
     stream: IO[bytes]
@@ -61,13 +61,13 @@ class _File:
 
     @property
     def fingerprint(self) -> str:
-        """The digest of the file's first bytes and of the last bytes read."""
+        """A digest of the first bytes of the file and the most recently read bytes."""
         return blake2b(self.head + b"|" + self.tail, digest_size=16).hexdigest()
 
 
 @attrs.frozen(kw_only=True)
 class FollowOptions:
-    """The options of a followed file.
+    """The options for following a file.
 
     Attributes:
         format: Name of the source.
@@ -163,7 +163,7 @@ class _Follower:
     unread_bytes: int = 0
 
     def store_new_rows(self) -> Iterator[IngestReport]:
-        """Store the rows after the position, and yield a report for each commit."""
+        """Store the rows after the stored position; yield a report for each commit."""
         with contextlib.ExitStack() as stack:
             try:
                 stream = stack.enter_context(open(self.path, "rb"))
@@ -191,9 +191,9 @@ class _Follower:
             self.position = before
 
     def _resume(self, stream: IO[bytes], name: str) -> _File | None:
-        """Read *stream* up to the position; return None if the fingerprints differ.
+        """Read *stream* up to the stored position; return None if it is another file.
 
-        The position's fingerprint identifies the file.
+        The fingerprint in the position identifies the file.
         """
         position = self.position
         try:
@@ -217,7 +217,7 @@ class _Follower:
         return file if not position.offset or file.fingerprint == position.fingerprint else None
 
     def _read_tail(self, stream: IO[bytes], head: bytes, begin: int) -> bytes:
-        """Read a non-seekable stream up to the stored position; return its last bytes.
+        """Return the last bytes before the stored position, from a non-seekable stream.
 
         *head* is the bytes that were already read from the stream.
         """
@@ -225,7 +225,7 @@ class _Follower:
         return overlap + _read(stream, self.position.offset - begin - len(overlap))
 
     def _store_rotated(self) -> Iterator[IngestReport]:
-        """Store the rest of the rotated file, and the files rotated after it."""
+        """Store the rest of the rotated file, and all files that were rotated later."""
         candidates = sorted(self._siblings())
         # A compressed file may still be in progress while the uncompressed one exists: try uncompressed files first.
         for modified, name in sorted(candidates, key=lambda one: (one[1].endswith(_COMPRESSED), -one[0])):
@@ -270,7 +270,7 @@ class _Follower:
         return decompress(file, name)
 
     def _store_rest(self, file: _File, *, is_whole: bool) -> Iterator[IngestReport]:
-        """Store the part of *file* after the position.
+        """Store the part of *file* that follows the stored position.
 
         *is_whole* means that the file no longer grows.
         """
@@ -353,7 +353,7 @@ class _Follower:
         return SourceBatch(frame=empty_frame(("call_id", "start")), rejects=tuple(rejects))
 
     def _read(self, lines: bytes) -> Iterator[SourceBatch]:
-        """Yield the batches of *lines*, with row numbers counted in the whole file."""
+        """Yield the batches of *lines*, and number rows from the start of the file."""
         position = self.position
         stream = io.BytesIO((to_bytes(position.header) + b"\n" if position.header else b"") + lines)
         shift = position.line_count - count_lines(position.header)
@@ -380,7 +380,7 @@ class _Follower:
             )
 
     def _pending_calls(self, file: _File, batches: list[SourceBatch], header: str) -> PendingCalls:
-        """Build `PendingCalls` from *header* and *batches*, with the oldest calls first."""
+        """Return the pending calls of *batches*, oldest first, together with *header*."""
         pending = [call for batch in batches for call in batch.pending if call.text]
         pending.sort(key=lambda call: call.input != _PENDING_INPUT)
         retained = [
@@ -424,9 +424,10 @@ class _Follower:
 
 
 def _drop_last_reject(batches: list[SourceBatch], lines: bytes) -> tuple[list[SourceBatch], int]:
-    """Drop a rejected last line; return the batches and the other lines' length.
+    """Drop the last line if it was rejected.
 
-    A last line may be rejected only because it is still incomplete.
+    Return the batches without this reject, and the length of the other lines. The last line may have been rejected
+    because it is still incomplete.
     """
     last = max(
         (reject for batch in batches for reject in batch.rejects), key=lambda one: one.row, default=None

@@ -40,9 +40,9 @@ class NumberPattern:
         return any(part in number for part in self.numbers)
 
     def condition(self, column: pl.Expr) -> pl.Expr:
-        """Return a condition that matches normalised numbers in a column.
+        """Return a condition that is true if a column's number matches this pattern.
 
-        The condition is false for a null.
+        The column has normalised numbers. The condition is false for a null.
         """
         text = column.str
         if self.kind == "exact":

@@ -1,4 +1,4 @@
-"""Queries, their conditions, and conversion to JSON, URL parameters and Polars."""
+"""Queries and conditions: convert them to JSON, URL parameters and Polars."""
 
 from __future__ import annotations
 

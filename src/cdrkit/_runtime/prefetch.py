@@ -1,4 +1,4 @@
-"""Prefetch: compute the next item while the caller uses the current one.
+"""Prefetch: compute the next item while the caller uses the current item.
 
 A thread computes the next item.
 """

@@ -36,5 +36,5 @@ class Backend:
 
     @property
     def tiers(self) -> Tiers:
-        """Both tiers, by name."""
+        """The hot tier and the warm tier, by name."""
         return Tiers({self.hot.name: self.hot, self.warm.name: self.warm})

@@ -157,7 +157,7 @@ REGIONS: Final[dict[str, Region]] = {
 
 @attrs.frozen
 class Outcome:
-    """A possible outcome of call attempts.
+    """A possible outcome of a call attempt.
 
     Attributes:
         share: The share of this outcome, in thousandths of the calls.

@@ -1,4 +1,4 @@
-"""The call generator: Polars expressions over counters and random numbers.
+"""The call generator: Polars expressions compute calls from row numbers.
 
 Every value is computed from the seed and the number of its row only, in whole-number arithmetic. A seed therefore gives
 equal calls on every machine, however many rows are generated at once.
@@ -57,7 +57,7 @@ _HOUR: Final = 3_600_000_000  # microseconds
 
 @attrs.frozen(kw_only=True)
 class CallGenerator:
-    """A generator of sample calls, reproducible from a seed.
+    """A generator of sample calls; equal seeds give equal calls.
 
     Attributes:
         rows: The total number of calls that the generator makes.
@@ -112,7 +112,7 @@ class CallGenerator:
         )
 
     def frame(self, start: int, stop: int) -> pl.DataFrame:
-        """Return the calls in the rows from *start* (inclusive) to *stop* (exclusive).
+        """Generate the calls whose row numbers are *start* to *stop* - 1.
 
         Columns of fixed words hold indexes into `WORDS`, and amounts hold millionths.
         """
@@ -125,7 +125,7 @@ class CallGenerator:
         return self._select_fields(frame)
 
     def _add_draws(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add columns that contain the random bits of each row.
+        """Add columns with random bits for each row.
 
         Six of 100 groups of three rows are the legs of one call and share that call's bits.
         """
@@ -222,7 +222,7 @@ class CallGenerator:
         )
 
     def _notation(self, number: str, style: pl.Expr, *, home: pl.Expr) -> pl.Expr:
-        """Return a number in one of several notations.
+        """Write a telephone number in one of several notations.
 
         Most numbers begin with ``+44``; some are written as they are dialled.
 
@@ -245,7 +245,7 @@ class CallGenerator:
         )
 
     def _add_texts(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add text columns: identifiers, number fields and the name of the caller."""
+        """Add columns for the identifiers, the number fields and the caller's name."""
         way, always = pl.col("way"), pl.lit(True)
         extension = (u64(2000) + draw_below("call4", 2, 100)).cast(pl.String)
         rung = (u64(2000) + draw_below("leg1", 0, 100)).cast(pl.String)
@@ -296,7 +296,7 @@ class CallGenerator:
         )
 
     def _add_money(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add columns for the rate card, the carrier and the amounts in millionths.
+        """Add columns for the rate card, the carrier and the amounts (in millionths).
 
         Inbound calls cost nothing, and internal calls have no rates.
         """

@@ -1,4 +1,4 @@
-"""The sources for the ``cdr`` tables of Asterisk's SQL modules and FreePBX.
+"""The sources for the ``cdr`` tables of Asterisk's SQL modules and of FreePBX.
 
 These sources read a CSV dump or the database.
 """
@@ -64,7 +64,7 @@ def _column_names(names: Sequence[str]) -> tuple[str, ...]:
 
 @attrs.frozen
 class _FetchedRows:
-    """The text of each row fetched from a database, by row number."""
+    """A group of database rows; ``texts`` maps each row number to the row's text."""
 
     texts: Mapping[int, str]
     position: int

@@ -1,4 +1,4 @@
-"""The source for calls from Vonage's Voice API and records from its Reports API."""
+"""The source for calls from Vonage's Voice API or Reports API."""
 
 from __future__ import annotations
 
@@ -105,12 +105,12 @@ _REPORT: Final = SourceMapping(
 
 @attrs.frozen(kw_only=True)
 class Vonage:
-    """The source for calls from Vonage's Voice API and records from its Reports API.
+    """The source for calls from Vonage's Voice API or Reports API.
 
-    Calls are JSON; records are JSON or CSV. In the Voice API, ``price`` is the price of a call. In a report, ``price``
-    is the price of a minute, and ``total_price`` is the price of the call. An amount with more than six decimals is
-    rounded, and ``extra`` keeps its text. A report of the product ``VOICE-CALL`` has only answered calls, and a report
-    of ``VOICE-FAILED`` has all other calls.
+    The Voice API returns calls as JSON; the Reports API returns records as JSON or CSV. In the Voice API, ``price`` is
+    the price of a call. In a report, ``price`` is the price of a minute, and ``total_price`` is the price of the call.
+    An amount with more than six decimals is rounded, and ``extra`` keeps its text. A report of the product
+    ``VOICE-CALL`` has only answered calls, and a report of ``VOICE-FAILED`` has all other calls.
 
     Example:
         >>> import io

@@ -137,7 +137,7 @@ class FieldRule:
 
 
 def check_rules(value: object) -> dict[str, FieldRule]:
-    """Validate a table of fields, and return the rule of each field.
+    """Validate a table of field rules, and return the rules by field name.
 
     A rule may be given as a `FieldRule`, as a dict, or as the names of its columns.
 

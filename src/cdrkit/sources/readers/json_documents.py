@@ -1,4 +1,4 @@
-"""Calls in JSON, as the APIs of cloud providers return them.
+"""Read calls from JSON documents that the APIs of cloud providers return.
 
 A file contains one document, several documents, or one document per line.
 
@@ -134,7 +134,7 @@ def _is_json(head: bytes) -> bool:
 
 
 def _read_documents(stream: Readable) -> Iterator[tuple[Any, int]]:
-    """Yield each document, with the position in the stream at which it ends.
+    """Yield each document and the stream position after it.
 
     A line that is not JSON is yielded as a reject.
     """
@@ -156,7 +156,7 @@ def _read_documents(stream: Readable) -> Iterator[tuple[Any, int]]:
 
 
 def _read_whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]:
-    """Yield the documents of a stream, where a document may span several lines."""
+    """Yield the documents of a stream; a document may span several lines."""
     parts: list[bytes] = []
     size = position = 0
     for line in chain([first], lines):
@@ -165,7 +165,7 @@ def _read_whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]
         position = line.position
         if size > _DOCUMENT_BYTES:
             raise SchemaError(
-                f"A JSON document is longer than {_DOCUMENT_BYTES >> 20} MiB; no API returns documents that long. "
+                f"A JSON document is longer than {_DOCUMENT_BYTES >> 20} MiB; no API returns such a long document. "
                 "Check that this is the right file."
             )
     raw = b"\n".join(parts)

@@ -1,4 +1,4 @@
-"""Append calls: buffer, deduplicate, write segments, commit once."""
+"""Append calls: buffer and deduplicate them, write segments, and commit once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rollups: the calls of a segment summed by UTC day and group.
+"""Rollups: the sums of a segment's calls, by UTC day and group.
 
 The calls of a group share customer, reseller, direction and currency, and are all connected or all unconnected.
 
@@ -64,7 +64,7 @@ NO_TOTALS: Final = pl.DataFrame(schema=_SCHEMA)
 
 
 def totals_of(frame: pl.DataFrame) -> pl.DataFrame:
-    """Sum the calls of *frame*: return one row for each day and group.
+    """Return the totals of the calls in *frame*, one row for each day and group.
 
     ``connected`` is the value of ``duration > 0``, which is null if the duration is null. ``charge`` is null if no call
     of the group has a charge.
@@ -110,7 +110,7 @@ def sum_totals(totals: pl.DataFrame, *by: str) -> pl.DataFrame:
 
 
 def is_answerable(condition: Expr) -> bool:
-    """Return whether *condition* can be evaluated without reading calls."""
+    """Return whether rollups are enough to evaluate *condition*."""
     if isinstance(condition, (And, Or)):
         return all(map(is_answerable, condition.parts))
     if isinstance(condition, Not):
@@ -149,7 +149,9 @@ class Totals:
 
     @functools.cached_property
     def brief(self) -> pl.DataFrame:
-        """The totals by day, currency and ``connected`` only; all other keys are null.
+        """The totals grouped only by day, currency and ``connected``.
+
+        The columns of the other keys are null.
 
         Example:
             >>> from datetime import datetime, timezone
@@ -215,7 +217,7 @@ class Totals:
 
 
 class TotalsOfMany:
-    """The totals of several segments, combined on first use.
+    """The combined totals of several segments, computed when first used.
 
     Args:
         parts: The totals of each segment.
@@ -226,9 +228,9 @@ class TotalsOfMany:
         self._sums: dict[tuple[str, ...], pl.DataFrame] = {}
 
     def whole(self, *by: str) -> pl.DataFrame:
-        """Sum all calls by the keys in *by*, as `sum_totals` does.
+        """Sum the calls of all segments by the keys in *by*.
 
-        The frame is cached.
+        The result has the columns that `sum_totals` returns, and is cached.
         """
         if by not in self._sums:
             self._sums[by] = sum_totals(self._brief, *by)
@@ -242,7 +244,7 @@ class TotalsOfMany:
 
     @functools.cached_property
     def _customers(self) -> dict[str | None, tuple[int, int]]:
-        """The index of each customer's first row, and the customer's number of rows."""
+        """For each customer, the index of the first row and the number of rows."""
         runs = self._rows["customer_id"].rle().struct.unnest()
         begins = runs["len"].cum_sum() - runs["len"]
         return dict(zip(runs["value"], zip(begins, runs["len"], strict=True), strict=True))
@@ -283,7 +285,7 @@ class TotalsOfMany:
 
 
 def whole_days(period: TimeRange) -> tuple[date | None, date | None] | None:
-    """Return the UTC days of a period, or None if a bound is not midnight UTC.
+    """Return a period's bounds as UTC days, or None if a bound is not midnight UTC.
 
     The end is exclusive.
     """

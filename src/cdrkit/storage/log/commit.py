@@ -56,7 +56,7 @@ class Commit:
 
     @classmethod
     def decode(cls, data: bytes, url: str) -> Commit:
-        """Return the commit decoded from *data*, the output of `encode`.
+        """Decode a commit from *data*, the output of `encode`.
 
         Args:
             data: The bytes of the object.

@@ -1,4 +1,4 @@
-"""The commit log: records which segments form each version of the store.
+"""The commit log, which lists the segments of each version of the store.
 
 A commit is one object, and creating that object is the commit: the writer that creates version *n* has committed it.
 Every other writer reads that commit and tries *n* + 1. A reader uses one `Snapshot`, which never changes.
@@ -36,7 +36,7 @@ _NO_STORE: Final = Snapshot(version=-1, segments=MappingProxyType({}), settings=
 
 
 class Log:
-    """A commit log below one root; the newest snapshot is cached.
+    """A log of commits that caches the newest snapshot.
 
     A log may be used by several threads and processes at once.
 
@@ -74,7 +74,7 @@ class Log:
         return latest
 
     def reset(self) -> None:
-        """Discard the cached snapshot after the log was deleted."""
+        """Discard the cached snapshot of a deleted log."""
         self._latest, self._listed = _NO_STORE, None
 
     def refresh(self) -> None:
@@ -109,14 +109,14 @@ class Log:
                 self._on_removed(identity)
 
     def _read_on(self, latest: Snapshot) -> Snapshot:
-        """Read each commit after *latest*, and return the newest snapshot."""
+        """Read the commits after the snapshot *latest*, and return the newest snapshot."""
         while (commit := self._objects.read_commit(latest.version + 1)) is not None:
             latest = latest.with_commit(commit, self.url_of(commit.version))
             self._notify_removed(commit.removed)  # including segments added since this process last looked
         return latest
 
     def _list_from(self, latest: Snapshot) -> Snapshot:
-        """Check that no version is missing; return *latest* or a newer checkpoint.
+        """List the log, and return its newest checkpoint, or *latest* if that is newer.
 
         Raises:
             CorruptDataError: When a version is missing.
@@ -182,7 +182,7 @@ class Log:
         removed: Iterable[str] = (),
         facts: Mapping[str, Any] = MappingProxyType({}),
     ) -> Commit:
-        """Return a commit that follows *base*, without writing the commit."""
+        """Create a commit that follows *base*, but do not write the commit."""
         return Commit(
             version=base.version + 1,
             token=secrets.token_hex(8),
@@ -202,16 +202,16 @@ class Log:
         removed: Iterable[str] = (),
         facts: Mapping[str, Any] = MappingProxyType({}),
     ) -> Snapshot | None:
-        """Draft and write a commit.
+        """Create a commit with `draft`, and write it with `write`.
 
         Callers that need `is_refused` afterwards use `draft` and `write`.
         """
         return self.write(base, self.draft(base, action, added=added, removed=removed, facts=facts))
 
     def write(self, base: Snapshot, commit: Commit) -> Snapshot | None:
-        """Write a commit; return the new snapshot, or None after a lost race.
+        """Write a commit; return the snapshot, or None if another writer was first.
 
-        *commit* must have been drafted on *base*. The race is lost if another writer committed first.
+        `draft` must have created *commit* from *base*.
 
         Raises:
             ConfigError: When the filesystem has no exclusive creation of files.
@@ -231,7 +231,7 @@ class Log:
         return after
 
     def is_refused(self, commit: Commit) -> bool:
-        """Return True only if an interrupted commit can never take effect.
+        """Return True if an interrupted commit certainly will not take effect.
 
         On a remote filesystem the result is always False, because the request may still be in transit.
         """
@@ -271,7 +271,7 @@ class Log:
             url = self.url_of(commit.version)
             raise StorageError(
                 f"Writing {url} took so long that it is unknown whether the commit took effect. Repeat the operation: "
-                "calls that are already stored are not stored twice.",
+                "it does not store calls twice.",
                 url=url,
             )
         return None
@@ -279,13 +279,13 @@ class Log:
     # -- checkpoints and clean-up -------------------------------------------------------------------------------
 
     def checkpoint(self, snapshot: Snapshot) -> None:
-        """Write a checkpoint of *snapshot*, so that later readers need no older commit."""
+        """Write a checkpoint of *snapshot*, so that readers can skip older commits."""
         # A version that was already removed must not become a checkpoint: a reader would take it for the newest.
         if self._objects.has_version(snapshot.version):
             self._objects.write_checkpoint(snapshot, _now())
 
     def checkpoint_if_due(self, snapshot: Snapshot) -> None:
-        """Write a checkpoint at every 64th version.
+        """Write a checkpoint of *snapshot* if its version is a multiple of 64.
 
         A failure is ignored, because a later checkpoint serves as well.
         """
@@ -324,9 +324,9 @@ class Log:
         return problems
 
     def clean(self, now: datetime) -> int:
-        """Remove the commits and checkpoints before the newest checkpoint that must stay.
+        """Remove the commits and checkpoints that readers no longer need.
 
-        The newest checkpoint that is older than the grace period must stay.
+        The newest checkpoint that is older than the grace period stays. It replaces all removed objects.
 
         Args:
             now: The current time, by this machine's clock.

@@ -95,7 +95,7 @@ class Segment:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Segment:
-        """Return the segment described by *data*, the output of `to_dict`.
+        """Convert *data*, the output of `to_dict`, to a segment.
 
         Example:
             >>> from datetime import datetime, timezone
@@ -119,7 +119,7 @@ class Segment:
 
 
 def overlapping_groups(segments: Iterable[Segment], *, newest_first: bool = False) -> list[list[Segment]]:
-    """Group segments so that time ranges overlap only within a group.
+    """Put segments with overlapping time ranges into the same group.
 
     Args:
         segments: Segments sorted by ``first``.
@@ -149,7 +149,7 @@ def identity_of(path: str, suffix: str) -> str | None:
 
 
 def month_of(instant: datetime) -> str:
-    """Return the month of an instant in UTC, as ``2026-08``.
+    """Return the UTC month of an instant, such as ``2026-08``.
 
     Years before 1000 have four digits, too.
     """

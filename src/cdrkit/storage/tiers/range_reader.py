@@ -1,4 +1,4 @@
-"""The range reader: nearby ranges share a request; requests run concurrently."""
+"""Merge nearby byte ranges, and read the ranges of a remote file concurrently."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ class RangeReader:
 
 
 def merge_spans(spans: Collection[Span]) -> list[Span]:
-    """Return byte ranges that cover all *spans*.
+    """Merge nearby byte ranges in *spans*, and return the resulting ranges.
 
-    Nearby spans share a range unless the range becomes too large.
+    Ranges are not merged if the result would be too large.
     """
     ranges: list[Span] = []
     for start, stop in sorted(spans):

@@ -185,7 +185,7 @@ class Files(Protocol):
         ...
 
     def writer(self, path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
-        """Open a file for writing; the complete file appears when the block ends.
+        """Open a file for writing; the whole file appears when the ``with`` block ends.
 
         If the block raises an error, the file does not appear.
 

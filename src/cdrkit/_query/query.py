@@ -336,7 +336,7 @@ class Query:
         return attrs.evolve(self, order=())
 
     def order_by(self, *names: FieldName | str, descending: bool = False) -> Query:
-        """Sort by fields.
+        """Sort the calls by one or more fields.
 
         Absent values come last. Ties are sorted by (``start``, ``call_id``).
 

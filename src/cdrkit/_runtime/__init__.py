@@ -1,4 +1,4 @@
-"""The running process: prefetch, plugins, forks and elapsed time."""
+"""Services for the running process: prefetch, plugins, fork guard and stopwatch."""
 
 from __future__ import annotations
 

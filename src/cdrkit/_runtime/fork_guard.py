@@ -44,7 +44,7 @@ def check_process() -> None:
     if _GUARD.is_cut_off:
         raise ConfigError(
             "This process was forked from a process that had used a store, and Polars' threads do not survive a "
-            "fork. Do not read or write a store before the fork. Or start processes with multiprocessing's 'spawn' or "
-            "'forkserver'."
+            "fork. Do not read or write a store before the fork. Alternatively, start processes with "
+            "multiprocessing's 'spawn' or 'forkserver'."
         )
     _GUARD.has_computed = True

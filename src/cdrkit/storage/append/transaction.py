@@ -1,4 +1,4 @@
-"""The append transaction: select a base version, create the store, commit."""
+"""The append transaction: select a base version, create a missing store, commit."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Transaction:
         self._log.checkpoint_if_due(after)
 
     def make_base_durable(self) -> None:
-        """Make the base version durable.
+        """Ensure that the base version survives a crash of the machine.
 
         An append without new rows relies on the calls in that version.
 

@@ -1,4 +1,4 @@
-"""Queries and conditions: convert them to JSON, URL parameters and Polars."""
+"""Define queries and conditions; convert them to JSON, URL parameters and Polars."""
 
 from __future__ import annotations
 

@@ -346,7 +346,7 @@ class CallGenerator:
         )
 
     def _select_fields(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the columns of the field catalogue, in catalogue order."""
+        """Select the columns of the field catalogue, in the order of the catalogue."""
         way, ended, connected, start = pl.col("way"), pl.col("ended"), pl.col("connected"), pl.col("start")
         outbound = way == 1
         ring_us = pl.col("ring") * 1000

@@ -43,7 +43,7 @@ class CsvBlock:
     _parser: BlockParser
 
     def reject(self, row: int, reason: str) -> Reject:
-        """Return a row of the block as a reject.
+        """Create a reject from a row of the block.
 
         Args:
             row: The number of the line on which the row starts.

@@ -209,9 +209,9 @@ class Log:
         return self.write(base, self.draft(base, action, added=added, removed=removed, facts=facts))
 
     def write(self, base: Snapshot, commit: Commit) -> Snapshot | None:
-        """Write a commit; return the snapshot, or None if another writer was first.
+        """Write a commit; return None if another writer committed first.
 
-        `draft` must have created *commit* from *base*.
+        Otherwise, return the new snapshot. `draft` must have created *commit* from *base*.
 
         Raises:
             ConfigError: When the filesystem has no exclusive creation of files.

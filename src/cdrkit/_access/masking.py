@@ -1,4 +1,4 @@
-"""Masking: show only a telephone number's first digits, and hide other text."""
+"""Masking: replace the last digits of a number, or a whole text, with asterisks."""
 
 from __future__ import annotations
 

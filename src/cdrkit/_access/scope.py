@@ -63,7 +63,7 @@ class Scope:
     # -- queries --------------------------------------------------------------------------------------------------
 
     def restrict(self, query: Query) -> Query:
-        """Return *query* limited to visible calls and to unmasked digits.
+        """Return *query* limited to visible calls and to the visible digits of numbers.
 
         Raises:
             UnknownFieldError: When the query names a hidden field. The message does not reveal that the field exists.
@@ -121,13 +121,13 @@ class Scope:
     # -- frames ---------------------------------------------------------------------------------------------------
 
     def visible_columns(self, columns: Sequence[str]) -> Sequence[str]:
-        """Return the visible *columns*; if none is visible, the identity fields."""
+        """Return the visible *columns*, or the identity fields if all are hidden."""
         if not self.hidden:
             return columns
         return [name for name in columns if name not in self.hidden] or list(IDENTITY)
 
     def mask_frame(self, frame: pl.DataFrame, columns: Sequence[str], region: str | None) -> pl.DataFrame:
-        """Return *columns* of *frame* with masked values, and nulls for hidden fields.
+        """Mask *frame*, give nulls for hidden fields, and return *columns*.
 
         Args:
             frame: The calls, with those *columns* that are visible.
@@ -163,7 +163,7 @@ class Scope:
             )
 
     def check_right(self, right: str) -> None:
-        """Raise an error unless the viewer has the *right* to use recordings.
+        """Raise an error if the scope does not allow this use of recordings.
 
         Raises:
             ScopeError: When the viewer lacks the right.

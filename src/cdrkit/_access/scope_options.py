@@ -38,7 +38,7 @@ _SIMILAR: Final[Mapping[str, tuple[str, ...]]] = {
 
 @attrs.frozen(kw_only=True)
 class ScopeOptions:
-    """The arguments of `Store.scoped`; ``...`` means that no tenant was given.
+    """The arguments of `Store.scoped`; ``...`` stands for an id that was not given.
 
     Attributes:
         customer_id: One or more customer ids.
@@ -86,7 +86,9 @@ def make_scope(options: ScopeOptions, secret: bytes) -> Scope:
     if audit is not None and not callable(audit):
         raise ConfigError(f"audit={audit!r} is not callable. Give a function that takes an AuditEvent.")
     if not isinstance(viewer, str) or (audit is not None and not viewer.strip()):
-        raise ConfigError(f"viewer={viewer!r} is not a name. Give the viewer's name, for the audit.")
+        raise ConfigError(
+            f"viewer={viewer!r} is not valid. Give the viewer's name, which audit events contain."
+        )
     masks = _parse_masks(options.mask)
     hidden = _parse_hidden(options.hide, masks)
     rights = _parse_rights(options.recordings)
@@ -162,12 +164,12 @@ def _parse_masks(mask: object) -> dict[str, int | None]:
         info = find_field(name)
         if not info.is_text or name in (*IDENTITY, "currency"):
             raise ConfigError(
-                f"The field {name} cannot be masked; hide it. Only text fields can be masked, except call_id and "
-                "currency."
+                f"The field {name} cannot be masked. Hide it instead. A mask can apply to any text field except "
+                "call_id and currency."
             )
         if type(digits) is not int or not 1 <= digits <= _MAX_DIGITS:
             raise ConfigError(
-                f"mask= masks {digits!r} digits of {name}. Give a number from 1 to {_MAX_DIGITS}."
+                f"mask={{{name!r}: {digits!r}}} is not valid. Give a number of digits from 1 to {_MAX_DIGITS}."
             )
         masks[name] = digits if name in NUMBER_FIELDS else None
     for name in tuple(masks):

@@ -50,7 +50,7 @@ class TokenSigner:
     owner: str
 
     def sign(self, purpose: str, text: str, seconds: int) -> str:
-        """Return a URL-safe signature of *text* that includes its expiry time.
+        """Return a URL-safe signature of *text*; the signature includes an expiry time.
 
         Args:
             purpose: The purpose of the text. The signature is invalid for any other purpose.

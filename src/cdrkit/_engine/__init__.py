@@ -1,4 +1,4 @@
-"""The query engine: bound queries, scans, sorting, aggregates and explanations."""
+"""The query engine: plans, scans, sorting, aggregates and explanations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The function that opens a folder or an fsspec URL as `Files`."""
+"""Open a folder or an fsspec URL as a `Files` object."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def check_csv_suffix(path: str | os.PathLike[str]) -> None:
 
 
 def guard_formulas(texts: pl.Series) -> pl.Series:
-    """Return *texts* with ``'`` in front of each possible formula (CWE-1236).
+    """Return *texts* with ``'`` before each text that may be a formula (CWE-1236).
 
     A spreadsheet could run such a value. A value is a possible formula if it starts with ``=``, ``+``, ``-``, ``@``
     (or their full-width forms), a tab, CR, LF or NUL. A plus with 1 to 15 digits is a telephone number and stays
@@ -188,7 +188,7 @@ def _text(part: pl.DataFrame, guard: bool) -> bytes:
 def _map_in_order(
     parts: Iterator[pl.DataFrame], work: Callable[[pl.DataFrame], bytes]
 ) -> Iterator[tuple[pl.DataFrame, bytes]]:
-    """Yield each part with the result of *work(part)*, in order.
+    """Yield each part and the result of *work(part)*, in the order of *parts*.
 
     Parallel threads compute a few results ahead.
     """
@@ -271,7 +271,7 @@ def _zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
 class Collector(io.RawIOBase):
     """A write-only file in memory.
 
-    `take` returns and removes the bytes written so far.
+    `take` returns the bytes written so far, and clears the file.
     """
 
     def __init__(self) -> None:
@@ -285,6 +285,6 @@ class Collector(io.RawIOBase):
         return len(self._parts[-1])
 
     def take(self) -> bytes:
-        """Return and remove the bytes written so far."""
+        """Return the bytes written so far, and clear the file."""
         parts, self._parts = self._parts, []
         return b"".join(parts)

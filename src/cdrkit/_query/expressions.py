@@ -168,7 +168,7 @@ class IsNull(Expr):
 
 @attrs.frozen(repr=False)
 class TextMatch(Expr):
-    """A condition that requires a text to contain, start with or end with a string.
+    """A condition that a text field contains, starts with or ends with a string.
 
     The comparison is case-sensitive.
     """
@@ -292,7 +292,7 @@ def number_search(texts: object, role: str, match: str | None) -> NumberSearch:
 
 
 def check_size(expr: Expr, depth: int = 0) -> int:
-    """Return the number of conditions in a tree, after checking its size.
+    """Count the conditions in a tree; raise an error if it is too deep or too large.
 
     Raises:
         QueryError: When the tree is deeper than `MAX_DEPTH` or larger than `MAX_PARTS`.

@@ -19,7 +19,7 @@ _BLOCK: Final = 65_536
 
 
 class RecordingFile:
-    """A recording's file: the file at the first existing path of several candidates.
+    """The file of a recording: the first existing file among several paths.
 
     All paths are below the root of the recordings. The first bytes of the file are cached.
     """
@@ -57,7 +57,7 @@ class RecordingFile:
         return self._size_of(self.path)
 
     def existing_size(self) -> int:
-        """Return the size in bytes of a file that must exist.
+        """Return the size in bytes; raise an error if the file does not exist.
 
         Raises:
             RecordingNotFoundError: When the file does not exist.
@@ -69,7 +69,7 @@ class RecordingFile:
 
     @property
     def format(self) -> str | None:
-        """The audio format, detected from content first, then suffix; None if unknown."""
+        """The audio format by content, or else by suffix; None if it is unknown."""
         suffix = posixpath.splitext(self.path)[1][1:]
         try:
             return detect_format(self._head(), suffix)
@@ -77,7 +77,7 @@ class RecordingFile:
             return detect_format(b"", suffix)
 
     def properties(self) -> AudioProperties:
-        """Return the audio properties of the existing bytes."""
+        """Return the audio properties of the file, even if the file is incomplete."""
         return read_properties(self.format, self._read_part, self.existing_size())
 
     def open(self) -> IO[bytes]:
@@ -106,7 +106,7 @@ class RecordingFile:
                 start += len(block)
 
     def sign(self, expires: int) -> str:
-        """Return a URL that opens the file without credentials for *expires* seconds."""
+        """Return a URL that opens the file for *expires* seconds without credentials."""
         return self._files.sign(self.path, expires)
 
     def _size_of(self, path: str) -> int | None:

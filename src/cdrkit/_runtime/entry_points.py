@@ -1,4 +1,4 @@
-"""Entry points: plugins of other packages, found by name and loaded on first use."""
+"""Entry points: find plugins in other packages, and load a plugin by its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts as text, such as ``1 call`` or ``2 calls``."""
+"""Format counts as text, such as ``1 call`` or ``2 calls``."""
 
 from __future__ import annotations
 

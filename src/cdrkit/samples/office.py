@@ -23,7 +23,7 @@ _LONGEST_RECORDING: Final = 6  # seconds
 
 @attrs.frozen(kw_only=True)
 class Office:
-    """The paths and properties of an office that `write_office` generated.
+    """The paths and properties of a sample office that `write_office` generated.
 
     Example:
         >>> from cdrkit.samples import write_office

@@ -61,7 +61,7 @@ def _frame(head: bytes) -> _Frame | None:
 
 
 def is_mpeg_frame(head: bytes) -> bool:
-    """Return whether *head* starts with a layer III frame.
+    """Return whether *head* starts with an MP3 frame (MPEG layer III).
 
     The frame must have a valid bit rate and sample rate.
     """
@@ -95,7 +95,7 @@ def mp3_properties(read: ReadBytes, size: int) -> AudioProperties:
 
 
 def _end_of_tags(read: ReadBytes, size: int) -> int:
-    """Return the offset of the first byte after the ID3v2 tags at the file start."""
+    """Return the offset of the first byte after the leading ID3v2 tags."""
     at = 0
     while at + 10 <= size:
         tag = read(at, at + 10)
@@ -107,7 +107,7 @@ def _end_of_tags(read: ReadBytes, size: int) -> int:
 
 
 def _first_frame(read: ReadBytes, start: int, end: int) -> tuple[int, _Frame] | None:
-    """Return the offset and header of the first frame, or None.
+    """Return the offset and header of the first frame, or None if no frame is found.
 
     Another frame or the end of the file must follow the first frame.
     """
@@ -123,7 +123,7 @@ def _first_frame(read: ReadBytes, start: int, end: int) -> tuple[int, _Frame] | 
 
 
 def _header_counts(data: bytes, frame: _Frame) -> tuple[int, int | None] | None:
-    """Return the frame and byte counts that a header in the first frame states.
+    """Return the counts of frames and bytes from a header in the first frame.
 
     The header is a Xing, Info or VBRI header. Without such a header, the result is None.
     """

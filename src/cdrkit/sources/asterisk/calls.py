@@ -1,4 +1,4 @@
-"""Conversion of Asterisk's native columns to calls, for all of its CDR modules."""
+"""Convert the native columns of every Asterisk CDR module to calls."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ _SCHEMA: Final = {
 
 
 class BatchRows(Protocol):
-    """The rows that a reader returns, and the rejects, row texts and end offset."""
+    """A group of rows from a reader, with its rejects, row texts and end offset."""
 
     @property
     def rejects(self) -> list[Reject]:
-        """The lines that are not valid rows."""
+        """The rejects: lines that are not valid rows."""
         ...
 
     @property
@@ -72,13 +72,13 @@ class BatchRows(Protocol):
         ...
 
     def reject(self, row: int, reason: str) -> Reject:
-        """Return a reject for the row whose number is *row*."""
+        """Return a reject for row number *row*."""
         ...
 
 
 @attrs.frozen(kw_only=True)
 class CallBuilder:
-    """A converter of native columns to calls for one Asterisk installation.
+    """A builder of calls from the native columns of one Asterisk installation.
 
     Attributes:
         origin: Name of the format.
@@ -273,7 +273,7 @@ def _digest_rows(native: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
 
 
 def _extra(native: pl.DataFrame, names: Sequence[str]) -> pl.Expr:
-    """Return a JSON object of each row's non-empty values in the columns *names*."""
+    """Return one JSON object per row, with the row's non-empty values in *names*."""
     members: list[tuple[str, pl.Expr, bool]] = []  # key, value, whether every row has a value
     for name in names:
         texts = native[name]

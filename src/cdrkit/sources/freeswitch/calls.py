@@ -1,4 +1,4 @@
-"""Conversion of FreeSWITCH channels to calls, for all FreeSWITCH CDR modules."""
+"""Convert the channels of every FreeSWITCH CDR module to calls."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def _recording(channel: Channel) -> str | None:
 
 
 def _extra_field(channel: Channel, fields: Mapping[str, Any], leave_out: tuple[str, ...]) -> str | None:
-    """Return a JSON object of the variables and parts that no field contains.
+    """Return as JSON the variables and document parts that no field contains.
 
     The result is None if every part fills a field.
     """

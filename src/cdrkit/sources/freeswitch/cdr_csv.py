@@ -83,7 +83,7 @@ def _check_columns(value: str | tuple[str, ...] | None) -> tuple[str, ...] | Non
     names = tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else tuple(value)
     if len(set(names)) != len(names) or not {"uuid", "start_stamp"} <= set(names):
         raise ConfigError(
-            f"The columns cannot be {', '.join(map(str, names))}; give each name once, and include uuid and "
+            f"columns={', '.join(map(str, names))!r} is not valid. Give each name once, and include uuid and "
             "start_stamp."
         )
     return names
@@ -91,7 +91,7 @@ def _check_columns(value: str | tuple[str, ...] | None) -> tuple[str, ...] | Non
 
 @attrs.frozen(kw_only=True)
 class FreeSwitchCsv:
-    """The source for files that FreeSWITCH's ``mod_cdr_csv`` writes, by any template.
+    """The source for files that ``mod_cdr_csv`` writes with any FreeSWITCH template.
 
     The number of columns of a row identifies the shipped template that wrote it. FreeSWITCH does not escape values: a
     quote within a value is kept, but ``","`` within a value is read as the end of the value. The field ``duration`` is
@@ -207,7 +207,8 @@ class FreeSwitchCsv:
                 return names
         counts = ", ".join(f"{template} {len(names)}" for template, names in _TEMPLATES.items())
         raise RowError(
-            f"The row has {count} columns, which fits no template ({counts}). Give columns= for your own template."
+            f"The row has {count} columns and matches no template. The templates have these numbers of columns: "
+            f"{counts}. Give columns= for your own template."
         )
 
 
@@ -240,7 +241,7 @@ def _split_row(line: str) -> tuple[list[str], bool]:
     text = (statement[1] if statement else line).strip().removesuffix(";").rstrip()
     if len(text) < 2 or not (text.startswith('"') and text.endswith('"')):
         raise RowError(
-            "The row may be truncated: it does not start and end with a quote, as every row of cdr_csv does."
+            "The row may be truncated: every row of cdr_csv starts and ends with a quote, but this row does not."
         )
     return _BETWEEN.split(text[1:-1]), statement is not None
 

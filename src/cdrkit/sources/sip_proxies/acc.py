@@ -48,7 +48,7 @@ _FIELD_OF_COLUMN: Final = {
 
 @attrs.frozen(kw_only=True)
 class _AccSource:
-    """The base class of the sources for both proxies' transaction tables."""
+    """The base class of `KamailioAcc` and `OpenSipsAcc`."""
 
     timezone: str = attrs.field(default=None, converter=check_proxy_timezone)
     source_column: str | None = None
@@ -59,7 +59,7 @@ class _AccSource:
     origin: ClassVar[str]
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield batches of calls; the last batch also contains the pending calls.
+        """Yield batches of calls, then a batch of the pending calls, if any.
 
         Raises:
             SchemaError: When the stream is empty, or is not a transaction table.
@@ -129,7 +129,7 @@ class _AccSource:
 def _split_transactions(
     result: MappingResult, chunk: TableChunk, name: str
 ) -> tuple[pl.DataFrame, list[RowProblem]]:
-    """Split rows into final transactions and problems (rows without a final code).
+    """Separate the rows with a final SIP code from the rows with a provisional code.
 
     Args:
         result: The result of the mapping.
@@ -144,8 +144,8 @@ def _split_transactions(
     for tag in _TAGS:
         if tag not in columns:
             raise SchemaError(
-                f"The table lacks the column {tag!r}, so cdrkit cannot identify the dialogs. Check that it is a "
-                "table of transactions.",
+                f"The table lacks the column {tag!r}, so cdrkit cannot identify the dialogs. Check that the "
+                "file contains a table of transactions.",
                 row=1,
             )
     frame = result.frame
@@ -177,7 +177,7 @@ def _split_transactions(
 def _make_reject_batch(
     chunk: TableChunk, result: MappingResult, problems: list[RowProblem], name: str, position: int
 ) -> SourceBatch:
-    """Return a batch that contains the rejects of some rows, but no calls."""
+    """Return a batch that contains only the rejects of *chunk*."""
     problems = [*result.problems, *problems]
     batch = chunk.to_batch(attrs.evolve(result, frame=empty_frame(), problems=problems))
     rejects = tuple(attrs.evolve(reject, input=name) for reject in batch.rejects)

@@ -25,7 +25,7 @@ _SHOWN_NAMES: Final = 40
 
 
 def check_proxy_timezone(value: str | None) -> str:
-    """Return the time zone, or raise an error if it is absent or unknown.
+    """Return *value* if it names a known time zone; otherwise raise an error.
 
     Raises:
         ConfigError: When the zone is absent or unknown.
@@ -54,7 +54,7 @@ def check_columns(head: bytes, *columns: str | None) -> None:
 
 
 def number_rules(source_column: str | None, destination_column: str | None) -> dict[str, FieldRule]:
-    """Return the rules for the fields that contain telephone numbers.
+    """Return the rules of the number fields and of ``source_ip``.
 
     Args:
         source_column: The column with the caller. None: the column of the sample configuration.

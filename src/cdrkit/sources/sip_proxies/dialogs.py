@@ -70,7 +70,7 @@ class _Dialogs:
 def pair_dialogs(
     transactions: pl.DataFrame, *, origin: str, timezone: str, swaps_tags: bool, position: int
 ) -> Iterator[SourceBatch]:
-    """Yield batches of calls from transactions; the last has the pending calls.
+    """Pair *transactions*; yield batches of calls, then a batch of pending calls.
 
     Args:
         transactions: All transactions, with the columns of `TRANSACTION_SCHEMA`.
@@ -152,7 +152,7 @@ def _group_dialogs(answered: pl.DataFrame, byes: pl.DataFrame, failed: pl.DataFr
 
 
 def _build_calls(dialogs: pl.DataFrame, *, timezone: str, swaps_tags: bool) -> pl.DataFrame:
-    """Build the calls of complete dialogs."""
+    """Build calls from complete dialogs."""
     local = dialogs["ended"].dt.convert_time_zone(timezone).dt.replace_time_zone(None)
     later = resolve_instants(local, timezone, not_before=dialogs["at"]).utc
     is_before_answer = pl.col("ended") < pl.col("at")
@@ -183,7 +183,7 @@ def _build_calls(dialogs: pl.DataFrame, *, timezone: str, swaps_tags: bool) -> p
 
 
 def _build_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
-    """Build the calls of failed INVITEs."""
+    """Build calls from failed INVITEs."""
     start = pl.when(pl.col("created") <= pl.col("at")).then("created").otherwise("at")
     return attempts.select(
         *_common_columns(_call_ids(attempts, ("from_tag", "to_tag", "sip_code", "at"))),
@@ -196,13 +196,13 @@ def _build_attempts(attempts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _common_columns(call_ids: pl.Series) -> list[pl.Expr | pl.Series]:
-    """Return the columns that answered calls and attempts have in common."""
+    """Return the columns common to answered calls and failed INVITEs."""
     names = ("source", "destination", "dialled", "source_ip", "sip_code", "sip_reason")
     return [call_ids.alias("call_id"), pl.col("callid").alias("linked_id"), *map(pl.col, names)]
 
 
 def _call_ids(calls: pl.DataFrame, columns: tuple[str, ...]) -> pl.Series:
-    """Return an id for each call, from its Call-ID and a digest of some columns.
+    """Return an id for each call: its Call-ID and a digest of *columns*.
 
     The digest distinguishes branches and attempts that share a Call-ID. A call has the same id each time it is read.
     """
@@ -219,7 +219,7 @@ def _digest_input(values: list[Any]) -> bytes:
 
 
 def _pending_calls(dialogs: pl.DataFrame, transactions: pl.DataFrame, reason: str) -> Iterator[PendingCall]:
-    """Yield incomplete dialogs, each with the text of its rows."""
+    """Yield each incomplete dialog as a pending call with the text of its rows."""
     own_rows = transactions.join(dialogs, on=_DIALOG, how="semi")
     texts = own_rows.group_by(_DIALOG, maintain_order=True).agg(texts="text")
     dialogs = dialogs.join(texts, on=_DIALOG, how="left", maintain_order="left")

@@ -1,4 +1,4 @@
-"""Indexes of one segment: number index, rollups and the index file."""
+"""The number index and the rollups of a segment, and the file that stores them."""
 
 from __future__ import annotations
 

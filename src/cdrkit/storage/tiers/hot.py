@@ -66,7 +66,7 @@ class HotTier:
         self._lock = threading.Lock()
 
     def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
-        """Write calls of one UTC day as a segment; add an index file to large segments."""
+        """Write calls of one UTC day as a segment, with an index file if it is large."""
         filled = [name for name in frame.columns if frame[name].null_count() < frame.height]
         arrays = {name: _encode_column(frame[name]) for name in filled}
         schema = pa.schema(
@@ -101,7 +101,7 @@ class HotTier:
         return pl.DataFrame([mapped.column(name, wanted) for name in columns])
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-        """Return *columns* of the selected rows of many segments, in segment order."""
+        """Return *columns* of selected rows from many segments, in segment order."""
         if len(picks) == 1:
             return self.read(picks[0][0], columns, picks[0][1])
         frames: list[pl.DataFrame] = []
@@ -124,7 +124,7 @@ class HotTier:
         return Hits(index.find(search, fields), search.exact)
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return the rows whose field equals one of *values*, using dictionary codes."""
+        """Return the rows with one of *values* in a field, found by dictionary codes."""
         return self._map(segment).rows_with(name, values, rows)
 
     def totals(self, segment: Segment) -> Totals:
@@ -232,7 +232,7 @@ def _gather_rows(picks: Sequence[tuple[MappedSegment, pl.Series]], columns: Sequ
 
 
 def _encode_file(batch: pa.RecordBatch) -> pa.Buffer:
-    """Encode *batch* as an Arrow file in a buffer without spare space."""
+    """Encode *batch* as an Arrow file, in a buffer of exactly the file's size."""
     counter = pa.MockOutputStream()
     with pa.ipc.new_file(counter, batch.schema) as writer:
         writer.write_batch(batch)

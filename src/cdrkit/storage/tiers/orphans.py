@@ -51,5 +51,5 @@ def check_not_vacuumed(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -
     if not existing.issuperset(old) or now - oldest > _AT_RISK // MICROSECOND:
         raise StorageError(
             "This operation took so long that a vacuum may have deleted some of the files that it wrote. Nothing was "
-            "changed. Repeat it in smaller parts."
+            "changed. Repeat the operation in smaller parts."
         )

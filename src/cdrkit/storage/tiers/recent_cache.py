@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 class RecentCache(Generic[_T]):
-    """A cache of values by key, which drops the least recently used values first.
+    """A cache of values by key; the least recently used values are dropped first.
 
     Threads may share a cache.
 
@@ -35,7 +35,7 @@ class RecentCache(Generic[_T]):
             return self._values[key][0]
 
     def put(self, value: _T, weight: int, *key: str) -> None:
-        """Store *value* at *key*, and drop old values above the weight limit."""
+        """Store *value* at *key*, then drop old values until the weight limit is met."""
         with self._lock:
             self._drop(key)
             self._values[key] = (value, weight)
@@ -49,7 +49,7 @@ class RecentCache(Generic[_T]):
             self._drop(key)
 
     def pop_all(self, first: str) -> None:
-        """Drop all values whose keys have *first* as the first element."""
+        """Drop all values whose key starts with the element *first*."""
         with self._lock:
             for key in [key for key in self._values if key[0] == first]:
                 self._drop(key)

@@ -159,7 +159,7 @@ class BoundQuery:
 
     @functools.cached_property
     def customer_conditions(self) -> tuple[Expr, ...]:
-        """The conditions that use no field except ``customer_id``.
+        """The conditions that use only the field ``customer_id``.
 
         Rollups use these conditions to exclude segments.
         """
@@ -173,7 +173,10 @@ class BoundQuery:
 
     @property
     def is_rolled_up(self) -> bool:
-        """Whether rollups support every condition, and the query has no limit or cursor."""
+        """Whether rollups can answer the query.
+
+        They can if they support every condition, and the query has neither a limit nor a cursor.
+        """
         return self.position is None and self.maximum is None and all(map(is_answerable, self.conditions))
 
 
@@ -183,7 +186,7 @@ def all_field_names(conditions: Iterable[Expr]) -> set[str]:
 
 
 def _largest_answer(query: Query) -> int | None:
-    """Return the largest possible number of results; None means no limit."""
+    """Return how many calls *query* can return at most; None means no limit."""
     cursor = query.position
     if cursor is None or cursor.left is None:
         return query.maximum
@@ -193,6 +196,6 @@ def _largest_answer(query: Query) -> int | None:
 
 
 def _flatten(conditions: Iterable[Expr]) -> Iterator[Expr]:
-    """Yield *conditions*, with each conjunction replaced by its parts."""
+    """Yield *conditions*, with each `And` replaced by its parts."""
     for condition in conditions:
         yield from _flatten(condition.parts) if isinstance(condition, And) else (condition,)

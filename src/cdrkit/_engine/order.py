@@ -90,7 +90,7 @@ def gather_rows(scan: Scan, parts: Sequence[Candidates], columns: Sequence[str])
 
 
 def split_batches(parts: Sequence[Candidates]) -> Iterator[Sequence[Candidates]]:
-    """Group *parts* into batches of bounded size; a larger part is its own batch."""
+    """Group *parts* into batches of limited size, but never split a part."""
     batch: list[Candidates] = []
     for part in parts:
         if batch and sum(len(other.rows) for other in batch) + len(part.rows) > _FRAME_ROWS:
@@ -115,7 +115,7 @@ def _read_segment(scan: Scan, part: Candidates, columns: Sequence[str]) -> Itera
 def _merge_segments(
     scan: Scan, parts: Sequence[Candidates], columns: Sequence[str]
 ) -> Iterator[pl.DataFrame]:
-    """Sort the calls of overlapping segments by identity, then fetch their columns."""
+    """Sort the calls of overlapping segments, then fetch *columns* in that order."""
     query = scan.query
     keys = []
     for number, part in enumerate(parts):
@@ -133,7 +133,10 @@ def _merge_segments(
 
 
 def _sort_all(scan: Scan, columns: Sequence[str]) -> pl.DataFrame:
-    """Return the calls in a non-chronological order; a limit bounds the memory used."""
+    """Read the calls, and sort them in memory by the query's order.
+
+    This function supports every order. If the query has a limit, the limit also bounds the memory used.
+    """
     query = scan.query
     names = list(dict.fromkeys([*columns, *(name for name, _ in query.order)]))
     best = empty_frame(names)

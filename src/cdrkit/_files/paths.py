@@ -1,6 +1,6 @@
-"""Paths below a root, and the parts of URLs.
+"""Check that paths stay below a root, and split URLs.
 
-A path is checked to stay below its root. A URL is split into its folder and its file name.
+A path must not lead out of its root. A URL is split into its folder and its file name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def check_path(path: str, url: str) -> str:
     parts = path.split("/")
     if not path or "\0" in path or "\\" in path or path.startswith("/") or ".." in parts:
         raise AccessDeniedError(
-            f"The path {path!r} does not stay below {url}. Give a plain relative path.", url=url
+            f"The path {path!r} does not stay below {url}. Give a relative path without '..' or a backslash.",
+            url=url,
         )
     return posixpath.normpath(path)
 

@@ -125,7 +125,7 @@ def _choice_converter(kind: type[_Choice]) -> Callable[[object], _Choice]:
 
 
 def show_value(value: object) -> str:
-    """Format a value for an error message, cut after 200 characters."""
+    """Format a value for an error message; cut the text after 200 characters."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # Python refuses to write out very long numbers

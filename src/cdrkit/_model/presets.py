@@ -154,7 +154,7 @@ def _days_back(number: int, unit: str, today: date) -> tuple[date, date]:
 
 
 def months_before(instant: datetime, months: int) -> datetime:
-    """Return the start of the UTC month that is *months* months before *instant*."""
+    """Go back *months* months from *instant*, and return the start of that UTC month."""
     day = _plus_months(instant.astimezone(UTC).date(), -months)
     return datetime(day.year, day.month, 1, tzinfo=UTC)
 

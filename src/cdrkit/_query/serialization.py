@@ -143,8 +143,8 @@ def condition_from_dict(data: object, depth: int = 0) -> Expr:
         return number_search(data["number"], data.get("role", "either"), data.get("match"))
     if not {"field", "op"} <= keys <= {"field", "op", "value"}:
         raise QueryError(
-            f"{data!r} is not a condition; give the keys field, op and value, or one of the keys "
-            "all, any, not and number.",
+            f"{data!r} is not a condition; give the keys field, op and value, or the key all, any, "
+            "not or number.",
             parameter="where",
         )
     return _comparison_from_dict(field(data["field"]), data)
@@ -156,7 +156,7 @@ def _comparison_from_dict(ref: FieldRef, data: Mapping[str, Any]) -> Expr:
         raise QueryError(f"Unknown operator {op!r}; use one of {', '.join(_OPS)}.", parameter="where")
     if (op == "is_null") == ("value" in data):
         raise QueryError(
-            f"{dict(data)!r} is not a condition: is_null takes no value, and every other operator needs one.",
+            f"{dict(data)!r} is not a condition: is_null takes no value, and every other operator needs a value.",
             parameter="where",
         )
     if op == "is_null":

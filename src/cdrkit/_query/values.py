@@ -1,4 +1,4 @@
-"""The strings that the conditions of a query compare fields with."""
+"""The string values in the conditions of a query."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NO_VALUES: Final = frozenset({"field", "op", "role", "match"})
 
 
 def condition_texts(query: Query) -> Iterator[str]:
-    """Yield the strings that the conditions of a query compare fields with.
+    """Yield the string values in the conditions of a query.
 
     The strings include the telephone numbers of number searches.
     """
@@ -23,7 +23,7 @@ def condition_texts(query: Query) -> Iterator[str]:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Yield the strings in a condition's dict, at any depth."""
+    """Yield the string values in a condition's dict, at any depth."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

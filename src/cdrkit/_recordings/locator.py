@@ -74,7 +74,7 @@ def make_locator(
     timezone: str = "UTC",
     suffixes: Iterable[str] = (),
 ) -> Locator:
-    """Create a locator for the given location of recordings.
+    """Create a locator of recordings from a template or a callable.
 
     Args:
         location: A template such as ``/var/spool/asterisk/monitor/{recording}`` or

@@ -95,7 +95,7 @@ class Recording:
         """
         if self._allow is not None:
             raise ScopeError(
-                f"The location of the recording of call {self._call_id!r} is not available in a scope."
+                f"A scoped store does not show where the recording of call {self._call_id!r} is."
             )
         return self._file.url
 
@@ -261,9 +261,9 @@ class Recording:
 
     @property
     def file_name(self) -> str:
-        """A file name for a copied recording, built from the call's UTC start and id.
+        """A file name for a copy of the recording, built from the call's start and id.
 
-        The name reveals no server path.
+        The start is in UTC. The name reveals no server path.
 
         Raises:
             ScopeError: When a symbolic link leads out of the recordings' root.
@@ -460,7 +460,7 @@ class Recording:
         return player
 
     def url(self, *, expires: int = 3_600) -> str:
-        """Return a URL that opens the file without credentials for a limited time.
+        """Return a temporary URL that opens the file without credentials.
 
         Args:
             expires: Validity in seconds, at least 1.

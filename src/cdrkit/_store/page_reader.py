@@ -14,7 +14,7 @@ __all__ = ["PageReader"]
 
 @attrs.frozen
 class PageReader:
-    """A reader of one page of a result: the page at the plan's cursor.
+    """A reader of one page of a query's result.
 
     Attributes:
         plan: The plan of the query, with its cursor.
@@ -27,7 +27,10 @@ class PageReader:
     timezone: str
 
     def read(self, size: int) -> Page | None:
-        """Return the page at the plan's cursor; None if a backward cursor has no page."""
+        """Return the page at the plan's cursor; by default, the first page.
+
+        The result is None if the cursor is backward and no call precedes it.
+        """
         cursor = self.plan.position
         if cursor is not None and cursor.backward:
             return self._read_previous(size, cursor)

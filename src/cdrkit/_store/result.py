@@ -94,7 +94,7 @@ class Result:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns in tables and CSV, in order.
+        """The names of the columns in tables and CSV, in order.
 
         Example:
             >>> import cdrkit
@@ -294,7 +294,9 @@ class Result:
         return localize(pl.concat([empty_frame(self.columns), *self._frames()]), self._timezone)
 
     def to_arrow(self) -> pa.Table:
-        """Return an Arrow table of `SCHEMA` types, in the display time zone.
+        """Return an Arrow table, with instants in the display time zone.
+
+        The columns have the types of `SCHEMA`.
 
         Example:
             >>> import cdrkit
@@ -336,7 +338,7 @@ class Result:
     def to_text(
         self, *, labels: bool = True, times: Literal["iso", "day_first", "month_first"] = "iso"
     ) -> pl.DataFrame:
-        """Return a Polars frame of display text.
+        """Return a Polars frame whose values are all text for display.
 
         Instants are written with their UTC offset in the display time zone, and durations as h:mm:ss.
 
@@ -363,7 +365,9 @@ class Result:
         )
 
     def batches(self, rows: int = _DEFAULT_BATCH) -> Iterator[pa.RecordBatch]:
-        """Return an iterator over Arrow batches in order, in bounded memory.
+        """Iterate over the calls in order, as Arrow batches of at most *rows* calls.
+
+        Memory use is bounded if the query sorts the calls by start or has a limit.
 
         Example:
             >>> import cdrkit
@@ -430,8 +434,8 @@ class Result:
             self._notify_export("csv")
             if not hasattr(dest, "write") or storage_options:
                 raise ConfigError(
-                    f"{dest!r} is not a path or URL. Give a path or URL, or a binary file object without storage "
-                    "options."
+                    f"{dest!r} is not a path or URL. Give a path, a URL or a binary file object; a file object takes "
+                    "no storage options."
                 )
             return write_frames(
                 self._frames(), self.columns, dest, guard=guard, headers=headers, compression=compression

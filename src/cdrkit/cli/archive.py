@@ -1,4 +1,4 @@
-"""The archive commands: list warm months, and download a month."""
+"""The archive commands: list the months of the warm tier, and download a month."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["download_month", "list_months"]
 @click.command("months")
 @store_argument
 def list_months(store: str) -> None:
-    """List the warm months."""
+    """List the months of the warm tier."""
     rows = [
         {
             "Month": month.month,

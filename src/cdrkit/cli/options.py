@@ -1,4 +1,4 @@
-"""Shared options, and the store and query that these options describe."""
+"""Options that several commands share, and functions that use their values."""
 
 from __future__ import annotations
 
@@ -137,9 +137,10 @@ def build_query(timezone: str, values: dict[str, Any]) -> cdrkit.Query:
 
 
 def option_message(error: CdrError) -> str:
-    """Return an error's message in terms of command line options and commands.
+    """Return an error's message, reworded for the command line.
 
     The library's own messages name parameters and methods, such as ``timezone='Europe/London'`` and ``rebuild_log()``.
+    The result names options and commands instead.
     """
     text = str(error)
     if isinstance(error, QueryError) and error.parameter and text.startswith(f"{error.parameter}="):
@@ -149,7 +150,7 @@ def option_message(error: CdrError) -> str:
 
 
 def command_text(text: str) -> str:
-    """Rewrite a library message in terms of command line options and commands."""
+    """Replace parameters and methods in a message with options and commands."""
     text = _NEEDED.sub(lambda match: f"needs the option {_source_option(match[1])}", text)
     text = _BEFORE.sub("The time for BEFORE", _PYTHON.sub("", text))
     text = _ARGUMENT.sub(_rewrite_argument, text)

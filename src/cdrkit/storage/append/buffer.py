@@ -1,4 +1,4 @@
-"""The append buffer: keeps frames in memory until enough rows have arrived."""
+"""The append buffer, which collects frames in memory before they are written."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RowBuffer:
 
     @property
     def is_worth_writing(self) -> bool:
-        """Whether the buffer is so large that rows of completed days should be written."""
+        """Whether the buffer has enough rows or bytes to write completed days."""
         return self._rows >= _ROWS_WORTH_WRITING or self._size_bytes >= _BYTES_WORTH_WRITING
 
     def take_all(self) -> pl.DataFrame:

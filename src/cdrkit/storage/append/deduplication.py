@@ -56,7 +56,7 @@ class Deduplication:
         )
 
     def drop_repeats(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Keep the first row of each call, or the last row in replace mode.
+        """Keep the first row of each call; in replace mode, keep the last row.
 
         *frame* is sorted by identity.
         """
@@ -149,7 +149,10 @@ class Deduplication:
 
 
 def _find_differences(new: pl.DataFrame, old: pl.DataFrame) -> pl.DataFrame:
-    """Return, for each field and row, whether two frames of equal height differ."""
+    """Return a Boolean frame: True where *new* and *old* have different values.
+
+    Both frames have the same number of rows.
+    """
     differences: dict[str, pl.Series] = {}
     for name, kind in FRAME_TYPES.items():
         sides = [

@@ -1,4 +1,4 @@
-"""The segment writer: writes frames as hot segments on several threads."""
+"""The segment writer, which writes frames as hot segments on several threads."""
 
 from __future__ import annotations
 

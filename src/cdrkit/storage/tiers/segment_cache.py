@@ -35,7 +35,7 @@ def default_cache_folder() -> str:
 
 
 class SegmentCache:
-    """Copies of segments in one local folder, limited by their total size.
+    """A local cache of segments; the total size of the copies is limited.
 
     When space is needed, the least recently opened copies are deleted first.
 

@@ -60,7 +60,7 @@ def query_text(query: QueryParts) -> str:
 
 
 def query_to_dict(query: QueryParts) -> dict[str, Any]:
-    """Return a query as a dict of JSON values, without unset parts."""
+    """Return a query as a dict of JSON values; parts that are not set are omitted."""
     data: dict[str, Any] = {
         "where": [condition.to_dict() for condition in query.conditions],
         "during": [{"preset": preset.name, "timezone": preset.timezone} for preset in query.presets],

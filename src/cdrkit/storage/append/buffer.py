@@ -23,7 +23,7 @@ _BYTES_WORTH_WRITING: Final = 128 << 20
 
 
 class RowBuffer:
-    """The frames of calls that an append has received but not yet written."""
+    """A buffer of calls that an append has received but not yet written."""
 
     def __init__(self) -> None:
         self._frames: list[pl.DataFrame] = []

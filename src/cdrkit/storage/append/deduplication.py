@@ -72,7 +72,7 @@ class Deduplication:
         return frame[remaining]
 
     def match(self, frame: pl.DataFrame, segment: Segment) -> pl.DataFrame:
-        """Pair the rows of *frame* with the rows of *segment* that have equal identities.
+        """Pair the rows of *frame* and *segment* that have the same identity.
 
         Args:
             frame: At least one call, sorted by identity.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+from collections import ChainMap
 from typing import Any, Final
 
 import pytest
@@ -64,7 +65,7 @@ SAFE: Final = {
 
 
 def public_members() -> dict[str, object]:
-    """Return the classes and functions that public packages name in ``__all__``, and the members of the classes."""
+    """Return the classes and functions that public packages name in ``__all__``, and the classes' members."""
     members: dict[str, object] = {}
     for package in PUBLIC:
         module = importlib.import_module(package)
@@ -73,7 +74,9 @@ def public_members() -> dict[str, object]:
             if not callable(value) or not getattr(value, "__module__", "").startswith("cdrkit"):
                 continue
             members[f"{package}.{name}"] = value
-            for key, member in vars(value).items() if inspect.isclass(value) else ():
+            bases = inspect.getmro(value) if inspect.isclass(value) else ()
+            own = [dict(vars(base)) for base in bases if base.__module__.startswith("cdrkit")]
+            for key, member in ChainMap(*own).items():
                 if not key.startswith("_") and (callable(member) or isinstance(member, DESCRIPTORS)):
                     members[f"{package}.{name}.{key}"] = member
     return members
@@ -108,7 +111,7 @@ class TestDocstrings:
     def test_first_lines_are_short(self, docstrings: dict[str, str]) -> None:
         """Each docstring begins with a sentence of fewer than 80 characters."""
         lines = {name: [*text.splitlines(), ""][0] for name, text in docstrings.items()}
-        assert {"cdrkit.Result", "cdrkit.Result.page", "cdrkit.Result.query"} <= set(lines)
+        assert {"cdrkit.Result", "cdrkit.Result.page", "cdrkit.Store.run"} <= set(lines)
         long = {name: line for name, line in lines.items() if len(line) >= 80 or not line.endswith(".")}
         assert long == {}
 

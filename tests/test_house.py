@@ -116,6 +116,29 @@ class TestModule:
         assert many == {}
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SRC)))
+def test_no_method_calls_a_function_of_its_own_name(path: Path) -> None:
+    """A method and the module function that it calls have different names."""
+    tree = ast.parse(path.read_text())
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    imported = {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    equal = [
+        f"{owner.name}.{method.name}"
+        for owner in ast.walk(tree)
+        if isinstance(owner, ast.ClassDef)
+        for method in owner.body
+        if isinstance(method, ast.FunctionDef) and method.name in functions | imported
+        for call in ast.walk(method)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == method.name
+    ]
+    assert equal == []
+
+
 def test_each_package_has_a_contract_inside() -> None:
     """import-linter checks the layers inside each package that decision 001 does not exempt."""
     tools = tomllib.loads((SRC.parents[1] / "pyproject.toml").read_text())["tool"]

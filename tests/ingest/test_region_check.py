@@ -26,8 +26,8 @@ def test_warns_once(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     report = store.ingest(rows("02079460018", "+442079460019"), format="asterisk-csv", timezone="UTC")
     finding, remedy = report.notes
-    assert "1 of the first 3 numbers are in national form, such as '02079460018'" in finding
-    steps = ("vacuum STORE", "_log folder", "rebuild-log STORE --region CODE", "compact STORE")
+    assert "1 of the first 3 numbers is in national form, such as '02079460018'" in finding
+    steps = ("vacuum STORE", "folder STORE/hot/_log", "rebuild-log STORE --region CODE", "compact STORE")
     assert sorted(steps, key=remedy.index) == list(steps)
     assert str(report).splitlines()[-2:] == [f"  note: {finding}", f"  note: {remedy}"]
     assert report.to_dict()["notes"] == [finding, remedy]

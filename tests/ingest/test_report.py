@@ -49,7 +49,7 @@ def test_contradictions_are_counted_by_kind() -> None:
     assert set(report.contradictions) == set(CONTRADICTIONS)
     assert (report.read, report.added, report.rejected) == (7, 6, 1)
     for kind, done in CONTRADICTIONS.items():
-        assert f"1 rows with {kind.replace('_', ' ')}: {done}" in str(report)
+        assert f"1 row with {kind.replace('_', ' ')}: {done}" in str(report)
 
 
 def test_rejects_are_counted_by_reason() -> None:
@@ -169,3 +169,10 @@ def test_progress_over_several_inputs() -> None:
         progress=lambda *at: seen.append(at),
     )
     assert [done for done, _ in seen] == [len(rows[0]), len(rows[0]) * 2, len(rows[0]) * 3]
+
+
+def test_repr_shows_what_occurred(tmp_path: Path) -> None:
+    """Without counts of zero; as code, it gives an equal report."""
+    report = open_store(tmp_path).ingest(b"call_id,start\n1,2026-11-22T09:00:00Z\n", format="cdrkit-csv")
+    assert repr(report) == "IngestReport(added=1, source='bytes', format='cdrkit-csv', inputs=1, read=1, header='call_id,start')"
+    assert eval(repr(report), {"IngestReport": IngestReport}) == report

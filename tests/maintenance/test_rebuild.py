@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cdrkit import Query, Store, open_store
-from cdrkit._maintenance.rebuild import rebuild_log
+from cdrkit._maintenance.rebuild import write_new_log
 from cdrkit.errors import CorruptDataError, NotFoundError, StorageError
 from cdrkit.storage.log.log import Log
 from tests.maintenance.segments import HOUR, flip_byte, live, lying, new_store
@@ -189,7 +189,7 @@ def test_the_function_takes_any_settings() -> None:
     for entry in files.list("_log"):
         files.remove(entry.path)
     log = Log(files)
-    assert rebuild_log(log, inside(store).tiers, inside(store).hot, {"region": "US"}).rows == 6
+    assert write_new_log(log, inside(store).tiers, inside(store).hot, {"region": "US"}).rows == 6
     assert log.recent()[-1].action == "rebuild"
     assert open_store(store._name).region == "US"
     assert in_order(list(open_store(store._name).run())) == calls_of("2026-06")

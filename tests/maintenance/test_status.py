@@ -97,6 +97,12 @@ def test_an_erasure_is_no_maintenance(tmp_path: Path) -> None:
     after = store.maintenance.status()
     assert after.calls < before.calls
     assert (after.last_append, after.last_maintenance) == (before.last_append, None)
+    store.maintenance.vacuum()
+    before = store.maintenance.status()
+    assert before.last_maintenance is not None
+    for customer in ("1002", "1003"):
+        store.erase(Query().customer(customer), reason="ticket 18", dry_run=False)
+        assert store.maintenance.status().last_maintenance == before.last_maintenance
 
 
 def test_no_data_file_is_read(tmp_path: Path) -> None:

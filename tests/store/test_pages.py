@@ -189,6 +189,8 @@ class TestSmallThings:
             assert list(reader.run(query.to_dict())) == list(reader.run(query))
             assert reader.count(query.to_dict()) == 5
             assert list(reader.daily_totals(query.to_dict())) == list(reader.daily_totals(query))
+        whole = Query().customer("1001")
+        assert store.erase(whole.to_dict(), reason="request 17") == store.erase(whole, reason="request 17")
 
     @pytest.mark.parametrize("given", [{"number": "2041"}, {"where": [], "connected": "1"}])
     def test_another_dict(self, store: Store, given: dict[str, Any]) -> None:
@@ -201,6 +203,8 @@ class TestSmallThings:
         """Anything else is no query."""
         with pytest.raises(QueryError, match="is not a Query"):
             store.run(given)
+        with pytest.raises(QueryError, match="is not a Query"):
+            store.erase(given, reason="request 17")
 
     def test_hidden_fields_of_a_dict(self, store: Store) -> None:
         """In a scope, the error of a dict names visible fields only."""

@@ -226,6 +226,21 @@ class TestBadInput:
             store.ingest(data, **settings)
         assert not store.exists
 
+    @pytest.mark.parametrize(
+        ("given", "says"),
+        [
+            (
+                pl.DataFrame({"call_id": ["1"]}),
+                r"a DataFrame already contains calls. Store it with append\(\)",
+            ),
+            ("Master.csv", r"Give format=, such as format='asterisk-csv'.*detect\(\)"),
+        ],
+    )
+    def test_ingest_without_a_format(self, given: Any, says: str) -> None:
+        """A table is refused with the method for it; a file needs its format."""
+        with pytest.raises(ConfigError, match=says):
+            open_store("memory://without-a-format").ingest(given)
+
     def test_torn_last_line_waits(self) -> None:
         """A file still being written gives its whole lines; the torn one is reported, and taken once it is whole."""
         store = open_store("memory://torn")

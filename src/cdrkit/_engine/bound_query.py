@@ -10,7 +10,7 @@ from typing import Final, Self
 import attrs
 
 from cdrkit._access import EVERYTHING, Scope
-from cdrkit._engine.sort_keys import SortOrder, is_chronological, reverse_order
+from cdrkit._engine.sort_keys import SortOrder, reverse_order, sorts_by_start
 from cdrkit._model import MICROSECOND, TimeRange
 from cdrkit._numbers import KeySearch, key_search, search_pattern
 from cdrkit._query import And, Cursor, Expr, NumberSearch, Query, field_names
@@ -114,7 +114,7 @@ class BoundQuery:
     @property
     def is_chronological(self) -> bool:
         """Whether the query sorts calls by start and id, in either direction."""
-        return is_chronological(self.order)
+        return sorts_by_start(self.order)
 
     def backward(self) -> Self:
         """Return a query that selects the same calls in reverse order."""

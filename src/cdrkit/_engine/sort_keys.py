@@ -8,7 +8,7 @@ import polars as pl
 
 from cdrkit._model import FRAME_TYPES
 
-__all__ = ["SortOrder", "beyond", "is_chronological", "reverse_order", "sort_frame"]
+__all__ = ["SortOrder", "beyond", "reverse_order", "sort_frame", "sorts_by_start"]
 
 #: Pairs of a field name and whether it descends. The last pairs leave no two calls equal in order.
 SortOrder: TypeAlias = tuple[tuple[str, bool], ...]
@@ -18,7 +18,7 @@ _CHRONOLOGICAL: Final = tuple(
 )
 
 
-def is_chronological(order: SortOrder) -> bool:
+def sorts_by_start(order: SortOrder) -> bool:
     """Return whether *order* sorts by start and id, both in the same direction."""
     return order in _CHRONOLOGICAL
 

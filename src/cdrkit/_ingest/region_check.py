@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from cdrkit._numbers import normalize_column
+from cdrkit._text import format_count
 
 __all__ = ["RegionCheck"]
 
@@ -57,10 +58,12 @@ class RegionCheck:
         if not self._national or self._is_done:
             return ()
         self._is_done = True
+        verb = "is" if self._national == 1 else "are"
         return (
-            f"{self._national:,} of the first {self._seen:,} numbers are in national form, such as {self._example!r}, "
-            "and the store has no region. A search for the number with its country code does not find these calls.",
-            "To set a region, stop all writers and run cdrkit vacuum STORE. Move the store's _log folder away. Run "
-            "cdrkit rebuild-log STORE --region CODE, and then cdrkit compact STORE. In Python, use the methods of "
-            "Maintenance and open the store with the region.",
+            f"{self._national:,} of the first {format_count(self._seen, 'number')} {verb} in national form, such as "
+            f"{self._example!r}, and the store has no region. A search for the number with its country code does not "
+            "find these calls.",
+            "To set a region, stop all writers. Run cdrkit vacuum STORE an hour after the last maintenance job. Move "
+            "the folder STORE/hot/_log away. Run cdrkit rebuild-log STORE --region CODE, and then cdrkit compact "
+            "STORE. In Python, use the methods of Maintenance and open the store with the region.",
         )

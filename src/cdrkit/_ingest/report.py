@@ -18,7 +18,7 @@ import polars as pl
 
 from cdrkit._files import open_files, split_url
 from cdrkit._output import guard_formulas
-from cdrkit._text import html_facts, html_report, sanitize_text
+from cdrkit._text import format_count, html_facts, html_report, sanitize_text
 from cdrkit.sources import CONTRADICTIONS, PendingCall, Reject
 from cdrkit.storage.append import AppendResult, Conflict
 
@@ -145,6 +145,11 @@ class IngestReport(AppendReport):
     header: str = ""
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        # The counts of 0 and the empty tuples would hide the others.
+        values = [(name, getattr(self, name)) for name in attrs.fields_dict(type(self))]
+        return f"IngestReport({', '.join(f'{name}={value!r}' for name, value in values if value)})"
+
     @property
     def rejected(self) -> int:
         """The number of rejected rows.
@@ -203,7 +208,7 @@ class IngestReport(AppendReport):
                 lines.append(f"  {count:,} {description}")
         for kind, count in sorted(self.contradictions.items()):
             treatment = CONTRADICTIONS.get(kind, "see the page of the format")
-            lines.append(f"  {count:,} rows with {kind.replace('_', ' ')}: {treatment}")
+            lines.append(f"  {format_count(count, 'row')} with {kind.replace('_', ' ')}: {treatment}")
         for reason, count in self.reasons.items():
             if count > 1:
                 lines.append(f"  {count:,} rejected: {reason}")

@@ -6,7 +6,7 @@ from cdrkit._maintenance.compaction import compact_days
 from cdrkit._maintenance.erasure import EraseReport, check_reason, erase_calls
 from cdrkit._maintenance.lease import acquire_lease
 from cdrkit._maintenance.move_report import MoveReport
-from cdrkit._maintenance.rebuild import rebuild_log
+from cdrkit._maintenance.rebuild import write_new_log
 from cdrkit._maintenance.status import StoreStatus, TierStatus, read_status
 from cdrkit._maintenance.tiering import move_months
 from cdrkit._maintenance.vacuum import VacuumReport, vacuum_store
@@ -25,7 +25,7 @@ __all__ = [
     "erase_calls",
     "move_months",
     "read_status",
-    "rebuild_log",
     "vacuum_store",
     "verify_store",
+    "write_new_log",
 ]

@@ -18,11 +18,13 @@ from typing import Any, Final
 from cdrkit._files import Files
 from cdrkit.errors import ConflictError, StorageError
 
-__all__ = ["acquire_lease", "last_job"]
+__all__ = ["acquire_lease", "last_maintenance"]
 
 _FOLDER: Final = "_log/lease"
 _NAME: Final = re.compile(rf"{_FOLDER}/(\d{{20}})\.json", re.ASCII)
 _DURATION: Final = timedelta(hours=6)
+#: The names of maintenance jobs in leases. An erasure also holds the lease, but is not maintenance.
+_JOBS: Final = frozenset({"compact", "rollover", "vacuum"})
 #: The public names of jobs that have another name in lease files.
 _LABELS: Final = {"rollover": "move_to_warm"}
 #: The tokens of this process's leases. Any other lease that names this process is a leftover of a storage failure.
@@ -44,10 +46,10 @@ def acquire_lease(files: Files, job: str) -> Iterator[None]:
         ConflictError: When another job holds the lease.
     """
     number = _newest_number(files)
-    if number >= 0:
-        newest = _read(files, number)
-        if newest is not None and _is_active(newest):
-            raise _conflict(newest)
+    newest = _read(files, number) if number >= 0 else None
+    if newest is not None and _is_active(newest):
+        raise _conflict(newest)
+    maintained = None if newest is None else _maintained(newest)
     until = datetime.now(UTC) + _DURATION
     token = secrets.token_hex(8)
     own: dict[str, Any] = {
@@ -57,6 +59,8 @@ def acquire_lease(files: Files, job: str) -> Iterator[None]:
         "token": token,
         "until": until.isoformat(),
         "released": False,
+        # An erasure replaces the lease of the last maintenance job, so it carries this job's time along.
+        "maintained": None if maintained is None else maintained.isoformat(),
     }
     _own_tokens.add(token)
     try:
@@ -76,17 +80,23 @@ def acquire_lease(files: Files, job: str) -> Iterator[None]:
         _own_tokens.discard(token)
 
 
-def last_job(files: Files) -> tuple[str, datetime] | None:
-    """Return the name and the start (in UTC) of the last maintenance job, or None.
+def last_maintenance(files: Files) -> datetime | None:
+    """Return the start (in UTC) of the last maintenance job, or None if it is unknown.
 
     Args:
         files: The files of the store's log.
     """
     number = _newest_number(files)
     newest = _read(files, number) if number >= 0 else None
-    if newest is None:
-        return None
-    return str(newest["job"]), datetime.fromisoformat(newest["until"]) - _DURATION
+    return None if newest is None else _maintained(newest)
+
+
+def _maintained(lease: dict[str, Any]) -> datetime | None:
+    """Return the start of the last maintenance job up to the job of *lease*."""
+    if lease["job"] in _JOBS:
+        return datetime.fromisoformat(lease["until"]) - _DURATION
+    earlier = lease.get("maintained")
+    return None if earlier is None else datetime.fromisoformat(earlier)
 
 
 def _newest_number(files: Files) -> int:
@@ -123,6 +133,8 @@ def _read(files: Files, number: int) -> dict[str, Any] | None:
         lease: dict[str, Any] = json.loads(files.read(_path(number)))
         lease["until"] = datetime.fromisoformat(lease["until"]).astimezone(UTC).isoformat()
         lease["process"] = int(lease["process"])
+        if lease.get("maintained") is not None:  # leases of earlier versions lack it
+            lease["maintained"] = datetime.fromisoformat(lease["maintained"]).astimezone(UTC).isoformat()
         return lease if {"job", "host", "token", "released"} <= set(lease) else None
     except (FileNotFoundError, ValueError, TypeError, KeyError, OverflowError):
         return None

@@ -15,10 +15,10 @@ from cdrkit.errors import NotFoundError, StorageError
 from cdrkit.storage.log import Log, Segment, Snapshot, overlapping_groups
 from cdrkit.storage.tiers import Tier
 
-__all__ = ["rebuild_log"]
+__all__ = ["write_new_log"]
 
 
-def rebuild_log(log: Log, tiers: Mapping[str, Tier], hot: Tier, settings: Mapping[str, Any]) -> Snapshot:
+def write_new_log(log: Log, tiers: Mapping[str, Tier], hot: Tier, settings: Mapping[str, Any]) -> Snapshot:
     """Make a new log from the stored segments.
 
     The new log includes every intact segment. A call may occur more than once, if a segment that a commit replaced was

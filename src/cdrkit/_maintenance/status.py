@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 
 from cdrkit._maintenance.compaction import compact_days
-from cdrkit._maintenance.lease import last_job
+from cdrkit._maintenance.lease import last_maintenance
 from cdrkit._maintenance.tiering import move_months
 from cdrkit._maintenance.vacuum import vacuum_store
 from cdrkit._model import format_instant, from_microseconds
@@ -21,8 +21,6 @@ __all__ = ["StoreStatus", "TierStatus", "read_status"]
 
 _APPENDS: Final = frozenset({"append", "replace"})
 _REWRITES: Final = frozenset({"compact", "rollover"})
-#: The names of maintenance jobs in leases. An erasure also holds the lease, but is not maintenance.
-_JOBS: Final = frozenset({"compact", "rollover", "vacuum"})
 
 
 @attrs.frozen(kw_only=True)
@@ -178,9 +176,9 @@ def _last_append(commits: Iterable[Commit], hot: Iterable[Segment]) -> datetime 
 
 def _last_maintenance(log: Log, commits: Iterable[Commit]) -> datetime | None:
     times = [commit.at for commit in commits if commit.action in _REWRITES]
-    job = last_job(log.files)
-    if job is not None and job[0] in _JOBS:
-        times.append(job[1])
+    started = last_maintenance(log.files)
+    if started is not None:
+        times.append(started)
     return max(times, default=None)
 
 

@@ -15,9 +15,9 @@ from cdrkit._maintenance import (
     compact_days,
     move_months,
     read_status,
-    rebuild_log,
     vacuum_store,
     verify_store,
+    write_new_log,
 )
 from cdrkit._store.reader import check_now
 from cdrkit.storage.log import Log, Snapshot
@@ -287,7 +287,7 @@ class Maintenance:
             StorageError: When a log exists, a segment is damaged, or another process writes to the store.
             NotFoundError: When the store has no segments.
         """
-        return rebuild_log(self._log, self._tiers, self._hot, {"region": self._region}).rows
+        return write_new_log(self._log, self._tiers, self._hot, {"region": self._region}).rows
 
     def _lease(self, job: str, dry_run: bool) -> contextlib.AbstractContextManager[None]:
         return job_lease(self._log, self._snapshot, job, dry_run=dry_run)

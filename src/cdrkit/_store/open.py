@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cdrkit._access import check_secret
-from cdrkit._files import Files, open_files
+from cdrkit._files import Files, is_url, open_files
 from cdrkit._numbers import check_region
 from cdrkit._recordings import Locator, make_locator
 from cdrkit._store.backend import Backend
@@ -211,6 +211,11 @@ def _check_exists(store: Store, name: str) -> None:
         return
     for problem in store.maintenance.verify().problems:
         raise NotFoundError(problem, url=name)
+    folder, tier = os.path.split(name.rstrip("/"))
+    if tier in ("hot", "warm") and not is_url(name) and os.path.isdir(name):
+        raise NotFoundError(
+            f"{name!r} is a tier of a store. Give the folder of the store, {folder!r}.", url=name
+        )
     raise NotFoundError(
         f"No store exists at {name!r}. To create a store, run cdrkit ingest {name} FILE, or call append() in Python.",
         url=name,

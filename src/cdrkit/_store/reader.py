@@ -266,7 +266,8 @@ class Reader:
             made = "without a region" if snapshot.region is None else f"with region={snapshot.region!r}"
             raise ConfigError(
                 f"The store {self._name!r} was made {made}, but opened with region={self._region!r}. Number searches "
-                "depend on the region. Open the store without region=."
+                "depend on the region. Open the store without region=, or change its region with "
+                "maintenance.rebuild_log()."
             )
         return snapshot
 

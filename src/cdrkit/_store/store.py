@@ -129,7 +129,7 @@ class Store(Reader):
         self,
         source: Input,
         *,
-        format: FormatName | str,
+        format: FormatName | str | None = None,
         on_conflict: Literal["report", "replace"] = "report",
         on_reject: Literal["report", "raise"] = "report",
         progress: Progress | None = None,
@@ -155,7 +155,8 @@ class Store(Reader):
         Args:
             source: A path, a URL, bytes, or a file opened for reading bytes; for some formats also a database
                 connection. For a table or records, use `append`.
-            format: The name of the format, such as ``asterisk-csv``; see `cdrkit.sources.available`.
+            format: The name of the format, such as ``asterisk-csv``; see `cdrkit.sources.available`. It is required:
+                `cdrkit.sources.detect` returns the format of a file.
             on_conflict: As for `append`.
             on_reject: For rows that are not calls: ``report`` them, or ``raise`` an error at the first such row.
             progress: A function that receives the bytes read so far and the total bytes (None if unknown).
@@ -167,12 +168,17 @@ class Store(Reader):
 
         Raises:
             UnknownFormatError: When the format is unknown.
-            ConfigError: When *source* is a table or records, or an option is missing, unknown or invalid.
+            ConfigError: When *source* is a table or records, or the format or an option is missing, unknown or invalid.
             SchemaError: When the file has another format or is empty, or a row is rejected with
                 ``on_reject="raise"``.
             StorageError: When the file cannot be read, or the store cannot be written.
         """
         _refuse_calls(source)
+        if format is None:
+            raise ConfigError(
+                "ingest() needs the name of the file's format. Give format=, such as format='asterisk-csv'. "
+                "cdrkit.sources.detect() detects the format of a file."
+            )
         reader = make_source(format, options)
         with Inputs(source, storage_options) as inputs, self._append(on_conflict) as append:
             tally = Tally(inputs.name, format, on_reject, region_check=self._region_check())
@@ -366,7 +372,12 @@ class Store(Reader):
         return self._maintenance
 
     def erase(
-        self, query: Query, *, reason: str, dry_run: bool = True, now: datetime | None = None
+        self,
+        query: Query | Mapping[str, Any],
+        *,
+        reason: str,
+        dry_run: bool = True,
+        now: datetime | None = None,
     ) -> EraseReport:
         """Permanently erase all calls that match a query, in both tiers.
 
@@ -398,8 +409,9 @@ class Store(Reader):
             StorageError: When segments that are not in the log hold matching calls. Run `Maintenance.rebuild_log`, and
                 erase again.
         """
-        check_reason(reason, query)
-        return self._erase(query, reason, dry_run, now)
+        checked = self._check_query(query)
+        check_reason(reason, checked)
+        return self._erase(checked, reason, dry_run, now)
 
     def expire(
         self,

@@ -89,7 +89,7 @@ class Append:
             StorageError: When a file could not be written; the store is unchanged.
         """
         self.flush()
-        self._writer.wait()
+        self._writer.finish()
         has_positions = "positions" in facts
         if has_positions:  # rows were read, although none of them may be a call to store yet
             self._transaction.create_store()
@@ -132,7 +132,7 @@ class Append:
         self._transaction.create_store()
         days = rows["start"].dt.date()
         bounds = [*(days != days.shift(1)).fill_null(True).arg_true().to_list(), rows.height]
-        self._writer.wait()  # earlier rows must be readable to be compared with
+        self._writer.finish()  # earlier rows must be readable to be compared with
         frames = [self._deduplicate(rows.slice(low, high - low)) for low, high in itertools.pairwise(bounds)]
         self._writer.write(frames, self._transaction.base.region)
 
@@ -225,7 +225,7 @@ class Append:
             for segment in changes.fresh.values():
                 self.add(self._hot.read(segment, [*FIELDS]))
             self.flush()
-            self._writer.wait()
+            self._writer.finish()
         finally:
             delete_segments(self._tiers, changes.added)
 

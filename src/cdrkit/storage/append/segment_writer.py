@@ -36,7 +36,7 @@ class SegmentWriter:
     def write(self, frames: Sequence[pl.DataFrame], region: str | None) -> None:
         """Write each frame as one segment, or as several segments if it is large.
 
-        Threads write large amounts: one thread per core, at most four. `wait` returns when all have finished.
+        Threads write large amounts: one thread per core, at most four. `finish` waits for all of them.
 
         Args:
             frames: Frames sorted by identity, each with the calls of one UTC day. A frame may be empty.
@@ -62,7 +62,7 @@ class SegmentWriter:
             except RuntimeError:  # the interpreter is shutting down and starts no more threads
                 self._write_segment(part, region)
 
-    def wait(self) -> None:
+    def finish(self) -> None:
         """Wait until all segments are written.
 
         Raises:

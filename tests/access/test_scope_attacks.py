@@ -475,7 +475,7 @@ class TestCursors:
     def test_swapped(self, store: Store, other: dict[str, Any]) -> None:
         """Another tenant's, another viewer's, or one of other rights is refused."""
         cursor = self.cursor(scope(store, **other))
-        with pytest.raises(QueryError, match="belongs to another viewer") as caught:
+        with pytest.raises(QueryError, match="belongs to another portal viewer") as caught:
             scope(store).run(Query().after(cursor))
         assert caught.value.parameter == "cursor"
 
@@ -483,7 +483,7 @@ class TestCursors:
         """A cursor of the unscoped store, which nobody signed, is refused."""
         cursor = store.run().page(3).next_cursor
         assert cursor is not None
-        with pytest.raises(QueryError, match="belongs to another viewer"):
+        with pytest.raises(QueryError, match="belongs to another portal viewer"):
             scope(store).run(Query().after(cursor))
 
     def test_edited(self, store: Store) -> None:
@@ -529,7 +529,7 @@ class TestCursors:
             cdrkit.open_store("memory://attacked"),
             cdrkit.open_store("memory://attacked", secret=SECRET + "x"),
         ):
-            with pytest.raises(QueryError, match="belongs to another viewer"):
+            with pytest.raises(QueryError, match="belongs to another portal viewer"):
                 scope(other).run(Query().after(cursor))
 
 
@@ -662,7 +662,7 @@ class TestRecordings:
     def test_swapped_tokens(self, store: Store, other: dict[str, Any]) -> None:
         """A token is no good in another scope, be it narrower or wider."""
         token = self.heard(store, []).recording_token(MINE[2])
-        with pytest.raises(ScopeError, match="another viewer"):
+        with pytest.raises(ScopeError, match="another portal viewer"):
             self.heard(store, [], **other).recording_by_token(token)
 
     def test_token_for_another_call(self, store: Store) -> None:

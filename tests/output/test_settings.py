@@ -87,7 +87,7 @@ class TestRemembering:
         """Nobody in particular has no settings, lest all such viewers share them."""
         kept = DisplaySettingsStore(tmp_path)
         for use in (lambda: kept.get(viewer), lambda: kept.put(viewer, CHOSEN), lambda: kept.forget(viewer)):
-            with pytest.raises(ConfigError, match="viewer=.* is not a viewer's name"):
+            with pytest.raises(ConfigError, match="viewer=.* is not a portal viewer's name"):
                 use()
 
     def test_what_is_no_setting(self, tmp_path: Path) -> None:

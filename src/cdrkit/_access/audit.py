@@ -1,4 +1,4 @@
-"""Audit events: record when a viewer exports calls or uses a recording."""
+"""Audit events: record when a portal viewer exports calls or uses a recording."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["AuditEvent"]
 
 @attrs.frozen(kw_only=True)
 class AuditEvent:
-    """An audit event: a viewer exports calls or uses a recording.
+    """An audit event: a portal viewer exports calls or uses a recording.
 
     Pass a function that receives these events to `Store.scoped` as ``audit``. The function is called before the first
     byte is sent. If it raises an exception, nothing is sent.
@@ -31,8 +31,8 @@ class AuditEvent:
         [('ann', 'customer_id=1003', 'export', 'arrow')]
 
     Attributes:
-        viewer: The viewer, as the application named it.
-        tenant: The tenant whose calls the viewer may see, such as ``customer_id=1003``.
+        viewer: The portal viewer, as the application named it.
+        tenant: The tenant whose calls the portal viewer may see, such as ``customer_id=1003``.
         action: ``export``, or for a recording ``play``, ``download`` or ``url``.
         at: The instant of the action, in UTC.
         call_id: The id of the call whose recording is used, or None for an export.

@@ -1,4 +1,4 @@
-"""Scopes: the calls, fields and recordings that one viewer may see.
+"""Scopes: the calls, fields and recordings that one portal viewer may see.
 
 Every plan carries a scope, so that no read can bypass the scope. The scope restricts the query before it is planned
 (`Scope.restrict`), and masks each frame before the plan returns it (`Scope.mask_frame`).
@@ -29,16 +29,16 @@ IDENTITY: Final = ("start", "call_id")
 
 @attrs.frozen(kw_only=True, eq=False)
 class Scope:
-    """A scope: the calls, fields and recordings that one viewer may see.
+    """A scope: the calls, fields and recordings that one portal viewer may see.
 
     Attributes:
         tenant: The name of the tenant, for messages and audit events.
         conditions: The conditions that every visible call matches.
         earliest: The start of the earliest visible call, inclusive; None for no limit.
-        hidden: The fields that do not exist for the viewer.
+        hidden: The fields that do not exist for the portal viewer.
         masks: The number of final digits masked, by field; None masks the whole value.
         rights: The allowed uses of recordings.
-        viewer: The name of the viewer, for audit events.
+        viewer: The name of the portal viewer, for audit events.
         audit: The function that receives an event before each export and each use of a recording.
         signer: The signer of cursors and tokens, or None if they need no signature.
         cursor_seconds: The lifetime of a cursor in seconds.
@@ -68,7 +68,7 @@ class Scope:
         Raises:
             UnknownFieldError: When the query names a hidden field. The message does not reveal that the field exists.
             ScopeError: When the query compares or sorts masked values.
-            QueryError: When its cursor belongs to another viewer, was changed, or has expired.
+            QueryError: When its cursor belongs to another portal viewer, was changed, or has expired.
         """
         if self is EVERYTHING:
             return query
@@ -80,7 +80,8 @@ class Scope:
             and not self.signer.verify("cursor", cursor.payload, cursor.signature)
         ):
             raise QueryError(
-                "The cursor belongs to another viewer, was changed, or has expired. Request the first page instead.",
+                "The cursor belongs to another portal viewer, was changed, or has expired. Request the first page "
+                "instead.",
                 parameter="cursor",
             )
         conditions = tuple(self._respect_masks(condition) for condition in query.conditions)
@@ -166,11 +167,11 @@ class Scope:
         """Raise an error if the scope does not allow this use of recordings.
 
         Raises:
-            ScopeError: When the viewer lacks the right.
+            ScopeError: When the portal viewer lacks the right.
         """
         if self is not EVERYTHING and right not in self.rights:
             raise ScopeError(
-                f"This viewer may not {right} recordings. To allow this, pass "
+                f"This portal viewer may not {right} recordings. To allow this, pass "
                 f"recordings=[{right!r}] to Store.scoped()."
             )
 

@@ -47,7 +47,7 @@ class ScopeOptions:
         mask: Fields to mask; a mapping gives the number of digits.
         recordings: The allowed uses of recordings.
         earliest: The start of the earliest visible call (inclusive), or None.
-        viewer: The name of the viewer, for audit events.
+        viewer: The name of the portal viewer, for audit events.
         audit: The function that receives audit events, or None.
         expires: The lifetime of a cursor in seconds.
     """
@@ -87,12 +87,13 @@ def make_scope(options: ScopeOptions, secret: bytes) -> Scope:
         raise ConfigError(f"audit={audit!r} is not callable. Give a function that takes an AuditEvent.")
     if not isinstance(viewer, str) or (audit is not None and not viewer.strip()):
         raise ConfigError(
-            f"viewer={viewer!r} is not valid. Give the viewer's name, which audit events contain."
+            f"viewer={viewer!r} is not valid. Give the portal viewer's name, which audit events contain."
         )
     masks = _parse_masks(options.mask)
     hidden = _parse_hidden(options.hide, masks)
     rights = _parse_rights(options.recordings)
-    # A signature covers everything that the viewer may see, except `earliest`, which may change with every request.
+    # A signature covers everything that the portal viewer may see, except `earliest`, which may change with every
+    # request.
     owner = repr((tenants, viewer, sorted(hidden), sorted(masks.items(), key=repr), sorted(rights)))
     return Scope(
         tenant=" and ".join(f"{name}={', '.join(ids)}" for name, ids in tenants.items()),

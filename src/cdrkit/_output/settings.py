@@ -18,7 +18,7 @@ from cdrkit.errors import CdrError, ConfigError, CorruptDataError, NotFoundError
 
 __all__ = ["DEFAULT_COLUMNS", "DisplaySettings", "DisplaySettingsStore"]
 
-#: The columns of a portal until its viewer chooses others.
+#: The columns of a portal until the portal viewer chooses others.
 DEFAULT_COLUMNS: Final = (
     "start",
     "source",
@@ -111,7 +111,7 @@ class DisplaySettings:
             ('start',)
 
         Args:
-            fields: Names of the fields that the viewer may see, such as `ScopedStore.fields`.
+            fields: Names of the fields that the portal viewer may see, such as `ScopedStore.fields`.
         """
         known = set(fields)
         columns = [name for name in self.columns if name in known]
@@ -148,10 +148,10 @@ class DisplaySettings:
 class DisplaySettingsStore:
     """A store of the `DisplaySettings` of portal viewers.
 
-    The store is a folder or fsspec URL with one small file for each viewer.
+    The store is a folder or fsspec URL with one small file for each portal viewer.
 
     Writes are atomic; if two processes write at the same time, the settings of one process remain. The file's name is
-    a hash of the viewer's name. So a viewer's name cannot choose a path, cannot be too long, and is not visible in a
+    a hash of the portal viewer's name. So the name cannot choose a path, cannot be too long, and is not visible in a
     listing.
 
     Example:
@@ -165,7 +165,7 @@ class DisplaySettingsStore:
 
     Args:
         url: A folder or any fsspec URL.
-        default: Settings for viewers without stored settings; None for `DisplaySettings()`.
+        default: Settings for portal viewers without stored settings; None for `DisplaySettings()`.
         storage_options: Options for the filesystem of a URL (credentials, endpoint).
 
     Raises:
@@ -197,7 +197,7 @@ class DisplaySettingsStore:
             'iso'
 
         Args:
-            viewer: The viewer's name: any text that is not blank.
+            viewer: The portal viewer's name: any text that is not blank.
 
         Raises:
             ConfigError: When *viewer* is not a string, or is blank.
@@ -232,7 +232,7 @@ class DisplaySettingsStore:
             >>> DisplaySettingsStore("memory://settings-put").put("ann", DisplaySettings(page_size=25))
 
         Args:
-            viewer: The viewer's name: any text that is not blank.
+            viewer: The portal viewer's name: any text that is not blank.
             settings: The settings to store.
 
         Raises:
@@ -250,7 +250,7 @@ class DisplaySettingsStore:
             >>> DisplaySettingsStore("memory://settings-forget").forget("ann")
 
         Args:
-            viewer: The viewer's name: any text that is not blank.
+            viewer: The portal viewer's name: any text that is not blank.
 
         Raises:
             ConfigError: When *viewer* is not a string, or is blank.
@@ -261,5 +261,5 @@ class DisplaySettingsStore:
 
 def _path_of(viewer: str) -> str:
     if not isinstance(viewer, str) or not viewer.strip():
-        raise ConfigError(f"viewer={viewer!r} is not a viewer's name. Give the name as a string.")
+        raise ConfigError(f"viewer={viewer!r} is not a portal viewer's name. Give the name as a string.")
     return f"{hashlib.sha256(viewer.encode(errors='surrogatepass')).hexdigest()}.json"

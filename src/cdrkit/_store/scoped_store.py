@@ -77,7 +77,7 @@ class ScopedStore(Reader):
 
     @property
     def viewer(self) -> str:
-        """The name of the viewer, as passed to `Store.scoped`.
+        """The name of the portal viewer, as passed to `Store.scoped`.
 
         Example:
             >>> import cdrkit
@@ -160,7 +160,7 @@ class ScopedStore(Reader):
 
         Raises:
             SchemaError: When *record* is not a `CallRecord`.
-            ScopeError: When this viewer has no right to recordings, or the path is outside the recordings' root.
+            ScopeError: When this portal viewer has no right to recordings, or the path is outside the recordings' root.
             RecordingNotFoundError: When the tenant has no such call, or the call names no recording.
         """
         check_record(record)
@@ -173,9 +173,9 @@ class ScopedStore(Reader):
     ) -> str:
         """Return a signed token for a call's recording, for use in a URL.
 
-        Pass the token to `recording_by_token`. The token is valid only for this tenant, viewer, call and action, and
-        only with the same rights. It contains the id and the start of the call, signed but not encrypted. The recording
-        need not exist.
+        Pass the token to `recording_by_token`. The token is valid only for this tenant, portal viewer, call and action,
+        and only with the same rights. It contains the id and the start of the call, signed but not encrypted. The
+        recording need not exist.
 
         Example:
             >>> from datetime import datetime, timezone
@@ -195,7 +195,7 @@ class ScopedStore(Reader):
 
         Raises:
             SchemaError: When *record* is not a `CallRecord`.
-            ScopeError: When this viewer has no right to *action*.
+            ScopeError: When this portal viewer has no right to *action*.
             QueryError: When *action* is unknown, or *expires* is not a whole number above 0.
         """
         check_record(record)
@@ -230,17 +230,18 @@ class ScopedStore(Reader):
             False
 
         Args:
-            token: The token that `recording_token` returned to this viewer.
+            token: The token that `recording_token` returned to this portal viewer.
 
         Raises:
-            ScopeError: When the token belongs to another viewer, was changed or has expired, or its right was revoked.
+            ScopeError: When the token belongs to another portal viewer, was changed or has expired, or its right was
+                revoked.
             RecordingNotFoundError: When the call or its recording no longer exists.
         """
         text, _, signature = token.partition(".") if isinstance(token, str) else ("", "", "")
         assert self._scope.signer is not None
         if not self._scope.signer.verify("recording", text, signature):
             raise ScopeError(
-                "The token belongs to another viewer, was changed, or has expired. Request a new token."
+                "The token belongs to another portal viewer, was changed, or has expired. Request a new token."
             )
         try:
             action, start, call_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))

@@ -324,7 +324,7 @@ class Store(Reader):
             recordings: The allowed uses of recordings: ``play``, ``download`` or both. By default, none is allowed.
             earliest: The start of the earliest visible call, inclusive: an aware datetime, a date or ISO 8601 text,
                 in UTC.
-            viewer: The name of the viewer, for audit events. Cursors and tokens are valid for this name only.
+            viewer: The name of the portal viewer, for audit events. Cursors and tokens are valid for this name only.
             audit: A function that receives an `AuditEvent` before any byte of a recording or an export is sent. If the
                 function raises an exception, nothing is sent.
             expires: The lifetime of cursors in seconds.

@@ -45,7 +45,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check the types of all code and of the examples in the documentation."""
-    session.install("--editable", f".[{EXTRAS}]", *group("typing", "test", "docs"))
+    session.install("--editable", f".[{EXTRAS}]", *group("typing", "test", "docs", "examples"))
     session.run("mypy")
     pyright = ("basedpyright", "--pythonpath", f"{session.bin}/python")  # without it, .venv is used
     session.run(*pyright, "tests/typing")

@@ -3,8 +3,8 @@
 The Python blocks of a page become one file, because they share their names. Each line keeps its number, so that a
 message names the line of the page. One call of basedpyright checks all files at its level "basic".
 
-A block is left out when an unconditional ``skip: next`` precedes it, or a comment that gives a reason:
-``% unchecked: shows an error on purpose``.
+A block is left out if a comment with a reason precedes it: ``% unchecked: shows an error on purpose``. A block that no
+test runs, because of ``% skip: next``, is checked nevertheless.
 """
 
 from __future__ import annotations
@@ -28,17 +28,12 @@ SETTINGS = {
     "reportRedeclaration": "none",
     "reportUnusedExpression": "none",
     "reportUnusedCoroutine": "none",
-    # An example knows that its call has a destination; a page would be longer with a check of each value.
-    "reportOptionalMemberAccess": "none",
-    "reportOptionalSubscript": "none",
-    "reportOptionalOperand": "none",
-    "reportOptionalIterable": "none",
     # Packages without types, which the examples of other frameworks import.
     "reportMissingModuleSource": "none",
 }
 FENCE = re.compile(r"( *)(`{3,}|~{3,})(.*)")
 HIDDEN = re.compile(r"% invisible-code-block: python")
-SKIPPED = re.compile(r"""(?:%|<!--) *(?:skip: next *(?:"[^"]*"|'[^']*')? *(?:-->)?$|unchecked: *\S)""")
+SKIPPED = re.compile(r"(?:%|<!--) *unchecked: *\S")
 PROMPT = re.compile(r"(?:>>>|\.\.\.)(?: |$)")
 
 

@@ -108,10 +108,10 @@ five
         code: str = runpy.run_path(str(ROOT / "docs" / "_check_examples.py"))["code_of"](page)
         return code
 
-    def test_takes_the_blocks_that_run(self) -> None:
-        """Visible, hidden and typed code is taken; skipped and unchecked blocks, output and shell are not."""
+    def test_takes_all_blocks_but_unchecked_ones(self) -> None:
+        """Visible, hidden, skipped and typed code is taken; unchecked blocks, output and shell are not."""
         assert self.code_of(self.PAGE).split("\n") == [
-            *[""] * 4, "one = 1", *[""] * 4, "two = 2", *[""] * 13,
+            *[""] * 4, "one = 1", *[""] * 4, "two = 2", *[""] * 4, "three = 3", *[""] * 8,
             "for number in (one, two):", "    print(number)", *[""] * 8,
         ]  # fmt: skip
 

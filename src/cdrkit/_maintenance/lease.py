@@ -81,7 +81,7 @@ def acquire_lease(files: Files, job: str) -> Iterator[None]:
 
 
 def last_maintenance(files: Files) -> datetime | None:
-    """Return the start (in UTC) of the last maintenance job, or None if it is unknown.
+    """Return the start (in UTC) of the last maintenance job; None if unknown.
 
     Args:
         files: The files of the store's log.

@@ -91,7 +91,8 @@ def export_calls(
 ) -> None:
     """Write calls of STORE to DEST as CSV.
 
-    Instants are in UTC. DEST must end in .csv, .csv.gz or .csv.zst. Use - for standard output.
+    Instants are in UTC. DEST ends in .csv, .csv.gz or .csv.zst, or has no suffix. Use - for
+    standard output.
     """
     result = open_existing(store).run(build_query(timezone, {**filters, "columns": columns}))
     headers: Any = "labels" if labels else "names"

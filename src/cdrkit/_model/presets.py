@@ -69,7 +69,7 @@ def check_preset(name: str) -> str:
     """
     allowed = f"Use {', '.join(PRESETS + PRESET_PATTERNS)}."
     if not isinstance(name, str):
-        raise QueryError(f"A period must be a name, not {name!r}. {allowed}", parameter="during")
+        raise QueryError(f"{name!r} is not the name of a period. {allowed}", parameter="during")
     if name in PRESETS:
         return name
     parts = _COUNTED.fullmatch(name)
@@ -146,7 +146,7 @@ def _calendar_days(preset: str, today: date) -> tuple[date, date]:
 
 
 def _days_back(number: int, unit: str, today: date) -> tuple[date, date]:
-    """Return the first day of a period that ends today, and the day after today."""
+    """Return two days: the first day of a period that ends today, and tomorrow."""
     tomorrow = today + timedelta(days=1)
     if unit == "month":
         return _plus_months(tomorrow, -number), tomorrow

@@ -93,7 +93,7 @@ def search_pattern(text: str, region: str | None, match: str | None = None) -> N
         wanted = wanted.strip("*")
     if not wanted.strip() or not _is_encodable(wanted):
         raise QueryError(
-            f"The number {text!r} contains nothing to search for; give digits or a name. "
+            f"{text!r} contains nothing to search for. Give digits, or a name such as 'alice'. "
             "A * at the start or end searches for a part of a number.",
             parameter="number",
         )

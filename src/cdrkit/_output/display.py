@@ -100,7 +100,7 @@ def display_text(
 
 
 def check_style(times: TimeStyle) -> TimeStyle:
-    """Return *times*; raise an error if it is not a known style of times.
+    """Return the style *times*; raise an error if the style is unknown.
 
     Raises:
         ConfigError: When the style is unknown.

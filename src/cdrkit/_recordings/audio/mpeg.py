@@ -123,7 +123,7 @@ def _first_frame(read: ReadBytes, start: int, end: int) -> tuple[int, _Frame] | 
 
 
 def _header_counts(data: bytes, frame: _Frame) -> tuple[int, int | None] | None:
-    """Return the counts of frames and bytes from a header in the first frame.
+    """Read the frame count and the byte count from a header in the first frame.
 
     The header is a Xing, Info or VBRI header. Without such a header, the result is None.
     """

@@ -116,7 +116,7 @@ class Log:
         return latest
 
     def _list_from(self, latest: Snapshot) -> Snapshot:
-        """List the log, and return its newest checkpoint, or *latest* if that is newer.
+        """List the log; return the newer of its last checkpoint and the given *latest*.
 
         Raises:
             CorruptDataError: When a version is missing.

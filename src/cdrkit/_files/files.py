@@ -148,7 +148,7 @@ class Files(Protocol):
         ...
 
     def create(self, path: str, data: Data) -> bool:
-        """Write a whole file unless it exists; return whether this call created it.
+        """Write a whole file unless it exists; return whether the file was created.
 
         At most one of several callers gets True. A file that another caller created may not be durable yet; see
         `make_durable`.

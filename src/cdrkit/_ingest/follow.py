@@ -163,7 +163,7 @@ class _Follower:
     unread_bytes: int = 0
 
     def store_new_rows(self) -> Iterator[IngestReport]:
-        """Store the rows after the stored position; yield a report for each commit."""
+        """Store the rows that are not stored yet; yield a report for each commit."""
         with contextlib.ExitStack() as stack:
             try:
                 stream = stack.enter_context(open(self.path, "rb"))
@@ -180,7 +180,7 @@ class _Follower:
                 yield from self._store_rest(current, is_whole=False)
 
     def _store_from_start(self, file: _File, *, is_whole: bool) -> Iterator[IngestReport]:
-        """Store *file* from its start.
+        """Store the rows of *file* from the beginning of the file.
 
         If *file* has no row to store, the position stays in the previous file.
         """
@@ -191,9 +191,9 @@ class _Follower:
             self.position = before
 
     def _resume(self, stream: IO[bytes], name: str) -> _File | None:
-        """Read *stream* up to the stored position; return None if it is another file.
+        """Read *stream* up to the stored position; return None for a different file.
 
-        The fingerprint in the position identifies the file.
+        The file is different if its fingerprint differs from the fingerprint in the position.
         """
         position = self.position
         try:
@@ -270,7 +270,7 @@ class _Follower:
         return decompress(file, name)
 
     def _store_rest(self, file: _File, *, is_whole: bool) -> Iterator[IngestReport]:
-        """Store the part of *file* that follows the stored position.
+        """Store the part of *file* that is not stored yet.
 
         *is_whole* means that the file no longer grows.
         """
@@ -282,7 +282,7 @@ class _Follower:
             if not lines:
                 if not at_end:
                     raise SchemaError(
-                        f"{file.name}: a line is longer than {size >> 20} MiB. Check that this is the right file."
+                        f"{file.name}: a line is longer than {size >> 20} MiB. Check that you gave the right file."
                     )
                 return
             if at_end and len(lines) == self.unread_bytes and not is_whole:
@@ -353,7 +353,7 @@ class _Follower:
         return SourceBatch(frame=empty_frame(("call_id", "start")), rejects=tuple(rejects))
 
     def _read(self, lines: bytes) -> Iterator[SourceBatch]:
-        """Yield the batches of *lines*, and number rows from the start of the file."""
+        """Yield batches of *lines*; the row numbers count from the start of the file."""
         position = self.position
         stream = io.BytesIO((to_bytes(position.header) + b"\n" if position.header else b"") + lines)
         shift = position.line_count - count_lines(position.header)
@@ -380,7 +380,10 @@ class _Follower:
             )
 
     def _pending_calls(self, file: _File, batches: list[SourceBatch], header: str) -> PendingCalls:
-        """Return the pending calls of *batches*, oldest first, together with *header*."""
+        """Combine *header* and the pending calls of *batches* in one object.
+
+        The oldest call comes first. If the calls are too large, the oldest calls are abandoned.
+        """
         pending = [call for batch in batches for call in batch.pending if call.text]
         pending.sort(key=lambda call: call.input != _PENDING_INPUT)
         retained = [

@@ -48,7 +48,10 @@ class PendingCalls:
         return to_bytes("\n".join(texts))
 
     def first_line(self, line: int) -> int:
-        """Return the line of the file where the call at *line* of `data` begins."""
+        """Return the number of the first line of a call in its file.
+
+        *line* is the number of a line of the same call in `data`.
+        """
         starts = [count_lines(self.header) + 1]
         for _, _, text in self.calls:
             starts.append(starts[-1] + count_lines(text))

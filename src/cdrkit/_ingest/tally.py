@@ -66,7 +66,7 @@ class Tally:
         return frame
 
     def facts(self) -> dict[str, Any]:
-        """Return the source, the format and the row counts for the ingest's commit."""
+        """Return facts for the commit: the source, the format and the row counts."""
         return {
             "source": self._name,
             "format": self._format,

@@ -92,7 +92,7 @@ class _Rows:
         return taken
 
     def assign(self, where: pl.Expr, number: pl.Expr) -> None:
-        """Set *number* as the normalised number of the rows that match *where*."""
+        """Set *number* as the normalised number in each row that matches *where*."""
         hits = self.take(where).rest
         if not hits.is_empty():
             self.done.append(hits.select("row", number.alias("number")))
@@ -122,7 +122,10 @@ def _normalize_texts(texts: pl.Series, region: str | None) -> pl.Series:
 
 
 def _assign_with_plus(rows: _Rows) -> pl.DataFrame:
-    """Normalise numbers that start with a plus sign, and return the remaining rows."""
+    """Normalise numbers that start with a plus sign.
+
+    Return the rows whose numbers are not normalised yet.
+    """
     number = pl.col("digits").str.slice(1)
     untouched, _ = _match_codes(rows.rest, number)
     # Where no national prefix can be removed, the E.164 number and the text without separators are equal.
@@ -133,7 +136,7 @@ def _assign_with_plus(rows: _Rows) -> pl.DataFrame:
 def _assign_without_region(rows: _Rows) -> list[pl.DataFrame]:
     """Normalise numbers that have no plus sign, for a store that has no region.
 
-    Return the remaining rows.
+    Return the rows whose numbers are not normalised yet.
     """
     digits = pl.col("digits")
     full = digits.str.slice(2)
@@ -149,7 +152,7 @@ def _assign_without_region(rows: _Rows) -> list[pl.DataFrame]:
 def _assign_national(rows: _Rows, region: str) -> list[pl.DataFrame]:
     """Normalise numbers that have no plus sign, as if they were dialled in *region*.
 
-    Return the remaining rows.
+    Return the rows whose numbers are not normalised yet.
     """
     digits, length = pl.col("digits"), pl.col("digits").str.len_bytes()
     own = dial_plan(region)

@@ -1,4 +1,4 @@
-"""Number searches: convert typed numbers to patterns."""
+"""Number searches: convert the numbers that users enter to patterns."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def search_pattern(text: str, region: str | None, match: str | None = None) -> N
     NumberPattern(kind='prefix', numbers=('+44207946',))
 
     Args:
-        text: The number as typed. Without *match*, a ``*`` at its end, its start or both searches for a prefix, a
-            suffix or a part.
+        text: The number as a user entered it. Without *match*, a ``*`` at the end searches for a prefix, a ``*`` at the
+            start for a suffix, and a ``*`` at both ends for any part of a number.
         region: The region of numbers in national form, or None.
         match: ``exact``, ``prefix``, ``suffix`` or ``contains``. A ``*`` in *text* is then an ordinary character.
 
@@ -94,7 +94,7 @@ def search_pattern(text: str, region: str | None, match: str | None = None) -> N
     if not wanted.strip() or not _is_encodable(wanted):
         raise QueryError(
             f"{text!r} contains nothing to search for. Give digits, or a name such as 'alice'. "
-            "A * at the start or end searches for a part of a number.",
+            "To search for part of a number, put a * before or after that part.",
             parameter="number",
         )
     if kind == "exact":

@@ -106,7 +106,7 @@ class RecordingFile:
                 start += len(block)
 
     def sign(self, expires: int) -> str:
-        """Return a URL that opens the file for *expires* seconds without credentials."""
+        """Return a URL that needs no credentials and works for *expires* seconds."""
         return self._files.sign(self.path, expires)
 
     def _size_of(self, path: str) -> int | None:

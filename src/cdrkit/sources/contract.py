@@ -99,7 +99,7 @@ class PendingCall:
     text: str = ""
 
     def __str__(self) -> str:
-        """Return the call's location and identifier, and the reason why it is pending."""
+        """Return the call's input, row and identifier, and why the call is pending."""
         return f"{_location(self.input, self.row)}, {self.call}: {self.reason}"
 
 

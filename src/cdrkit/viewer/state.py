@@ -114,7 +114,7 @@ class CallsView(Generic[ViewResultT]):
     ) -> None:
         if query.position is not None:
             raise QueryError(
-                "The viewer selects pages itself. Remove after() from the query.", parameter="cursor"
+                "The viewer's buttons select the page. Remove after() from the query.", parameter="cursor"
             )
         self._base = query
         self._run = run
@@ -286,14 +286,14 @@ class CallsView(Generic[ViewResultT]):
     # -- queries -------------------------------------------------------------------------------------------------
 
     def _change(self, **changed: Any) -> None:
-        """Apply *changed* to the request, and show the page.
+        """Update the request with the values in *changed*, and show the page.
 
         The first page is shown if *changed* has no cursors.
         """
         self._show(attrs.evolve(self._request, **({"cursors": (None,)} | changed)))
 
     def _show(self, request: _Request) -> None:
-        """Read and show a request's page; if an error occurs, change nothing."""
+        """Read the page for *request* and show it; if an error occurs, change nothing."""
         filtered = self._filter_query(request)
         total = self._total if filtered == self._counted else self._run(filtered).count()
         query = self._arrange(filtered, request)

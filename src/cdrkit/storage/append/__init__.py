@@ -1,4 +1,4 @@
-"""Append calls: buffer and deduplicate them, write segments, and commit once."""
+"""Append calls: buffer and deduplicate them, write segments, commit in one step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The append operation: write frames of calls as segments and commit once."""
+"""The append operation: write frames of calls as segments; commit in one step."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ class Append:
                 self._write_rows(self._buffer.take_before(day))
 
     def commit(self, facts: Mapping[str, Any] = MappingProxyType({})) -> AppendResult:
-        """Commit all added calls in one step and return the counts of their outcomes.
+        """Commit all added calls in one step, and return an `AppendResult`.
+
+        The result counts the rows that were added, skipped and replaced.
 
         Args:
             facts: More information for the log to keep with the commit.

@@ -103,7 +103,7 @@ def index_path(segment: Segment) -> str:
 
 
 def check_index(files: Files, segment: Segment) -> bytes:
-    """Read and verify the whole index file of *segment*; return its bytes.
+    """Read and verify the whole index file of *segment*; return the file's bytes.
 
     The result is empty for a segment without an index file.
 
@@ -136,7 +136,7 @@ def parse_index(tail: pa.Buffer, segment: Segment) -> IndexFile | None:
 
 
 def load_index_facts(files: Files, path: str, region: str | None) -> Mapping[str, int]:
-    """Return what a log records of an existing index file, such as its checksum.
+    """Return an existing index file's facts for the log, such as its checksum.
 
     Args:
         files: The files of the tier.

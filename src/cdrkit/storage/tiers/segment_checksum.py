@@ -23,7 +23,7 @@ def new_identity(data: Data) -> str:
 
 
 def check_file(files: Files, segment: Segment) -> bytes:
-    """Read the whole file of *segment*, verify its checksum, and return its bytes.
+    """Read the whole file of *segment*, verify its checksum, and return the bytes.
 
     Raises:
         CorruptDataError: When the file differs from what was written.

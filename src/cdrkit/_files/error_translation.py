@@ -78,9 +78,9 @@ def translate_errors(url: str, action: str) -> Iterator[None]:
 
 
 def _find_file_above(path: str) -> str | None:
-    """Return the parent of *path* that is a file, or None if no parent is a file.
+    """Return the nearest parent path of *path* that names a file, or None.
 
-    If a parent is a file, nothing can exist below it.
+    Nothing can exist below a file.
     """
     while (above := os.path.dirname(path)) != path:
         if os.path.isfile(path := above):

@@ -1,7 +1,7 @@
 """Erasure: remove calls from all segments in one commit, then delete old files.
 
-Files that no commit names may also hold such calls: replaced segments that await the vacuum, and leftovers of killed
-appends and jobs. These files are listed before the commit and removed after the commit. A running append may have
+Unused segments may also contain such calls: replaced segments that await the vacuum, and leftovers of killed
+appends and jobs. Unused segments are listed before the commit and removed after the commit. A running append may have
 written a segment but not committed it yet. An append that finds an erasure in the log therefore rewrites its segments
 before it commits.
 """
@@ -100,7 +100,8 @@ def erase_calls(
     Raises:
         QueryError: When *query* selects every call, or has a limit or a cursor.
         ConflictError: When other writers changed or added matching calls during each of 20 attempts.
-        StorageError: When segments older than the log hold matching calls. All other matching calls are then erased.
+        StorageError: When segments that are older than the log contain matching calls. All other matching calls are
+            then erased.
     """
     _check_query(query)
     rows = segments = 0
@@ -124,7 +125,7 @@ def erase_calls(
             narrowed = attrs.evolve(after, segments={segment.id: segment for segment in fresh})
             if Plan.of(query, narrowed, tiers, snapshot.region, now).count():
                 raise StorageError(
-                    "The new segments still hold calls to erase. Run verify(), and report this as a bug."
+                    "The new segments still contain calls that match the query. Run verify(), and report this as a bug."
                 )
             if Plan.of(query, after, tiers, snapshot.region, now).count():
                 continue  # another writer added such calls before the commit
@@ -132,9 +133,10 @@ def erase_calls(
             tier.remove_temporary(datetime.now(UTC) - _LEFTOVER_AGE)
         if leftovers.older:
             raise StorageError(
-                f"{report.rows} calls were erased, but {leftovers.older} segments older than the log hold matching "
-                f"calls or are damaged. Remove these segments. Or move {log.files.url}/_log to another place, run "
-                "rebuild_log() to create a log of all segments, and erase again."
+                f"{report.rows} calls were erased, but {leftovers.older} segments were not changed. These segments are "
+                "older than the log, and each of them contains matching calls or is damaged. Remove these segments. "
+                f"Or move {log.files.url}/_log to another place, run rebuild_log() to create a log of all segments, "
+                "and erase again."
             )
         return report
     raise ConflictError(
@@ -151,7 +153,8 @@ def _check_query(query: Query) -> None:
         )
     if query.maximum is not None or query.position is not None:
         raise QueryError(
-            "The query has a limit or a cursor. Remove it, because an erasure covers every call that matches.",
+            "An erasure covers every matching call, but the query has a limit or a cursor. Give a query without a "
+            "limit and without a cursor.",
             parameter="query",
         )
 
@@ -189,7 +192,7 @@ def _contains_value(reason: str, query: Query) -> bool:
 def _write_remaining(
     hits: Sequence[tuple[Segment, pl.Series]], tiers: Mapping[str, Tier], region: str | None
 ) -> list[Segment]:
-    """Copy each segment in *hits* to a new segment without the calls to erase."""
+    """For each segment in *hits*, write a new segment with the calls to keep."""
     fresh: list[Segment] = []
     try:
         for segment, rows in hits:
@@ -210,7 +213,7 @@ def _write_remaining(
 
 @attrs.frozen
 class _Leftovers:
-    """Files that no commit names and that may hold calls to erase.
+    """A list of the unused segment files that may contain calls to erase.
 
     Attributes:
         doomed: Files to remove after the commit.
@@ -223,7 +226,7 @@ class _Leftovers:
 
     @classmethod
     def of(cls, log: Log, tiers: Mapping[str, Tier], query: Query, now: datetime) -> _Leftovers:
-        """Find the files that no commit names and that may match *query*."""
+        """Find the unused segment files that may contain calls that match *query*."""
         stored = _list_files(tiers)
         # The log is read after the listing, so that it names the segments committed during the listing.
         snapshot = log.snapshot()
@@ -276,7 +279,7 @@ def _may_match(
 def _remove_files(
     tiers: Mapping[str, Tier], sources: Sequence[Segment], leftovers: _Leftovers, after: Snapshot
 ) -> None:
-    """Remove the files of replaced segments, and the files that no commit names."""
+    """Remove the files of replaced segments, and the files in *leftovers*."""
     for segment in sources:
         tiers[segment.tier].remove(segment)
     for tier, file in leftovers.doomed:

@@ -25,7 +25,7 @@ _REWRITES: Final = frozenset({"compact", "rollover"})
 
 @attrs.frozen(kw_only=True)
 class TierStatus:
-    """The numbers of calls, bytes and segments in one tier.
+    """A summary of one tier: how many calls, bytes and segments it contains.
 
     Example:
         >>> from cdrkit import TierStatus

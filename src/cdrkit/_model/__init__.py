@@ -1,4 +1,4 @@
-"""The call record, its fields, its frames and its times."""
+"""The data model: call records, their fields, frames of calls, and times."""
 
 from __future__ import annotations
 

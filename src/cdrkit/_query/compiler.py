@@ -67,7 +67,7 @@ def polars_condition(expr: Expr, region: str | None) -> pl.Expr:
 
 
 def _prefix_condition(expr: MaskedPrefix, region: str | None) -> pl.Expr:
-    """Compile a search for masked numbers into an expression that scans the column.
+    """Compile a `MaskedPrefix` into an expression that scans the field's column.
 
     A number index must not answer the search, because the index also contains the hidden digits.
     """

@@ -29,11 +29,11 @@ class QueryParts(Protocol):
 
     @property
     def presets(self) -> tuple[Preset, ...]:
-        """The named periods in which calls start."""
+        """The named periods; a call must start in all of them."""
 
     @property
     def period(self) -> TimeRange | None:
-        """The time range in which calls start, or None for all times."""
+        """The time range in which a call must start, or None for all times."""
 
     @property
     def selected(self) -> tuple[str, ...] | None:
@@ -101,7 +101,7 @@ class QueryParts(Protocol):
         """Match calls that last from *at_least* to *at_most* seconds."""
 
     def columns(self, *names: str) -> Self:
-        """Select the columns of tables and CSV, and their order."""
+        """Choose which columns tables and CSV output contain, and in which order."""
 
     def order_by(self, *names: str) -> Self:
         """Set the sort order."""

@@ -292,7 +292,7 @@ class Query:
         return self.where(RECORDED)
 
     def columns(self, *names: FieldName | str | Iterable[FieldName | str]) -> Query:
-        """Select the columns of tables and CSV output, and their order.
+        """Choose which columns tables and CSV output contain, and in which order.
 
         Records always have every field.
 

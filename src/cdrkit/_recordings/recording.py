@@ -176,7 +176,7 @@ class Recording:
 
     @property
     def duration(self) -> float | None:
-        """The duration in seconds; None for a format without a known length.
+        """The duration in seconds, or None if cdrkit cannot determine it.
 
         Only existing bytes count. The duration is known for WAV with any codec (finished or not), MP3, Ogg and the raw
         telephony formats.
@@ -261,9 +261,9 @@ class Recording:
 
     @property
     def file_name(self) -> str:
-        """A file name for a copy of the recording, built from the call's start and id.
+        """The file name for saving a copy of the recording.
 
-        The start is in UTC. The name reveals no server path.
+        The name consists of the call's start in UTC, the call id and the file extension. It reveals no server path.
 
         Raises:
             ScopeError: When a symbolic link leads out of the recordings' root.

@@ -80,7 +80,7 @@ class DownloadFolder:
         return checksum.hexdigest()
 
     def write(self, name: str, write_to: Callable[[IO[bytes]], None]) -> None:
-        """Write a piece, unless it is already complete."""
+        """Write one piece of the download, unless the piece is already complete."""
         if self._is_complete(name):
             return
         with self._files.writer(name) as sink:

@@ -118,7 +118,7 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def build_query(timezone: str, values: dict[str, Any]) -> cdrkit.Query:
-    """Return the query that the values of the command's options describe.
+    """Build a query from the values of a command's options.
 
     The options are those of `filter_options`, and ``columns``, ``order`` and ``cursor``.
 
@@ -150,7 +150,7 @@ def option_message(error: CdrError) -> str:
 
 
 def command_text(text: str) -> str:
-    """Replace parameters and methods in a message with options and commands."""
+    """Change parameters in a message to options, and methods to commands."""
     text = _NEEDED.sub(lambda match: f"needs the option {_source_option(match[1])}", text)
     text = _BEFORE.sub("The time for BEFORE", _PYTHON.sub("", text))
     text = _ARGUMENT.sub(_rewrite_argument, text)

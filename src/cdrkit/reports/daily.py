@@ -184,7 +184,7 @@ class DailyTotals(Sequence[DailyTotal]):
         return iter(self._totals)
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both sequences have equal totals."""
+        """Return whether *other* is a `DailyTotals` with equal totals."""
         return isinstance(other, DailyTotals) and self._totals == other._totals
 
     def __hash__(self) -> int:

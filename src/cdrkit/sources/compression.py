@@ -117,7 +117,7 @@ def damage_error(name: str, error: Exception) -> CorruptDataError:
 
 @contextlib.contextmanager
 def name_damage(name: str) -> Iterator[None]:
-    """Convert read and decompression errors to errors that name the file."""
+    """If reading or decompression fails, raise an error that names the file."""
     try:
         yield
     except CdrError:

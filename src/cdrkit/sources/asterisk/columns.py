@@ -97,9 +97,10 @@ def check_column(option: str, column: str | None, known: Sequence[str]) -> None:
 
 
 def is_call_row(values: Sequence[str], columns: Sequence[str]) -> bool:
-    """Return whether *values* are the row of a call in the order of *columns*.
+    """Return whether a row with the given *values* and *columns* is a call.
 
-    A call has a start time, and its lengths are whole seconds.
+    *columns* contains the names of the values, in the same order. A call has a start time, and its lengths are whole
+    seconds.
     """
     named = dict(zip(columns, values, strict=False))
     lengths = (named.get(name, "") for name in ("duration", "billsec"))

@@ -1,4 +1,4 @@
-"""Masking: replace the last digits of a number, or a whole text, with asterisks."""
+"""Masking: replace whole texts, or the last digits of numbers, with asterisks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def mask_column(column: pl.Series, digits: int | None, region: str | None) -> pl
     Args:
         column: A column of strings.
         digits: The number of digits to mask at the end of each number. None masks the whole value.
-        region: The region of numbers in national form, or None.
+        region: The region to which numbers in national form belong, or None.
     """
     if digits is None:
         covered = pl.when(pl.col(column.name).is_not_null()).then(pl.lit(MASKED))

@@ -128,12 +128,12 @@ class Scope:
         return [name for name in columns if name not in self.hidden] or list(IDENTITY)
 
     def mask_frame(self, frame: pl.DataFrame, columns: Sequence[str], region: str | None) -> pl.DataFrame:
-        """Mask *frame*, give nulls for hidden fields, and return *columns*.
+        """Return *columns* of *frame*, with masks applied and hidden fields set to null.
 
         Args:
             frame: The calls, with those *columns* that are visible.
             columns: The columns to return.
-            region: The region of numbers in national form, or None.
+            region: The region to which numbers in national form belong, or None.
         """
         if not self.hidden and not self.masks:
             return frame

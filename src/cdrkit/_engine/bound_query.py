@@ -50,7 +50,7 @@ class BoundQuery:
     Attributes:
         snapshot: The version of the store to read.
         tiers: The tiers by name.
-        region: The region of numbers in national form, or None.
+        region: The region to which numbers in national form belong, or None.
         period: The period in which the calls started.
         conditions: The other conditions. A call must match all of them.
         order: The sort order.

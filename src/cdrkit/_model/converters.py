@@ -134,7 +134,7 @@ def show_value(value: object) -> str:
 
 
 def _converter(convert: Callable[[object], Any]) -> Any:
-    """Return an attrs converter whose errors name the field and the value."""
+    """Return an attrs converter whose errors contain the field's name and the value."""
 
     def apply(value: object, self_: object, attribute: attrs.Attribute[Any]) -> Any:
         required = attribute.default is attrs.NOTHING

@@ -65,7 +65,7 @@ def search_pattern(text: str, region: str | None, match: str | None = None) -> N
     Args:
         text: The number as a user entered it. Without *match*, a ``*`` at the end searches for a prefix, a ``*`` at the
             start for a suffix, and a ``*`` at both ends for any part of a number.
-        region: The region of numbers in national form, or None.
+        region: The region to which numbers in national form belong, or None.
         match: ``exact``, ``prefix``, ``suffix`` or ``contains``. A ``*`` in *text* is then an ordinary character.
 
     Raises:

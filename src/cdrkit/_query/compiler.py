@@ -33,7 +33,7 @@ def polars_condition(expr: Expr, region: str | None) -> pl.Expr:
 
     Args:
         expr: The condition.
-        region: The region of numbers in national form, or None.
+        region: The region to which numbers in national form belong, or None.
 
     Returns:
         An expression for a frame that has the condition's fields. For a number search, the frame must also have the

@@ -30,7 +30,7 @@ _OPS: Final = (*OPERATORS, "in", "is_null", *_TEXT_OPS)
 
 
 def order_names(order: tuple[tuple[str, bool], ...]) -> list[str]:
-    """Return the field names of a sort order, with ``-`` before descending ones."""
+    """Return the field names of a sort order; ``-`` marks a descending field."""
     return [f"-{name}" if descending else name for name, descending in order]
 
 
@@ -143,8 +143,8 @@ def condition_from_dict(data: object, depth: int = 0) -> Expr:
         return number_search(data["number"], data.get("role", "either"), data.get("match"))
     if not {"field", "op"} <= keys <= {"field", "op", "value"}:
         raise QueryError(
-            f"{data!r} is not a condition; give the keys field, op and value, or the key all, any, "
-            "not or number.",
+            f"{data!r} is not a condition. Give the keys 'field', 'op' and 'value', or one of the keys 'all', "
+            "'any', 'not' and 'number'.",
             parameter="where",
         )
     return _comparison_from_dict(field(data["field"]), data)

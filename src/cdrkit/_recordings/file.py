@@ -69,7 +69,10 @@ class RecordingFile:
 
     @property
     def format(self) -> str | None:
-        """The audio format by content, or else by suffix; None if it is unknown."""
+        """The audio format; None if it is unknown.
+
+        The first bytes of the file decide. If they are inconclusive or the file does not exist, the suffix decides.
+        """
         suffix = posixpath.splitext(self.path)[1][1:]
         try:
             return detect_format(self._head(), suffix)

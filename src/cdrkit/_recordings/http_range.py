@@ -43,7 +43,7 @@ class RangeResponse:
 
 
 def parse_range(header: str | None, size: int) -> range | None:
-    """Return the byte range that *header* requests, or None for the whole file.
+    """Return the byte range requested by *header*, or None for the whole file.
 
     *size* is the number of bytes of the file. An empty range means that the request cannot be satisfied. The function
     ignores a header that is malformed, has another unit or names several ranges, as the RFC allows.

@@ -43,7 +43,7 @@ class Reader:
 
     @property
     def region(self) -> str | None:
-        """The region (such as ``GB``) of numbers in national form, or None.
+        """The region (such as ``GB``) to which numbers in national form belong, or None.
 
         The first write fixes a store's region. Before that, this is the region that the store was opened with.
 

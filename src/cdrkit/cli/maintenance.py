@@ -1,4 +1,4 @@
-"""The maintenance commands: move, compact, vacuum, verify and rebuild the log."""
+"""The maintenance commands: move-to-warm, compact, vacuum, verify, rebuild-log."""
 
 from __future__ import annotations
 

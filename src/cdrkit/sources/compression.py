@@ -137,7 +137,7 @@ def name_damage(name: str) -> Iterator[None]:
 
 
 class InputStream(io.RawIOBase):
-    """A stream that counts the bytes read, and whose errors name the file."""
+    """A stream that counts the bytes read, and whose errors contain the file's name."""
 
     def __init__(
         self, stream: IO[bytes], name: str, count: Callable[[int], None] | None = None, *, owned: bool = False

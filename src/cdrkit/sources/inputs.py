@@ -315,7 +315,7 @@ def _to_json(document: Mapping[str, Any]) -> bytes:
 
 
 def _split_glob(text: str) -> tuple[str, str]:
-    """Split a glob into the folder before the first wildcard and the pattern."""
+    """Split a glob in two: the folder without wildcards, then the pattern below it."""
     parts = text.split("/")
     first = next(number for number, part in enumerate(parts) if _WILDCARDS & set(part))
     root = "/".join(parts[:first])

@@ -85,7 +85,7 @@ class SourceTests:
             assert reading.frame[name].null_count() == 0, f"{name} is absent in some calls"
 
     def test_every_row_is_accounted_for(self) -> None:
-        """Every row is a call, a reject, or a part of a call or pending call."""
+        """Every row counts once: as a call, a reject, a merged row or a pending row."""
         reading = self._read(io.BytesIO(self.sample()))
         expected = self.expected_calls()
         if expected is not None:
@@ -125,7 +125,7 @@ class SourceTests:
         assert all(0 <= position <= len(sample) for position in positions)
 
     def test_reading_twice(self) -> None:
-        """Reading equal bytes again gives equal results, even with a new source."""
+        """The same bytes give the same results again, even with a new source object."""
         source = self.make_source()
         first = self._read(io.BytesIO(self.sample()), source)
         first.check_equal(self._read(io.BytesIO(self.sample()), source))
@@ -139,7 +139,7 @@ class SourceTests:
             whole.check_equal(self._read(_slow_stream(sample, size)))
 
     def test_reading_all_inputs(self) -> None:
-        """A joining source reads equal calls from a stream and with `read_all`."""
+        """For a joining source, `read_all` returns the same calls as reading one stream."""
         source = self.make_source()
         if isinstance(source, JoiningSource):
             whole = self._read(io.BytesIO(self.sample()))
@@ -151,18 +151,18 @@ class SourceTests:
     # -- other inputs ---------------------------------------------------------------------------------------------
 
     def test_an_empty_stream(self) -> None:
-        """An empty stream gives no rows, or raises a `CdrError`."""
+        """Reading an empty stream returns no rows, or raises a `CdrError`."""
         reading = self._try(io.BytesIO(b""))
         assert reading is None or reading.read == 0
 
     def test_a_cut_off_sample(self) -> None:
-        """A truncated sample gives calls and rejects, or raises a `CdrError`."""
+        """Reading a truncated sample returns calls and rejects, or raises a `CdrError`."""
         sample = self.sample()
         for number in range(_CUTS):
             self._try(io.BytesIO(sample[: number * len(sample) // _CUTS]))
 
     def test_a_damaged_sample(self) -> None:
-        """A damaged sample gives calls and rejects, or raises a `CdrError`."""
+        """Reading a damaged sample returns calls and rejects, or raises a `CdrError`."""
         sample = self.sample()
         for number in range(_FLIPS):
             damaged = bytearray(sample)
@@ -170,7 +170,7 @@ class SourceTests:
             self._try(io.BytesIO(bytes(damaged)))
 
     def test_garbage(self) -> None:
-        """Other formats and random bytes give rejects, or raise a `CdrError`."""
+        """Reading another format or random bytes returns rejects or raises a `CdrError`."""
         for garbage in _garbage():
             self._try(io.BytesIO(garbage))
 
@@ -237,7 +237,7 @@ class _Content:
         )
 
     def check_equal(self, other: _Content) -> None:
-        """Check that *other* has the same content.
+        """Check that *other* has the same content as this object.
 
         Raises:
             AssertionError: When the readings differ.

@@ -77,7 +77,7 @@ class TierTests:
         assert_frame_equal(tier.read(tier.write(frame, "GB"), list(FIELDS)), frame)
 
     def test_segment_describes_its_calls(self, files: Files) -> None:
-        """A segment names its tier, its number of calls, and their time range."""
+        """A segment states its tier, size, number of calls and range of start times."""
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         assert (segment.tier, segment.rows) == (tier.name, frame.height)
@@ -180,7 +180,7 @@ class TierTests:
     # -- indexes and rollups --------------------------------------------------------------------------------------
 
     def test_find(self, files: Files) -> None:
-        """A search finds all matching rows; exact hits contain no other rows.
+        """A search finds all matching rows; if its hits are exact, it finds no others.
 
         The tier may return None.
         """
@@ -211,7 +211,7 @@ class TierTests:
                 assert not hits.exact or hit_rows == fits
 
     def test_totals(self, files: Files) -> None:
-        """If the tier stores a rollup, it equals the totals of the calls."""
+        """A rollup that the tier stores equals the totals of the calls."""
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         for reader in (tier, self.make_tier(files)):

@@ -167,7 +167,7 @@ class FreeSwitchCsv:
                     break
                 yield builder.take_batch(position)
         if not read:
-            raise SchemaError("The file is empty: it contains no rows. Check that it is the right file.")
+            raise SchemaError("The file is empty: it contains no rows. Check that you gave the right file.")
         if not good and first is not None:
             raise SchemaError(
                 f"No row matches the format of FreeSWITCH's cdr_csv (rows read: {read:,}). Row {first.row} is "
@@ -247,7 +247,7 @@ def _split_row(line: str) -> tuple[list[str], bool]:
 
 
 def _lines(stream: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
-    """Yield the number, end offset and bytes of each line.
+    """Yield the line number, end offset and bytes of each line.
 
     Lines end with LF or CRLF, or with CR in files without LF.
     """
@@ -274,6 +274,6 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
         if len(pending) > _LINE_BYTES:
             raise SchemaError(
                 f"Line {number + 1} is longer than {_LINE_BYTES >> 20} MiB; no switch writes rows that long. Check "
-                "that it is the right file.",
+                "that you gave the right file.",
                 row=number + 1,
             )

@@ -82,13 +82,13 @@ def read_documents(
         if first is not None and not good and read >= BATCH_CALLS:  # stop early on a file of another kind
             break
     if not read:
-        raise SchemaError("The file is empty: it contains no documents. Check that it is the right file.")
+        raise SchemaError("The file is empty: it contains no documents. Check that you gave the right file.")
     if not good and first is not None:
         several = not is_only_input(opened, rest)
         where = f"{first.input}, document {first.row}" if several else f"Document {first.row}"
         raise SchemaError(
-            f"No document is {shape} (documents read: {read:,}). {where}: {first.reason} Check the file, or give its "
-            "format.",
+            f"cdrkit found no document that is {shape}. Number of documents read: {read:,}. {where}: {first.reason} "
+            "Check the file, or give its format.",
             row=first.row,
         )
     if len(builder):

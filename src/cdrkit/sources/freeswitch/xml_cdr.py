@@ -112,7 +112,7 @@ def _split_stream(stream: IO[bytes]) -> Iterator[bytes]:
         if len(pending) > _DOCUMENT_BYTES:
             raise SchemaError(
                 f"An XML document is longer than {_DOCUMENT_BYTES >> 20} MiB; no switch writes documents that "
-                "long. Check that it is the right file."
+                "long. Check that you gave the right file."
             )
     if pending.startswith((b"cdr=", b"uuid=")):
         pending = _decode_post(pending)
@@ -139,7 +139,7 @@ def _split_truncated(raw: bytes) -> Iterator[bytes]:
 
 
 def _is_same_document(raw: bytes, before: int, at: int) -> bool:
-    """Return whether the offsets *before* and *at* lie in the same XML document.
+    """Return whether two offsets, *before* and *at*, are in the same XML document.
 
     This is so if *before* is the offset of an XML declaration that the element at *at* directly follows.
     """
@@ -191,7 +191,7 @@ def _parse_document(raw: bytes) -> Document:
 
 
 def _move_originator(part: _Element, flow: dict[str, Any]) -> dict[str, Any]:
-    """Give a call flow from XML the structure of the JSON format.
+    """Convert a call flow in XML form to the structure of the JSON format.
 
     The attributes of *part* are added to *flow*, and the originator's profile is moved.
     """

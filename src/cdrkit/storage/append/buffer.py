@@ -48,7 +48,10 @@ class RowBuffer:
 
     @property
     def is_worth_writing(self) -> bool:
-        """Whether the buffer has enough rows or bytes to write completed days."""
+        """Whether the buffer is so large that its completed days should be written.
+
+        The number of rows or the number of bytes decides.
+        """
         return self._rows >= _ROWS_WORTH_WRITING or self._size_bytes >= _BYTES_WORTH_WRITING
 
     def take_all(self) -> pl.DataFrame:

@@ -64,7 +64,7 @@ class NumberIndex:
 
         Args:
             frame: Calls; a missing number field has no postings.
-            region: The region of numbers in national form.
+            region: The region to which numbers in national form belong.
         """
         texts: list[pa.Array[Any]] = []
         postings: list[pl.Series] = []

@@ -93,7 +93,7 @@ class LogObjects:
         return stored is not None and stored.token == commit.token
 
     def create_commit(self, commit: Commit) -> bool:
-        """Create the object of *commit*; return whether the commit is now in the log.
+        """Write *commit* as a new object; return whether the commit is now in the log.
 
         If the filesystem reports a failure, the log is read to verify it.
 
@@ -140,7 +140,7 @@ class LogObjects:
         return Snapshot.decode(self.files.read(path), self.files.url_of(path), version)
 
     def read_checkpoint_time(self, version: int) -> datetime:
-        """Return the write time that the checkpoint of *version* records.
+        """Return the write time stored in the checkpoint of *version*.
 
         The time comes from the writer's clock.
 

@@ -40,7 +40,7 @@ class Snapshot:
 
     @property
     def region(self) -> str | None:
-        """The region of numbers in national form, or None.
+        """The region to which numbers in national form belong, or None.
 
         It is set when the store is created.
         """
@@ -120,7 +120,7 @@ class Snapshot:
 
     @classmethod
     def decode(cls, data: bytes, url: str, version: int) -> Snapshot:
-        """Return the snapshot decoded from *data*, the output of `encode`.
+        """Decode the bytes that `encode` returned, and return the snapshot.
 
         Args:
             data: The bytes of a checkpoint.

@@ -24,7 +24,7 @@ Progress: TypeAlias = Callable[[int, int | None], None]
 def ingest_inputs(
     inputs: Inputs, source: Source, append: Append, tally: Tally, *, progress: Progress | None
 ) -> IngestReport:
-    """Read *inputs* with *source* into *append*, commit, and return the report.
+    """Read *inputs*, add their calls to *append*, commit, and return the report.
 
     Args:
         inputs: The files, documents or database to read.

@@ -79,13 +79,19 @@ def move_months(
 
 
 def _with_overlapping(late: Sequence[Segment], warm: Iterable[Segment]) -> list[Segment]:
-    """Add to *late* the segments of *warm* that overlap it; sort by first call."""
+    """Return the *late* segments and each *warm* segment that overlaps one of them.
+
+    The segments are sorted by their first call.
+    """
     touched = [s for s in warm if any(s.first <= other.last and s.last >= other.first for other in late)]
     return sorted([*late, *touched], key=lambda segment: (segment.first, segment.id))
 
 
 def _stretches(sources: Sequence[Segment], warm: Iterable[Segment]) -> Iterator[list[Segment]]:
-    """Split *sources* wherever another segment of *warm* lies between two of them."""
+    """Split *sources* at each *warm* segment that lies between two of the sources.
+
+    A *warm* segment that is itself a source does not split them.
+    """
     staying = [segment.first for segment in warm if segment not in sources]
     for _, stretch in itertools.groupby(sources, key=lambda segment: bisect_left(staying, segment.first)):
         yield list(stretch)

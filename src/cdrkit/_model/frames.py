@@ -241,9 +241,9 @@ def _wrong_kind(column: pl.Series, info: FieldInfo, wanted: str) -> SchemaError:
 
 
 def _refuse(info: FieldInfo, column: pl.Series, bad: pl.Series, why: str) -> None:
-    """Raise a SchemaError for the first row that *bad* marks.
+    """Raise a SchemaError for the first row whose value in *bad* is True.
 
-    If *bad* marks no row, the function does nothing.
+    If no value is True, the function does nothing.
     """
     row = bad.fill_null(False).arg_max() if bad.any() else None
     if row is not None:

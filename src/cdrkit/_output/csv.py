@@ -123,15 +123,15 @@ def iter_csv_frames(
 
 
 def compression_of(path: str | os.PathLike[str]) -> Compression | None:
-    """Return the compression that the suffix of *path* names, or None.
+    """Return the compression for the suffix of *path*, or None.
 
-    The suffix ``.gz`` names gzip, and ``.zst`` names zstd.
+    The suffix ``.gz`` stands for gzip, and ``.zst`` stands for zstd.
     """
     return _SUFFIXES.get(os.path.splitext(os.fspath(path))[1].lower())
 
 
 def check_csv_suffix(path: str | os.PathLike[str]) -> None:
-    """Raise an error if the suffix of *path* names a format other than CSV.
+    """Raise an error if *path* has the suffix of a format other than CSV.
 
     Raises:
         ConfigError: When the name ends like a file of another format, such as ``.parquet`` or ``.csv.zip``.
@@ -271,7 +271,7 @@ def _zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
 class Collector(io.RawIOBase):
     """A write-only file in memory.
 
-    `take` returns the bytes written so far, and clears the file.
+    `take` returns the content written so far, and clears the file.
     """
 
     def __init__(self) -> None:
@@ -285,6 +285,6 @@ class Collector(io.RawIOBase):
         return len(self._parts[-1])
 
     def take(self) -> bytes:
-        """Return the bytes written so far, and clear the file."""
+        """Return the content written so far, and clear the file."""
         parts, self._parts = self._parts, []
         return b"".join(parts)

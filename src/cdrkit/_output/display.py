@@ -1,4 +1,4 @@
-"""Format instants, durations, money and sanitised text for display.
+"""Format instants, durations, money and untrusted text for safe display.
 
 Displayed instants are in the display zone, and include their offset. Storage, totals and exports keep instants in UTC.
 """
@@ -86,7 +86,7 @@ def display_text(
             ``10/25/2026 01:30:00 PM +00:00``.
 
     Raises:
-        ConfigError: When the zone or the style of times is unknown.
+        ConfigError: When the zone or the time style is unknown.
     """
     zone = check_zone(timezone)
     pattern = _STYLES[check_style(times)]
@@ -100,15 +100,13 @@ def display_text(
 
 
 def check_style(times: TimeStyle) -> TimeStyle:
-    """Return the style *times*; raise an error if the style is unknown.
+    """Return the time style *times*; raise an error if this style is unknown.
 
     Raises:
-        ConfigError: When the style is unknown.
+        ConfigError: When the time style is unknown.
     """
     if times not in _STYLES:
-        raise ConfigError(
-            f"times={times!r} is not a style of times. Give one of {', '.join(map(repr, _STYLES))}."
-        )
+        raise ConfigError(f"times={times!r} is not valid. Give one of {', '.join(map(repr, _STYLES))}.")
     return times
 
 

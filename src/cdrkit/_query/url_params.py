@@ -54,7 +54,9 @@ def query_to_params(query: QueryParts) -> list[tuple[str, str]]:
 
 
 def read_params(query: AnyQuery, params: object, *, ignore: Iterable[str] = ()) -> AnyQuery:
-    """Fill the empty *query* from URL parameters.
+    """Build a query from URL parameters.
+
+    The result is *query*, which must be empty, with the parts that the parameters define.
 
     Raises:
         QueryError: When a parameter is unknown, has a wrong value, or is repeated although it must not be. The error

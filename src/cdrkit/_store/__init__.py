@@ -1,4 +1,4 @@
-"""The store: open it, and read, write, scope, maintain and archive its calls."""
+"""The store: open it, maintain it, limit access; read, write and archive calls."""
 
 from __future__ import annotations
 

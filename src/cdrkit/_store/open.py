@@ -109,7 +109,7 @@ def open_store(
 
 
 def _split_tier(role: str, given: object) -> tuple[Tier | None, TierOptions]:
-    """Return the tier object and the tier options in a tier argument.
+    """Split the argument for one tier into a tier object and tier options.
 
     The tier object is None unless the argument is a tier.
     """

@@ -1,4 +1,4 @@
-"""Text for display: sanitised untrusted text, HTML tables, and counts."""
+"""Text for display: untrusted text made safe, HTML tables, and counts."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _COMMANDS: Final = {
 
 
 class _LazyGroup(click.Group):
-    """A command group that imports a command when it is called or shown in the help."""
+    """A command group that imports each command only to run it or to show its help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

@@ -37,7 +37,7 @@ class Office:
         recordings: The folder with the recordings. The column ``userfield`` holds paths below it.
         calls: The number of rows in the file.
         number: A number in national form. In an office of 200 calls or more, at least 20 rows have it, in several
-            spellings.
+            notations.
         timezone: IANA name of the time zone of the timestamps.
     """
 

@@ -43,9 +43,9 @@ class Viewer(Generic[ViewResultT]):
 
     @property
     def query(self) -> Query:
-        """The query for the calls on all pages of the viewer.
+        """The query whose calls the viewer shows, page by page.
 
-        This is the result's query with the viewer's filters, columns and order added.
+        This is the query of the original result, with the viewer's filters, columns and order added.
 
         Example:
             >>> import cdrkit

@@ -95,7 +95,7 @@ class SourceMapping:
         fields: The rule of each field: a `FieldRule`, its dict, or the name of a column. ``start`` must have one.
         name: The value of the field ``origin`` in every call.
         constants: Fields that have the same value in every row, as strings.
-        columns: The column names, in order, of a table that has no line of column names.
+        columns: The column names, in order, of a table that does not contain column names.
         positions: For a table without separators, the first and last character of each column, counted from 1 and
             both inclusive.
         separator: The character between columns. None: comma, semicolon, tab or ``|``, whichever yields the
@@ -157,7 +157,7 @@ class SourceMapping:
             raise ConfigError("A mapping cannot have both 'columns' and 'positions'; remove one of them.")
         if self.separator is None and self.columns:
             raise ConfigError(
-                "The separator cannot be detected in a table that has no line of column names; give the separator."
+                "The separator cannot be detected in a table that does not contain column names; give the separator."
             )
         if not isinstance(self.name, str) or not self.name:
             raise ConfigError(f"The mapping's name cannot be {self.name!r}; give a string.")
@@ -202,7 +202,7 @@ class SourceMapping:
                 )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the mapping as a dict that JSON and TOML can represent.
+        """Return this source mapping as a dict that JSON and TOML can represent.
 
         Arguments that have their default value are omitted.
 
@@ -216,7 +216,7 @@ class SourceMapping:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SourceMapping:
-        """Return the mapping that a dict describes.
+        """Build a source mapping from a dict of its arguments.
 
         Example:
             >>> SourceMapping.from_dict({"fields": {"start": "when"}}).fields["start"].columns

@@ -54,7 +54,7 @@ def check_columns(head: bytes, *columns: str | None) -> None:
 
 
 def number_rules(source_column: str | None, destination_column: str | None) -> dict[str, FieldRule]:
-    """Return the rules of the number fields and of ``source_ip``.
+    """Return the field rules for the telephone numbers and for ``source_ip``.
 
     Args:
         source_column: The column with the caller. None: the column of the sample configuration.

@@ -34,7 +34,7 @@ class SegmentWriter:
         self._running: list[Future[None]] = []
 
     def write(self, frames: Sequence[pl.DataFrame], region: str | None) -> None:
-        """Write each frame as one segment, or as several segments if it is large.
+        """Write each frame as one segment, or a large frame as several segments.
 
         Threads write large amounts: one thread per core, at most four. `finish` waits for all of them.
 

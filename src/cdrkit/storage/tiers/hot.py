@@ -66,7 +66,7 @@ class HotTier:
         self._lock = threading.Lock()
 
     def write(self, frame: pl.DataFrame, region: str | None) -> Segment:
-        """Write calls of one UTC day as a segment, with an index file if it is large."""
+        """Write calls of one UTC day as a segment; a large segment gets an index file."""
         filled = [name for name in frame.columns if frame[name].null_count() < frame.height]
         arrays = {name: _encode_column(frame[name]) for name in filled}
         schema = pa.schema(
@@ -124,7 +124,10 @@ class HotTier:
         return Hits(index.find(search, fields), search.exact)
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return the rows with one of *values* in a field, found by dictionary codes."""
+        """Return the rows in which a field equals one of *values*.
+
+        The search compares dictionary codes.
+        """
         return self._map(segment).rows_with(name, values, rows)
 
     def totals(self, segment: Segment) -> Totals:
@@ -162,7 +165,7 @@ class HotTier:
             self._cache.drop(identity)
 
     def delete_orphan(self, file: SegmentFile) -> None:
-        """Close and delete a segment that no commit names."""
+        """Close an unused segment, such as an orphan, and delete its files."""
         self.close(file.id)
         self._remove_files(file.path)
 

@@ -1,4 +1,4 @@
-"""Open hot segments: map or fetch a file, and verify each column on first use."""
+"""Open hot segments: memory-map or fetch the file; verify columns on first use."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class MappedSegment:
         return series.rename(name).cast(kind)
 
     def rows_with(self, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return the rows whose field equals one of *values*.
+        """Return the rows in which a field equals one of *values*.
 
         The search compares dictionary codes. Return None if the column is not a dictionary.
         """
@@ -218,7 +218,7 @@ class MappedSegment:
 
     @property
     def totals(self) -> Totals:
-        """The rollup: read from the index file, or computed once from the columns."""
+        """The rollup, from the index file or computed once from the columns."""
         if self._totals is None:
             with self._lock:
                 index = self._load_index()

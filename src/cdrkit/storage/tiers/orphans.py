@@ -1,4 +1,4 @@
-"""Orphans: segments that no commit names.
+"""Orphans: segments that are not in any commit.
 
 A vacuum may mistake uncommitted segments for orphans, so each commit checks the age of its segments.
 """

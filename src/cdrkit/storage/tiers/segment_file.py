@@ -18,7 +18,7 @@ __all__ = ["SegmentFile", "about_segment", "describe_segment", "list_segment_fil
 
 @attrs.frozen
 class SegmentFile:
-    """The file of a segment in a tier, even if no commit names the segment.
+    """The file of a segment in a tier, even if the segment is not in any commit.
 
     Example:
         >>> from cdrkit.storage import SegmentFile

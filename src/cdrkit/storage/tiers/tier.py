@@ -272,7 +272,7 @@ class Tier(Protocol):
         ...
 
     def list_segments(self) -> Iterable[SegmentFile]:
-        """Return all segments stored in this tier, whether or not a commit names them.
+        """Return all segments stored in this tier, including unused segments.
 
         Example:
             >>> from datetime import datetime, timezone
@@ -292,7 +292,7 @@ class Tier(Protocol):
         ...
 
     def delete_orphan(self, file: SegmentFile) -> None:
-        """Delete the files of an orphan, a segment that no commit names.
+        """Delete the files of an unused segment, such as an orphan.
 
         Nothing happens if the files are already deleted.
 

@@ -149,7 +149,7 @@ class WarmTier:
         return Hits(rows, search.exact)
 
     def rows_with(self, segment: Segment, name: str, values: Sequence[str], rows: range) -> pl.Series | None:
-        """Return None, because reading the column is this tier's fastest method."""
+        """Return None: this tier has no faster method than to read the column."""
         return None
 
     def totals(self, segment: Segment) -> Totals | None:
@@ -190,7 +190,7 @@ class WarmTier:
         return list_segment_files(self._files, "month=", _SUFFIX)
 
     def delete_orphan(self, file: SegmentFile) -> None:
-        """Delete the files of an orphan, a segment that no commit names."""
+        """Delete the files of an unused segment, such as an orphan."""
         self._remove_files(file.path)
 
     def _remove_files(self, path: str) -> None:

@@ -522,7 +522,7 @@ def test_names_on_top() -> None:
         SchemaError, match=r"no column 'a', which the field source needs; it has 'start', 'b'"
     ):
         read("start,b\n2026-11-22T09:00:00Z,x\n", PLAIN)
-    with pytest.raises(SchemaError, match="names the column 'a' twice"):
+    with pytest.raises(SchemaError, match="contains the column 'a' twice"):
         read("start,a,a,b\n", PLAIN)
     with pytest.raises(SchemaError, match="The file is empty"):
         read("\n\n", PLAIN)

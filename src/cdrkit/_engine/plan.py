@@ -1,4 +1,4 @@
-"""Plans: run a bound query to get its calls, count, totals or read statistics."""
+"""Plans: run a bound query to return calls, a count, totals or an explanation."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Plan(BoundQuery):
         return aggregate_calls(self._scan(counters), *by)
 
     def matches(self) -> Iterator[tuple[Segment, pl.Series]]:
-        """Yield each segment in the period, and the numbers of its matching rows."""
+        """Yield each segment in the period, with the row numbers of matching calls."""
         scan = self._scan(None)
         for segment in scan.list_segments():
             yield segment, scan.scan_rows(segment, scan.period_rows(segment)).series()
 
     def explain(self, columns: Sequence[str]) -> Explanation:
-        """Run the query with *columns*, discard the calls, and return read statistics."""
+        """Run the query with *columns*, discard the calls, and report what was read."""
         counters = ReadCounters()
         started = perf_counter()
         rows = sum(frame.height for frame in self.frames(columns, counters))

@@ -164,7 +164,7 @@ class Scan:
         return Candidates(candidates.segment, rows, exact=True)
 
     def mask(self, frame: pl.DataFrame, conditions: Sequence[Expr]) -> pl.Series:
-        """Return a mask of the rows in *frame* that match and lie beyond the cursor."""
+        """Return for each row whether it matches and lies beyond the cursor."""
         query = self.query
         numbers = {name for c in conditions for search in number_searches(c) for name in search.fields}
         if numbers:
@@ -187,6 +187,6 @@ class Scan:
         return self.query.tiers[segment.tier].read(segment, columns, rows)
 
     def fetch(self, segment: Segment, columns: Sequence[str], rows: Rows) -> pl.DataFrame:
-        """Read the *columns* of *rows* for the result, and count the rows as fetched."""
+        """Read *columns* of *rows* for the result; add the row count to ``fetched``."""
         self.counters.fetched += len(rows)
         return self.read(segment, columns, rows)

@@ -1,4 +1,4 @@
-"""Sort keys: sort calls, and turn a cursor into a condition."""
+"""Sort calls, and make the condition that selects the calls beyond a cursor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports of appends and ingests: the counts of rows by outcome.
+"""Reports of appends and ingests: the number of rows for each outcome.
 
 A report can be displayed as text or HTML, and converted to JSON values.
 """
@@ -64,7 +64,7 @@ _COUNTS: Final = (
 
 @attrs.frozen(kw_only=True)
 class AppendReport(AppendResult):
-    """The counts of one append's rows by outcome.
+    """A report of one append: the number of rows for each outcome.
 
     Notebooks show the report as a table.
 
@@ -100,7 +100,7 @@ def report_append(result: AppendResult) -> AppendReport:
 
 @attrs.frozen(kw_only=True)
 class IngestReport(AppendReport):
-    """The counts of one ingest's rows by outcome.
+    """A report of one ingest: the number of rows for each outcome.
 
     Every row read counts once. ``read`` is ``added + duplicates + conflicts + rejected + merged + pending_rows``. In
     most formats a row is a call, and ``merged`` and ``pending_rows`` are 0. With ``on_conflict="replace"``,
@@ -126,7 +126,8 @@ class IngestReport(AppendReport):
         merged: Rows that belong to the same call as another row. For example, a call's start and end may be two rows.
         repeated_hour: Local times within an hour that occurs twice because clocks go back.
         missing_hour: Local times within an hour that does not exist because clocks go forward.
-        contradictions: Rows that contradict themselves, by kind; `cdrkit.sources.CONTRADICTIONS` describes each kind.
+        contradictions: For each kind of contradiction, the number of rows that have it;
+            `cdrkit.sources.CONTRADICTIONS` describes each kind.
         header: The header lines that a source needs to read rows, such as column names; empty if the format has none.
         notes: Warnings as sentences. The first ingest into a store without a region warns about numbers in national
             form.
@@ -287,7 +288,7 @@ class IngestReport(AppendReport):
         raw: bool = False,
         storage_options: Mapping[str, object] | None = None,
     ) -> int:
-        """Write the rejected rows to a file and return their number.
+        """Write the rejected rows to a file, and return how many were written.
 
         Args:
             dest: A path or URL.

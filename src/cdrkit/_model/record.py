@@ -55,7 +55,7 @@ def json_value(value: Any) -> Any:
 
 
 def convert_value(info: FieldInfo, value: object) -> Any:
-    """Convert *value* to the type of the field *info* in a record.
+    """Convert *value* to the type that a record uses for the field *info*.
 
     Raises:
         SchemaError: When the value does not fit the field.

@@ -1,4 +1,4 @@
-"""Field references, and the conditions that their comparisons create."""
+"""References to fields, which create conditions when compared with values."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ RECORDED: Final = ~field("recording").is_null()
 
 
 def match_any(name: str, values: tuple[str, ...], *, ignore_case: bool = False) -> Expr:
-    """Return the condition that a field has one of *values*.
+    """Return a condition that requires the field *name* to have one of *values*.
 
     Raises:
         QueryError: When *values* is empty, or a value does not fit the field.

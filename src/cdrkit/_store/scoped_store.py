@@ -268,7 +268,7 @@ class ScopedStore(Reader):
         return self._locator.find(record, allow)
 
     def _read_call(self, call_id: str, start: datetime) -> CallRecord | None:
-        """Read one of this tenant's calls, with unmasked values, to find its recording."""
+        """Read a call of this tenant, unmasked, to find the call's recording."""
         try:
             end = start + MICROSECOND
         except OverflowError:

@@ -115,7 +115,7 @@ class Store(Reader):
             The counts of added, skipped and conflicting calls. All added calls are durable.
 
         Raises:
-            ConfigError: When *on_conflict* is unknown, or the store was made with another region.
+            ConfigError: When *on_conflict* is unknown, or the store was created with another region.
             SchemaError: When a column is not a field, or a value does not fit its field.
             StorageError: When the store cannot be written.
             ConflictError: When other writers committed first too many times. Try again.
@@ -164,7 +164,7 @@ class Store(Reader):
             options: Options of the format, such as ``timezone`` (an IANA name) for a switch that writes local times.
 
         Returns:
-            The counts of rows by outcome, and the rejected rows.
+            The number of rows for each outcome, and the rejected rows.
 
         Raises:
             UnknownFormatError: When the format is unknown.
@@ -397,7 +397,7 @@ class Store(Reader):
             query: The query that selects the calls. It needs a condition or a period, and must have no limit or cursor.
             reason: The reason, for the log. It must not contain values of the query.
             dry_run: Whether only to count the calls, which is the default. False erases them.
-            now: The instant at which presets are resolved, as an aware datetime. The default is the present.
+            now: The instant at which presets are resolved, as an aware datetime. The default is the current time.
 
         Returns:
             A report of the number of calls, and of the segments that held them.

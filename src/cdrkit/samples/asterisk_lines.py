@@ -54,7 +54,7 @@ def asterisk_lines(
         timezone: IANA name of the time zone of the timestamps, which have no offset.
 
     Returns:
-        Blocks of whole lines.
+        Blocks of complete lines.
 
     Raises:
         ConfigError: When an argument is out of its range, *end* is naive, or the region or the zone is unknown. The

@@ -82,7 +82,7 @@ class CdrkitCsv:
         text = header.decode("utf-8", "replace")
         if not text.strip():
             raise SchemaError(
-                "The file is empty: it has no line of column names. Check that it is the right file."
+                "The file is empty: it does not contain column names. Check that you gave the right file."
             )
         names = _parse_names(text)
         layout = CsvLayout(
@@ -133,7 +133,7 @@ class CdrkitCsv:
 
 
 def _parse_names(text: str) -> tuple[str, ...]:
-    """Parse the line of column names into a tuple of field names.
+    """Parse the line with the column names into a tuple of field names.
 
     Raises:
         SchemaError: When a name is not a field, a field is repeated, or a required field is missing.
@@ -141,7 +141,8 @@ def _parse_names(text: str) -> tuple[str, ...]:
     values = split_row(text)
     if isinstance(values, QuoteFlaw):
         raise SchemaError(
-            f"The line of column names is invalid: the quote in column {values.column} is not closed.", row=1
+            f"The line with the column names is invalid: the quote in column {values.column} is not closed.",
+            row=1,
         )
     names = tuple(_LABELS.get(name, name) for name in values)
     for name in names:

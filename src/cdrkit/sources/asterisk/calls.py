@@ -211,7 +211,7 @@ def check_batches(batches: Iterable[tuple[SourceBatch, bool]], shape: str) -> It
         if batch.read:
             yield batch
     if not good and first is None:
-        raise SchemaError("The file is empty: it contains no rows. Check that it is the right file.")
+        raise SchemaError("The file is empty: it contains no rows. Check that you gave the right file.")
     if not good and first is not None:
         raise _not_calls(first, read, shape)
 
@@ -273,7 +273,10 @@ def _digest_rows(native: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
 
 
 def _extra(native: pl.DataFrame, names: Sequence[str]) -> pl.Expr:
-    """Return one JSON object per row, with the row's non-empty values in *names*."""
+    """Return a JSON object for each row.
+
+    The object contains the row's values of the columns *names*, without empty values.
+    """
     members: list[tuple[str, pl.Expr, bool]] = []  # key, value, whether every row has a value
     for name in names:
         texts = native[name]

@@ -127,12 +127,12 @@ class AsteriskSql:
         header, rest = read_first_line(stream)
         text = header.decode(self.encoding, "replace")
         if not text.strip():
-            raise SchemaError("The file is empty: it contains no rows. Check that it is the right file.")
+            raise SchemaError("The file is empty: it contains no rows. Check that you gave the right file.")
         separator = max(_SEPARATORS, key=text.count)
         split = split_row(text, separator=separator)
         if isinstance(split, QuoteFlaw):
             raise SchemaError(
-                f"The line of column names is invalid: the quote in column {split.column} is not closed.",
+                f"The line with the column names is invalid: the quote in column {split.column} is not closed.",
                 row=1,
             )
         names = _column_names(split)

@@ -44,7 +44,7 @@ _LOCAL_TIMES: Final = {"start_stamp", "answer_stamp", "end_stamp"}
 def build_call(
     document: Document, *, leave_out: tuple[str, ...] = (), has_local_times: bool = False
 ) -> dict[str, Any]:
-    """Return the fields of the call that one channel describes.
+    """Return the fields of a call, taken from the document of one channel.
 
     Args:
         document: The document of the channel.
@@ -186,7 +186,7 @@ def _recording(channel: Channel) -> str | None:
 
 
 def _extra_field(channel: Channel, fields: Mapping[str, Any], leave_out: tuple[str, ...]) -> str | None:
-    """Return as JSON the variables and document parts that no field contains.
+    """Return the variables and document parts that fill no field, as JSON.
 
     The result is None if every part fills a field.
     """

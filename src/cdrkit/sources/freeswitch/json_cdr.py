@@ -139,7 +139,7 @@ def _values(stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
         if len(text) > _DOCUMENT_CHARACTERS:
             raise SchemaError(
                 f"A JSON document is longer than {_DOCUMENT_CHARACTERS >> 20} MiB; no switch writes documents "
-                "that long. Check that this is the right file."
+                "that long. Check that you gave the right file."
             )
     yield from _repair(text)
 
@@ -173,7 +173,7 @@ def _repair(text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _next_document(text: str, at: int) -> int:
-    """Return the first offset after *at* at which a document may begin.
+    """Return the first offset after *at* where a document may begin.
 
     A document begins on a line that starts with a brace.
     """

@@ -104,7 +104,10 @@ def _check_columns(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _make_rules(first_column: str) -> dict[str, FieldRule]:
-    """Return the field rules; rules for the first column remove a leading ``Call``."""
+    """Return the field rules, adapted to a first column that may begin with ``Call``.
+
+    The rules that read the first column remove this word, except the rules for names.
+    """
     return {
         name: attrs.evolve(rule, pattern=_FIRST if rule.pattern is None else _FIRST_NUMBER)
         if first_column in rule.columns and name not in _NAME_FIELDS
@@ -141,7 +144,7 @@ def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Ma
 class ThreeCx:
     """The source for CDR files from 3CX, which contain one call per line.
 
-    The file has no quotes and no line of column names. The field ``duration`` is 3CX's, in hours, minutes and seconds.
+    The file has no quotes and no column names. The field ``duration`` is 3CX's, in hours, minutes and seconds.
     The source removes ``Call `` at the start of a line, and ``Ext.`` or ``Line:`` before a number; ``extra`` keeps the
     original text.
 

@@ -65,7 +65,7 @@ class MappingResult:
 
     @property
     def contradictions(self) -> dict[str, int]:
-        """The number of rows rejected for a contradiction, by kind of contradiction."""
+        """For each kind of contradiction, the number of rows rejected for it."""
         negative = sum(problem.negative for problem in self.problems)
         return {"negative_length": negative} if negative else {}
 
@@ -92,7 +92,7 @@ class _FieldTexts:
     values: dict[str, tuple[Any, bool]] | None
 
     def keep(self, rows: pl.Series) -> None:
-        """Keep only the rows for which the mask is true."""
+        """Keep only the rows for which the Boolean series *rows* is true."""
         self.texts = self.texts.filter(rows)
         self.chosen = {column: mask.filter(rows) for column, mask in self.chosen.items()}
         self.absent = {column: mask.filter(rows) for column, mask in self.absent.items()}
@@ -121,7 +121,7 @@ def resolve_columns(mapping: SourceMapping, names: Sequence[str], *, table: str)
         listed = " or ".join(map(repr, columns))
         return SchemaError(
             f"{table} has no column {listed}, {purpose}; it has {', '.join(map(repr, names[:_SHOWN_NAMES]))}.{hint} "
-            "Check that it is the right file, and its separator."
+            "Check that you gave the right file, and check its separator."
         )
 
     fields: dict[str, FieldRule] = {}
@@ -181,7 +181,7 @@ def apply_mapping(
 
 
 def _find_other_rows(native: pl.DataFrame, mapping: SourceMapping) -> Iterable[RowProblem]:
-    """Yield a problem for each row that the mapping's option ``only`` excludes."""
+    """Yield a problem for each row excluded by the mapping's option ``only``."""
     for column, words in mapping.only.items():
         others = native.filter(~pl.col(column).fill_null("").is_in(list(words)))
         for row, text in others.select("row", column).rows():
@@ -309,7 +309,7 @@ def _plain_type(name: str) -> Any:
 
 
 def _exact_rows(field: _FieldTexts) -> pl.Series:
-    """Return a mask of the rows that were parsed without loss of information."""
+    """Return for each row whether it was parsed without loss of information."""
     lossy = [text for text, (_, exact) in (field.values or {}).items() if not exact]
     return ~field.texts.is_in(lossy).fill_null(False)
 
@@ -321,9 +321,9 @@ def _make_instants(
     mapping: SourceMapping,
     start: pl.Series | None,
 ) -> tuple[pl.Series, int, int]:
-    """Convert times to instants; count the times in repeated and skipped hours.
+    """Convert times to instants; count how many lie in repeated or skipped hours.
 
-    The first count is of times in repeated hours, and the second of times in skipped hours.
+    The first count is for hours that the clocks repeat, and the second for hours that the clocks skip.
     """
     local = [None if at is None or at.tzinfo is not None else at for at in values]
     aware = [None if at is None or at.tzinfo is None else at for at in values]
@@ -349,7 +349,9 @@ def _make_constant(name: str, text: str, height: int) -> pl.Series:
         try:
             value, _ = parse(text)
         except ValueError as exc:
-            raise ConfigError(f"The constant for {name} cannot be {text!r}: this value {exc}.") from exc
+            raise ConfigError(
+                f"The constant for {name} cannot be {text!r}, because this value {exc}."
+            ) from exc
     if isinstance(value, datetime):
         raise ConfigError(
             f"The field {name!r} cannot be a constant: each call has its own time. Read it from a column."

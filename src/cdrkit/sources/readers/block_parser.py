@@ -1,4 +1,7 @@
-"""The block parser, which parses all regular lines of a CSV block at once."""
+"""The block parser, which parses most lines of a CSV block in one step.
+
+This step parses the lines that Polars and ``csv`` parse identically. All other lines are parsed one by one.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ _QUOTED: Final = r'"[^"\x00]*(?:""[^"\x00]*)*"'
 
 
 class BlockParser:
-    """The parser of one block of whole lines.
+    """A parser for one block of complete lines.
 
     Attributes:
         number: The number of the block's first line.
@@ -291,7 +294,7 @@ def _value_and_blanks(separator: str) -> str:
 
 
 def _parse_regular(at: pl.Series, raw: bytes, count: int, layout: CsvLayout) -> pl.DataFrame:
-    """Parse regular lines into a table of values; *at* holds the lines' indexes."""
+    """Parse lines that match `_regular_row`; *at* holds the indexes of the lines."""
     values = pl.read_csv(raw, has_header=False, infer_schema=False, separator=layout.separator)
     if not layout.empty_is_null:
         values = values.fill_null("")

@@ -141,7 +141,7 @@ def _read_documents(stream: Readable) -> Iterator[tuple[Any, int]]:
     lines = (line for line in read_lines(stream) if line.raw.strip())
     first = next(lines, None)
     if first is None:
-        raise SchemaError("The file is empty: it contains no documents. Check that it is the right file.")
+        raise SchemaError("The file is empty: it contains no documents. Check that you gave the right file.")
     try:
         document = _parse(first.raw)
     except ValueError:
@@ -166,7 +166,7 @@ def _read_whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]
         if size > _DOCUMENT_BYTES:
             raise SchemaError(
                 f"A JSON document is longer than {_DOCUMENT_BYTES >> 20} MiB; no API returns such a long document. "
-                "Check that this is the right file."
+                "Check that you gave the right file."
             )
     raw = b"\n".join(parts)
     try:
@@ -180,7 +180,7 @@ def _read_whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]
     except (ValueError, RecursionError) as exc:
         raise SchemaError(
             f"The document cannot be parsed as JSON: {exc}. It begins with {quote_value(first.text)}. Check that "
-            "this is the right file, and that the file is complete."
+            "you gave the right file, and that the file is complete."
         ) from exc
     for document in documents:
         yield document, position

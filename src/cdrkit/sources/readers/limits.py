@@ -29,6 +29,6 @@ def check_line_length(size: int, number: int) -> None:
     if size > LINE_BYTES:
         raise SchemaError(
             f"Line {number} is longer than {LINE_BYTES >> 20} MiB: no switch writes rows that long. "
-            "Check that this is the right file, and that the file is not compressed.",
+            "Check that you gave the right file, and that the file is not compressed.",
             row=number,
         )

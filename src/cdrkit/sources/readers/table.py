@@ -1,6 +1,6 @@
 """Use a mapping to convert text tables to calls.
 
-A table may or may not have a line of column names. It has separators or fixed positions.
+A table may or may not have a line with the column names. It has separators or fixed positions.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class OpenTable:
     Attributes:
         mapping: The mapping, with column names spelled as in the stream.
         names: The names of the table's columns.
-        has_names: Whether the stream has a line of column names.
+        has_names: Whether the stream has a line with the column names.
         chunks: The rows, in chunks of a few thousand.
     """
 
@@ -130,7 +130,7 @@ def read_table(
 
 
 def open_table(stream: Readable, mapping: SourceMapping, *, skip_row: SkipRow | None = None) -> OpenTable:
-    """Read the lines above a table's rows, and match its columns with a mapping.
+    """Read the lines above a table's rows, and adapt *mapping* to the columns.
 
     Args:
         stream: The bytes of the table.
@@ -147,7 +147,7 @@ def open_table(stream: Readable, mapping: SourceMapping, *, skip_row: SkipRow | 
     promised = skip_header(lines, mapping)
     first = lines.peek()
     if first is None:
-        raise SchemaError("The file is empty: it contains no rows. Check that it is the right file.")
+        raise SchemaError("The file is empty: it contains no rows. Check that you gave the right file.")
     names = tuple(mapping.positions) or mapping.columns
     if names:
         rules = select_rules(mapping, names)
@@ -183,7 +183,7 @@ def _read_chunks(
 ) -> Iterator[TableChunk]:
     """Yield the rows below the column names, and check the row counts in trailers.
 
-    A file may contain several tables in sequence. Each ends with a trailer and repeats the line of column names.
+    A file may contain several tables in sequence. Each ends with a trailer and repeats the line with the column names.
     """
     header = b"\n".join(above).decode("utf-8", "surrogateescape")
     trailer = None if layout.trailer is None else re.compile(layout.trailer)

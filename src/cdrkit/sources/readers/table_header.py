@@ -1,4 +1,4 @@
-"""The lines above a table's rows: its header and its column names."""
+"""Read the lines above a table's rows: header lines, then the column names."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def skip_header(lines: LineReader, mapping: SourceMapping) -> int | None:
 
 
 def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tuple[str, ...], str]:
-    """Parse the line of column names at the top of a table.
+    """Parse the line with the column names at the top of a table.
 
     If the mapping has no separator, each common separator is tried.
 
@@ -81,8 +81,8 @@ def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tupl
         text = line.raw.decode(mapping.encoding)
     except UnicodeDecodeError as exc:
         raise SchemaError(
-            f"The line of column names is not valid {mapping.encoding} at byte {exc.start + 1}. "
-            "Check that it is the right file, or give the file's encoding, for example encoding='latin-1'."
+            f"Byte {exc.start + 1} of the line with the column names is not valid {mapping.encoding}. "
+            "Check that you gave the right file, or give the file's encoding, for example encoding='latin-1'."
         ) from exc
     errors: list[tuple[int, SchemaError]] = []
     for separator in _SEPARATORS if mapping.separator is None else (mapping.separator,):
@@ -91,9 +91,12 @@ def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tupl
         twice = sorted(name for name, count in Counter(names).items() if count > 1)
         try:
             if texts is None or twice:
-                flaw = f"names the column {twice[0]!r} twice" if twice else "has a quote that is not closed"
+                flaw = (
+                    f"contains the column {twice[0]!r} twice" if twice else "has a quote that is not closed"
+                )
                 raise SchemaError(
-                    f"The line of column names {flaw}: {quote_value(text)}. Check that it is the right file."
+                    f"The line with the column names {flaw}: {quote_value(text)}. "
+                    "Check that you gave the right file."
                 )
             return resolve_columns(mapping, names, table="The table"), names, separator
         except SchemaError as exc:
@@ -103,7 +106,7 @@ def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tupl
 
 
 def select_rules(mapping: SourceMapping, names: Sequence[str]) -> dict[str, FieldRule]:
-    """Select the mapping's rules for a table that has no line of column names.
+    """Select the mapping's rules for a table that does not contain column names.
 
     Each returned rule keeps only the columns that the table has.
 
@@ -142,7 +145,7 @@ def parse_row_count(match: re.Match[str], line: Line, promised: int | None) -> i
     if not re.fullmatch(r"\s*[0-9]{1,15}\s*", text):
         raise SchemaError(
             f"Line {line.number} should state the number of rows, but it contains {quote_value(text)} instead. "
-            "Check that it is the right file.",
+            "Check that you gave the right file.",
             row=line.number,
         )
     if promised is not None and promised != int(text):

@@ -15,7 +15,7 @@ __all__ = ["parse_row", "split_line"]
 def parse_row(
     line: Line, lines: LineReader, layout: SourceMapping, width: int
 ) -> tuple[list[str] | str, bytes]:
-    """Parse the row that starts with *line*.
+    """Parse the row whose first line is *line*.
 
     Args:
         line: The first line of the row.

@@ -285,7 +285,7 @@ class Log:
             self._objects.write_checkpoint(snapshot, _now())
 
     def checkpoint_if_due(self, snapshot: Snapshot) -> None:
-        """Write a checkpoint of *snapshot* if its version is a multiple of 64.
+        """Write a checkpoint if the version of *snapshot* is a multiple of 64.
 
         A failure is ignored, because a later checkpoint serves as well.
         """

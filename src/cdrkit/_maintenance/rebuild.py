@@ -69,7 +69,10 @@ def write_new_log(log: Log, tiers: Mapping[str, Tier], hot: Tier, settings: Mapp
 
 
 def _written_at(segment: Segment, modified: datetime | None) -> datetime:
-    """Return the write time that *segment* records, or else the time of its file."""
+    """Return the write time stored in *segment*, or the time of the segment's file.
+
+    If neither is known, return the start of the segment's first call.
+    """
     if "written" in segment.facts:
         return from_microseconds(segment.facts["written"])
     return segment.first if modified is None else modified

@@ -81,9 +81,9 @@ def rewrite_segments(
 
 
 def _split_evenly(frames: Iterable[pl.DataFrame], rows: int, pieces: int) -> Iterator[pl.DataFrame]:
-    """Split the rows of *frames* into about equal parts; *pieces* is their number.
+    """Split the rows of *frames* into *pieces* parts of about equal size.
 
-    *rows* is the total number of rows. Pieces of equal size prevent each job from writing a small segment for the
+    *rows* is the total number of rows. Parts of equal size prevent each job from writing a small segment for the
     remainder.
     """
     pending: list[pl.DataFrame] = []
@@ -109,7 +109,7 @@ def _read_pieces(segments: Iterable[Segment], tiers: Mapping[str, Tier]) -> Iter
 
 
 def _cut_row(starts: pl.Series, row: int) -> int:
-    """Move the cut from *row* to the first row that has the same start time.
+    """Move the cut back to the first row whose start time equals that of *row*.
 
     Switches write whole seconds. Two segments that share a second overlap, so a page from the later segment would read
     both. If too many calls share the instant, the cut is at *row* itself.
@@ -154,7 +154,7 @@ def swap_segments(
 
 
 def discard_segments(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
-    """Try to remove segments that no commit names; the vacuum removes the rest."""
+    """Try to remove uncommitted segments; the vacuum removes those that remain."""
     for segment in segments:
         with contextlib.suppress(CdrError):
             tiers[segment.tier].remove(segment)

@@ -134,7 +134,7 @@ def read_status(
         tiers: The tiers by name.
         hot: The hot tier.
         warm: The warm tier.
-        now: The present.
+        now: The current time.
         keep_months: Calendar months that stay in the hot tier.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The vacuum: remove segments that no commit names, and old log objects."""
+"""The vacuum: remove unused segments and old log objects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["VacuumReport", "vacuum_store"]
 
 #: How long to keep a segment after a commit removed it: readers of an older version may still open it.
 GRACE: Final = timedelta(hours=1)
-#: How long to keep a segment that no commit ever named: a running append may still commit it.
+#: How long to keep a segment that was never committed: a running append may still commit it.
 ORPHAN_GRACE: Final = timedelta(hours=24)
 
 
@@ -36,9 +36,9 @@ class VacuumReport:
         Removed 0 segments and 0 log objects.
 
     Attributes:
-        segments: Removed segments, which no commit named.
-        waiting: Segments that no commit names but that are too recent to remove. Replaced segments are kept for an
-            hour, orphans for a day.
+        segments: Removed segments, which were unused.
+        waiting: Unused segments that are too recent to remove. Replaced segments are kept for an hour, orphans for a
+            day.
         older: Segments from before the log was made. They are kept, because an earlier log may have been lost.
         leftovers: Removed temporary files of interrupted writes.
         commits: Removed log objects, which a checkpoint replaces.
@@ -82,16 +82,16 @@ def vacuum_store(
     orphan_grace: timedelta = ORPHAN_GRACE,
     dry_run: bool = False,
 ) -> VacuumReport:
-    """Remove segments that no commit names, and old log objects.
+    """Remove unused segments and old log objects.
 
-    A log object is old if a checkpoint replaces it.
+    A segment is unused if the newest snapshot does not contain it. A log object is old if a checkpoint replaces it.
 
     Args:
         log: The store's log.
         tiers: The tiers by name.
-        now: The present.
+        now: The current time.
         grace: How long to keep a segment after a commit removed it.
-        orphan_grace: How long to keep a segment that no commit ever named.
+        orphan_grace: How long to keep a segment that was never committed.
         dry_run: Whether only to count the segments.
     """
     stored = [(tier, file) for tier in tiers.values() for file in tier.list_segments()]

@@ -35,7 +35,10 @@ _TOO_FINE: Final = re.compile(r"[.,]\d{7,}(?=[Zz+-]|$)", re.ASCII)
 
 
 def plain_instant(value: object, parameter: str | None) -> datetime:
-    """Convert an aware datetime, also of a subclass, to a `datetime` in UTC."""
+    """Convert an aware datetime to a plain `datetime` in UTC.
+
+    An instance of a subclass of `datetime` is also accepted.
+    """
     if not isinstance(value, datetime):
         raise QueryError(
             f"{_label(parameter)} must be an aware datetime, not {value!r}.", parameter=parameter

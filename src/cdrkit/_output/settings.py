@@ -59,7 +59,7 @@ def _check_page_size(value: int) -> int:
 class DisplaySettings:
     """A portal viewer's settings for lists of calls.
 
-    The settings are the zone, the columns, the page size and the style of times.
+    The settings are the zone, the columns, the page size and the time style.
 
     A `DisplaySettings` is a frozen value: compare it, store it as a dict, copy it with `attrs.evolve`.
 
@@ -77,7 +77,7 @@ class DisplaySettings:
         times: The style of instants: ``iso``, ``day_first`` or ``month_first``.
 
     Raises:
-        ConfigError: When the zone or style of times is unknown, a column is missing or given twice, or the page size
+        ConfigError: When the zone or the time style is unknown, a column is missing or given twice, or the page size
             is out of range.
         UnknownFieldError: When a column is not a field.
     """
@@ -146,9 +146,9 @@ class DisplaySettings:
 
 
 class DisplaySettingsStore:
-    """A store of the `DisplaySettings` of portal viewers.
+    """A store for the `DisplaySettings` of portal viewers; it holds no calls.
 
-    The store is a folder or fsspec URL with one small file for each portal viewer.
+    This store is a folder or fsspec URL with one small file for each portal viewer.
 
     Writes are atomic; if two processes write at the same time, the settings of one process remain. The file's name is
     a hash of the portal viewer's name. So the name cannot choose a path, cannot be too long, and is not visible in a

@@ -168,9 +168,9 @@ class IsNull(Expr):
 
 @attrs.frozen(repr=False)
 class TextMatch(Expr):
-    """A condition that a text field contains, starts with or ends with a string.
+    """A condition that searches a text field for a string.
 
-    The comparison is case-sensitive.
+    The field must contain the string, start with it or end with it. The comparison is case-sensitive.
     """
 
     field: str
@@ -241,7 +241,7 @@ class Not(Expr):
 
 @attrs.frozen(repr=False)
 class And(Expr):
-    """A condition that matches a call when all of its parts match."""
+    """A combination of conditions; a call matches if it meets all of them."""
 
     parts: tuple[Expr, ...]
     sign: ClassVar[str] = "&"
@@ -255,7 +255,7 @@ class And(Expr):
 
 @attrs.frozen(repr=False)
 class Or(Expr):
-    """A condition that matches a call when at least one of its parts matches."""
+    """A combination of conditions; a call matches if it meets at least one of them."""
 
     parts: tuple[Expr, ...]
     sign: ClassVar[str] = "|"
@@ -324,7 +324,7 @@ def field_names(expr: Expr) -> set[str]:
 
 
 def equality_values(expr: Expr) -> tuple[str, tuple[Any, ...]] | None:
-    """Return the field and the values that an ``==`` or ``in`` condition allows.
+    """Return the field of an ``==`` or ``in`` condition, and its allowed values.
 
     Return None for any other condition.
     """

@@ -1,4 +1,4 @@
-"""Group and validate URL parameters in the form of any web framework."""
+"""Group and validate the URL parameters that a web framework provides."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Maintenance:
 
         Args:
             keep_months: Calendar months that stay in the hot tier, 0 or more. More recent calls do not move.
-            now: The present, as an aware datetime. The default is this machine's current time.
+            now: The current time, as an aware datetime. The default is the time of this machine.
             dry_run: Whether only to count the calls, and change nothing.
 
         Returns:
@@ -152,7 +152,7 @@ class Maintenance:
             0
 
         Args:
-            now: The present, as an aware datetime. The default is this machine's current time.
+            now: The current time, as an aware datetime. The default is the time of this machine.
             dry_run: Whether only to count the segments, and remove nothing.
 
         Returns:
@@ -183,7 +183,7 @@ class Maintenance:
 
         Args:
             keep_months: Calendar months that stay in the hot tier, 0 or more.
-            now: The present, as an aware datetime. The default is this machine's current time.
+            now: The current time, as an aware datetime. The default is the time of this machine.
 
         Returns:
             The reports of the move to warm, the compaction and the vacuum, in this order.
@@ -230,7 +230,7 @@ class Maintenance:
 
         Args:
             keep_months: Calendar months that stay in the hot tier. Use the same number as in `run`.
-            now: The present, as an aware datetime. The default is this machine's current time.
+            now: The current time, as an aware datetime. The default is the time of this machine.
 
         Returns:
             The status, which is empty if the store does not exist yet.

@@ -1,4 +1,4 @@
-"""The methods for reading that stores and scoped stores have in common."""
+"""The read methods that stores and scoped stores have in common."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _QUERY_KEYS: Final = frozenset({"where", "during", "between", "columns", "order"
 
 
 class Reader:
-    """The base class of `Store` and `ScopedStore`, with the methods that read.
+    """The base class of `Store` and `ScopedStore`, with their read methods.
 
     Every method reads through `_plan`, and every plan applies the scope.
     """
@@ -53,7 +53,7 @@ class Reader:
             'GB'
 
         Raises:
-            ConfigError: When the store was made with another region than the one that it was opened with.
+            ConfigError: When the store was created with one region but opened with another.
             StorageError: When the log cannot be read.
         """
         snapshot = self._snapshot()
@@ -86,7 +86,7 @@ class Reader:
         Args:
             query: The query, or a dict that `Query.to_dict` returned. The default selects every call.
             now: The instant at which presets such as ``last_7_days`` are resolved, as an aware datetime. The default
-                is the present.
+                is the current time.
 
         Returns:
             The calls in the current version of the store. Later writes do not change the result.
@@ -250,7 +250,7 @@ class Reader:
         """Return the newest version of the store.
 
         Raises:
-            ConfigError: When the store was made with a region other than the one that it was opened with.
+            ConfigError: When the store was created with one region but opened with another.
             StorageError: When the log cannot be read, or the store's location is a file.
         """
         try:
@@ -265,8 +265,8 @@ class Reader:
         if snapshot.version >= 0 and self._region is not None and snapshot.region != self._region:
             made = "without a region" if snapshot.region is None else f"with region={snapshot.region!r}"
             raise ConfigError(
-                f"The store {self._name!r} was made {made}, but opened with region={self._region!r}. Number searches "
-                "depend on the region. Open the store without region=, or change its region with "
+                f"The store {self._name!r} was created {made}, but it was opened with region={self._region!r}. Number "
+                "searches depend on the region. Open the store without region=, or change its region with "
                 "maintenance.rebuild_log()."
             )
         return snapshot
@@ -284,7 +284,7 @@ def check_record(record: object) -> CallRecord:
 
 
 def check_now(now: datetime | None) -> datetime:
-    """Return *now*, or the present if *now* is None.
+    """Return *now*, or the current time if *now* is None.
 
     Raises:
         QueryError: When *now* is naive.

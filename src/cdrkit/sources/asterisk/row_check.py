@@ -1,4 +1,4 @@
-"""Asterisk's rows: separate invalid rows, and explain why each row is invalid."""
+"""Separate Asterisk's invalid rows from the valid rows, and give the reasons."""
 
 from __future__ import annotations
 

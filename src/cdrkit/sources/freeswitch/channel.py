@@ -65,14 +65,14 @@ class Channel:
 
 
 def as_text(value: Any) -> str | None:
-    """Return a non-empty string or a number as a string; None for other values."""
+    """Convert a number to a string; keep a non-empty string; otherwise return None."""
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return str(value) or None
     return None
 
 
 def callflows(document: Document) -> list[Any]:
-    """Return a document's call flows as a list, even a single call flow."""
+    """Return the call flows of a document, always as a list."""
     flow = document.get("callflow")
     return flow if isinstance(flow, list) else [flow]
 

@@ -3,7 +3,7 @@
 The file is an Arrow IPC file with a trailer of eight bytes: the CRC-32 and the length of the Arrow part. The index file
 of a hot segment lies beside the segment and contains nothing else. It is uncompressed, so that it can be mapped. The
 index file of a warm segment lies in a folder of its own. It begins with the blocks of the number index, and the
-compressed Arrow part holds their directory. A search reads the end of the file once, and then single blocks.
+compressed Arrow part lists these blocks. A search reads the end of the file once, and then single blocks.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class IndexFile:
     Attributes:
         segment: The id of the segment that the file describes.
         region: The region that the keys were computed for.
-        numbers: The number index, or its directory of blocks.
+        numbers: The number index, or the list of its blocks.
         totals: The rollup.
     """
 

@@ -140,9 +140,9 @@ class NumberIndex:
 
 @attrs.frozen(eq=False)
 class BlockIndex:
-    """The directory of a number index whose postings are in compressed blocks.
+    """A list of the compressed blocks of a number index.
 
-    A search reads only the blocks that may contain matching keys.
+    The blocks contain the keys and postings. A search reads only the blocks that may contain matching keys.
 
     Attributes:
         first: The first key of each block.
@@ -252,7 +252,7 @@ def _shuffle_bytes(array: pa.Array[Any], width: int) -> bytes:
 
 
 def _unshuffle_bytes(raw: memoryview, width: int) -> bytearray:
-    """Restore the array whose bytes `_shuffle_bytes` reordered."""
+    """Undo `_shuffle_bytes`: restore the original order of the bytes."""
     values, count = bytearray(len(raw)), len(raw) // width
     for at in range(width):
         values[at::width] = raw[at * count : (at + 1) * count]
@@ -260,7 +260,7 @@ def _unshuffle_bytes(raw: memoryview, width: int) -> bytearray:
 
 
 def _select_rows(postings: pa.UInt32Array, positions: Sequence[int]) -> pl.Series:
-    """Return the rows of the postings whose field position is in *positions*.
+    """Select the postings with a field position in *positions*; return their rows.
 
     Positions are indexes into `INDEXED`; the rows are ascending.
     """

@@ -50,7 +50,7 @@ class ColumnReader:
     def read_groups(
         self, segment: Segment, names: list[str], rows: Rows
     ) -> Iterator[tuple[Mapping[str, pa.ChunkedArray[Any]], Rows]]:
-        """Yield the columns *names* of each row group that contains requested rows.
+        """Yield the columns in *names* for each row group that contains requested rows.
 
         Args:
             segment: The segment.
@@ -106,7 +106,9 @@ class ColumnReader:
     def _read_chunks(
         self, segment: Segment, footer: Footer, wanted: Mapping[int, Iterable[str]]
     ) -> dict[int, bytes]:
-        """Return verified bytes of encoded columns, keyed by their offset in the file.
+        """Return the bytes of encoded columns, verified with their checksums.
+
+        Each key is the offset of a column's bytes in the file.
 
         Args:
             segment: The segment.

@@ -401,11 +401,11 @@ def missing_extra(needed_by: str, extra: str) -> MissingExtraError:
 
 
 def suggestion(name: str, known: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """Find known names similar to *name*; return a hint for a message, and the names.
+    """Return a hint that suggests known names similar to *name*, and these names.
 
     Returns:
-        `` Did you mean 'a' or 'b'?`` with a leading space, or an empty string; and up to three names, best match
-        first.
+        The hint to append to a message: `` Did you mean 'a' or 'b'?`` with a leading space, or an empty string; and
+        up to three names, best match first.
     """
     matches = tuple(difflib.get_close_matches(name, list(known), n=3, cutoff=0.5))
     if not matches:

@@ -87,7 +87,8 @@ def make_scope(options: ScopeOptions, secret: bytes) -> Scope:
         raise ConfigError(f"audit={audit!r} is not callable. Give a function that takes an AuditEvent.")
     if not isinstance(viewer, str) or (audit is not None and not viewer.strip()):
         raise ConfigError(
-            f"viewer={viewer!r} is not valid. Give the portal viewer's name, which audit events contain."
+            f"viewer={viewer!r} is not valid. Give the portal viewer's name as a string that is not blank; audit "
+            "events contain this name."
         )
     masks = _parse_masks(options.mask)
     hidden = _parse_hidden(options.hide, masks)

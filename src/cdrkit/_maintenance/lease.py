@@ -92,7 +92,11 @@ def last_maintenance(files: Files) -> datetime | None:
 
 
 def _maintained(lease: dict[str, Any]) -> datetime | None:
-    """Return the start of the last maintenance job up to the job of *lease*."""
+    """Return the start of the last maintenance job, as recorded in *lease*.
+
+    If *lease* belongs to a maintenance job, this job is the last one. Otherwise, *lease* may record an earlier job;
+    None if it does not.
+    """
     if lease["job"] in _JOBS:
         return datetime.fromisoformat(lease["until"]) - _DURATION
     earlier = lease.get("maintained")
@@ -106,7 +110,7 @@ def _newest_number(files: Files) -> int:
 
 
 def _create(files: Files, number: int, own: dict[str, Any]) -> None:
-    """Create a numbered lease; raise an error if another job created that lease.
+    """Create lease *number*; raise an error if another job has already created it.
 
     After a storage error, the stored token shows whether the lease was created.
     """
@@ -128,7 +132,7 @@ def _path(number: int) -> str:
 
 
 def _read(files: Files, number: int) -> dict[str, Any] | None:
-    """Return a numbered lease, or None if that lease is missing or damaged."""
+    """Return lease *number*, or None if this lease is missing or damaged."""
     try:
         lease: dict[str, Any] = json.loads(files.read(_path(number)))
         lease["until"] = datetime.fromisoformat(lease["until"]).astimezone(UTC).isoformat()

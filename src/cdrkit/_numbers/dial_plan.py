@@ -1,4 +1,4 @@
-"""Match columns of numbers against the patterns of numbering plans."""
+"""Match columns of telephone numbers against the patterns of numbering plans."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def check_region(region: str | None) -> str | None:
 
 @attrs.frozen
 class DialPlan:
-    """The numbering plan of a region: patterns that match columns of numbers.
+    """The numbering plan of a region: patterns of its telephone numbers.
+
+    The methods apply the patterns to whole columns of numbers.
 
     Attributes:
         code: The calling code.
@@ -77,7 +79,7 @@ class DialPlan:
         return bool(self.prefix) and re.match(self.prefix, "") is not None
 
     def keeps(self, number: pl.Expr) -> pl.Expr:
-        """Return whether parsing removes no prefix from *number*."""
+        """Return whether *number* has no prefix that parsing would remove."""
         if not self.prefix:
             return pl.lit(True)
         if self.prefix_may_be_empty:
@@ -85,7 +87,10 @@ class DialPlan:
         return ~number.str.contains(f"^(?:{self.prefix})")
 
     def strip_prefix(self, number: pl.Expr) -> pl.Expr:
-        """Return *number* without its national prefix, or null if parsing rewrites it."""
+        """Return *number* without its national prefix; null if *rewrite_group* matches.
+
+        If *rewrite_group* matches, parsing rewrites the number instead of removing its prefix.
+        """
         without = number.str.replace(f"^(?:{self.prefix})", "")
         if not self.rewrite_group:
             return without
@@ -97,7 +102,11 @@ class DialPlan:
         return number.str.contains(f"^(?:{self.general})$")
 
     def valid(self, number: pl.Expr) -> pl.Expr:
-        """Return whether *number* is a valid number of one of the *kinds*."""
+        """Return whether *number* is a valid national number.
+
+        A valid number has one of the *lengths* and matches the pattern *general*. It also matches the pattern of one
+        of the *kinds*, and has a length of this kind.
+        """
         length = number.str.len_bytes()
         kinds = [number.str.contains(f"^(?:{kind})$") & length.is_in(sizes) for kind, sizes in self.kinds]
         return self.viable(number) & length.is_in(self.lengths) & pl.any_horizontal(kinds)

@@ -18,13 +18,13 @@ from cdrkit.sources.readers.local_time import Instants, resolve_instants
 
 __all__ = ["BATCH_CALLS", "BatchBuilder", "RowError"]
 
-#: The least number of calls and rejects of a batch, but for the last one.
+#: The least total of calls and rejects in a batch; only the last batch may have fewer.
 BATCH_CALLS: Final = 5_000
 _TIMES: Final = ("start", "answer", "end")
 
 
 class RowError(Exception):
-    """Raised when a row cannot be stored; the ingest continues.
+    """Raised when a row cannot be stored; this error does not stop the ingest.
 
     Attributes:
         contradiction: The kind of contradiction in the row; None if the row does not contradict itself.
@@ -54,7 +54,7 @@ class BatchBuilder:
     contradictions: dict[str, int] = attrs.field(factory=dict)
 
     def __len__(self) -> int:
-        """Return the number of calls and rejects in the next batch."""
+        """Return how many calls and rejects the next batch has in total."""
         return len(self.calls) + len(self.rejects)
 
     def add_reject(self, row: int, error: RowError, text: str, input: str = "") -> None:

@@ -36,7 +36,10 @@ class Line:
 
     @property
     def text(self) -> str:
-        """The line as text; undecodable bytes become surrogates, as in rejects."""
+        """The line as text; undecodable bytes become surrogates.
+
+        The text of a reject contains the same surrogates.
+        """
         return self.raw.decode("utf-8", "surrogateescape")
 
 
@@ -86,7 +89,7 @@ class LineReader:
         self.position: int = 0
 
     def peek(self, index: int = 0) -> Line | None:
-        """Return one of the next lines, without consuming any line.
+        """Return the next line, or a later line, without consuming any line.
 
         Args:
             index: The number of lines to skip; 0 returns the next line.

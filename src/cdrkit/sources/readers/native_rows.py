@@ -16,7 +16,7 @@ JSON_ESCAPES: Final = {"\\": "\\\\", '"': '\\"'} | {chr(code): f"\\u{code:04x}" 
 
 
 def digest_rows(native: pl.DataFrame) -> pl.Series:
-    """Return a digest of the strings in each row.
+    """Return one digest for each row, computed from the strings in the row.
 
     Equal rows have equal digests, whatever the order of the columns.
     """

@@ -20,7 +20,7 @@ class SegmentChanges:
     """The segments that an append adds and removes, keyed by id.
 
     Attributes:
-        fresh: New segments that hold rows of the append.
+        fresh: New segments that hold rows that the append adds to the store.
         rewritten: New segments that hold the remaining rows of segments of which some rows were replaced.
         removed: The snapshot's segments that the rewritten segments replace.
     """
@@ -45,7 +45,7 @@ class SegmentChanges:
         return not self.fresh and not self.removed
 
     def add(self, segment: Segment) -> None:
-        """Add a new segment that holds rows of the append."""
+        """Add *segment*, which holds rows that the append adds to the store."""
         self.fresh[segment.id] = segment
 
     def apply(self, base: Snapshot) -> Sequence[Segment]:
@@ -79,9 +79,9 @@ def select_overlapping(frame: pl.DataFrame, segments: Iterable[Segment]) -> Iter
 
 
 def delete_segments(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -> None:
-    """Delete *segments*, which no commit names.
+    """Delete uncommitted segments.
 
-    A segment that cannot be deleted stays behind as an orphan.
+    No commit may name any of *segments*. A segment that cannot be deleted stays behind as an orphan.
     """
     for segment in segments:
         with contextlib.suppress(CdrError):

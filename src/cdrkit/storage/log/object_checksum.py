@@ -37,7 +37,7 @@ def verify_checksum(data: bytes, url: str) -> Any:
         raise ValueError("the checksum does not match")
     if body["format"] > FORMAT:
         raise ConfigError(
-            f"{url} has format {body['format']}, and this cdrkit reads formats up to {FORMAT}. "
+            f"{url} has format {body['format']}, but the installed cdrkit reads formats only up to {FORMAT}. "
             "Install a newer cdrkit."
         )
     return body

@@ -36,7 +36,7 @@ def normalize_column(column: pl.Series, region: str | None) -> pl.Series:
 
     Args:
         column: Numbers as switches wrote them: text, or categories of text.
-        region: The region of numbers in national form, as `check_region` returns it, or None.
+        region: The region to which numbers in national form belong, as `check_region` returns it, or None.
     """
     texts = column.cast(pl.String)
     distinct = texts.drop_nulls().unique()
@@ -61,7 +61,7 @@ def visible_prefixes(column: pl.Series, digits: int, region: str | None) -> pl.S
     Args:
         column: Numbers as switches wrote them.
         digits: How many digits are hidden at the end of each normalised number.
-        region: The region of numbers in national form, or None.
+        region: The region to which numbers in national form belong, or None.
     """
     number = pl.col("number")
     visible = pl.when(number.str.contains(_PLAIN_NUMBER)).then(number.str.head(-digits)).otherwise(pl.lit(""))

@@ -63,8 +63,8 @@ def normalize_number(text: str, region: str | None) -> str:
 
     Args:
         text: The number as a switch wrote it.
-        region: The region of numbers in national form, as `check_region` returns it. None: only international
-            numbers are recognised.
+        region: The region to which numbers in national form belong, as `check_region` returns it. None: only
+            international numbers are recognised.
     """
     stored = text.strip()
     digits = parse_digits(stored)
@@ -81,7 +81,7 @@ def normalize_typed(text: str, region: str | None) -> str:
 
     Args:
         text: The number as a person typed it.
-        region: The region of numbers in national form. None: only international numbers are recognised.
+        region: The region to which numbers in national form belong. None: only international numbers are recognised.
     """
     shown = "".join(sign for sign in text if unicodedata.category(sign) != "Cf").strip()
     if len(shown) > MAX_CHARACTERS:

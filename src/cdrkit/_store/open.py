@@ -52,8 +52,8 @@ def open_store(
             creation of files. Or a `cdrkit.storage.Tier`, together with *url* for the log.
         warm: The warm tier's folder, URL or `TierOptions`, or a `cdrkit.storage.Tier`. The default is the folder
             ``warm`` below *url* or *hot*.
-        region: ISO 3166 code of the region of numbers in national form (``GB``: ``020 7946 0018``). The first write
-            fixes the region of the store. After that, *region* may be omitted.
+        region: ISO 3166 code of the region to which numbers in national form belong (``GB``: ``020 7946 0018``). The
+            first write fixes the region of the store. After that, *region* may be omitted.
         recordings: The location of recordings: a template over the fields of a call, such as
             ``/var/spool/asterisk/monitor/{recording}``, or `Recordings`. For a callable, give
             ``Recordings(callable, root=...)``.

@@ -86,7 +86,8 @@ class Tier(Protocol):
         Args:
             frame: At least one call, all of one UTC day in the hot tier and of one UTC month in the warm tier. The
                 calls are sorted by (``start``, ``call_id``) and have the frame types of the catalogue of fields.
-            region: The region of numbers in national form, for a number index; None if the store has no region.
+            region: The region to which numbers in national form belong, for a number index; None if the store has no
+                region.
 
         Returns:
             The segment, with a new id.
@@ -171,7 +172,7 @@ class Tier(Protocol):
             segment: A segment of this tier.
             search: The ranges of number keys to search for.
             fields: The fields to search in: any of ``source``, ``destination`` and ``did``.
-            region: The region of numbers in national form.
+            region: The region to which numbers in national form belong.
 
         Raises:
             CorruptDataError: When the index differs from what was written.

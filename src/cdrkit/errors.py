@@ -386,7 +386,7 @@ class CorruptDataError(StorageError):
 
 
 def missing_extra(needed_by: str, extra: str) -> MissingExtraError:
-    """Return the error for an operation that needs a missing extra.
+    """Return the error for an operation whose optional package is not installed.
 
     The message contains the command that installs the extra.
 

@@ -111,7 +111,7 @@ def make_scope(options: ScopeOptions, secret: bytes) -> Scope:
 
 
 def _parse_ids(name: str, value: object) -> tuple[str, ...]:
-    """Return the tenant's ids, and reject an empty list of ids."""
+    """Return the tenant's ids; raise an error if the list is empty."""
     given = (value,) if isinstance(value, str) else value
     if not isinstance(given, Iterable) or isinstance(given, (bytes, Mapping)):
         raise ScopeError(f"{name}={value!r} is not a tenant. Give an id as a string, or a list of ids.")

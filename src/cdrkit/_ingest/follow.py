@@ -303,7 +303,7 @@ class _Follower:
     def _store_lines(
         self, file: _File, lines: bytes, *, at_end: bool, is_last: bool
     ) -> tuple[int, IngestReport | None]:
-        """Store the calls in *lines*.
+        """Store the calls that *lines* contain.
 
         Return the number of processed bytes, and the commit's report, if any.
 

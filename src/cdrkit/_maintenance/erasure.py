@@ -262,7 +262,7 @@ def _may_match(
     query: Query,
     now: datetime,
 ) -> bool:
-    """Return True if a file holds calls that match *query*, or if it is unreadable."""
+    """Return True if the file holds calls that match, or if the file is unreadable."""
     if not file.is_whole:
         return True
     try:

@@ -63,7 +63,7 @@ def write_new_log(log: Log, tiers: Mapping[str, Tier], hot: Tier, settings: Mapp
     after = log.create(settings, added=added)  # one commit: before it, an interrupted rebuild leaves no log
     if any(segment.id not in after.segments for segment in added):
         raise StorageError(
-            f"Another process wrote to {log.files.url} during the rebuild of its log. No call was lost. Try again."
+            f"Another process wrote to {log.files.url} while its log was rebuilt. No call was lost. Try again."
         )
     return after
 

@@ -126,7 +126,7 @@ def swap_segments(
     fresh: Sequence[Segment],
     facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Snapshot | None:
-    """Replace the segments *sources* with the segments *fresh* in one commit.
+    """Replace the segments *sources* with the new segments *fresh* in one commit.
 
     Returns:
         The new snapshot. None if another writer has already replaced one of *sources*; *fresh* is then removed.

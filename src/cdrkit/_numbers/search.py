@@ -40,7 +40,7 @@ class NumberPattern:
         return any(part in number for part in self.numbers)
 
     def condition(self, column: pl.Expr) -> pl.Expr:
-        """Return a condition that is true if a column's number matches this pattern.
+        """Return a condition: the telephone number in a column matches this pattern.
 
         The column has normalised numbers. The condition is false for a null.
         """

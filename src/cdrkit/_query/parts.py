@@ -101,7 +101,7 @@ class QueryParts(Protocol):
         """Match calls that last from *at_least* to *at_most* seconds."""
 
     def columns(self, *names: str) -> Self:
-        """Choose which columns tables and CSV output contain, and in which order."""
+        """Choose the columns of tables and CSV output, and their order."""
 
     def order_by(self, *names: str) -> Self:
         """Set the sort order."""

@@ -292,7 +292,7 @@ class Query:
         return self.where(RECORDED)
 
     def columns(self, *names: FieldName | str | Iterable[FieldName | str]) -> Query:
-        """Choose which columns tables and CSV output contain, and in which order.
+        """Choose the columns of tables and CSV output, and their order.
 
         Records always have every field.
 

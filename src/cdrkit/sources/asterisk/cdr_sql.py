@@ -76,7 +76,7 @@ class _FetchedRows:
 
 @attrs.frozen(kw_only=True)
 class AsteriskSql:
-    """The source for the table of Asterisk's SQL modules.
+    """The source for the database table that Asterisk's SQL modules write.
 
     The source reads a CSV dump or the database.
 

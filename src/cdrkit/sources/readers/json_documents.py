@@ -201,7 +201,7 @@ def _parse(raw: bytes) -> Any:
 
 
 def _calls_of(document: Any, pages: PageLayout) -> list[Any]:
-    """Return the calls in a document.
+    """Return the calls that a document contains.
 
     Raises:
         SchemaError: When the document does not contain calls from the provider.

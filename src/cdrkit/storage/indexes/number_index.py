@@ -190,7 +190,7 @@ class BlockIndex:
         return pl.Series(sorted(rows), dtype=pl.UInt32)
 
     def matches(self, data: bytes) -> bool:
-        """Return whether all blocks in the complete file *data* match their checksums."""
+        """Return whether every block of the file matches its checksum."""
         return all(
             zlib.crc32(data[self._start(number) : end]) == crc
             for number, (end, crc) in enumerate(zip(self.ends, self.crcs, strict=True))

@@ -223,7 +223,7 @@ class LogObjects:
                 return
 
     def _check_second_creation(self, path: str, data: bytes) -> None:
-        """Check that the filesystem refuses to create the file at *path* again.
+        """Check that the filesystem refuses to create a file that already exists.
 
         Raises:
             ConfigError: When the file can be created again.

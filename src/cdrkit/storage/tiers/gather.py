@@ -14,7 +14,7 @@ __all__ = ["pick_values", "take_values"]
 
 
 def pick_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[int]]]) -> pl.Series:
-    """Collect one field's values from many arrays, with few rows from each array.
+    """Collect one field's values from many arrays, if each array gives few rows.
 
     The values are in the order of the arrays.
 

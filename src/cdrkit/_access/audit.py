@@ -1,4 +1,4 @@
-"""Audit events: record when a portal viewer exports calls or uses a recording."""
+"""Audit events: a portal viewer's exports of calls and uses of recordings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rewrites: write calls to new segments, compare, and replace the old segments.
+"""Rewrites: write new segments, check them, and replace the old segments.
 
 An interrupted job leaves the store unchanged. The vacuum removes the segments that the job had written.
 """
@@ -46,7 +46,9 @@ def rewrite_segments(
     *,
     rows_each: int,
 ) -> list[Segment]:
-    """Write the calls of *sources* to new segments, read them back and compare.
+    """Write the calls of *sources* to new segments, and check the new segments.
+
+    The check reads the new segments back, and compares their calls with those of *sources*.
 
     Args:
         log: The store's log.
@@ -81,10 +83,10 @@ def rewrite_segments(
 
 
 def _split_evenly(frames: Iterable[pl.DataFrame], rows: int, pieces: int) -> Iterator[pl.DataFrame]:
-    """Split the rows of *frames* into *pieces* parts of about equal size.
+    """Split the rows of *frames* into parts of about equal size.
 
-    *rows* is the total number of rows. Parts of equal size prevent each job from writing a small segment for the
-    remainder.
+    *rows* is the total number of rows, and *pieces* is the number of parts. Parts of equal size prevent each job from
+    writing a small segment for the remainder.
     """
     pending: list[pl.DataFrame] = []
     for frame in frames:

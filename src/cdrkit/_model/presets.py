@@ -146,7 +146,7 @@ def _calendar_days(preset: str, today: date) -> tuple[date, date]:
 
 
 def _days_back(number: int, unit: str, today: date) -> tuple[date, date]:
-    """Return the edges of a period that ends today: its first day, and tomorrow."""
+    """Return the first day of a period that ends today, and the day after today."""
     tomorrow = today + timedelta(days=1)
     if unit == "month":
         return _plus_months(tomorrow, -number), tomorrow

@@ -1,4 +1,4 @@
-"""Locators, which find a call's recording with a template or a callable.
+"""Locators, which use a template or a callable to find a call's recording.
 
 Every path stays below one root. Locators do not trust the values that a switch wrote into a record.
 """

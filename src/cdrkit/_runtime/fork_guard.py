@@ -27,7 +27,7 @@ class _ForkGuard:
         self.is_cut_off = False
 
     def enter_child(self) -> None:
-        """In a forked child process, note whether the parent process had used Polars."""
+        """In a forked child process, record whether the parent process had used Polars."""
         self.is_cut_off = self.has_computed
 
 
@@ -36,7 +36,7 @@ os.register_at_fork(after_in_child=_GUARD.enter_child)
 
 
 def check_process() -> None:
-    """Note the use of Polars; raise an error if a fork has made Polars unusable.
+    """Record that Polars is in use; raise an error if a fork has made it unusable.
 
     Raises:
         ConfigError: When this process was forked from a process that had computed with Polars.

@@ -40,7 +40,10 @@ _COMMANDS: Final = {
 
 
 class _LazyGroup(click.Group):
-    """A command group that imports each command only to run it or to show its help."""
+    """A command group that imports the module of a command only when needed.
+
+    The module is needed to run the command and to show its help.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

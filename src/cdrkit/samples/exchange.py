@@ -319,7 +319,7 @@ class Exchange:
         return f"PJSIP/{name}-{next(self.channels):08x}"
 
     def _outcome(self, start: datetime, shares: tuple[float, float, float]) -> tuple[int, int, str]:
-        """Choose the ringing time and talk time in seconds, and the disposition.
+        """Draw a random ringing time and talk time in seconds, and a random disposition.
 
         Args:
             start: The start of the call.

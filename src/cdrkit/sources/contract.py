@@ -125,8 +125,10 @@ class SourceBatch:
         merged: The number of rows that complete the other rows of a call in *frame*.
         contradictions: The number of rejects that contradict themselves, by kind; see `CONTRADICTIONS`. The caller of
             the source counts the contradictions in *frame*.
-        repeated_hour: The number of local times of good rows in an hour that the clocks repeat.
-        missing_hour: The number of local times of good rows in an hour that the clocks skip.
+        repeated_hour: The number of local times in an hour that occurs twice, because clocks go back. Only good rows
+            count.
+        missing_hour: The number of local times in an hour that does not exist, because clocks go forward. Only good
+            rows count.
         bytes_read: The number of bytes of the stream before the end of the batch. If the source reads several
             inputs, the number of bytes of all of them.
         header: The lines above the rows that a reader needs, such as the line of names; empty: no lines. The
@@ -252,7 +254,7 @@ class JoiningSource(Source, Protocol):
     def read_all(self, inputs: Iterable[SourceInput], /) -> Iterator[SourceBatch]:
         """Yield the rows of all inputs in batches.
 
-        Rejects and pending calls name their input.
+        Each reject and each pending call names the input that it comes from.
 
         Example:
             >>> import io
@@ -320,7 +322,7 @@ class Sniff(Protocol):
         An example of a reason is "18 columns, the start in column 10".
 
         Args:
-            head: The first bytes of the file, decompressed, 64 KiB at most. The last line may be cut off.
+            head: The first bytes of the decompressed file, at most 64 KiB. The last line may be cut off.
             name: The name of the file.
         """
         ...

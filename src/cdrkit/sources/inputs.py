@@ -78,7 +78,8 @@ class Inputs:
         connection: The database connection to read; None if the inputs are files.
         is_self_contained: Whether reading uses no object of the caller, so that another thread may read.
         count: The number of inputs opened so far.
-        are_many: Whether several inputs are possible. Then empty inputs are skipped, and rejects name their input.
+        are_many: Whether several inputs are possible. Then empty inputs are skipped, and each reject names
+            the input that it comes from.
         size_bytes: The number of bytes of the inputs as they are stored, or None if the number is unknown.
 
     Raises:
@@ -155,7 +156,7 @@ class Inputs:
         elif isinstance(given, (str, os.PathLike)):
             yield from self._open_path(given)
         elif isinstance(given, io.TextIOBase):
-            raise ConfigError(f"{given!r} returns text, not bytes; open it with mode 'rb'.")
+            raise ConfigError(f"Reading {given!r} returns text, not bytes; open the file with mode 'rb'.")
         elif hasattr(given, "read"):
             name = str(getattr(given, "name", "file"))
             yield name, self._wrap(given, name)

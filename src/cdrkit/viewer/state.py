@@ -293,7 +293,7 @@ class CallsView(Generic[ViewResultT]):
         self._show(attrs.evolve(self._request, **({"cursors": (None,)} | changed)))
 
     def _show(self, request: _Request) -> None:
-        """Read the page for *request* and show it; if an error occurs, change nothing."""
+        """Read and show the page for *request*; if an error occurs, change nothing."""
         filtered = self._filter_query(request)
         total = self._total if filtered == self._counted else self._run(filtered).count()
         query = self._arrange(filtered, request)
@@ -316,7 +316,7 @@ class CallsView(Generic[ViewResultT]):
         return query.columns(*request.settings.columns).order_by(*request.order)
 
     def _has_recording(self, record: CallRecord) -> bool:
-        """Return whether a call names a recording; the file may be missing."""
+        """Return whether a call has a recording, even if its file is missing."""
         try:
             self._find_recording(record)
         except CdrError:

@@ -1,4 +1,4 @@
-"""Errors that name their input, for sources that read several inputs."""
+"""Errors that name the input at fault, for sources that read several inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["name_input"]
 
 
 def name_input(error: SchemaError, input: SourceInput, opened: int, rest: Iterator[object]) -> SchemaError:
-    """Prefix an error's message with the name of its input.
+    """Prefix an error's message with the name of the input that caused the error.
 
     If only one input exists, the error is returned unchanged.
 

@@ -49,7 +49,7 @@ class SegmentChanges:
         self.fresh[segment.id] = segment
 
     def apply(self, base: Snapshot) -> Sequence[Segment]:
-        """Return the store's segments after applying these changes to *base*."""
+        """Return the segments that result when these changes are applied to *base*."""
         unchanged = (segment for segment in base.segments.values() if segment.id not in self.removed)
         return [*unchanged, *self.rewritten.values(), *self.fresh.values()]
 

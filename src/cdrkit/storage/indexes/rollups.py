@@ -94,9 +94,9 @@ def totals_of(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def sum_totals(totals: pl.DataFrame, *by: str) -> pl.DataFrame:
-    """Sum *totals* by the keys in *by*.
+    """Group *totals* by the given keys, and sum each group.
 
-    The result has these keys as columns, and then the columns `SUMMED`.
+    *by* lists the keys. The result has these keys as columns, and then the columns `SUMMED`.
     """
     has_charge = pl.col("charge").is_not_null().any()
     sums = [
@@ -228,9 +228,9 @@ class TotalsOfMany:
         self._sums: dict[tuple[str, ...], pl.DataFrame] = {}
 
     def whole(self, *by: str) -> pl.DataFrame:
-        """Sum the calls of all segments by the keys in *by*.
+        """Return the totals of the calls of all segments, grouped by the given keys.
 
-        The result has the columns that `sum_totals` returns, and is cached.
+        *by* lists the keys. The result has the columns that `sum_totals` returns, and is cached.
         """
         if by not in self._sums:
             self._sums[by] = sum_totals(self._brief, *by)

@@ -1,4 +1,4 @@
-"""Segment files: their metadata and their listing."""
+"""Segment files: build and read their metadata, and list the files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["SegmentFile", "about_segment", "describe_segment", "list_segment_fil
 
 @attrs.frozen
 class SegmentFile:
-    """The file of a segment in a tier, even if the segment is not in any commit.
+    """A segment's file in a tier, whether or not a commit contains the segment.
 
     Example:
         >>> from cdrkit.storage import SegmentFile

@@ -53,11 +53,11 @@ class Candidates:
 
 @attrs.define(eq=False)
 class Scan:
-    """A run of a bound query; it reads segments and counts the reads.
+    """A run of a bound query, with counters of the segments and rows that were read.
 
     Attributes:
         query: The bound query.
-        counters: The reads so far. Every method increments them.
+        counters: The counters of this run. Every method increments them.
     """
 
     query: BoundQuery
@@ -156,7 +156,7 @@ class Scan:
         return rows if narrowed is None else narrowed
 
     def recheck(self, candidates: Candidates) -> Candidates:
-        """Return *candidates* without the rows that fail a condition."""
+        """Return *candidates* with only the rows that meet every condition of the query."""
         if candidates.exact:
             return candidates
         frame = self.read(candidates.segment, self.query.filter_fields, candidates.rows)
@@ -164,7 +164,7 @@ class Scan:
         return Candidates(candidates.segment, rows, exact=True)
 
     def mask(self, frame: pl.DataFrame, conditions: Sequence[Expr]) -> pl.Series:
-        """Return for each row whether it matches and lies beyond the cursor."""
+        """Return True for each row that matches and lies beyond the cursor."""
         query = self.query
         numbers = {name for c in conditions for search in number_searches(c) for name in search.fields}
         if numbers:

@@ -61,7 +61,7 @@ class _File:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the first bytes of the file and the most recently read bytes."""
+        """A digest of the file's first bytes and of the bytes that were read last."""
         return blake2b(self.head + b"|" + self.tail, digest_size=16).hexdigest()
 
 
@@ -136,7 +136,7 @@ def follow_file(
 
 @attrs.define
 class _Follower:
-    """The state of one followed file.
+    """The state of one file that is being followed.
 
     Attributes:
         path: Absolute path of the file.
@@ -191,9 +191,9 @@ class _Follower:
             self.position = before
 
     def _resume(self, stream: IO[bytes], name: str) -> _File | None:
-        """Read *stream* up to the stored position; return None for a different file.
+        """Read *stream* up to the stored position; return None if it is another file.
 
-        The file is different if its fingerprint differs from the fingerprint in the position.
+        *stream* is another file if its fingerprint differs from the fingerprint in the position.
         """
         position = self.position
         try:
@@ -345,7 +345,7 @@ class _Follower:
             _log.warning("%s: %s cdrkit will read the file again when it has grown.", file.name, exc)
 
     def _reject_all(self, lines: bytes, exc: SchemaError) -> SourceBatch:
-        """Return a batch that rejects all *lines*."""
+        """Return a batch that has a reject for each line of *lines* that is not blank."""
         rows = enumerate(lines.removesuffix(b"\n").split(b"\n"), self.position.line_count + 1)
         rejects = (
             Reject(row, str(exc), raw.decode("utf-8", "surrogateescape")) for row, raw in rows if raw.strip()

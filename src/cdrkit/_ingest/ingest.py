@@ -24,7 +24,7 @@ Progress: TypeAlias = Callable[[int, int | None], None]
 def ingest_inputs(
     inputs: Inputs, source: Source, append: Append, tally: Tally, *, progress: Progress | None
 ) -> IngestReport:
-    """Read *inputs*, add their calls to *append*, commit, and return the report.
+    """Read *inputs*, pass their calls to *append*, commit, and return the report.
 
     Args:
         inputs: The files, documents or database to read.

@@ -85,9 +85,9 @@ def erase_calls(
     facts: Mapping[str, Any],
     dry_run: bool,
 ) -> EraseReport:
-    """Erase the calls that *query* selects, and verify that no such call remains.
+    """Erase the calls that *query* selects, and verify that none of them remains.
 
-    The files that held the calls are removed at once, without a grace period. A reader of an older version may fail.
+    The files that held the calls are removed at once, without a grace period. A reader of an older snapshot may fail.
 
     Args:
         log: The store's log.

@@ -1,4 +1,4 @@
-"""The data model: call records, their fields, frames of calls, and times."""
+"""The data model: call records, their fields, tables of calls, and time ranges."""
 
 from __future__ import annotations
 

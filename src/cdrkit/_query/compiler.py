@@ -86,7 +86,7 @@ def _comparison_condition(expr: Comparison) -> pl.Expr:
 
 
 def _plain_column(name: str) -> pl.Expr:
-    """Return the column *name*, converted to plain text if it is categorical.
+    """Return the column called *name*; convert a categorical column to plain text.
 
     Polars compares categories by their codes, not by their text.
     """

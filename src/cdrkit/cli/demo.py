@@ -1,4 +1,4 @@
-"""The demo command: generate sample calls, and use them to show the main tasks."""
+"""The demo command: generate sample calls, and demonstrate the main tasks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["demo"]
 @click.option("--timezone", default="Europe/London", show_default=True, help="The time zone of the office.")
 @click.option("--seed", default=1, show_default=True, help="Equal seeds generate equal calls.")
 def demo(folder: str | None, calls: int, timezone: str, seed: int) -> None:
-    """Show the main tasks with sample calls.
+    """Demonstrate the main tasks on sample calls.
 
     The command creates a sample office's calls, recordings and store in FOLDER, by default a temporary folder.
     """

@@ -48,7 +48,7 @@ def draw_below(bits: str, place: int, choices: int) -> pl.Expr:
 
 
 def look_up(values: Sequence[int | str | None], index: pl.Expr, dtype: type[pl.DataType]) -> pl.Expr:
-    """Return the item of *values* at each *index*, counted from 0."""
+    """Return the item of *values* at each number in *index*, counted from 0."""
     return pl.lit(pl.Series(values, dtype=dtype)).gather(index)
 
 
@@ -78,7 +78,7 @@ def duration_steps() -> tuple[int, ...]:
 
 
 def draw(seed: int, stream: int, index: pl.Expr) -> pl.Expr:
-    """Return 64 random bits for each *index*.
+    """Return 64 random bits for each number in *index*.
 
     The streams of one seed are independent of each other.
     """

@@ -111,9 +111,9 @@ class AsteriskCsv:
     encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __attrs_post_init__(self) -> None:
-        """Check that the file has the columns that the options name.
+        """Check that the settings allow the recording column and the customer column.
 
-        With the given settings, Asterisk must write these columns.
+        The settings are the options that decide which columns Asterisk writes.
         """
         for option in ("recording_column", "customer_column"):
             column = getattr(self, option)
@@ -203,7 +203,7 @@ class AsteriskCsv:
                 width = next(width for width, values in rows.groups.items() if (values["row"] == row).any())
                 raise ConfigError(
                     f"Row {row} has {width} columns. One of them is uniqueid or userfield, but the file does not show "
-                    "which. Give loguniqueid=True or loguserfield=True, as in cdr.conf. If only this row lacks a "
-                    "column, give both options; the row is then rejected."
+                    "which. Give loguniqueid=True or loguserfield=True, as in cdr.conf. If the other rows have both "
+                    "columns, give both options; this row is then rejected."
                 )
         return batch

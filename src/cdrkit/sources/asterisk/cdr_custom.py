@@ -97,7 +97,7 @@ class AsteriskCustom:
     encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __attrs_post_init__(self) -> None:
-        """Check that the file has every column that an option names."""
+        """Check that *columns* contains the recording column and the customer column."""
         check_column("recording_column", self.recording_column, self.columns)
         check_column("customer_column", self.customer_column, self.columns)
 

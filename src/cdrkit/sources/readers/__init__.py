@@ -1,4 +1,4 @@
-"""Readers shared by several formats: CSV, tables, JSON and local times."""
+"""Readers for CSV, tables, JSON and local times, which several formats share."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ class MappingResult:
         frame: The calls.
         native: The native rows of the calls, in the same order.
         problems: The rows that cannot be stored.
-        repeated: The number of local times in an hour that the clocks repeat.
-        missing: The number of local times in an hour that the clocks skip.
+        repeated: The number of local times in an hour that occurs twice, because clocks go back.
+        missing: The number of local times in an hour that does not exist, because clocks go forward.
     """
 
     frame: pl.DataFrame
@@ -72,7 +72,7 @@ class MappingResult:
 
 @attrs.define
 class _FieldTexts:
-    """The native strings of one field, and the values parsed from them.
+    """The source's strings for one field, and the values parsed from them.
 
     Attributes:
         name: The field.
@@ -309,7 +309,7 @@ def _plain_type(name: str) -> Any:
 
 
 def _exact_rows(field: _FieldTexts) -> pl.Series:
-    """Return for each row whether it was parsed without loss of information."""
+    """Return True for each row that was parsed without loss of information."""
     lossy = [text for text, (_, exact) in (field.values or {}).items() if not exact]
     return ~field.texts.is_in(lossy).fill_null(False)
 
@@ -323,7 +323,7 @@ def _make_instants(
 ) -> tuple[pl.Series, int, int]:
     """Convert times to instants; count how many lie in repeated or skipped hours.
 
-    The first count is for hours that the clocks repeat, and the second for hours that the clocks skip.
+    The first count is for hours that occur twice, and the second for hours that do not exist.
     """
     local = [None if at is None or at.tzinfo is not None else at for at in values]
     aware = [None if at is None or at.tzinfo is None else at for at in values]

@@ -91,7 +91,7 @@ class FieldRule:
         join: The separator for joining the strings in all columns, instead of taking the first string.
         absent: Strings that mean that a value is absent, such as ``0`` or ``none``.
         pattern: A regular expression. Its first group captures the part of the string to take.
-        values: The meaning of each native string, ignoring case. For ``disposition``, ``direction``
+        values: The meaning of each string, ignoring case. For ``disposition``, ``direction``
             and ``hangup_party``, each meaning must be a choice of the field.
         otherwise: The meaning of strings that are not in *values*; an empty string: no value. Without this option, the
             row is rejected if the string is not a choice of the field.

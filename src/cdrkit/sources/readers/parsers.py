@@ -1,4 +1,4 @@
-"""Parsers of native strings: times, lengths, amounts, numbers and choices."""
+"""Parsers of a format's own strings: times, durations, amounts, numbers, choices."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _LENGTHS: Final = ("duration", "billed_duration", "ring_duration", "pdd", "pdd_i
 
 
 def make_parser(info: FieldInfo, rule: FieldRule) -> Parser | None:
-    """Return a function that parses a field's native strings.
+    """Return a function that parses the strings in which a source writes a field.
 
     Args:
         info: The field.

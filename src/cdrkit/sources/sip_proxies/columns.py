@@ -34,11 +34,11 @@ def check_proxy_timezone(value: str | None) -> str:
 
 
 def check_columns(head: bytes, *columns: str | None) -> None:
-    """Raise an error if a table lacks a column that an option names.
+    """Raise an error if a table lacks a column that is named in an option.
 
     Args:
         head: The first bytes of the table.
-        columns: The columns that options name; None for an option that was not given.
+        columns: The columns that are named in options; None for an option that was not given.
 
     Raises:
         SchemaError: When a column is missing.

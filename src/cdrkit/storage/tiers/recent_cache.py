@@ -35,7 +35,7 @@ class RecentCache(Generic[_T]):
             return self._values[key][0]
 
     def put(self, value: _T, weight: int, *key: str) -> None:
-        """Store *value* at *key*, then drop old values until the weight limit is met."""
+        """Store *value* at *key*; drop old values while the weight is above the limit."""
         with self._lock:
             self._drop(key)
             self._values[key] = (value, weight)
@@ -49,7 +49,7 @@ class RecentCache(Generic[_T]):
             self._drop(key)
 
     def pop_all(self, first: str) -> None:
-        """Drop all values whose key starts with the element *first*."""
+        """Drop all values whose key has *first* as its first element."""
         with self._lock:
             for key in [key for key in self._values if key[0] == first]:
                 self._drop(key)

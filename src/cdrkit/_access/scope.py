@@ -63,7 +63,7 @@ class Scope:
     # -- queries --------------------------------------------------------------------------------------------------
 
     def restrict(self, query: Query) -> Query:
-        """Return *query* limited to visible calls and to the visible digits of numbers.
+        """Restrict *query* to visible calls, and its number searches to visible digits.
 
         Raises:
             UnknownFieldError: When the query names a hidden field. The message does not reveal that the field exists.
@@ -88,7 +88,7 @@ class Scope:
         return self.add_conditions(attrs.evolve(query, conditions=conditions))
 
     def add_conditions(self, query: Query) -> Query:
-        """Return *query* limited to visible calls, without applying masks."""
+        """Restrict *query* to visible calls, without applying masks."""
         return query.where(*self.conditions).between(self.earliest, None)
 
     def _check_names(self, query: Query) -> None:

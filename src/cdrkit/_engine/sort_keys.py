@@ -35,9 +35,10 @@ def sort_frame(frame: pl.DataFrame, order: SortOrder, *, nulls_first: bool = Fal
 
 
 def beyond(order: SortOrder, values: tuple[Any, ...], *, backward: bool = False) -> pl.Expr:
-    """Return a condition that selects the rows after *values* in *order*.
+    """Return a condition that selects the rows that *order* sorts after *values*.
 
-    If *backward* is true, it selects the rows before *values*. Absent values come last in *order*.
+    If *backward* is true, the condition selects the rows that *order* sorts before *values*. Absent
+    values come last in *order*.
     """
     result = pl.lit(False)
     for (name, descending), value in zip(reversed(order), reversed(values), strict=True):

@@ -48,7 +48,7 @@ class PendingCalls:
         return to_bytes("\n".join(texts))
 
     def first_line(self, line: int) -> int:
-        """Return the number of the first line of a call in its file.
+        """Return the line number at which a call begins in its file.
 
         *line* is the number of a line of the same call in `data`.
         """

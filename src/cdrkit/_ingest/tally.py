@@ -19,7 +19,7 @@ __all__ = ["Tally"]
 
 
 class Tally:
-    """A counter of the rows that one ingest reads, merges and rejects."""
+    """A set of counts for one ingest: rows read, rows merged and rows rejected."""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ _SEEDS: Final = (20_261_124, 4_211_620_102)
 
 @attrs.frozen
 class Fingerprint:
-    """A count of calls and a checksum that does not depend on their order.
+    """A count of calls, and a checksum that ignores the order of the calls.
 
     Two sets of calls with equal fingerprints are equal.
 

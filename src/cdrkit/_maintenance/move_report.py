@@ -73,7 +73,7 @@ class MoveReport:
         return html_report(self)
 
     def _add(self, read: Sequence[Segment], written: Sequence[Segment], *months: str) -> MoveReport:
-        """Return a copy of this report that also counts one move or merge."""
+        """Return a copy of this report with one more move or merge in its totals."""
         return attrs.evolve(
             self,
             months=(*self.months, *months),
@@ -83,5 +83,5 @@ class MoveReport:
         )
 
     def _skip(self, part: str) -> MoveReport:
-        """Return a copy of this report that also lists a skipped month or day."""
+        """Return a copy of this report with one more skipped month or day."""
         return attrs.evolve(self, skipped=(*self.skipped, part))

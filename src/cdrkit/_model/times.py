@@ -191,7 +191,7 @@ def parse_instant(
 ) -> datetime:
     """Convert a date, a datetime or ISO 8601 text to an instant in UTC.
 
-    Text without an offset is a local time of *timezone*. If clocks repeat the local time, its first occurrence counts.
+    Text without an offset is a local time of *timezone*. If the local time occurs twice, its first occurrence counts.
     If clocks skip the local time, the offset before the change applies. A date, as text or as `datetime.date`, is the
     first instant of its day in *timezone*.
 
@@ -267,7 +267,7 @@ def parse_offset_instant(text: str, *, parameter: str | None = None) -> datetime
 
 
 def day_start(day: date, timezone: str) -> datetime:
-    """Return the first instant of a local day, in UTC.
+    """Return the instant at which a day begins in *timezone*, as a time in UTC.
 
     A day begins at midnight. If clocks show midnight twice, the first midnight counts. If clocks skip midnight, the
     day begins at the clock change. A day that the zone omitted from its calendar is empty: it begins when the next day

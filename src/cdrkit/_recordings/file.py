@@ -1,4 +1,4 @@
-"""The audio file of a recording: its path, size, bytes and audio properties."""
+"""The audio file of a recording: its path, size, content and audio properties."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def call_frames(
 
 
 def call_table(frame: pl.DataFrame) -> pa.Table:
-    """Convert a frame of `call_frames` to an Arrow table that has `SCHEMA`."""
+    """Convert a frame from `call_frames` to an Arrow table with the schema `SCHEMA`."""
     return pa.table([_as_array(frame[name], FIELDS[name].type) for name in FIELDS], schema=SCHEMA)
 
 

@@ -139,7 +139,7 @@ class SourceTests:
             whole.check_equal(self._read(_slow_stream(sample, size)))
 
     def test_reading_all_inputs(self) -> None:
-        """For a joining source, `read_all` returns the same calls as reading one stream."""
+        """With `read_all`, a joining source returns the same calls as without it."""
         source = self.make_source()
         if isinstance(source, JoiningSource):
             whole = self._read(io.BytesIO(self.sample()))
@@ -170,7 +170,7 @@ class SourceTests:
             self._try(io.BytesIO(bytes(damaged)))
 
     def test_garbage(self) -> None:
-        """Reading another format or random bytes returns rejects or raises a `CdrError`."""
+        """For another format or random bytes, a source gives rejects or a `CdrError`."""
         for garbage in _garbage():
             self._try(io.BytesIO(garbage))
 

@@ -104,7 +104,7 @@ def _check_columns(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _make_rules(first_column: str) -> dict[str, FieldRule]:
-    """Return the field rules, adapted to a first column that may begin with ``Call``.
+    """Return the field rules for rows whose first value may begin with ``Call``.
 
     The rules that read the first column remove this word, except the rules for names.
     """
@@ -117,7 +117,10 @@ def _make_rules(first_column: str) -> dict[str, FieldRule]:
 
 
 def _compute_fields(native: pl.DataFrame, values: Mapping[str, pl.Series]) -> Mapping[str, pl.Series]:
-    """Mark answered calls, and derive other dispositions from the release reason."""
+    """Compute each call's disposition from its answer time or release reason.
+
+    A call with an answer time is answered. For other calls, the release reason decides.
+    """
     reason = values.get(
         "release_reason", pl.Series([None] * native.height, dtype=pl.String)
     ).str.to_lowercase()

@@ -24,8 +24,8 @@ class Instants:
 
     Attributes:
         utc: The instants in UTC, null where a local time was null.
-        repeated: The number of local times in an hour that the clocks repeat.
-        missing: The number of local times in an hour that the clocks skip.
+        repeated: The number of local times in an hour that occurs twice, because clocks go back.
+        missing: The number of local times in an hour that does not exist, because clocks go forward.
     """
 
     utc: pl.Series

@@ -136,7 +136,7 @@ def parse_index(tail: pa.Buffer, segment: Segment) -> IndexFile | None:
 
 
 def load_index_facts(files: Files, path: str, region: str | None) -> Mapping[str, int]:
-    """Return an existing index file's facts for the log, such as its checksum.
+    """Return what the log stores about an existing index file, such as its checksum.
 
     Args:
         files: The files of the tier.

@@ -116,7 +116,7 @@ class Log:
         return latest
 
     def _list_from(self, latest: Snapshot) -> Snapshot:
-        """List the log; return the newer of its last checkpoint and the given *latest*.
+        """List the log; return its last checkpoint or *latest*, whichever is newer.
 
         Raises:
             CorruptDataError: When a version is missing.

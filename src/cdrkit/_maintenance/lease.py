@@ -92,10 +92,10 @@ def last_maintenance(files: Files) -> datetime | None:
 
 
 def _maintained(lease: dict[str, Any]) -> datetime | None:
-    """Return the start of the last maintenance job, as recorded in *lease*.
+    """Return when the last maintenance job started, according to *lease*.
 
-    If *lease* belongs to a maintenance job, this job is the last one. Otherwise, *lease* may record an earlier job;
-    None if it does not.
+    If *lease* belongs to a maintenance job, this job is the last one. Otherwise, *lease* may record an earlier job.
+    If it does not, the result is None.
     """
     if lease["job"] in _JOBS:
         return datetime.fromisoformat(lease["until"]) - _DURATION
@@ -110,9 +110,10 @@ def _newest_number(files: Files) -> int:
 
 
 def _create(files: Files, number: int, own: dict[str, Any]) -> None:
-    """Create lease *number*; raise an error if another job has already created it.
+    """Create the lease with this *number*.
 
-    After a storage error, the stored token shows whether the lease was created.
+    If another job has already created this lease, raise an error. After a storage error, the stored token shows
+    whether the lease was created.
     """
     try:
         if files.create(_path(number), json.dumps(own).encode()):
@@ -132,7 +133,7 @@ def _path(number: int) -> str:
 
 
 def _read(files: Files, number: int) -> dict[str, Any] | None:
-    """Return lease *number*, or None if this lease is missing or damaged."""
+    """Return the lease with this *number*, or None if it is missing or damaged."""
     try:
         lease: dict[str, Any] = json.loads(files.read(_path(number)))
         lease["until"] = datetime.fromisoformat(lease["until"]).astimezone(UTC).isoformat()

@@ -15,7 +15,7 @@ from cdrkit.storage.tiers import Tier, is_older
 
 __all__ = ["VacuumReport", "vacuum_store"]
 
-#: How long to keep a segment after a commit removed it: readers of an older version may still open it.
+#: How long to keep a segment after a commit removed it: readers of an older snapshot may still open it.
 GRACE: Final = timedelta(hours=1)
 #: How long to keep a segment that was never committed: a running append may still commit it.
 ORPHAN_GRACE: Final = timedelta(hours=24)
@@ -144,5 +144,5 @@ def _clean_log(log: Log, snapshot: Snapshot, now: datetime) -> int:
 
 
 def _is_young(since: datetime | None, now: datetime, grace: timedelta) -> bool:
-    """Return whether a file's age is unknown or within the grace period."""
+    """Return True if a file's age is unknown or does not exceed the grace period."""
     return since is None or now - since <= grace

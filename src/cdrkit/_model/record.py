@@ -362,7 +362,7 @@ class CallRecord:
 
     @property
     def has_recording(self) -> bool:
-        """Return whether the record names a recording.
+        """Return whether the field ``recording`` has a value.
 
         The file itself may be absent; see `Store.recording`.
 

@@ -87,9 +87,10 @@ class DialPlan:
         return ~number.str.contains(f"^(?:{self.prefix})")
 
     def strip_prefix(self, number: pl.Expr) -> pl.Expr:
-        """Return *number* without its national prefix; null if *rewrite_group* matches.
+        """Return *number* without its national prefix.
 
-        If *rewrite_group* matches, parsing rewrites the number instead of removing its prefix.
+        If the group *rewrite_group* of the prefix pattern matches, the result is null. Parsing then rewrites the number
+        instead of removing its prefix.
         """
         without = number.str.replace(f"^(?:{self.prefix})", "")
         if not self.rewrite_group:
@@ -134,7 +135,7 @@ def codes_of(beginning: str) -> Iterator[int]:
 
 @functools.lru_cache(maxsize=256)
 def code_patterns(codes: tuple[int, ...]) -> tuple[str, str, str]:
-    """Return three patterns for numbers that begin with one of *codes*.
+    """Return three patterns; each matches numbers that begin with one of *codes*.
 
     Returns:
         Three patterns. The first matches numbers that begin with one of the calling codes. The second matches such a

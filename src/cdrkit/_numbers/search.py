@@ -1,4 +1,4 @@
-"""Number searches: convert the numbers that users enter to patterns."""
+"""Number searches: make a pattern from the number that a user entered."""
 
 from __future__ import annotations
 

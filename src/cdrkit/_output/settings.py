@@ -1,4 +1,4 @@
-"""Display settings of a portal viewer, and a store for these settings."""
+"""The display settings of a portal viewer, and a store for these settings."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class DisplaySettings:
         }
 
     def within(self, fields: Iterable[FieldName | str]) -> DisplaySettings:
-        """Return the settings with only the columns in *fields*.
+        """Return a copy of the settings that keeps only the columns in *fields*.
 
         If no column is left, the result has the default columns that are in *fields*.
 

@@ -167,7 +167,7 @@ class Reader:
 
         Raises:
             SchemaError: When *record* is not a `CallRecord`.
-            RecordingNotFoundError: When the call names no recording, or the store was opened without ``recordings=``.
+            RecordingNotFoundError: When the call has no recording, or the store was opened without ``recordings=``.
             ScopeError: When the recording's path is outside the root of the recordings.
         """
         return self._locator.find(check_record(record))
@@ -175,7 +175,9 @@ class Reader:
     def zip_recordings(
         self, query: Query | Mapping[str, Any] = _EVERY_CALL, *, now: datetime | None = None
     ) -> Iterator[bytes]:
-        """Yield a ZIP with the recordings of the selected calls, for a web response.
+        """Yield the pieces of a ZIP with the recordings of the selected calls.
+
+        You can send the pieces as a web response.
 
         Folders are named by UTC day, and files by the call's start and id. The last file is ``manifest.csv``. It lists
         the file, call, state (``complete``, ``incomplete``, ``empty``, ``missing``, ``refused``), size, length and

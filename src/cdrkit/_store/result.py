@@ -230,8 +230,8 @@ class Result:
         """
         if self._plan.scope != EVERYTHING:
             raise ScopeError(
-                "A scoped store cannot explain a query, because the figures depend on other tenants' calls. Explain "
-                "the query on the store instead."
+                "A scoped store cannot explain a query, because the figures depend on other tenants' calls. To "
+                "explain the query, run it directly on the store, without a scope."
             )
         return self._plan.explain(self.columns)
 

@@ -161,7 +161,7 @@ class ScopedStore(Reader):
         Raises:
             SchemaError: When *record* is not a `CallRecord`.
             ScopeError: When this portal viewer has no right to recordings, or the path is outside the recordings' root.
-            RecordingNotFoundError: When the tenant has no such call, or the call names no recording.
+            RecordingNotFoundError: When the tenant has no such call, or the call has no recording.
         """
         check_record(record)
         if not self._scope.rights:

@@ -385,7 +385,7 @@ class Store(Reader):
             An erasure cannot be undone. Without ``dry_run=False``, it only counts the calls. Recordings, copies and
             backups are not erased. A later ingest of the same file stores the calls again.
 
-        The log keeps the reason and the number of calls, but no erased value.
+        The log records *reason* and how many calls were erased, but no erased value.
 
         Example:
             >>> import cdrkit
@@ -462,9 +462,9 @@ class Store(Reader):
 
 
 def _refuse_calls(source: object) -> None:
-    """Raise an error for a table or for records, which ingest() cannot read.
+    """Raise an error if *source* already contains calls, as a table or as records.
 
-    Dicts are accepted, because they are documents of JSON formats.
+    ingest() cannot read calls in these forms. Dicts are accepted, because they are documents of JSON formats.
 
     Raises:
         ConfigError: When *source* holds calls already.

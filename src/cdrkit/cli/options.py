@@ -109,7 +109,7 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--switch", multiple=True, metavar="NAME"),
         click.option("--min-duration", metavar="SECONDS"),
         click.option("--max-duration", metavar="SECONDS"),
-        click.option("--recorded", "recording", is_flag=True, help="Calls that name a recording."),
+        click.option("--recorded", "recording", is_flag=True, help="Calls that have a recording."),
         click.option("--where", multiple=True, metavar="JSON", help="A condition in the query format."),
     ]
     for option in reversed(options):
@@ -150,7 +150,7 @@ def option_message(error: CdrError) -> str:
 
 
 def command_text(text: str) -> str:
-    """Change parameters in a message to options, and methods to commands."""
+    """Replace the parameters and methods in a message by options and commands."""
     text = _NEEDED.sub(lambda match: f"needs the option {_source_option(match[1])}", text)
     text = _BEFORE.sub("The time for BEFORE", _PYTHON.sub("", text))
     text = _ARGUMENT.sub(_rewrite_argument, text)

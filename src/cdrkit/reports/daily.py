@@ -192,7 +192,7 @@ class DailyTotals(Sequence[DailyTotal]):
         return hash(self._totals)
 
     def __repr__(self) -> str:
-        """Return the totals as Python code."""
+        """Return the Python expression that creates these totals."""
         return f"DailyTotals({list(self._totals)!r})"
 
     def _repr_html_(self) -> str:

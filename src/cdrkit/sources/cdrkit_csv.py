@@ -133,7 +133,7 @@ class CdrkitCsv:
 
 
 def _parse_names(text: str) -> tuple[str, ...]:
-    """Parse the line with the column names into a tuple of field names.
+    """Parse the line that contains the column names, and return the field names.
 
     Raises:
         SchemaError: When a name is not a field, a field is repeated, or a required field is missing.

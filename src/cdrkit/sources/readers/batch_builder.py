@@ -54,7 +54,7 @@ class BatchBuilder:
     contradictions: dict[str, int] = attrs.field(factory=dict)
 
     def __len__(self) -> int:
-        """Return how many calls and rejects the next batch has in total."""
+        """Return the total number of calls and rejects in the next batch."""
         return len(self.calls) + len(self.rejects)
 
     def add_reject(self, row: int, error: RowError, text: str, input: str = "") -> None:

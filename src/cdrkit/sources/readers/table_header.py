@@ -66,9 +66,9 @@ def skip_header(lines: LineReader, mapping: SourceMapping) -> int | None:
 
 
 def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tuple[str, ...], str]:
-    """Parse the line with the column names at the top of a table.
+    """Parse the line that contains the column names of a table.
 
-    If the mapping has no separator, each common separator is tried.
+    This line is at the top of the table. If the mapping has no separator, each common separator is tried.
 
     Returns:
         The mapping with column names spelled as in the table, the column names, and the separator.
@@ -126,7 +126,7 @@ def select_rules(mapping: SourceMapping, names: Sequence[str]) -> dict[str, Fiel
 
 
 def parse_row_count(match: re.Match[str], line: Line, promised: int | None) -> int | None:
-    """Return the number of rows that a header or a trailer states.
+    """Return the row count that a header or a trailer states.
 
     Args:
         match: The match of the header or trailer pattern; the group ``count`` is the number.

@@ -139,7 +139,7 @@ class ColumnReader:
 
 
 def _locate_rows(starts: Sequence[int], rows: Rows) -> Iterator[tuple[int, Rows]]:
-    """Yield each row group that contains requested rows, and those rows.
+    """For each row group with requested rows, yield its number and those rows.
 
     The rows are counted from the group's first row.
     """

@@ -153,7 +153,7 @@ class HotTier:
 
         The store no longer has the segment.
 
-        Results of an older version may still read the segment. Each such read opens the segment, which does not stay
+        Results of an older snapshot may still read the segment. Each such read opens the segment, which does not stay
         open.
         """
         with self._lock:
@@ -211,7 +211,7 @@ class HotTier:
         return mapped
 
     def _close_oldest(self, buffered: int) -> None:
-        """Close the least recently used segments until the limits are met.
+        """Close the least recently used segments until no limit is exceeded.
 
         The most recently used segment stays open.
         """

@@ -111,7 +111,10 @@ class WarmTier:
         )
 
     def gather(self, picks: Sequence[tuple[Segment, pl.Series]], columns: Sequence[str]) -> pl.DataFrame:
-        """Read selected rows of many segments, in threads if the rows are few."""
+        """Read the selected rows of several segments.
+
+        If the rows are few, several threads read the segments. Otherwise, the segments are read one after another.
+        """
         if len(picks) == 1 or sum(rows.len() for _, rows in picks) > _FEW_ROWS:
             return pl.concat([self.read(segment, columns, rows) for segment, rows in picks])
 

@@ -71,7 +71,7 @@ def _read_sorted(scan: Scan, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
 
 
 def gather_rows(scan: Scan, parts: Sequence[Candidates], columns: Sequence[str]) -> pl.DataFrame:
-    """Return the matching rows of *parts* in the query's order, with *columns*."""
+    """Return *columns* of the matching rows in *parts*, sorted in query order."""
     query = scan.query
     conditions = () if all(part.exact for part in parts) else query.conditions
     if len(parts) == 1 and not conditions:  # a segment has the query's order already, or its reverse
@@ -115,7 +115,7 @@ def _read_segment(scan: Scan, part: Candidates, columns: Sequence[str]) -> Itera
 def _merge_segments(
     scan: Scan, parts: Sequence[Candidates], columns: Sequence[str]
 ) -> Iterator[pl.DataFrame]:
-    """Sort the calls of overlapping segments; yield them in order, with *columns*."""
+    """Merge overlapping segments: yield *columns* of their calls, in query order."""
     query = scan.query
     keys = []
     for number, part in enumerate(parts):

@@ -41,7 +41,7 @@ class Direction(enum.StrEnum):
 class Disposition(enum.StrEnum):
     """The outcome of a call attempt, in words common to all switches.
 
-    ``release_reason`` contains the switch's own word.
+    ``release_reason`` contains the switch's own word for the disposition.
 
     Example:
         >>> from cdrkit import Disposition, Query

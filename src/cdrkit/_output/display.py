@@ -100,7 +100,7 @@ def display_text(
 
 
 def check_style(times: TimeStyle) -> TimeStyle:
-    """Return the time style *times*; raise an error if this style is unknown.
+    """Return *times* if it names a time style; otherwise raise an error.
 
     Raises:
         ConfigError: When the time style is unknown.

@@ -79,7 +79,7 @@ def query_to_dict(query: QueryParts) -> dict[str, Any]:
 
 
 def read_query(query: AnyQuery, data: Mapping[str, Any]) -> AnyQuery:
-    """Add the parts of a dict to *query*, which must be empty.
+    """Build a query from a dict; *query* is the empty query to start from.
 
     Raises:
         QueryError: When *data* is not a valid query. The error names the key and the value.

@@ -165,7 +165,7 @@ class Outcome:
         sip_code: The final SIP status.
         sip_reason: The text of the SIP status.
         q850_cause: The Q.850 cause.
-        release_reason: The switch's own word.
+        release_reason: The switch's own word for the disposition.
         shortest_ring: The least ringing time, in milliseconds.
         longest_ring: The greatest ringing time, in milliseconds.
     """

@@ -180,7 +180,7 @@ class TierTests:
     # -- indexes and rollups --------------------------------------------------------------------------------------
 
     def test_find(self, files: Files) -> None:
-        """A search finds all matching rows; if its hits are exact, it finds no others.
+        """A search finds all matching rows, and only these if it reports exact hits.
 
         The tier may return None.
         """
@@ -354,7 +354,7 @@ class TierTests:
         self.make_tier(files).check(segment)
 
     def test_segments_are_listed_and_loaded(self, files: Files) -> None:
-        """The tier lists its segments and no other file, and loads them unchanged."""
+        """The tier lists only its own segments, and loads them unchanged."""
         files.put("elsewhere/note.txt", b"not a segment")
         tier = self.make_tier(files)
         assert list(tier.list_segments()) == []

@@ -108,13 +108,13 @@ def is_call_row(values: Sequence[str], columns: Sequence[str]) -> bool:
 
 
 def explain_match(rows: Sequence[Sequence[str]], columns: Sequence[str], widths: Sequence[int]) -> str | None:
-    """Explain why rows match an order of columns; return None if they do not match.
+    """Return the reason why rows match a column order, or None if they do not.
 
     More than half of the rows must be calls, so that no file matches two orders. The other rows may be damaged.
 
     Args:
         rows: The first rows of the file.
-        columns: The order of columns.
+        columns: The column order.
         widths: The possible numbers of columns.
     """
     good = [

@@ -171,7 +171,11 @@ class Append:
         return rest
 
     def _take_out(self, segment: Segment, rows: pl.Series) -> None:
-        """Copy *segment* without *rows*; the commit replaces *segment* with the copy."""
+        """Take *rows* out of *segment*: write its remaining rows to a new segment.
+
+        If *segment* is in the store, the commit replaces it with the new segment. If this append wrote *segment*,
+        the method deletes it at once.
+        """
         tier, changes = self._tiers[segment.tier], self._changes
         whole = tier.read(segment, [*FIELDS])
         rest = whole.with_row_index("_row").filter(~pl.col("_row").is_in(rows.implode())).drop("_row")

@@ -1,7 +1,7 @@
 """The number index: maps keys of telephone numbers to rows of a segment.
 
-A *posting* is one occurrence of a number. Its low 30 bits hold the row, and the bits above them hold the field's
-position in `INDEXED`. Keys are sorted, so the search for an exact number or a prefix is one binary search.
+A *posting* is one occurrence of a number. Its low 30 bits hold the row number, and the bits above them hold the
+field's position in `INDEXED`. Keys are sorted, so the search for an exact number or a prefix is one binary search.
 """
 
 from __future__ import annotations
@@ -260,7 +260,7 @@ def _unshuffle_bytes(raw: memoryview, width: int) -> bytearray:
 
 
 def _select_rows(postings: pa.UInt32Array, positions: Sequence[int]) -> pl.Series:
-    """Select the postings with a field position in *positions*; return their rows.
+    """Select the postings whose field position is in *positions*; return their rows.
 
     Positions are indexes into `INDEXED`; the rows are ascending.
     """

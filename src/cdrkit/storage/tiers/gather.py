@@ -14,7 +14,7 @@ __all__ = ["pick_values", "take_values"]
 
 
 def pick_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[int]]]) -> pl.Series:
-    """Collect one field's values from many arrays, if each array gives few rows.
+    """Collect a field's values from many arrays; efficient for few rows per array.
 
     The values are in the order of the arrays.
 
@@ -35,7 +35,7 @@ def pick_values(name: str, parts: Sequence[tuple[pa.Array[Any] | None, Sequence[
 def take_values(
     name: str, parts: Sequence[tuple[pa.Array[Any] | None, pa.Array[pa.UInt32Scalar]]]
 ) -> pl.Series:
-    """Collect one field's values from many arrays, with many rows from each array.
+    """Collect a field's values from many arrays; efficient for many rows per array.
 
     The values are in the order of the arrays.
 

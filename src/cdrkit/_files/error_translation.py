@@ -78,9 +78,9 @@ def translate_errors(url: str, action: str) -> Iterator[None]:
 
 
 def _find_file_above(path: str) -> str | None:
-    """Return the nearest parent path of *path* that names a file, or None.
+    """If a path above *path* is a file, return this file's path; otherwise None.
 
-    Nothing can exist below a file.
+    The search goes upward from *path*. Nothing can exist below a file.
     """
     while (above := os.path.dirname(path)) != path:
         if os.path.isfile(path := above):

@@ -115,7 +115,7 @@ class LocalFiles:
 
     @contextlib.contextmanager
     def _temporary(self, target: str) -> Iterator[str]:
-        """Yield a temporary path in the folder of *target*; create a missing folder."""
+        """Yield a temporary path in *target*'s folder; create the folder if missing."""
         folder = os.path.dirname(target)
         if folder not in self._durable_folders or not os.path.isdir(folder):
             _make_folder(folder)

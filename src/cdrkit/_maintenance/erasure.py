@@ -213,7 +213,7 @@ def _write_remaining(
 
 @attrs.frozen
 class _Leftovers:
-    """A list of the unused segment files that may contain calls to erase.
+    """A list of the unused segment files that an erasure may have to delete.
 
     Attributes:
         doomed: Files to remove after the commit.

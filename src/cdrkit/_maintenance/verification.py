@@ -56,7 +56,7 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """Whether the store is intact: the verification found no problem.
+        """Whether the verification found the store intact, without any problem.
 
         Example:
             >>> from cdrkit import VerifyReport

@@ -92,7 +92,7 @@ class _Rows:
         return taken
 
     def assign(self, where: pl.Expr, number: pl.Expr) -> None:
-        """Set *number* as the normalised number in each row that matches *where*."""
+        """In each row that matches *where*, set the normalised number to *number*."""
         hits = self.take(where).rest
         if not hits.is_empty():
             self.done.append(hits.select("row", number.alias("number")))

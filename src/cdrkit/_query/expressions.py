@@ -268,7 +268,9 @@ class Or(Expr):
 
 
 def number_search(texts: object, role: str, match: str | None) -> NumberSearch:
-    """Return a search for one number, or for any of several numbers.
+    """Return a condition that matches calls with one of the given numbers.
+
+    *texts* is one number, or several numbers.
 
     Raises:
         QueryError: When a number contains nothing to search for, or when the role or the kind of match is unknown.

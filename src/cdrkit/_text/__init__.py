@@ -1,4 +1,4 @@
-"""Text for display: untrusted text made safe, HTML tables, and counts."""
+"""Prepare text for display: sanitise untrusted text, format counts, build HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convert the channels of every FreeSWITCH CDR module to calls."""
+"""Build calls from FreeSWITCH channels, whichever CDR module recorded them."""
 
 from __future__ import annotations
 

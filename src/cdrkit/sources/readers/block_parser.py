@@ -233,7 +233,7 @@ class BlockParser:
         return not isinstance(row, QuoteFlaw) and len(row) in self._layout.widths and self._layout.is_row(row)
 
     def _postpone(self, at: int) -> None:
-        """Postpone the lines from index *at* onward to the next block."""
+        """Leave the line at index *at*, and all later lines, for the next block."""
         self.remainder = b"\n".join(self._raw_lines[at:]) + b"\n"
         self.lines_used = at
 
@@ -288,7 +288,10 @@ def _regular_row(count: int, separator: str, *, blanks: bool) -> str:
 
 @functools.cache
 def _value_and_blanks(separator: str) -> str:
-    """Return a pattern that matches a value, trailing blanks and the separator."""
+    """Return a pattern that matches a value, then any blanks, then the separator.
+
+    At the end of a line, the pattern matches without a separator.
+    """
     end = re.escape(separator)
     return rf'("[^"]*(?:""[^"]*)*"|[^"{end}]*){blanks_pattern(separator)}({end}|$)'
 

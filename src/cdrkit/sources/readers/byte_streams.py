@@ -1,4 +1,4 @@
-"""Byte streams that are read in blocks or inspected at their beginning."""
+"""Read byte streams in blocks, or look at their first bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def check_bytes(block: object) -> bytes:
         ConfigError: When the block is not bytes, because the file was opened in text mode.
     """
     if not isinstance(block, bytes):
-        raise ConfigError(f"The file returns {type(block).__name__}, not bytes; open it with mode 'rb'.")
+        raise ConfigError(
+            f"Reading the file returned {type(block).__name__}, not bytes; open the file with mode 'rb'."
+        )
     return block
 
 

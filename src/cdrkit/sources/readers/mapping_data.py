@@ -37,7 +37,7 @@ def build_value(cls: Any, data: Mapping[Any, Any], label: str) -> Any:
 
 
 def plain_data(value: Any) -> dict[str, Any]:
-    """Return the arguments of an attrs object as a dict for JSON or TOML.
+    """Return an attrs object's constructor arguments as a dict for JSON or TOML.
 
     The dict contains only lists, dicts, strings and numbers. Arguments that have their default value are omitted.
     """

@@ -51,7 +51,7 @@ class Transaction:
         if wanted is not None and created.region != wanted:
             made = "without a region" if created.region is None else f"with region={created.region!r}"
             raise ConfigError(
-                f"Another writer has created the store {made}. Open it without region={wanted!r}."
+                f"Another writer has already created the store, {made}. Open it without region={wanted!r}."
             )
         self.base = created
 

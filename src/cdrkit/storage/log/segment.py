@@ -1,4 +1,4 @@
-"""Log entries of segments, and the names of segment files."""
+"""The log's entries for segments, and the names of segment files."""
 
 from __future__ import annotations
 

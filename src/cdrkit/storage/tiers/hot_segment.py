@@ -1,4 +1,4 @@
-"""Open hot segments: memory-map or fetch the file; verify columns on first use."""
+"""Read a hot segment: memory-map or fetch it; verify each column on first use."""
 
 from __future__ import annotations
 

@@ -50,6 +50,6 @@ def check_not_vacuumed(tiers: Mapping[str, Tier], segments: Iterable[Segment]) -
     oldest = min(s.facts.get("written", now) for s in segments)
     if not existing.issuperset(old) or now - oldest > _AT_RISK // MICROSECOND:
         raise StorageError(
-            "This operation took so long that a vacuum may have deleted some of the files that it wrote. Nothing was "
+            "This operation took so long that a vacuum may have deleted some of the operation's files. Nothing was "
             "changed. Repeat the operation in smaller parts."
         )

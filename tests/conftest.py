@@ -126,7 +126,7 @@ class Vault(WarmTier):
 
 @pytest.fixture
 def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Return a function that installs a package with the entry points given and tells its module's name."""
+    """Return a function that installs a package with given entry points and returns the name of its module."""
 
     def install(name: str, *, group: str = "cdrkit.sources", **points: str) -> str:
         folder = tmp_path / name

@@ -1,4 +1,4 @@
-"""A plan that counts what all of its runs read."""
+"""A plan that counts the reads of all its runs."""
 
 from __future__ import annotations
 

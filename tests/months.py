@@ -1,4 +1,4 @@
-"""Calls that are spread over months, and a store's inner parts, for the tests of moving and keeping."""
+"""Calls spread over months, and access to the inner parts of a store, for tests of tiers and retention."""
 
 from __future__ import annotations
 

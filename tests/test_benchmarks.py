@@ -1,4 +1,4 @@
-"""The benchmarks: a small run in which cdrkit and three peers must agree, and what the report makes of figures."""
+"""The benchmarks: a small run in which cdrkit and three peers must agree, and reports of given figures."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class TestRun:
         assert "All answers agree." in path.read_text()
 
     def test_next_run_takes_what_is_there(self, work: Path, report: Report) -> None:
-        """Peers keep what they loaded, cdrkit loads anew, and appended calls are gone."""
+        """Peers keep the calls that they loaded, cdrkit loads them again, and appended calls are gone."""
         database = work / f"calls-{ROWS}" / "sqlite" / "calls.sqlite"
         made = database.stat().st_ino
         again = run(Options(calls=ROWS, peers=PEOPLE, only=("count", "totals"), rounds=1, work=work))
@@ -154,7 +154,7 @@ class TestReport:
             "fastest 99x, not 100x"
         ]
 
-    def test_growth_is_told(self) -> None:
+    def test_growth_is_reported(self) -> None:
         """From one size to another, cdrkit's own figures have a ratio."""
         small, large = (
             Report(

@@ -1,4 +1,4 @@
-"""The documentation: its examples are run or known not to be, and generated pages equal their generators' output."""
+"""The documentation: its examples run or are listed as not run, and generated pages are up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The codes of the errors: stable, one a class, and as the docstring's table has them."""
+"""The codes of the errors: stable, one for each class, and listed in the docstring's table."""
 
 from __future__ import annotations
 

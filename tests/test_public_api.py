@@ -1,4 +1,4 @@
-"""The public surface: the names of the package, their pages, and what importing them costs."""
+"""The public API: the names of the package, their pages, and the cost of their import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a query means, in plain Python over a list of records: the truth that the fast path is held against."""
+"""The result of a query in plain Python over a list of records, with which the fast path is compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scope under attack: whatever a tenant sends, other tenants' calls, hidden fields and masked digits stay unseen."""
+"""Attacks on scopes: no request shows another tenant's calls, hidden fields or masked digits."""
 
 from __future__ import annotations
 
@@ -623,7 +623,7 @@ class TestRecordings:
         with pytest.raises(ScopeError, match="is masked"):
             scoped.zip_recordings(Query().number("*0003"))
 
-    def test_its_place_is_not_told(self, store: Store) -> None:
+    def test_its_place_is_not_disclosed(self, store: Store) -> None:
         """Where it lies on the server is not for a tenant."""
         with pytest.raises(ScopeError):
             _ = self.heard(store, []).recording(MINE[0]).location

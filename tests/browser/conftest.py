@@ -1,4 +1,4 @@
-"""A browser to use what is shown with: Debian's Chromium, driven by Playwright; without either, no test of it runs."""
+"""Fixtures of the browser tests: Debian's Chromium, driven by Playwright. Without either, the tests are skipped."""
 
 from __future__ import annotations
 

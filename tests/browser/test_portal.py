@@ -1,4 +1,4 @@
-"""The FastAPI example in a real browser: filter, zone, pages, a recording that is sought in, and the CSV."""
+"""The FastAPI example in a real browser: filter, zone, pages, seeking in a recording, and the CSV."""
 
 from __future__ import annotations
 

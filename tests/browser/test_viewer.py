@@ -1,4 +1,4 @@
-"""The viewer in a real notebook server, used as a person does: filter, zone, pages, sound, CSV, by keyboard too."""
+"""The viewer in a real notebook server: filter, zone, pages, sound, CSV, and use by keyboard."""
 
 from __future__ import annotations
 

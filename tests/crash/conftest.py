@@ -1,4 +1,4 @@
-"""How much is done: a sample, or everything when the environment variable CDRKIT_CRASH is ``full``."""
+"""The extent of the crash tests: a sample, or all when the environment variable CDRKIT_CRASH is ``full``."""
 
 from __future__ import annotations
 

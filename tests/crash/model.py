@@ -1,4 +1,4 @@
-"""The plain truth that a store is compared with: batches of calls, and what each operation makes of them."""
+"""The expected content of a store: batches of calls, and the effect of each operation on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A local disk that can lose power: what is kept is what was flushed, and of the rest whatever is worst.
+"""A local disk that can lose power: it keeps flushed content, and of the rest the worst combination.
 
 A file keeps what it held when it was flushed last. A folder keeps the names that it had when it was flushed last; of
 changes since then, all or none may have come through, or only that names are gone. Real disks keep more, never less.

@@ -1,4 +1,4 @@
-"""Many processes at once: writers of overlapping batches, maintenance and readers, none of which may fail."""
+"""Many processes at once: writers of overlapping batches, maintenance and readers. None may fail."""
 
 from __future__ import annotations
 

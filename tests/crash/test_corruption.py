@@ -1,4 +1,4 @@
-"""Damaged files: right rows or an error that names the file, never wrong rows; and verification finds them all."""
+"""Damaged files: correct rows or an error that names the file, never wrong rows; verification finds all damage."""
 
 from __future__ import annotations
 

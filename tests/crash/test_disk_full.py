@@ -1,4 +1,4 @@
-"""A disk that fills up at any file that any operation writes: refused, as before, and working when there is room."""
+"""A disk that fills up at any file of any operation: it is refused, changes nothing, and works again with room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Services and disks that fail: an operation raises, and the store holds what it held before or after it."""
+"""Failing services and disks: an operation raises, and the store equals its state before or after it."""
 
 from __future__ import annotations
 

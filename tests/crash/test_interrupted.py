@@ -1,4 +1,4 @@
-"""An interruption (Ctrl-C) at any step: the store object that lived through it goes on, and nothing is lost or half."""
+"""An interruption (Ctrl-C) at any step: the store object stays usable, and no batch is lost or partly stored."""
 
 from __future__ import annotations
 

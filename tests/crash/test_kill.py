@@ -98,9 +98,7 @@ def test_killed_at_a_step(name: str, template: tuple[Path, State], tmp_path: Pat
         shutil.rmtree(folder)
 
 
-def test_killed_while_making_a_lost_log_anew(
-    template: tuple[Path, State], tmp_path: Path, runs: Runs
-) -> None:
+def test_killed_while_rebuilding_a_lost_log(template: tuple[Path, State], tmp_path: Path, runs: Runs) -> None:
     """A rebuild that is killed at any step made the whole log or none, and can be done again."""
     source, state = tmp_path / "source", template[1]
     shutil.copytree(template[0], source)

@@ -1,4 +1,4 @@
-"""Power that fails at any step: what was flushed is kept, and no acknowledged call is lost."""
+"""Loss of power at any step: flushed content is kept, and no acknowledged call is lost."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_power_fails_while_a_store_is_made(tmp_path: Path, runs: Runs) -> None:
     assert sum("mkdir" in step for step in steps) == 5  # hot, its log, three days
 
 
-def test_power_fails_while_a_lost_log_is_made_anew(
+def test_power_fails_while_a_lost_log_is_rebuilt(
     template: tuple[Path, State], tmp_path: Path, runs: Runs
 ) -> None:
     """The same of a rebuild: the new log is whole or not there."""

@@ -1,4 +1,4 @@
-"""The process that is killed: it does operations on a store, and writes down each that returned.
+"""The process that is killed: it runs operations on a store and records each one that returned.
 
 Run as ``python -m tests.crash.victim FOLDER NOTES random SEED STATE`` it does operations of its own choice until it is
 killed; as ``… steps N OPERATION`` it does one operation and kills itself at the step numbered N, or, when it has

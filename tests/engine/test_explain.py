@@ -68,7 +68,7 @@ def test_other_orders(store: Store) -> None:
     assert "every matching call was compared" in str(explanation)
 
 
-def test_a_scope_tells_nothing(store: Store) -> None:
+def test_a_scope_explains_nothing(store: Store) -> None:
     """A scope refuses an explanation: its counts depend on the calls of other tenants."""
     scoped = store.scoped(customer_id="1003")
     with pytest.raises(ScopeError, match="other tenants"):

@@ -1,4 +1,4 @@
-"""What is read for an answer: the number index, the roll-ups and the order spare what they can, and change nothing."""
+"""The data read for a query: the number index, the rollups and the order reduce it and change no result."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ class TestTotals:
         assert plan.count() == 9 * EACH
         assert len(touched(watched)) == 2
 
-    def test_what_roll_ups_do_not_tell(self, filled: Store) -> None:
+    def test_questions_that_rollups_do_not_answer(self, filled: Store) -> None:
         """A condition on anything else, a limit or a cursor has the calls looked at."""
         first = plan_of(filled, Query())[0]
         for query in (Query().where(field("duration") > 1), Query().limit(40), Query().cli("+4420794600*")):

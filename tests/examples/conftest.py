@@ -1,4 +1,4 @@
-"""Fixtures of the example portals: one store for all of them, each in turn, and what counts their work."""
+"""Fixtures of the example portals: a store for all of them, each portal in turn, and a count of its reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example notebooks: each runs from the top, and shows what it says."""
+"""The example notebooks: each runs from the top and shows the output that it describes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example portals, over HTTP: what a tenant sees, that it streams, and that nobody crosses to the other tenant."""
+"""The example portals over HTTP: the pages of a tenant, streaming, and the isolation of tenants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following a file: each row once, whatever happens to the file and to whoever follows it."""
+"""Following a file: each row is stored once, also after rotation, truncation and a killed process."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Switch:
         self._turns = 0
 
     def write(self, rows: int, *, torn: int = 0) -> None:
-        """Write some rows; of the last, keep back the last *torn* bytes until `mend`."""
+        """Write some rows; of the last, keep back the last *torn* bytes until `complete`."""
         data = b"".join(LINES[self.written : self.written + rows])
         self.written += rows
         self._missing = data[len(data) - torn :]
         with self.path.open("ab") as file:
             file.write(data[: len(data) - torn])
 
-    def mend(self) -> None:
+    def complete(self) -> None:
         with self.path.open("ab") as file:
             file.write(self._missing)
 
@@ -96,7 +96,7 @@ def counts(reports: list[IngestReport]) -> tuple[int, int, int, int]:
 
 
 def test_new_rows_only(store: Store, switch: Switch) -> None:
-    """What was taken is not read again, by whoever goes on; a file that is not there yet is waited for."""
+    """Stored rows are not read again, also by the next process; a missing file is waited for."""
     assert look(store, switch) == []
     switch.write(100)
     assert counts(look(store, switch)) == (100, 100, 0, 0)
@@ -112,7 +112,7 @@ def test_a_torn_line_waits(store: Store, switch: Switch, torn: int) -> None:
     switch.write(10, torn=torn)
     assert counts(look(store, switch))[0] in (8, 9)
     assert look(store, switch) == []
-    switch.mend()
+    switch.complete()
     look(store, switch)
     assert store.count() == 10
 
@@ -271,7 +271,7 @@ def test_any_history(
             switch.write(chance.randrange(1, 40), torn=chance.randrange(1, 100) if step == "tear" else 0)
             if step == "tear":
                 read += counts(look(store, switch))[0]
-                switch.mend()
+                switch.complete()
         elif step == "look":
             read += counts(look(store, switch))[0]
         elif switch.path.exists():

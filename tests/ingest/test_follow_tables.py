@@ -1,4 +1,4 @@
-"""Following tables: by the lines on top of them, with calls of several rows, and what is read whole or not at all."""
+"""Following tables: header lines, calls of several rows, and formats that are read as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -184,10 +184,10 @@ def test_lines_on_top(tmp_path: Path, name: str, turn: str) -> None:
         reject.row for reject in report.rejects
     ]
     for one in reports:
-        if one.rejects:  # below the same lines, they are read by the same options when they were mended
+        if one.rejects:  # after the same header lines, the same options read the corrected rows
             one.write_rejects(tmp_path / "rejects", raw=True)
-            mended = (tmp_path / "rejects").read_bytes().replace(bad, lines[0])
-            again = whole.ingest(mended, format=layout.format, **layout.options)
+            corrected = (tmp_path / "rejects").read_bytes().replace(bad, lines[0])
+            again = whole.ingest(corrected, format=layout.format, **layout.options)
             assert (again.read, again.duplicates) == (1, 1)
 
 
@@ -274,7 +274,7 @@ def transaction(method: str, call: str, second: int, *, code: int = 200, pad: st
 @pytest.mark.parametrize("format", PROXIES)
 @pytest.mark.parametrize("restart", [True, False])
 def test_open_calls_wait(tmp_path: Path, format: str, restart: bool) -> None:
-    """A call is stored when its last row is there, once, by whoever goes on; the calls are those of one ingest."""
+    """A call is stored once, when its last row arrives, also by the next process; one ingest gives equal calls."""
     options: dict[str, Any] = {"format": format, "timezone": "UTC"}
     path = tmp_path / "table.csv"
     rows = [
@@ -373,7 +373,7 @@ def test_a_call_that_comes_again(tmp_path: Path) -> None:
 
 
 def test_rejects_can_be_raised(tmp_path: Path) -> None:
-    """With ``on_reject="raise"`` the first bad row ends it, and none of its piece is stored until it is mended."""
+    """With ``on_reject="raise"`` the first bad row raises; no row of its piece is stored until it is corrected."""
     path = tmp_path / "table.csv"
     options: dict[str, Any] = {"format": "generic", "mapping": GENERIC, "on_reject": "raise"}
     added(path, b"id,when,a\nc1,2026-11-22 09:00:00,2041\n")

@@ -1,4 +1,4 @@
-"""The report of an ingest: what became of every row, in numbers, in words, and as JSON values."""
+"""The report of an ingest: the result for every row, as numbers, sentences and JSON values."""
 
 from __future__ import annotations
 

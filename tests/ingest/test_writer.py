@@ -1,4 +1,4 @@
-"""The buffered writer: what is stored when, what stays pending, and what a killed process loses."""
+"""The buffered writer: the times of its commits, pending calls, and the loss when a process is killed."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_bad_data_is_refused_at_once(store: Store) -> None:
 
 
 def test_failing_storage_keeps_calls_pending(tmp_path: Path) -> None:
-    """While the disk refuses, calls stay pending and are told of; when it is mended, they are stored, each once."""
+    """While the disk refuses writes, calls stay pending and are reported; when it works again, each is stored once."""
     place = tmp_path / "calls"
     place.write_text("a file where the folder should be")
     writer = open_store(place).writer(max_rows=2, max_seconds=None)
@@ -105,7 +105,7 @@ def test_failing_storage_keeps_calls_pending(tmp_path: Path) -> None:
     assert [found.call_id for found in open_store(place).run()] == ["000001", "000002", "000003"]
 
 
-def test_failure_of_the_clock_is_told(tmp_path: Path) -> None:
+def test_failure_of_the_clock_is_reported(tmp_path: Path) -> None:
     """What failed in the background is raised by the next add."""
     place = tmp_path / "calls"
     place.write_text("a file where the folder should be")

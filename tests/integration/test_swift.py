@@ -1,4 +1,4 @@
-"""Stores on OpenStack Swift: a real S3 service that cannot create exclusively, as many cannot.
+"""Stores on OpenStack Swift: a real S3 service without exclusive creation.
 
 The environment variables CDRKIT_SWIFT_ENDPOINT, CDRKIT_SWIFT_KEY and CDRKIT_SWIFT_SECRET say where it is; `swift.sh`,
 beside this file, starts one.

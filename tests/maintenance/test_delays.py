@@ -1,4 +1,4 @@
-"""Writers and keepers that were paused, asleep or cut off at a bad moment, and logs that lost something."""
+"""Writers and maintenance jobs that were paused, asleep or cut off, and logs that lost a part."""
 
 from __future__ import annotations
 

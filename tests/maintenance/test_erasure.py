@@ -1,4 +1,4 @@
-"""Erasure and retention: what was erased is nowhere any more, and everything else is as it was."""
+"""Erasure and retention: no file has an erased call, and all other calls are unchanged."""
 
 from __future__ import annotations
 
@@ -454,9 +454,7 @@ def test_an_append_under_way_goes_on(tmp_path: Path) -> None:
     assert store.maintenance.verify().ok
 
 
-def test_an_append_under_way_is_written_anew_in_parts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_append_under_way_is_partly_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much it has written before an erasure, it holds no more of it at once than while it took it in."""
     most = 10
     monkeypatch.setattr(buffer, "_ROWS_IN_MEMORY", most)

@@ -1,4 +1,4 @@
-"""The lease of maintenance jobs: one at a time, and never held by who is gone."""
+"""The lease of maintenance jobs: one job at a time; the lease of a dead process stops no other job."""
 
 from __future__ import annotations
 

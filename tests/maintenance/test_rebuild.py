@@ -1,4 +1,4 @@
-"""A new log: what it takes, what it refuses, and segments from before the log."""
+"""The rebuild of a log: accepted and refused segments, and segments from before the log."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ HISTORIES: dict[str, list[Callable[[Store], object]]] = {
 
 @pytest.mark.parametrize("history", HISTORIES)
 @pytest.mark.parametrize("swept", [False, True], ids=["before a vacuum", "after it"])
-def test_a_lost_log_is_made_anew(tmp_path: Path, history: str, swept: bool) -> None:
+def test_a_lost_log_is_rebuilt(tmp_path: Path, history: str, swept: bool) -> None:
     """From the segments alone the same calls come back, each once, as they were last; the store works on."""
     store = open_store(tmp_path, region="GB")
     store.append(calls_of("2026-05", "2026-10")[::2])
@@ -86,7 +86,7 @@ def test_a_lost_log_is_made_anew(tmp_path: Path, history: str, swept: bool) -> N
     assert lying(rebuilt) == live(rebuilt)
 
 
-def test_a_log_that_is_there_is_not_made_anew(verified: Store, tmp_path: Path) -> None:
+def test_an_existing_log_is_not_rebuilt(verified: Store, tmp_path: Path) -> None:
     """While there is anything of a log, even a damaged one, rebuild refuses and touches nothing."""
     for path in tmp_path.glob("hot/_log/0*.json"):
         path.write_bytes(b"damaged")

@@ -1,4 +1,4 @@
-"""The change of a store's region: a new log, searches that are right at once, and new number indexes."""
+"""The change of a store's region: a new log, correct searches at once, and new number indexes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status of a store: what it reports, when it knows nothing, and that it reads no data file."""
+"""The status of a store: reported values, unknown values, and no read of a data file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compaction and roll-over: what moves, what stays, and that nothing is swapped that is not the same."""
+"""Compaction and the move to warm: the segments that move, and no swap for segments with other calls."""
 
 from __future__ import annotations
 

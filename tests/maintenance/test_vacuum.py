@@ -1,4 +1,4 @@
-"""The vacuum, checkpoints and dropped commits: what may go, and what must stay."""
+"""The vacuum, checkpoints and dropped commits: the files that are deleted and kept."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_no_store_is_no_reason_to_sweep(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("hot/day=*/*.arrow"))) == 6
 
 
-def test_a_filesystem_that_tells_no_times(tmp_path: Path) -> None:
+def test_a_filesystem_without_times(tmp_path: Path) -> None:
     """Where it is not known when a segment was written it is never taken for old, as it may be an append's."""
 
     class Timeless(HotTier):
@@ -214,7 +214,7 @@ def look_away(store: Store) -> None:
     inside(store).log.refresh()
 
 
-def test_readers_behind_and_anew_after_commits_were_dropped(store: Store, place: Place) -> None:
+def test_old_and_new_readers_after_commits_were_dropped(store: Store, place: Place) -> None:
     """After commits were dropped, a new process and one that was behind see everything, and write on."""
     behind = open_store(place.url, storage_options=place.options)
     store.append(calls_of("2026-05", each=2))

@@ -1,4 +1,4 @@
-"""Verification: every damage, gap and repeat is found, and orphans are no problem."""
+"""Verification: every damage, gap and repeat is found, and an orphan is not a problem."""
 
 from __future__ import annotations
 

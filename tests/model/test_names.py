@@ -1,4 +1,4 @@
-"""The Literal aliases, compared with the catalogues that they spell out."""
+"""The Literal aliases, compared with the catalogues whose names they list."""
 
 from __future__ import annotations
 

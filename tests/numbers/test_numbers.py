@@ -1,4 +1,4 @@
-"""Tests for the forms of numbers, their keys, and number searches."""
+"""Normalised numbers, number keys and number searches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The CSV writer: what is written, what a reader gets back, and what a spreadsheet cannot run."""
+"""The CSV writer: written bytes, values read back, and cells that a spreadsheet must not run."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ class TestShape:
 
     @pytest.mark.parametrize("wrapper", [tempfile.NamedTemporaryFile, tempfile.SpooledTemporaryFile])
     def test_wrapped_text_file(self, wrapper: Callable[..., Any]) -> None:
-        """So is one inside a wrapper of `tempfile`, which is none itself; a binary one takes a CSV."""
+        """A text file in a wrapper of `tempfile` is refused; a binary file in one accepts a CSV."""
         with wrapper(mode="w") as sink, pytest.raises(ConfigError, match="mode 'wb'"):
             write_frames([texts("a")], ["source"], sink)
         with wrapper() as sink:

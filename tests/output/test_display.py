@@ -1,4 +1,4 @@
-"""What is shown to eyes, against the standard library's zoneinfo."""
+"""The display of calls, compared with the standard library's zoneinfo."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class TestZones:
 
     @pytest.mark.parametrize("zone", ["Mars/Olympus", "", "Europe", "../etc/passwd"])
     def test_unknown_zone(self, zone: str) -> None:
-        """A zone that is none is refused wherever one is given."""
+        """An unknown zone is refused by every function that accepts a zone."""
         frame = instants(datetime(2026, 1, 1, tzinfo=UTC))
         with pytest.raises(ConfigError):
             localize(frame, zone)
@@ -156,7 +156,7 @@ class TestStyles:
         ],
     )
     def test_styles(self, times: Any, expected: list[str]) -> None:
-        """The repeated hour is told apart in every style."""
+        """Every style distinguishes the two runs of the repeated hour."""
         moments = [datetime(2026, 10, 25, hour, minute, second, tzinfo=UTC)
                    for hour, minute, second in ((0, 30, 0), (1, 30, 0), (13, 5, 9))]  # fmt: skip
         shown = display_text(instants(*moments), "Europe/London", labels=False, times=times)
@@ -419,7 +419,7 @@ class TestDisplaySettings:
         assert caught.value.close_matches[0] == "destination"
 
     def test_unknown_key(self) -> None:
-        """A setting that there is not is refused, naming the nearest one."""
+        """An unknown setting is refused; the error names the nearest one."""
         with pytest.raises(ConfigError, match=r"'page_sise'.*'page_size'"):
             DisplaySettings.from_dict({"page_sise": 10})
 

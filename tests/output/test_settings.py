@@ -1,4 +1,4 @@
-"""What viewers chose to see: the value, and the place that remembers it."""
+"""Display settings of portal viewers: the value and its store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TestRemembering:
     """A viewer's choice is kept until the next one, and nobody else sees it."""
 
     def test_round_trip(self, place: Place) -> None:
-        """On every filesystem: what was put is got, by a store opened anew, too; what is forgotten is the default."""
+        """On every filesystem, a reopened store returns the stored settings, and the defaults after `forget`."""
         kept = DisplaySettingsStore(f"{place.url}/settings", storage_options=place.options)
         assert kept.get("ann") == DisplaySettings()
         kept.put("ann", CHOSEN)
@@ -84,7 +84,7 @@ class TestRemembering:
 
     @pytest.mark.parametrize("viewer", ["", " ", None, 7, b"ann"])
     def test_nobody(self, tmp_path: Path, viewer: Any) -> None:
-        """Nobody in particular has no settings, lest all such viewers share them."""
+        """A viewer without a name is refused, so that such viewers do not share settings."""
         kept = DisplaySettingsStore(tmp_path)
         for use in (lambda: kept.get(viewer), lambda: kept.put(viewer, CHOSEN), lambda: kept.forget(viewer)):
             with pytest.raises(ConfigError, match="viewer=.* is not a portal viewer's name"):
@@ -141,7 +141,7 @@ class TestRemembering:
 
 
 class TestWithin:
-    """Columns that a scope hides are not shown, whoever chose them."""
+    """Columns that a scope hides are not shown, also when a viewer chose them."""
 
     def test_columns(self) -> None:
         """The order chosen stays; where nothing is left, the usual columns are shown."""

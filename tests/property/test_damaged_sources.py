@@ -1,4 +1,4 @@
-"""Damaged files: whatever happened to a file, reading it ends in a `CdrError` or in a full account of its rows."""
+"""Damaged files: reading one raises a `CdrError` or accounts for all of its rows."""
 
 from __future__ import annotations
 

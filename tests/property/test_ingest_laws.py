@@ -1,4 +1,4 @@
-"""Laws of ingest: no row is unaccounted for, whatever was done to a file; the store does not depend on how it came."""
+"""Laws of ingest: every row of any file is accounted for; the store does not depend on the kind of input."""
 
 from __future__ import annotations
 

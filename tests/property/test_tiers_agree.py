@@ -1,4 +1,4 @@
-"""Laws of two tiers: where a call lies changes no answer."""
+"""Laws of two tiers: the tier of a call changes no result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queries as values: their methods, and their forms as dicts, URL parameters and Python."""
+"""Queries as values: their methods, and their representation as dicts, URL parameters and Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sound files tell, held against `soxi` and `ffprobe` where they are installed."""
+"""Audio properties, compared with `soxi` and `ffprobe` where they are installed."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def probed(path: Path) -> tuple[str, int, int, float]:
 
 @pytest.mark.parametrize("name", MADE)
 def test_as_ffprobe_says(made: Path, name: str) -> None:
-    """Format, channels, rate and length are those that ffprobe tells."""
+    """Format, channels, rate and length equal those of ffprobe."""
     recording = recording_of(made / name)
     container, channels, rate, seconds = probed(made / name)
     assert recording.format == CONTAINERS[container]
@@ -141,7 +141,7 @@ def test_real_samples(samples: Path) -> None:
         assert recording.format == CONTAINERS[container], path
         assert (recording.channels, recording.sample_rate) == (channels, rate), path
         assert recording.duration == pytest.approx(seconds, abs=0.05), path
-        if container != "gsm" and container in sox_formats():  # of GSM it does not tell the length
+        if container != "gsm" and container in sox_formats():  # soxi reports no length of GSM
             assert recording.duration == pytest.approx(float(run("soxi", "-D", path)), abs=0.05), path
         assert recording.state == "complete", path
 
@@ -162,7 +162,7 @@ def test_cut_off(made: Path, tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(MADE))
 def test_any_beginning(made: Path, tmp_path: Path, name: str) -> None:
-    """However little of a file there is, it is told without an error, and nothing is longer than the whole."""
+    """Any first part of a file is read without an error, and is never longer than the whole."""
     data = (made / name).read_bytes()
     for length in (*range(80), *range(80, min(len(data), 3000), 97)):
         piece = tmp_path / name
@@ -183,7 +183,7 @@ class TestWithoutCommands:
             for rate in bit_rates
         )
 
-    def told(self, folder: Path, name: str, data: bytes) -> tuple[str | None, float | None, str]:
+    def properties(self, folder: Path, name: str, data: bytes) -> tuple[str | None, float | None, str]:
         """Return format, length and state of a file of *data*."""
         (folder / name).write_bytes(data)
         recording = recording_of(folder / name)
@@ -191,21 +191,25 @@ class TestWithoutCommands:
         return recording.format, None if seconds is None else round(seconds, 3), recording.state
 
     def test_constant_bit_rate(self, tmp_path: Path) -> None:
-        """Frames alike: the size tells the length."""
-        assert self.told(tmp_path, "a.mp3", self.mp3(*[32] * 100)) == ("mp3", 3.6, "complete")
+        """With equal frames, the length follows from the size."""
+        assert self.properties(tmp_path, "a.mp3", self.mp3(*[32] * 100)) == ("mp3", 3.6, "complete")
 
     def test_changing_bit_rate(self, tmp_path: Path) -> None:
         """Frames that differ are counted, over more than one piece of the file."""
         data = self.mp3(*[32, 320, 64, 128] * 100)
         assert len(data) > 65_536
-        assert self.told(tmp_path, "a.mp3", data) == ("mp3", 14.4, "complete")
-        assert self.told(tmp_path, "a.mp3", data[:-5]) == ("mp3", 14.364, "incomplete")
+        assert self.properties(tmp_path, "a.mp3", data) == ("mp3", 14.4, "complete")
+        assert self.properties(tmp_path, "a.mp3", data[:-5]) == ("mp3", 14.364, "incomplete")
 
     def test_tags(self, tmp_path: Path) -> None:
         """Tags before and behind the sound are no sound."""
         data = self.mp3(*[32] * 100)
         tag = b"ID3\4\0\0" + bytes([0, 0, 39, 16]) + b"\xff\xfb" * 2504
-        assert self.told(tmp_path, "a.bin", tag + data + b"TAG".ljust(128, b"\0")) == ("mp3", 3.6, "complete")
+        assert self.properties(tmp_path, "a.bin", tag + data + b"TAG".ljust(128, b"\0")) == (
+            "mp3",
+            3.6,
+            "complete",
+        )
 
     def test_counted_frames(self, tmp_path: Path) -> None:
         """What a Xing header counts is believed as far as the bytes are there."""
@@ -213,8 +217,8 @@ class TestWithoutCommands:
         head = bytearray(self.mp3(64))
         size = len(head) + len(frames)
         head[21:37] = b"Xing" + (3).to_bytes(4, "big") + (100).to_bytes(4, "big") + size.to_bytes(4, "big")
-        assert self.told(tmp_path, "a.mp3", bytes(head) + frames) == ("mp3", 3.6, "complete")
-        kind, seconds, state = self.told(tmp_path, "a.mp3", (bytes(head) + frames)[: size // 2])
+        assert self.properties(tmp_path, "a.mp3", bytes(head) + frames) == ("mp3", 3.6, "complete")
+        kind, seconds, state = self.properties(tmp_path, "a.mp3", (bytes(head) + frames)[: size // 2])
         assert (kind, state) == ("mp3", "incomplete")
         assert seconds == pytest.approx(1.8, abs=0.01)
 

@@ -1,4 +1,4 @@
-"""Recordings: where they lie, what leaves the root, what is in them, and their bytes."""
+"""Recordings: their locations, paths out of the root, their properties and their bytes."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ class TestTemplates:
             make_locator(template)
 
     def test_unknown_field(self) -> None:
-        """A field that there is not is named, with the nearest ones."""
+        """The error for an unknown field names it and the nearest fields."""
         with pytest.raises(UnknownFieldError) as caught:
             make_locator("/rec/{callid}.wav")
         assert caught.value.close_matches[0] == "call_id"
@@ -334,7 +334,7 @@ class TestRoot:
         | st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
     )
     def test_never_outside(self, recording: str) -> None:
-        """Whatever text: it is refused, there is none, or it lies below the root."""
+        """Any text is refused, has no recording, or gives a path below the root."""
         try:
             found = make_locator("/srv/rec/{recording}").find(call(recording=recording))
         except (ScopeError, RecordingNotFoundError):
@@ -636,7 +636,7 @@ class TestDuration:
     def test_formats(
         self, tmp_path: Path, name: str, data: bytes, kind: str | None, seconds: float | None
     ) -> None:
-        """The content tells the format, and the suffix where it does not; raw telephony formats have one rate."""
+        """The content gives the format, otherwise the suffix; raw telephony formats have one rate."""
         recording = in_folder(tmp_path, data, name)
         assert recording.format == kind
         assert recording.duration == seconds
@@ -962,7 +962,7 @@ class TestPlaying:
 
     @pytest.mark.s3
     def test_signed(self, s3_options: dict[str, object]) -> None:
-        """An object store signs: whoever has the URL can read the object, without credentials."""
+        """A signed URL of an object store reads the object without credentials."""
         fsspec.filesystem("s3", **s3_options).mkdir("signed")
         rec = Folder(Place("s3://signed/calls", s3_options))
         rec.put("a.wav", b"sound")

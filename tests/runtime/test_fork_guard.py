@@ -47,17 +47,17 @@ if sys.argv[2] == "used":
 @pytest.mark.parametrize("work", ["append", "ask"])
 def test_after_use(tmp_path_factory: pytest.TempPathFactory, work: str, generation: str) -> None:
     """A process forked from one that had used a store is refused at once, not left waiting; its parent goes on."""
-    assert _told(tmp_path_factory, "used", work, generation) == ["refused True", "parent 1"]
+    assert _output_lines(tmp_path_factory, "used", work, generation) == ["refused True", "parent 1"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
 @pytest.mark.parametrize("generation", ["child", "grandchild"])
 def test_before_use(tmp_path_factory: pytest.TempPathFactory, generation: str) -> None:
     """A store that was opened, but not used, before the fork works in the child."""
-    assert _told(tmp_path_factory, "new", "append", generation) == ["did 1"]
+    assert _output_lines(tmp_path_factory, "new", "append", generation) == ["did 1"]
 
 
-def _told(factory: pytest.TempPathFactory, *arguments: str) -> list[str]:
+def _output_lines(factory: pytest.TempPathFactory, *arguments: str) -> list[str]:
     folder = str(factory.mktemp("forks"))
     done = subprocess.run(
         [sys.executable, "-c", _FORK, folder, *arguments],

@@ -1,4 +1,4 @@
-"""Prefetch: order, errors, and that no thread goes on after the caller."""
+"""Prefetch: the order of items, errors, and no thread that outlives its caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up calls: the generator's laws and shares, the office's file and recordings."""
+"""Generated calls: the generator's laws and shares, the office's file and recordings."""
 
 from __future__ import annotations
 
@@ -467,7 +467,7 @@ def test_office_of_any_size(
     assert max(row[11] for row in rows) <= f"{NOW.astimezone(LONDON):%F %T}"
 
 
-def test_office_ends_now_unless_told(tmp_path: Path) -> None:
+def test_office_ends_now_by_default(tmp_path: Path) -> None:
     """Without *now*, the last day of calls is the one before the current time."""
     office = write_office(tmp_path, calls=30, days=1, timezone="UTC")
     last = datetime.fromisoformat(lines(office)[-1][11]).replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Asterisk's cdr_csv, against a plain reading with the standard library's csv, zoneinfo and json."""
+"""Asterisk's cdr_csv, compared with a plain parse by the standard library's csv, zoneinfo and json."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def line(names: Sequence[str] = LAYOUTS[18], **given: str) -> str:
 
 
 def read(data: bytes | str, **options: Any) -> list[SourceBatch]:
-    """Return the batches of *data*, in UTC unless told otherwise."""
+    """Return the batches of *data*, in UTC unless *options* name another zone."""
     raw = data if isinstance(data, bytes) else data.encode()
     return list(AsteriskCsv(**({"timezone": "UTC"} | options))(io.BytesIO(raw)))
 
@@ -286,7 +286,7 @@ def test_answer_before_start() -> None:
 
 
 def test_columns_for_recording_and_customer() -> None:
-    """A native column can name the recording and the customer; where it is empty there is none."""
+    """A native column can name the recording and the customer; an empty one gives null."""
     data = line(userfield="2026/a.wav") + "\n" + line(accountcode="") + "\n"
     frame = frame_of(data, recording_column="userfield", customer_column="accountcode")
     assert frame["recording"].to_list() == ["2026/a.wav", None]
@@ -311,7 +311,7 @@ def test_identity_is_of_the_row() -> None:
 
 
 def test_identity_without_uniqueid() -> None:
-    """Without a native id every column tells rows apart."""
+    """Without a native id, a difference in any column gives another call id."""
     data = f"{line(BASE)}\n{line(BASE, src='1')}\n{line(uniqueid='')}\n{line()}\n"
     ids = frame_of(data)["call_id"].to_list()
     assert ids[0] == ids[2] != ids[1]
@@ -339,7 +339,7 @@ def test_identity_without_uniqueid() -> None:
     ],
 )
 def test_layouts(settings: dict[str, Any], names: list[str]) -> None:
-    """16 to 21 columns are told apart by their count, and by the settings where the count does not."""
+    """The count of columns, 16 to 21, selects the layout; for an ambiguous count, the settings do."""
     [row] = without_id(frame_of(line(names, userfield="u") + "\n", **settings))
     assert row == plain({name: (ROW | {"userfield": "u"})[name] for name in names}, "UTC")
 
@@ -410,7 +410,7 @@ def test_reasons(bad: str, reason: str) -> None:
 
 
 def test_not_utf8() -> None:
-    """A row that is not UTF-8 is rejected byte for byte; told the encoding, the source reads it."""
+    """A row that is not UTF-8 is rejected byte for byte; with its encoding given, the source reads it."""
     raw = f"{line()}\r\n{line(clid='Zoë <1>')}\r\n".encode("latin-1")
     [reject] = rejects_of(raw)
     assert (reject.row, "latin-1" in reject.reason) == (2, True)

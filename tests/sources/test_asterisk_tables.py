@@ -1,4 +1,4 @@
-"""Asterisk's columns in other orders and places: cdr_custom, dumps of its tables, the tables themselves."""
+"""Asterisk's columns in other orders: cdr_custom, dumps of its tables, and the tables themselves."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_the_order_of_columns_means_nothing(rows: list[dict[str, str]]) -> None:
 
 @pytest.mark.parametrize("count", [16, 18, 19, 21])
 def test_every_count_of_columns(count: int) -> None:
-    """cdr_csv with any settings is read, and told from cdr_custom by where the start is."""
+    """cdr_csv with any settings is detected; the position of the start distinguishes it from cdr_custom."""
     from cdrkit.sources import detect
 
     data = (line(LAYOUTS[count]) + "\n").encode()
@@ -198,7 +198,7 @@ def test_bad_options(format: str, options: dict[str, Any], says: str) -> None:
 
 
 def test_a_database_gives_what_its_dump_gives(tmp_path: Path) -> None:
-    """The live table and its dump are the same calls; what cannot be taken can be mended and ingested as a dump."""
+    """The live table and its dump give equal calls; rejected rows can be corrected and ingested as a dump."""
     rows = [
         {
             "uniqueid": f"17.{n}",
@@ -225,8 +225,8 @@ def test_a_database_gives_what_its_dump_gives(tmp_path: Path) -> None:
         )
         assert (some.read, some.duplicates) == (1, 1)
         report.write_rejects(tmp_path / "raw.csv", raw=True)
-        mended = (tmp_path / "raw.csv").read_bytes().replace(b",-1,", b",34,")
-        assert live.ingest(mended, format="freepbx", timezone="Europe/London").added == 1
+        corrected = (tmp_path / "raw.csv").read_bytes().replace(b",-1,", b",34,")
+        assert live.ingest(corrected, format="freepbx", timezone="Europe/London").added == 1
         for query in ("SELECT 1", "SELECT", "SELECT * FROM nowhere"):
             with pytest.raises((SchemaError, StorageError)):
                 live.ingest(connection, format="freepbx", timezone="UTC", query=query)
@@ -293,8 +293,8 @@ def test_a_database_by_adbc(tmp_path: Path) -> None:
         with pytest.raises(StorageError, match="Type mismatch.* Nothing was stored"):
             fresh.ingest(connection, format="freepbx", timezone="UTC", query=late)
         assert not fresh.exists
-        told = late.replace("END AS", "ELSE '' END AS")
-        assert fresh.ingest(connection, format="freepbx", timezone="UTC", query=told).added == 11_970
+        explicit = late.replace("END AS", "ELSE '' END AS")
+        assert fresh.ingest(connection, format="freepbx", timezone="UTC", query=explicit).added == 11_970
 
 
 def test_values_of_drivers() -> None:

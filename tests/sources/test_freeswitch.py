@@ -1,4 +1,4 @@
-"""FreeSWITCH's records, as CSV, JSON and XML, against what the documents say."""
+"""FreeSWITCH's records as CSV, JSON and XML, compared with the values in the documents."""
 
 from __future__ import annotations
 
@@ -365,7 +365,7 @@ def row(template: str, **given: str) -> str:
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_template(template: str) -> None:
-    """Each shipped template is told by its columns, or named, or given column by column."""
+    """Each shipped template is detected by its columns, named, or given column by column."""
     for options in ({}, {"template": template}):
         [call] = calls(row(template) + "\n", "freeswitch-csv", timezone="Europe/London", **options)
         begun = datetime(2026, 7, 22, 8, 0, 4 if template == "opencdrrate" else 0, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Mappings as data, and tables read by them, against plain readings with the standard library."""
+"""Mappings as data, and tables read by them, compared with a plain parse by the standard library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources by name: the table of built-in ones, and those that other packages bring as entry points."""
+"""Sources by name: the table of built-in sources, and sources that other packages register as entry points."""
 
 from __future__ import annotations
 

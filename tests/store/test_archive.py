@@ -1,4 +1,4 @@
-"""Bulk download of warm months: the three formats, resuming, checksums, what is refused."""
+"""Bulk download of warm months: the three formats, resumption, checksums and refusals."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_a_piece_goes_on_where_it_stopped(filled: Store, tmp_path: Path, there: 
 
 @pytest.mark.parametrize("rest", [b"x", b"x" * 10_000, bytes(3_000)], ids=["wrong", "too long", "zeros"])
 def test_a_wrong_beginning_is_not_gone_on_from(filled: Store, tmp_path: Path, rest: bytes) -> None:
-    """A beginning that is not the file's, as a loss of power leaves it, is found out, and the file is fetched anew."""
+    """A wrong first part, as after a loss of power, is detected, and the file is fetched again."""
     dest = tmp_path / "down"
     dest.mkdir()
     segments = inside(filled).log.snapshot().segments.values()
@@ -218,7 +218,7 @@ def test_a_wrong_beginning_is_not_gone_on_from(filled: Store, tmp_path: Path, re
 
 @pytest.mark.parametrize("format", ["parquet", "csv.gz"])
 @pytest.mark.parametrize("how", ["flipped", "cut", "gone", "sums gone", "sums damaged"])
-def test_a_damaged_piece_is_made_anew(
+def test_a_damaged_piece_is_fetched_again(
     filled: Store, tmp_path: Path, format: Literal["parquet", "csv.gz"], how: str
 ) -> None:
     """A piece that is not what its sum says, or of which no sum is known, is not taken for whole."""
@@ -298,9 +298,7 @@ def test_a_killed_download_goes_on(
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv.gz"])
-def test_a_month_that_was_written_anew(
-    filled: Store, tmp_path: Path, format: Literal["parquet", "csv.gz"]
-) -> None:
+def test_a_rewritten_month(filled: Store, tmp_path: Path, format: Literal["parquet", "csv.gz"]) -> None:
     """Pieces from before late calls were folded in do not stay among those of now, after a cut or a whole download."""
     dest = tmp_path / "down"
     with pytest.raises(_CutError):
@@ -343,7 +341,7 @@ def test_years_of_few_digits(store: Store, tmp_path: Path) -> None:
 
 
 def test_months_may_share_a_folder(filled: Store, tmp_path: Path) -> None:
-    """A month that is downloaded into the folder of another one takes nothing of that away, also once written anew."""
+    """A month that is downloaded into another month's folder removes none of its files, also after a rewrite."""
     dest = tmp_path / "down"
     for month in (MONTH, "2026-06"):
         filled.archive.download(month, dest)
@@ -360,7 +358,7 @@ def test_months_may_share_a_folder(filled: Store, tmp_path: Path) -> None:
     assert sums_hold(dest, "SHA256SUMS")
 
 
-def test_what_was_cut_off_before_a_month_was_written_anew_goes(filled: Store, tmp_path: Path) -> None:
+def test_parts_from_before_a_rewrite_of_a_month_go(filled: Store, tmp_path: Path) -> None:
     """The beginning of a file that is not the month's any more is not left behind."""
     dest = tmp_path / "down"
     dest.mkdir()

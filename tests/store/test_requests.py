@@ -1,4 +1,4 @@
-"""How often a filesystem is asked for what, counted by one that counts."""
+"""The number of requests of a query and a download, counted by a filesystem."""
 
 from __future__ import annotations
 

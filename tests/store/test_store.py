@@ -149,7 +149,7 @@ class TestSwitchFile:
         copy = recording.download(tmp_path / "copy.wav")
         assert Path(copy).read_bytes() == recording.read()
 
-    def test_rejects_can_be_mended(self, tmp_path: Path, samples: Path) -> None:
+    def test_rejects_can_be_corrected(self, tmp_path: Path, samples: Path) -> None:
         """Rejected rows are written out, corrected and ingested, and then the store is as if they had been right."""
         lines = (samples / "asterisk" / "smallcdr.csv").read_bytes().splitlines(keepends=True)
         broken = [

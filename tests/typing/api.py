@@ -1,4 +1,4 @@
-"""What a type checker knows of the public names. Checked, never run."""
+"""The types of the public names. A type checker reads this file; it never runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The viewer of a result: what it shows, which commands it takes, and that nothing sent can break it."""
+"""The viewer of a result: its output, its commands, and its answers to invalid messages."""
 
 from __future__ import annotations
 

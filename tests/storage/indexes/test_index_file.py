@@ -1,4 +1,4 @@
-"""The index file of a segment: right answers or an error; a useless one is not loaded."""
+"""The index file of a segment: correct rows or an error; an unusable file is not loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The number index: the rows it finds are those whose numbers fit, whole and in blocks."""
+"""The number index: it finds the rows whose numbers match, in memory and in blocks."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ class TestBlocks:
         assert 1 <= len([end for end in blocks.ends if start < end <= stop]) <= 2
         assert stop - start < len(data) / 2
 
-    def test_damage_is_told(self) -> None:
+    def test_damage_is_reported(self) -> None:
         """A search that needs a damaged block says so; one that does not need it is answered."""
         index = NumberIndex.of(frame_of(self.many()), "GB")
         blocks, data = in_blocks(index)

@@ -1,4 +1,4 @@
-"""Roll-ups: what they add up to is what plain Python adds up, whatever is asked of them."""
+"""Rollups: their totals equal those of plain Python for every query."""
 
 from __future__ import annotations
 

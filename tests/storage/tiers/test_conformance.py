@@ -1,4 +1,4 @@
-"""The suite itself: a tier of somebody else's passes it by public names alone, and each tier that is broken fails."""
+"""The suite for authors of tiers: a tier of public names alone passes it, and each kind of broken tier fails it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hot tier: what it holds open, and what it says of files that it cannot have."""
+"""The hot tier: its open files, and the errors for files that it cannot read."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def coded() -> tuple[Store, list[CallRecord]]:
     return store, list(store.run())
 
 
-def test_rows_are_told_by_codes(coded: tuple[Store, list[CallRecord]]) -> None:
+def test_codes_select_rows(coded: tuple[Store, list[CallRecord]]) -> None:
     """Just the rows with one of the values, in whatever part of the segment is asked for; never one without any."""
     store, calls = coded
     customers = sorted({call.customer_id for call in calls if call.customer_id})

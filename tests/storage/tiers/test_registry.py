@@ -1,4 +1,4 @@
-"""Tiers of other kinds: given as they are, or by the name under which a package announces them."""
+"""Tiers of other kinds: given as objects, or by the name of a package's entry point."""
 
 from __future__ import annotations
 

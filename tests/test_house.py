@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-SRC = Path(__file__).parents[1] / "src" / "cdrkit"
+TESTS = Path(__file__).parent
+SRC = TESTS.parent / "src" / "cdrkit"
 MODULES = sorted(SRC.rglob("*.py"))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 MOST_LINES = 500
@@ -21,6 +22,8 @@ FACES = {"storage.log", "storage.indexes", "storage.tiers", "storage.append"}
 
 #: Packages without a contract inside; decision 001 lists them.
 UNORDERED = {"_runtime", "_text", "reports", "samples", "testing", "viewer"}
+#: Packages without tests of their own, and the reason.
+UNTESTED = {"sources/readers": "the tests of the sources that use the readers cover them"}
 
 
 def is_own(node: ast.AST) -> bool:
@@ -148,3 +151,16 @@ def test_each_package_has_a_contract_inside() -> None:
     # The audio package is inside _recordings.
     assert inside == {"cdrkit", "_recordings.audio"} | packages - UNORDERED
     assert all(contract["exhaustive"] for contract in contracts)
+
+
+def test_each_package_has_tests() -> None:
+    """A package has a folder of tests; a package in a package has one, or a module in its parent's folder."""
+    untested = set()
+    for package in (path.parent.relative_to(SRC) for path in SRC.glob("**/*/__init__.py")):
+        folder = TESTS.joinpath(*(part.removeprefix("_") for part in package.parts))
+        modules = [*folder.glob("test_*.py")]
+        if len(package.parts) > 1:
+            modules += folder.parent.glob(f"test_{folder.name}*.py")
+        if not modules:
+            untested.add(package.as_posix())
+    assert untested == set(UNTESTED)

@@ -17,12 +17,13 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from cdrkit import Query, Store, open_store
-from cdrkit._files import Files, local, open_files
+from cdrkit._files import Files, local
 from cdrkit._maintenance import compaction, tiering, verification
 from cdrkit._maintenance.vacuum import vacuum_store
 from cdrkit.errors import ConfigError, ConflictError, CorruptDataError, StorageError
 from cdrkit.storage.log.segment import Segment
 from tests.conftest import Place
+from tests.files.flushes import flushes
 from tests.maintenance.segments import HOUR, TICK
 from tests.maintenance.test_vacuum import drop_commits
 from tests.months import NOW, calls_of, inside
@@ -216,19 +217,6 @@ def sleep_of_datetime(patch: pytest.MonkeyPatch, by: timedelta) -> None:
 # -- what is not durable yet -----------------------------------------------------------------------------------
 
 
-def flushes(patch: pytest.MonkeyPatch) -> list[str]:
-    """Return the folders that are flushed from now on, in their order."""
-    found: list[str] = []
-    original = local._sync_folder
-
-    def flush(folder: str) -> None:
-        found.append(folder)
-        original(folder)
-
-    patch.setattr(local, "_sync_folder", flush)
-    return found
-
-
 def test_a_commit_that_could_not_be_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the log's folder cannot be flushed, the append is not acknowledged; done again, it is, and only then."""
     store = open_store(tmp_path)
@@ -259,33 +247,6 @@ def test_duplicates_are_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     flushed = flushes(monkeypatch)
     assert store.append(calls_of("2026-05")).duplicates == 6
     assert flushed == [str(tmp_path / "hot" / "_log")]
-
-
-def test_a_folder_that_another_has_just_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that is there need not be durable in its parent: that is flushed before the first file is put in."""
-    (tmp_path / "hot" / "day=2026-05-01").mkdir(parents=True)
-    files = open_files(tmp_path / "hot")
-    flushed = flushes(monkeypatch)
-    files.put("day=2026-05-01/x", b"1")
-    assert flushed == [str(tmp_path / "hot"), str(tmp_path / "hot" / "day=2026-05-01")]
-    flushed.clear()
-    files.put("day=2026-05-01/y", b"1")
-    assert flushed == [str(tmp_path / "hot" / "day=2026-05-01")]
-
-
-def test_a_file_in_a_folder_whose_parent_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder whose parent may not be opened, such as one below another user's, can be written to."""
-    original = local._sync_folder
-
-    def refusing(folder: str) -> None:
-        if folder == str(tmp_path):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        original(folder)
-
-    (tmp_path / "hot").mkdir()
-    monkeypatch.setattr(local, "_sync_folder", refusing)
-    open_files(tmp_path / "hot").put("x", b"1")
-    assert open_files(tmp_path / "hot").read("x") == b"1"
 
 
 # -- what is no place for a log --------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ import stat
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,7 +37,6 @@ from cdrkit.errors import (
 )
 from cdrkit.samples import synthesize_calls, write_office
 from cdrkit.sources import Inputs, SourceBatch
-from tests import truth
 from tests.strategies import queries, records
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -395,45 +393,6 @@ class TestExits:
             {name: as_text(getattr(call, name)) for name in header} for call in result
         ]
 
-    def test_daily_totals_agree_with_plain_python(self, busy: Store) -> None:
-        """Totals per UTC day equal a plain sum over the records; money of different currencies stays apart."""
-        query = Query().during("last_7_days")
-        expected: dict[date, dict[str, Any]] = {}
-        for call in truth.run(query, busy.run(), region="GB", now=NOW):
-            day = expected.setdefault(
-                call.start.date(),
-                {"attempts": 0, "connected": 0, "duration": 0, "billed_duration": 0, "charges": {}},
-            )
-            day["attempts"] += 1
-            day["connected"] += call.connected
-            day["duration"] += call.duration or 0
-            day["billed_duration"] += call.billed_duration or 0
-            if call.charge is not None:
-                code = call.currency or "XXX"
-                day["charges"][code] = day["charges"].get(code, Decimal(0)) + call.charge
-        totals = busy.daily_totals(query, now=NOW)
-        assert {
-            total.day: {
-                "attempts": total.attempts,
-                "connected": total.connected,
-                "duration": total.duration,
-                "billed_duration": total.billed_duration,
-                "charges": dict(total.charges),
-            }
-            for total in totals
-        } == expected
-        assert [total.day for total in totals] == sorted(expected)
-        assert len({code for total in totals for code in total.charges}) > 1
-        assert totals.to_polars()["attempts"].sum() == sum(day["attempts"] for day in expected.values())
-        assert totals.to_arrow().num_rows == len(totals)
-
-    def test_asr_of_connected_calls_is_not_claimed(self, busy: Store) -> None:
-        """With only connected calls asked for there is no answer-seizure ratio; otherwise it is a percentage."""
-        assert {total.asr for total in busy.daily_totals(Query().connected())} == {None}
-        total = busy.daily_totals()[0]
-        assert total.asr == pytest.approx(100 * total.connected / total.attempts)
-        assert total.acd == pytest.approx(total.duration / total.connected)
-
 
 @pytest.mark.parametrize("zone", ["Europe/London", "America/New_York", "Australia/Lord_Howe", "Asia/Tehran"])
 @pytest.mark.parametrize(
@@ -489,62 +448,6 @@ def as_text(value: Any) -> str:
         text = value.isoformat().replace("+00:00", "Z")
         return text if "." not in text else text[:-1].rstrip("0") + "Z"
     return str(value)
-
-
-@pytest.mark.parametrize(
-    "junk",
-    [
-        5,
-        b"x",
-        "a\0b",
-        "\ud800",
-        "zip://a::/nonexist.zip",
-        "ftp://127.0.0.1:1/x",
-        "nope://x",
-        ["x"],
-    ],
-    ids=repr,
-)
-def test_places_that_cannot_be(junk: Any) -> None:
-    """Whatever cannot be a folder or URL is a ConfigError, not an error of whatever lies below."""
-    with pytest.raises(ConfigError):
-        open_store(junk)
-    with pytest.raises(CdrError):
-        open_store("memory://junk").ingest(junk, format="asterisk-csv", timezone="UTC")
-
-
-@pytest.mark.parametrize("way", ["url", "hot"])
-def test_a_file_is_no_store(tmp_path: Path, way: str) -> None:
-    """A file in the store's place is named, as it was given, with what to do; opening it touches nothing."""
-    path = tmp_path / "calls.bin"
-    path.write_bytes(b"not a folder")
-    given: dict[str, Any] = {way: path}
-    store = open_store(**given)
-    for use in (
-        store.count,
-        lambda: store.exists,
-        lambda: list(store.run()),
-        lambda: store.append(synthesize_calls(1)),
-        lambda: store.ingest(b"x", format="asterisk-csv", timezone="UTC"),
-        store.scoped(customer_id="1003").count,
-        store.maintenance.move_to_warm,
-    ):
-        with pytest.raises(
-            StorageError, match=f"^{path} is a file, but a store is a folder. Give a folder, or ingest"
-        ):
-            use()
-    assert path.read_bytes() == b"not a folder"
-
-
-def test_a_file_above_a_store(tmp_path: Path) -> None:
-    """Where a folder above the store is a file, the error names it; so it does for what is written below a file."""
-    path = tmp_path / "calls.bin"
-    path.write_bytes(b"")
-    for url in (path / "calls", path / "some" / "calls", f"file://{path}"):
-        with pytest.raises(StorageError, match=f": {path} is a file, not a folder"):
-            open_store(url).count()
-    with pytest.raises(StorageError, match=f": {path} is a file, not a folder"):
-        open_store(tmp_path / "calls").run().write_csv(path / "calls.csv")
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ _FULL_DISK = """
 import resource, signal, sys
 import cdrkit
 from cdrkit.errors import StorageError
-from tests.storage.test_append import calls
+from tests.storage.append.test_append import calls
 store = cdrkit.open_store(sys.argv[1])
 store.append(calls(range(3)))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -270,7 +270,7 @@ import os, sys
 import cdrkit
 from cdrkit._model import frames_of
 from cdrkit.errors import AccessDeniedError
-from tests.storage.test_append import calls
+from tests.storage.append.test_append import calls
 cdrkit.open_store("memory://warm-up").append(calls(range(1)))  # nobody may be unable to import what is still to come
 store = cdrkit.open_store(sys.argv[1])
 if os.getuid() == 0:

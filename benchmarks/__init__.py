@@ -5,8 +5,8 @@ API of cdrkit. The modules, from the lowest layer up:
 
 - `data` generates the calls and chooses the parameters;
 - `sql` and `peers` run the queries with each peer;
-- `works` defines the tasks, and compares results;
-- `timing` measures;
+- `workloads` defines the tasks, and compares results;
+- `measurement` measures times and memory;
 - `tasks` has the tasks that only cdrkit does;
 - `report` writes the report.
 """

@@ -13,10 +13,10 @@ from typing import Final
 
 import attrs
 
-from . import works
+from . import workloads
 from .peers import PEERS
 from .report import growth_of
-from .running import Options, run
+from .session import Options, run
 
 _RESULTS: Final = Path(__file__).parent / "results"
 _GROWING: Final = ("page", "page_quiet", "number_5", "number_50", "csv_tenth", "csv_all")
@@ -46,11 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nox -s bench --", description="Measure cdrkit beside its peers.")
-    names = [work.name for work in works.ALL]
+    names = [work.name for work in workloads.ALL]
     parser.add_argument("--calls", type=int, default=1_000_000, help="number of calls (1000000)")
     parser.add_argument("--grow", type=int, help="also measure pages and searches with this number of calls")
     parser.add_argument("--peers", type=_some(list(PEERS)), default=list(PEERS), help=", ".join(PEERS))
-    parser.add_argument("--only", type=_some(names), default=[], help=f"works: {', '.join(names)}")
+    parser.add_argument("--only", type=_some(names), default=[], help=f"workloads: {', '.join(names)}")
     parser.add_argument("--rounds", type=int, default=5, help="number of rounds (5)")
     parser.add_argument("--work", type=Path, help="keep data and databases in this folder, for the next run")
     parser.add_argument("--results", type=Path, default=_RESULTS, help="folder for the report")

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from .works import MORE_IS_BETTER, Work
+from .workloads import MORE_IS_BETTER, Workload
 
 
 @attrs.define
@@ -25,7 +25,7 @@ class Line:
         differing: Peers whose result differs from that of the majority.
     """
 
-    work: Work
+    work: Workload
     figures: dict[str, float]
     rows: int | None = None
     differing: list[str] = attrs.field(factory=list)

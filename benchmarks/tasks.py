@@ -13,7 +13,7 @@ import cdrkit
 from cdrkit.samples import synthesize_calls
 
 from .data import DAYS, END, asterisk_file
-from .timing import seconds
+from .measurement import seconds
 
 _SEGMENTS: Final = 1000
 _OPENING: Final = """

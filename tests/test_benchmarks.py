@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmarks import sql, works
+from benchmarks import sql, workloads
 from benchmarks.data import DAYS, END, Calls
 from benchmarks.peers import PEERS
 from benchmarks.report import Line, Report, growth_of
-from benchmarks.running import Options, majority, run
+from benchmarks.session import Options, majority, run
 from cdrkit.samples import synthesize_calls
 
 ROWS = 3000
@@ -127,9 +127,9 @@ class TestComparing:
         for row in rows:
             path = tmp_path / "calls.csv"
             path.write_text(f"{head}\n{row}\n")
-            read.append(works.comparable(path))
-        assert works.same(read[0], read[1])
-        assert not works.same(read[0], read[2])
+            read.append(workloads.comparable(path))
+        assert workloads.same(read[0], read[1])
+        assert not workloads.same(read[0], read[2])
 
 
 class TestReport:
@@ -137,19 +137,19 @@ class TestReport:
 
     def test_ratio_is_how_many_times_better(self) -> None:
         """Of milliseconds less is better, of calls a second more."""
-        page = Line(works.QUESTIONS[0], {"cdrkit": 2.0, "polars": 80.0, "postgresql": 1.0})
-        load = Line(works.LOAD, {"cdrkit": 600_000.0, "postgresql": 100_000.0})
+        page = Line(workloads.QUESTIONS[0], {"cdrkit": 2.0, "polars": 80.0, "postgresql": 1.0})
+        load = Line(workloads.LOAD, {"cdrkit": 600_000.0, "postgresql": 100_000.0})
         assert (page.ratio("polars"), page.ratio("postgresql"), page.ratio("duckdb")) == (40, 0.5, None)
         assert load.ratio("postgresql") == 6
 
     def test_shortfalls_say_by_how_much(self) -> None:
         """A goal that was missed says what was reached, and one without figures says nothing."""
-        page = Line(works.QUESTIONS[0], {"cdrkit": 2.0, "polars": 80.0, "postgresql": 1.0})
+        page = Line(workloads.QUESTIONS[0], {"cdrkit": 2.0, "polars": 80.0, "postgresql": 1.0})
         assert page.shortfalls() == ["postgresql 0.5x, not 1x"]
-        assert Line(works.LOAD, {"cdrkit": 600_000.0, "postgresql": 100_000.0}).shortfalls() == []
-        assert Line(works.LOAD, {"cdrkit": 400_000.0}).shortfalls() == ["400,000, not 500,000 calls/s"]
-        assert Line(works.LOAD, {"postgresql": 100_000.0}).shortfalls() is None
-        totals = next(work for work in works.QUESTIONS if work.name == "totals")
+        assert Line(workloads.LOAD, {"cdrkit": 600_000.0, "postgresql": 100_000.0}).shortfalls() == []
+        assert Line(workloads.LOAD, {"cdrkit": 400_000.0}).shortfalls() == ["400,000, not 500,000 calls/s"]
+        assert Line(workloads.LOAD, {"postgresql": 100_000.0}).shortfalls() is None
+        totals = next(work for work in workloads.QUESTIONS if work.name == "totals")
         assert Line(totals, {"cdrkit": 1.0, "polars": 300.0, "duckdb": 99.0}).shortfalls() == [
             "fastest 99x, not 100x"
         ]
@@ -158,7 +158,7 @@ class TestReport:
         """From one size to another, cdrkit's own figures have a ratio."""
         small, large = (
             Report(
-                calls=calls, days=DAYS, lines=[Line(works.QUESTIONS[0], {"cdrkit": ms})], peers={},
+                calls=calls, days=DAYS, lines=[Line(workloads.QUESTIONS[0], {"cdrkit": ms})], peers={},
                 left_out={}, notes=(),
             )
             for calls, ms in ((10, 2.0), (40, 2.5))
@@ -167,5 +167,5 @@ class TestReport:
 
     def test_goals_name_peers(self) -> None:
         """A goal beside somebody who does not exist could never be missed."""
-        named = {peer for work in works.ALL for peer in work.goal.times}
+        named = {peer for work in workloads.ALL for peer in work.goal.times}
         assert named <= {*PEERS, "fastest"}

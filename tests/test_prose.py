@@ -199,8 +199,13 @@ class TestNames:
 
     def test_modules_are_nouns(self) -> None:
         """No module or package is named by a gerund or a participle, unless that is a term of the field."""
-        paths = [path for path in SRC.rglob("*") if path.suffix == ".py" or (path / "__init__.py").exists()]
-        nouns = {str(path.relative_to(SRC)): path.stem.rpartition("_")[2] for path in paths}
+        paths = [
+            path
+            for folder in (SRC, ROOT / "benchmarks")
+            for path in folder.rglob("*")
+            if path.suffix == ".py" or (path / "__init__.py").exists()
+        ]
+        nouns = {str(path.relative_to(ROOT)): path.stem.rpartition("_")[2] for path in paths}
         assert [path for path, noun in nouns.items() if is_gerund(noun) or is_participle(noun)] == []
 
     def test_classes_are_nouns(self) -> None:

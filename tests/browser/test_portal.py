@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.examples.serving import PASSWORDS, Portal, filled_store, served
+from tests.examples.portal_servers import PASSWORDS, Portal, filled_store, served
 
 
 @pytest.fixture(scope="module")

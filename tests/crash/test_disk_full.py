@@ -23,7 +23,7 @@ def test_no_room(name: str, template: tuple[Path, State], tmp_path: Path, runs: 
     source, held = template
     sample = str(runs.of(1, 0))
     process = start(
-        "cramped", str(source), str(tmp_path / "store"), json.dumps(held), json.dumps(STEPPED[name]), sample
+        "full_disk", str(source), str(tmp_path / "store"), json.dumps(held), json.dumps(STEPPED[name]), sample
     )
     output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors

@@ -14,7 +14,7 @@ from cdrkit import Store
 from cdrkit._engine.plan import Plan
 from cdrkit.storage.log.segment import Segment
 from cdrkit.storage.tiers.hot import HotTier
-from tests.examples.serving import SERVERS, Portal, filled_store, served
+from tests.examples.portal_servers import SERVERS, Portal, filled_store, served
 
 # The dependency group of that name brings all that they need, and the session of that name runs them.
 collect_ignore_glob = ["test_*.py"] if importlib.util.find_spec("fastapi") is None else []

@@ -15,7 +15,7 @@ import pytest
 
 from cdrkit import FIELDS, CallRecord, Expr, Query, field
 from tests.examples.conftest import Work
-from tests.examples.serving import BULK_DAYS, HOSTILE, Portal
+from tests.examples.portal_servers import BULK_DAYS, HOSTILE, Portal
 
 
 def where(condition: Expr) -> str:

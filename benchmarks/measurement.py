@@ -24,18 +24,18 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def interleaved(
-    works: Mapping[str, Callable[[], object]], *, rounds: int, first: Mapping[str, float]
+    workloads: Mapping[str, Callable[[], object]], *, rounds: int, first: Mapping[str, float]
 ) -> dict[str, list[float]]:
     """Return the seconds of each run, over rounds in which every peer runs once.
 
     Args:
-        works: The functions by the peer's name. Each has run once, so that caches are warm.
+        workloads: The functions by the peer's name. Each has run once, so that caches are warm.
         rounds: The number of rounds.
         first: The seconds of that first run.
     """
-    taken: dict[str, list[float]] = {name: [] for name in works}
+    taken: dict[str, list[float]] = {name: [] for name in workloads}
     for number in range(rounds):
-        for name, work in works.items():
+        for name, work in workloads.items():
             if number >= 3 and first[name] > _SLOW:
                 continue
             repeats = max(1, min(_MOST_REPEATS, int(_LONGEST_TURN / max(first[name], 1e-6))))
@@ -46,7 +46,7 @@ def interleaved(
 
 def peak_memory(folder: Path, rows: int, peer: str, question: str) -> int:
     """Return the peak memory of a separate process for one query, without mapped files, in bytes."""
-    call = [sys.executable, "-m", "benchmarks.alone", json.dumps([str(folder), rows, peer, question])]
+    call = [sys.executable, "-m", "benchmarks.query_process", json.dumps([str(folder), rows, peer, question])]
     child = subprocess.Popen(call, cwd=Path(__file__).parents[1])
     peak = 0
     while child.poll() is None:

@@ -14,12 +14,12 @@ from typing import Final
 import attrs
 import polars as pl
 
-from . import tasks, works
+from . import tasks, workloads
 from .data import DAYS, Calls, fresh_batches
+from .measurement import interleaved, peak_memory, seconds
 from .peers import PEERS, Answer, Cdrkit, Peer, folder_bytes
 from .report import Line, Report
-from .timing import interleaved, peak_memory, seconds
-from .works import Work
+from .workloads import Workload
 
 _APPENDS: Final = 20
 _MOST_LINES: Final = 1_000_000
@@ -43,7 +43,7 @@ class Options:
     rounds: int = 5
     work: Path
 
-    def wants(self, work: Work) -> bool:
+    def wants(self, work: Workload) -> bool:
         """Return whether the run includes *work*."""
         return not self.only or work.name in self.only
 
@@ -59,17 +59,17 @@ def run(options: Options) -> Report:
         say(f"NOT RUN: {name}: {why}")
     lines: list[Line] = []
     with contextlib.ExitStack() as stack:
-        load = Line(works.LOAD, {})
+        load = Line(workloads.LOAD, {})
         kept = [peer.name for peer in peers if _bring_in(peer, load, stack)]
         versions = {peer.name: peer.version() for peer in peers}
         lines += _kept_room(options, calls, peers)
         lines[:0] = list(_asked(options, peers))
-        if options.wants(works.LOAD):
+        if options.wants(workloads.LOAD):
             lines.append(load)
-        if options.wants(works.APPEND):
+        if options.wants(workloads.APPEND):
             lines.append(_appended(peers))
     lines += _alone(options, calls, peers)
-    order = [work.name for work in works.ALL]
+    order = [work.name for work in workloads.ALL]
     return Report(
         calls=options.calls,
         days=DAYS,
@@ -111,23 +111,23 @@ def _bring_in(peer: Peer, line: Line, stack: contextlib.ExitStack) -> bool:
 
 def _kept_room(options: Options, calls: Calls, peers: Sequence[Peer]) -> Iterator[Line]:
     """Yield the sizes of the calls, and the speed of the move to warm."""
-    if options.wants(works.BYTES):
+    if options.wants(workloads.BYTES):
         sizes = {peer.name: size for peer in peers if (size := peer.size_bytes()) is not None}
-        yield Line(works.BYTES, {name: size / calls.rows for name, size in sizes.items()})
-    if any(options.wants(work) for work in works.IN_WARM):
+        yield Line(workloads.BYTES, {name: size / calls.rows for name, size in sizes.items()})
+    if any(options.wants(work) for work in workloads.IN_WARM):
         (ours,) = (peer for peer in peers if isinstance(peer, Cdrkit))
         say("cdrkit: move to warm")
         copied = ours.copied("cdrkit-warm")
-        yield Line(works.ROLLOVER, {"cdrkit": calls.rows / seconds(lambda: ours.roll_over(copied))})
-    if options.wants(works.WARM_BYTES):
+        yield Line(workloads.ROLLOVER, {"cdrkit": calls.rows / seconds(lambda: ours.roll_over(copied))})
+    if options.wants(workloads.WARM_BYTES):
         room = {"cdrkit": folder_bytes(calls.warm), "pyarrow": calls.default_parquet_bytes()}
-        yield Line(works.WARM_BYTES, {name: size / calls.rows for name, size in room.items()})
+        yield Line(workloads.WARM_BYTES, {name: size / calls.rows for name, size in room.items()})
 
 
 def _asked(options: Options, peers: Sequence[Peer]) -> Iterator[Line]:
     """Yield the times of the queries. Run each once before, to compare the results."""
     questions = {peer.name: peer.questions() for peer in peers}
-    for work in filter(options.wants, works.QUESTIONS):
+    for work in filter(options.wants, workloads.QUESTIONS):
         asked = {name: known[work.name] for name, known in questions.items() if work.name in known}
         say(f"{work.name}: {', '.join(asked)}")
         first: dict[str, float] = {}
@@ -135,20 +135,20 @@ def _asked(options: Options, peers: Sequence[Peer]) -> Iterator[Line]:
         for name, question in asked.items():
             answer: list[Answer] = []
             first[name] = seconds(lambda: answer.append(question()))  # noqa: B023  # called at once
-            answers[name] = works.comparable(answer[0])
+            answers[name] = workloads.comparable(answer[0])
         taken = interleaved(asked, rounds=options.rounds, first=first)
         scale = 1 if work.unit == "s" else 1000
         figures = {name: scale * statistics.median(each) for name, each in taken.items()}
         agreed, differing = majority(answers)
         for name in differing:
             say(f"{work.name}: RESULT DIFFERS: {name}")
-        yield Line(work, figures, rows=works.rows_in(answers[agreed]), differing=differing)
+        yield Line(work, figures, rows=workloads.rows_in(answers[agreed]), differing=differing)
 
 
 def majority(answers: dict[str, pl.DataFrame | int]) -> tuple[str, list[str]]:
     """Return one peer of the majority, and the peers with other results."""
     alike = {
-        name: [other for other, theirs in answers.items() if works.same(answer, theirs)]
+        name: [other for other, theirs in answers.items() if workloads.same(answer, theirs)]
         for name, answer in answers.items()
     }
     agreed = max(alike, key=lambda name: len(alike[name]))
@@ -168,23 +168,23 @@ def _appended(peers: Sequence[Peer]) -> Line:
     figures = {
         name: 1000 * statistics.median(each[1:]) for name, each in taken.items()
     }  # the first warms caches
-    return Line(works.APPEND, figures)
+    return Line(workloads.APPEND, figures)
 
 
 def _alone(options: Options, calls: Calls, peers: Sequence[Peer]) -> Iterator[Line]:
     """Yield the tasks of cdrkit alone, and the tasks in separate processes."""
-    if options.wants(works.INGEST):
+    if options.wants(workloads.INGEST):
         say("ingest")
         number = min(options.calls, _MOST_LINES)
         rate = tasks.ingested(options.work, number, rounds=3)
-        yield Line(works.INGEST, {"cdrkit": rate}, rows=number)
-    if options.wants(works.OPEN) or options.wants(works.REFRESH):
+        yield Line(workloads.INGEST, {"cdrkit": rate}, rows=number)
+    if options.wants(workloads.OPEN) or options.wants(workloads.REFRESH):
         say("a store of many segments")
         folder = tasks.many_segments(options.work)
-        yield Line(works.OPEN, {"cdrkit": tasks.opened(folder, rounds=options.rounds)})
-        yield Line(works.REFRESH, {"cdrkit": tasks.refreshed(folder)})
-    for work in filter(options.wants, works.MEMORY):
+        yield Line(workloads.OPEN, {"cdrkit": tasks.opened(folder, rounds=options.rounds)})
+        yield Line(workloads.REFRESH, {"cdrkit": tasks.refreshed(folder)})
+    for work in filter(options.wants, workloads.MEMORY):
         say(f"{work.name}: memory")
-        able = [peer.name for peer in peers if peer.name in works.WATCHED]
+        able = [peer.name for peer in peers if peer.name in workloads.WATCHED]
         peaks = {name: peak_memory(calls.folder, calls.rows, name, work.name) / 1e6 for name in able}
         yield Line(work, peaks)

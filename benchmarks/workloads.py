@@ -31,7 +31,7 @@ class Goal:
 
 
 @attrs.frozen(eq=False)
-class Work:
+class Workload:
     """A task: one line of the report.
 
     Attributes:
@@ -55,51 +55,53 @@ def _times(factor: float, *peers: str, **more: float) -> dict[str, float]:
 
 
 QUESTIONS: Final = (
-    Work(
+    Workload(
         "page", "newest 100 connected calls of the busiest customer in 7 days", "ms",
         Goal(times=_times(20, *_OVER_PARQUET, postgresql=1)),
     ),
-    Work(
+    Workload(
         "page_quiet", "newest 100 connected calls of the customer with the fewest calls", "ms",
         Goal(times=_times(20, *_OVER_PARQUET, postgresql=1)),
     ),
-    Work(
+    Workload(
         "number_5", "one number with 5 calls, both roles, all days", "ms",
         Goal(times=_times(100, *_OVER_PARQUET, clickhouse=10), bound=5),
     ),
-    Work(
+    Workload(
         "number_50", "one number with 50 calls, both roles, all days", "ms",
         Goal(times=_times(100, *_OVER_PARQUET, clickhouse=10), bound=5),
     ),
-    Work("prefix", "a prefix of 6 digits, both roles, all days", "ms", Goal(times=_times(20, "duckdb-parquet"))),
-    Work("warm_5", "the number with 5 calls, warm tier", "ms", Goal(times=_times(20, *_OVER_PARQUET))),
-    Work("warm_50", "the number with 50 calls, warm tier", "ms", Goal(times=_times(5, *_OVER_PARQUET))),
-    Work("totals", "daily totals, all days", "ms", Goal(times=_times(100, "fastest"))),
-    Work("totals_customer", "daily totals of the busiest customer", "ms", Goal(times=_times(100, "fastest"))),
-    Work("count", "count of connected calls in 30 days", "ms", Goal(bound=1)),
-    Work("csv", "CSV of connected calls in 30 days, 12 columns", "s", Goal(times={"polars": 1, "pyarrow": 5})),
+    Workload("prefix", "a prefix of 6 digits, both roles, all days", "ms", Goal(times=_times(20, "duckdb-parquet"))),
+    Workload("warm_5", "the number with 5 calls, warm tier", "ms", Goal(times=_times(20, *_OVER_PARQUET))),
+    Workload("warm_50", "the number with 50 calls, warm tier", "ms", Goal(times=_times(5, *_OVER_PARQUET))),
+    Workload("totals", "daily totals, all days", "ms", Goal(times=_times(100, "fastest"))),
+    Workload("totals_customer", "daily totals of the busiest customer", "ms", Goal(times=_times(100, "fastest"))),
+    Workload("count", "count of connected calls in 30 days", "ms", Goal(bound=1)),
+    Workload("csv", "CSV of connected calls in 30 days, 12 columns", "s", Goal(times={"polars": 1, "pyarrow": 5})),
 )  # fmt: skip
-LOAD: Final = Work(
+LOAD: Final = Workload(
     "load", "load of all calls from Arrow, with indexes", "calls/s",
     Goal(times={"postgresql": 5}, bound=500_000),
 )  # fmt: skip
-APPEND: Final = Work(
+APPEND: Final = Workload(
     "append", "durable append of 100 calls", "ms", Goal(times={"postgresql": 1, "delta": 10, "iceberg": 10})
 )
-BYTES: Final = Work("bytes", "size with indexes", "bytes a call", Goal(bound=250))
-WARM_BYTES: Final = Work(
+BYTES: Final = Workload("bytes", "size with indexes", "bytes a call", Goal(bound=250))
+WARM_BYTES: Final = Workload(
     "warm_bytes", "size in the warm tier, compared with pyarrow's default Parquet", "bytes a call",
     Goal(times={"pyarrow": 1 / 0.7}),
 )  # fmt: skip
-ROLLOVER: Final = Work("rollover", "move of all calls to the warm tier", "calls/s")
-INGEST: Final = Work("ingest", "ingest of Asterisk's CSV", "lines/s", Goal(bound=250_000))
-OPEN: Final = Work(
+ROLLOVER: Final = Workload("rollover", "move of all calls to the warm tier", "calls/s")
+INGEST: Final = Workload("ingest", "ingest of Asterisk's CSV", "lines/s", Goal(bound=250_000))
+OPEN: Final = Workload(
     "open", "open a store of 1,000 segments in a new process, without import", "ms", Goal(bound=150)
 )
-REFRESH: Final = Work("refresh", "check that store for new versions, without any", "ms", Goal(bound=0.2))
+REFRESH: Final = Workload("refresh", "check that store for new versions, without any", "ms", Goal(bound=0.2))
 MEMORY: Final = (
-    Work("csv_tenth", "peak memory without mapped files: CSV of 10 days, all calls", "MB", Goal(bound=400)),
-    Work("csv_all", "peak memory without mapped files: CSV of all 100 days", "MB", Goal(bound=400)),
+    Workload(
+        "csv_tenth", "peak memory without mapped files: CSV of 10 days, all calls", "MB", Goal(bound=400)
+    ),
+    Workload("csv_all", "peak memory without mapped files: CSV of all 100 days", "MB", Goal(bound=400)),
 )
 #: The tasks that need the move to warm, and the move itself.
 IN_WARM: Final = (*(work for work in QUESTIONS if work.name.startswith("warm")), WARM_BYTES, ROLLOVER)

@@ -1,6 +1,6 @@
 """A process whose disk fills up in the middle of an operation, at every file it writes.
 
-Run as ``python -m tests.crash.cramped SOURCE FOLDER HELD OPERATION SAMPLE``; SOURCE holds the store to copy, and HELD
+Run as ``python -m tests.crash.full_disk SOURCE FOLDER HELD OPERATION SAMPLE``; SOURCE holds the store to copy, and HELD
 what is in it. It prints how often the disk was full.
 """
 
@@ -39,10 +39,10 @@ class Disk:
         return builtins.open(path, mode)
 
 
-def cramp(
+def fill_disk(
     source: str, folder: str, held: State, operation: Operation, nth: int, room: int
 ) -> tuple[bool, int]:
-    """Do *operation* on a copy with a disk that gets full; return whether it was refused, and the files it wrote."""
+    """Do *operation* on a copy while the disk fills up; return whether it was refused, and the files it wrote."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(source, folder)
     store, log = open_store(folder), log_of(folder)
@@ -72,12 +72,12 @@ def main(source: str, folder: str, held: str, operation: str, sample: str) -> No
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     state: State = {int(key): code for key, code in json.loads(held).items()}
     about: Operation = json.loads(operation)
-    refused, written = cramp(source, folder, state, about, -1, 0)
+    refused, written = fill_disk(source, folder, state, about, -1, 0)
     assert not refused
     runs = Runs(sample == "0", 0)
     first, *others = [(nth, room) for room in (0, 100, 4096) for nth in range(written)]
     cases = [first, *runs.some(others, int(sample))]
-    found = [cramp(source, folder, state, about, nth, room)[0] for nth, room in cases]
+    found = [fill_disk(source, folder, state, about, nth, room)[0] for nth, room in cases]
     sys.stdout.write(f"{sum(found)} {len(found)}\n")
 
 

@@ -150,7 +150,7 @@ class Scan:
         return Candidates(segment, whole, exact=True)
 
     def _narrow_rows(self, segment: Segment, rows: range) -> Rows:
-        """Return the *rows* of the requested customers, or all *rows* if that is faster."""
+        """Return the *rows* of the requested customers; or *rows*, if that is faster."""
         choice = next(filter(None, map(equality_values, self.query.customer_conditions)), None)
         narrowed = choice and self.query.tiers[segment.tier].rows_with(segment, *choice, rows)
         return rows if narrowed is None else narrowed

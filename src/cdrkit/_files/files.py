@@ -282,7 +282,7 @@ class Files(Protocol):
             >>> files = open_files("memory://files-sign-example")
             >>> files.sign("a.bin", expires=60)
             Traceback (most recent call last):
-            cdrkit.errors.ConfigError: memory://files-sign-example cannot sign URLs...
+            cdrkit.errors.ConfigError: The storage at memory://files-sign-example cannot sign URLs...
 
         Args:
             path: The file.

@@ -137,7 +137,9 @@ class RemoteFiles:
             try:
                 return str(self._fs.sign(self._path(path), expiration=expires))
             except NotImplementedError as exc:
-                raise ConfigError(f"{self.url} cannot sign URLs. Stream the file instead.") from exc
+                raise ConfigError(
+                    f"The storage at {self.url} cannot sign URLs. Stream the file instead."
+                ) from exc
 
 
 def _change_time(info: Mapping[str, Any]) -> datetime | None:

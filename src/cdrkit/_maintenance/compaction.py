@@ -39,7 +39,7 @@ class _Task:
 
 
 def compact_days(log: Log, tiers: Mapping[str, Tier], hot: Tier, *, dry_run: bool = False) -> MoveReport:
-    """Merge each UTC day's small hot segments, and build missing number indexes.
+    """Merge the small hot segments of each UTC day, and build missing number indexes.
 
     Large segments are left unchanged. A segment lacks a number index after `rebuild_log` with another region, or if an
     old version of cdrkit wrote it. Number searches are slow in such a segment.

@@ -78,7 +78,7 @@ def prefix_range(digits: str) -> tuple[int, int]:
 
 @attrs.frozen
 class KeySearch:
-    """The key ranges of the numbers that may match a search.
+    """The ranges of number keys that may match a search.
 
     Example:
         A search for ``+44 20 7946 0018``, whose twelve digits are padded to fifteen:
@@ -114,7 +114,7 @@ class KeySearch:
 
 
 def key_search(patterns: Iterable[NumberPattern]) -> KeySearch | None:
-    """Return the key ranges of the numbers that may match one of *patterns*.
+    """Return the ranges of number keys that may match one of *patterns*.
 
     Return None if matching numbers may have any key.
 

@@ -102,7 +102,7 @@ class DisplaySettings:
         }
 
     def within(self, fields: Iterable[FieldName | str]) -> DisplaySettings:
-        """Return a copy of the settings that keeps only the columns in *fields*.
+        """Copy the settings, without the columns that are not in *fields*.
 
         If no column is left, the result has the default columns that are in *fields*.
 

@@ -219,7 +219,7 @@ class Recording:
 
     @property
     def sample_rate(self) -> int | None:
-        """Samples per second in each channel; None if the format does not define them.
+        """The samples per second of a channel; None if the format does not define them.
 
         Raises:
             RecordingNotFoundError: When the file does not exist.
@@ -479,7 +479,7 @@ class Recording:
             ...     url = store.recording(call).url(expires=600)
             ... except cdrkit.errors.ConfigError as error:
             ...     print(error)
-            memory://rec-url cannot sign URLs. Stream the file instead.
+            The storage at memory://rec-url cannot sign URLs. Stream the file instead.
         """
         _check_number("expires", expires, at_least=1)
         self._check_right("url")

@@ -104,7 +104,7 @@ class Maintenance:
             )
 
     def compact(self, dry_run: bool = False) -> MoveReport:
-        """Merge each UTC day's small hot segments, and build missing number indexes.
+        """Merge the small hot segments of each UTC day, and build missing number indexes.
 
         Many small appends leave many small segments, which slow down reading. A segment lacks a number index after
         `rebuild_log` with another region, or if an old version of cdrkit wrote it. Number searches are slow in such a

@@ -1,4 +1,4 @@
-"""Read one page of a plan, and sign the cursors of the adjacent pages."""
+"""Read one page of a query's calls, and sign the cursors of the adjacent pages."""
 
 from __future__ import annotations
 

@@ -230,7 +230,7 @@ class Result:
         """
         if self._plan.scope != EVERYTHING:
             raise ScopeError(
-                "A scoped store cannot explain a query, because the figures depend on other tenants' calls. To "
+                "A scoped store cannot explain a query, because its figures depend on other tenants' calls. To "
                 "explain the query, run it directly on the store, without a scope."
             )
         return self._plan.explain(self.columns)
@@ -338,7 +338,7 @@ class Result:
     def to_text(
         self, *, labels: bool = True, times: Literal["iso", "day_first", "month_first"] = "iso"
     ) -> pl.DataFrame:
-        """Return a Polars frame whose values are all text for display.
+        """Return a Polars frame for display, in which every value is text.
 
         Instants are written with their UTC offset in the display time zone, and durations as h:mm:ss.
 

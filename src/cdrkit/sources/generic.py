@@ -58,7 +58,7 @@ class Generic:
     encoding: str | None = attrs.field(default=None, converter=attrs.converters.optional(check_encoding))
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of a table in file order, a few thousand per batch.
+        """Yield the calls of a table in row order, a few thousand per batch.
 
         Args:
             stream: The bytes of the table.

@@ -156,13 +156,13 @@ class SourceTests:
         assert reading is None or reading.read == 0
 
     def test_a_cut_off_sample(self) -> None:
-        """Reading a truncated sample returns calls and rejects, or raises a `CdrError`."""
+        """Reading a truncated sample gives calls and rejected rows, or a `CdrError`."""
         sample = self.sample()
         for number in range(_CUTS):
             self._try(io.BytesIO(sample[: number * len(sample) // _CUTS]))
 
     def test_a_damaged_sample(self) -> None:
-        """Reading a damaged sample returns calls and rejects, or raises a `CdrError`."""
+        """Reading a damaged sample gives calls and rejected rows, or a `CdrError`."""
         sample = self.sample()
         for number in range(_FLIPS):
             damaged = bytearray(sample)

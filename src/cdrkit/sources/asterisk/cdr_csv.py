@@ -158,7 +158,7 @@ class AsteriskCsv:
         return explain_match(first_rows(head, ","), BASE_COLUMNS, _WIDTHS)
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream* in file order, about 10,000 rows per batch.
+        """Yield the calls of *stream* in row order, about 10,000 rows per batch.
 
         Raises:
             SchemaError: When the stream is empty, or none of its rows is a call.

@@ -112,7 +112,7 @@ class AsteriskCustom:
         return explain_match(first_rows(head, ","), _SAMPLE, (len(_SAMPLE),))
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream* in file order, about 10,000 rows per batch.
+        """Yield the calls of *stream* in row order, about 10,000 rows per batch.
 
         Raises:
             SchemaError: When the stream is empty, or none of its rows is a call.

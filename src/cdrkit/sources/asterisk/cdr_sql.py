@@ -119,7 +119,7 @@ class AsteriskSql:
         return _explain_match(head, freepbx=False)
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream* in file order, about 10,000 rows per batch.
+        """Yield the calls of *stream* in row order, about 10,000 rows per batch.
 
         Raises:
             SchemaError: When the stream is empty or lacks a column, or none of its rows is a call.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
+from cdrkit._text import format_count
 from cdrkit.errors import ConfigError, SchemaError
 from cdrkit.sources.contract import Reject, SourceBatch, SourceInput, is_only_input
 from cdrkit.sources.freeswitch.channel import Document
@@ -87,8 +88,8 @@ def read_documents(
         several = not is_only_input(opened, rest)
         where = f"{first.input}, document {first.row}" if several else f"Document {first.row}"
         raise SchemaError(
-            f"cdrkit found no document that is {shape}. Number of documents read: {read:,}. {where}: {first.reason} "
-            "Check the file, or give its format.",
+            f"cdrkit read {format_count(read, 'document')}, and none is {shape}. {where}: {first.reason} Check the "
+            "file, or give its format.",
             row=first.row,
         )
     if len(builder):

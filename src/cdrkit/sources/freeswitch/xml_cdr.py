@@ -69,7 +69,7 @@ class FreeSwitchXml:
         return "XML documents with the element cdr" if match else None
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream* in file order.
+        """Yield the calls of *stream* in the order of its documents.
 
         Raises:
             SchemaError: When the stream is empty, or none of its documents is a call.

@@ -121,7 +121,7 @@ class ConnexCsCsv:
         self._mapping()
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream* in file order.
+        """Yield the calls of *stream* in row order.
 
         Raises:
             SchemaError: When the stream is empty, or lacks ``Call ID`` or ``Call Time``.

@@ -92,7 +92,7 @@ class Cucm:
     """
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of one CDR file in file order.
+        """Yield the calls of one CDR file in row order.
 
         Raises:
             SchemaError: When the stream is empty, or is not a CDR file.

@@ -76,7 +76,7 @@ class KamailioCdrs:
     encoding: str = attrs.field(default="utf-8", converter=check_encoding)
 
     def __call__(self, stream: IO[bytes], /) -> Iterator[SourceBatch]:
-        """Yield the calls of *stream* in file order.
+        """Yield the calls of *stream* in row order.
 
         Raises:
             SchemaError: When the stream is empty, or is not a table ``acc_cdrs``.

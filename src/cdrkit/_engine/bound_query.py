@@ -122,7 +122,7 @@ class BoundQuery:
 
     @property
     def newest_first(self) -> bool:
-        """Whether the first sort field is in descending order."""
+        """Whether the query sorts calls by its first sort field in descending order."""
         return self.order[0][1]
 
     def bounds(self) -> tuple[datetime | None, datetime | None]:

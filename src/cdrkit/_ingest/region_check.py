@@ -21,9 +21,9 @@ _NATIONAL: Final = r"^[0-9]{7,15}$"
 
 
 class RegionCheck:
-    """A check whether the first numbers of an ingest are in national form.
+    """A check for telephone numbers in national form at the start of an ingest.
 
-    Equal numbers in one frame count once.
+    The check examines the first 1,000 numbers. Equal numbers in one frame count once.
     """
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ _own_tokens: Final[set[str]] = set()
 
 @contextlib.contextmanager
 def acquire_lease(files: Files, job: str) -> Iterator[None]:
-    """Hold the store's maintenance lease while the block runs.
+    """Hold the store's maintenance lease during the ``with`` block.
 
     Each job creates the lease with the next number exclusively. If several processes find that the last lease has
     ended, only one of them gets the next lease.

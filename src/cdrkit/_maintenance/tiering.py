@@ -39,7 +39,7 @@ def move_months(
     Late-arriving calls of a month that is already in the warm tier are merged into that month.
 
     Raises:
-        ConfigError: When *keep_months* is not a whole number of 0 or more, or goes back to before the year 1.
+        ConfigError: When *keep_months* is not a whole number of 0 or more, or goes back further than the year 1.
         CorruptDataError: When the calls read back differ from the calls written. The store is then unchanged.
     """
     if not isinstance(keep_months, int) or isinstance(keep_months, bool) or keep_months < 0:
@@ -48,8 +48,8 @@ def move_months(
         before = months_before(now, keep_months)
     except OverflowError:
         raise ConfigError(
-            f"keep_months={keep_months} is too large: {keep_months} months before {now} is before the year 1. Give a "
-            "smaller number."
+            f"keep_months={keep_months} is too large: the date {keep_months} months before {now} would be earlier than "
+            "the year 1. Give a smaller number."
         ) from None
     months: dict[str, list[Segment]] = defaultdict(list)
     for segment in log.snapshot().segments.values():
@@ -88,9 +88,10 @@ def _with_overlapping(late: Sequence[Segment], warm: Iterable[Segment]) -> list[
 
 
 def _stretches(sources: Sequence[Segment], warm: Iterable[Segment]) -> Iterator[list[Segment]]:
-    """Split *sources* at each *warm* segment that lies between two of the sources.
+    """Split the list *sources* wherever a *warm* segment lies between two list items.
 
-    A *warm* segment that is itself a source does not split them.
+    *sources* are the segments to rewrite, sorted by their first call. A *warm* segment that is itself in *sources*
+    does not split the list.
     """
     staying = [segment.first for segment in warm if segment not in sources]
     for _, stretch in itertools.groupby(sources, key=lambda segment: bisect_left(staying, segment.first)):

@@ -46,7 +46,7 @@ def plain_instant(value: object, parameter: str | None) -> datetime:
     if value.tzinfo is None or value.utcoffset() is None:
         raise QueryError(
             f"{_label(parameter)} {value!r} has no time zone; set the time zone, "
-            "for example with .replace(tzinfo=ZoneInfo('Europe/London')), or give ISO 8601 text and a zone.",
+            "for example with .replace(tzinfo=ZoneInfo('Europe/London')).",
             parameter=parameter,
         )
     if getattr(value, "nanosecond", 0):
@@ -135,7 +135,7 @@ class TimeRange:
         return self.start is not None and self.start == self.end
 
     def contains(self, instant: datetime) -> bool:
-        """Return whether the range contains *instant*, which must be aware.
+        """Return whether the range contains the aware datetime *instant*.
 
         Raises:
             QueryError: When *instant* is not an aware datetime.

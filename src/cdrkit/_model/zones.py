@@ -100,12 +100,12 @@ def _find_zone(name: str) -> str:
     if _FIXED_OFFSET.fullmatch(name.strip()):
         raise ConfigError(
             f"The time zone {name!r} is a fixed offset, but the offset of a place can change. "
-            "Give the IANA name of a place, such as 'Asia/Kolkata', or give 'UTC'."
+            "Give an IANA time zone name, such as 'Asia/Kolkata' or 'UTC'."
         )
     if places := _ABBREVIATIONS.get(name.strip().casefold()):
         raise ConfigError(
             f"The time zone {name!r} is an abbreviation, which does not cover clock changes. "
-            f"Give the IANA name of a place. Did you mean {' or '.join(map(repr, places))}?"
+            f"Give an IANA time zone name. Did you mean {' or '.join(map(repr, places))}?"
         )
     place = name.strip().replace(" ", "_")
     same_place = sorted(full for key, full in known.items() if place and key.endswith("/" + place.casefold()))

@@ -1,4 +1,4 @@
-"""Number keys: normalised numbers as sortable integers, and key searches."""
+"""Number keys: normalised numbers as sortable integers, and searches by key."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def number_key(number: str) -> int:
     The key is a signed integer of 64 bits. Files contain keys, so the key of a number never changes.
 
     If the number is a plus and at most fifteen digits, the key holds the digits, padded on the right to fifteen
-    places. The last four bits hold the count of digits. Such keys sort like their digits, and only equal numbers have
-    equal keys. All numbers with the same prefix have keys in one range.
+    places. The last four bits hold the count of digits. Such keys have the same order as the digits, compared as text.
+    Only equal numbers have equal keys. All numbers with the same prefix have keys in one range.
 
     The key of any other text is a hash below zero. Different texts may have the same hash, so recheck the rows.
     """

@@ -44,8 +44,9 @@ def field(name: FieldName | str) -> FieldRef:
 class FieldRef:
     """A field reference, which creates a condition when it is compared.
 
-    Call `field` to create a reference. Compare instants with aware datetimes or ISO 8601 text (UTC, if the text has no
-    offset). Compare money with `decimal.Decimal`, whole numbers or text, and enumerations with their members or words.
+    Call `field` to create a reference. Compare time fields with aware datetimes or ISO 8601 text (UTC, if the text has
+    no offset). Compare money fields with `decimal.Decimal`, whole numbers or strings. Compare enumeration fields with
+    the members of the enumeration or with words.
 
     Example:
         >>> from cdrkit import field

@@ -26,7 +26,7 @@ def is_full_path(path: str) -> bool:
 
 @attrs.frozen
 class RecordingsRoot:
-    """The root folder of recordings, and the prefixes by which full paths name it."""
+    """The root folder of recordings, with the prefixes of full paths inside it."""
 
     files: Files
     prefixes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The command group ``cdrkit``: its command table and its error messages."""
+"""The command group ``cdrkit``: its list of commands and its error messages."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def _repair(text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _next_document(text: str, at: int) -> int:
-    """Return the smallest offset above *at* at which a document may begin.
+    """Return the first offset after *at* where a document may begin.
 
     A document begins on a line that starts with a brace or a bracket. Without such a line, the result is the length of
     the text.

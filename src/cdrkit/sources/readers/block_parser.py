@@ -71,7 +71,10 @@ class BlockParser:
         return self._raw.removesuffix(b"\n").split(b"\n")
 
     def _decode_lines(self) -> pl.Series:
-        """Decode the lines; record undecodable lines and replace them by empty lines."""
+        """Decode the lines; replace each undecodable line by an empty line.
+
+        `_undecodable` then describes the error in each of these lines.
+        """
         encoding = self._layout.encoding
         try:
             if self._untouched:

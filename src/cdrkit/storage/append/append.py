@@ -156,7 +156,7 @@ class Append:
         return frame
 
     def _compare_with(self, frame: pl.DataFrame, segment: Segment) -> pl.DataFrame:
-        """Compare *frame* with *segment*, and return the rows that must be stored.
+        """Compare *frame* with *segment*, and return the rows of *frame* to store.
 
         If these rows replace rows of the segment, the replaced rows are removed from it.
         """

@@ -96,5 +96,5 @@ class Transaction:
 
     @property
     def may_have_committed(self) -> bool:
-        """Whether a commit was written, or may have been written despite an error."""
+        """Whether a commit may have been written, even if the attempt raised an error."""
         return self._attempt is not None and not self._log.is_refused(self._attempt)

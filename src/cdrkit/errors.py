@@ -194,7 +194,7 @@ class QueryError(CdrError, ValueError):
 
 
 class UnknownFieldError(QueryError, LookupError):
-    """Raised when a query names an unknown field.
+    """Raised when a query uses an unknown field.
 
     Attributes:
         field: The unknown name, as given.

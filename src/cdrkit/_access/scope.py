@@ -66,7 +66,7 @@ class Scope:
         """Restrict *query* to visible calls, and its number searches to visible digits.
 
         Raises:
-            UnknownFieldError: When the query names a hidden field. The message does not reveal that the field exists.
+            UnknownFieldError: When the query uses a hidden field. The message does not reveal that the field exists.
             ScopeError: When the query compares or sorts masked values.
             QueryError: When its cursor belongs to another portal viewer, was changed, or has expired.
         """

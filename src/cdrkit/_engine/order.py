@@ -71,7 +71,7 @@ def _read_sorted(scan: Scan, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
 
 
 def gather_rows(scan: Scan, parts: Sequence[Candidates], columns: Sequence[str]) -> pl.DataFrame:
-    """Return *columns* of the matching rows in *parts*, sorted in query order."""
+    """Find the matching rows of *parts*, and return their *columns* in query order."""
     query = scan.query
     conditions = () if all(part.exact for part in parts) else query.conditions
     if len(parts) == 1 and not conditions:  # a segment has the query's order already, or its reverse

@@ -113,7 +113,9 @@ def follow_file(
         )
     poll = options.poll
     if isinstance(poll, bool) or not isinstance(poll, (int, float)) or not 0 < poll < 3600:
-        raise ConfigError(f"poll={poll!r} is not valid. Give seconds between 0 and 3600, such as 1.0.")
+        raise ConfigError(
+            f"poll={poll!r} is not valid. Give a number of seconds between 0 and 3600, such as 1.0."
+        )
     text = os.path.abspath(text)
     key, stored = start(text)
     tally = functools.partial(
@@ -191,9 +193,9 @@ class _Follower:
             self.position = before
 
     def _resume(self, stream: IO[bytes], name: str) -> _File | None:
-        """Read *stream* up to the stored position; return None if it is another file.
+        """Read *stream* up to the stored position; return None if fingerprints differ.
 
-        *stream* is another file if its fingerprint differs from the fingerprint in the position.
+        The fingerprints of *stream* and of the position differ if the position belongs to another file.
         """
         position = self.position
         try:

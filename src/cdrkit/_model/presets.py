@@ -146,7 +146,7 @@ def _calendar_days(preset: str, today: date) -> tuple[date, date]:
 
 
 def _days_back(number: int, unit: str, today: date) -> tuple[date, date]:
-    """Return the first day of a period that ends today, and the day after today."""
+    """For a period that ends today, return two days: its first day, and tomorrow."""
     tomorrow = today + timedelta(days=1)
     if unit == "month":
         return _plus_months(tomorrow, -number), tomorrow
@@ -154,7 +154,7 @@ def _days_back(number: int, unit: str, today: date) -> tuple[date, date]:
 
 
 def months_before(instant: datetime, months: int) -> datetime:
-    """Go back *months* months from *instant*, and return the start of that UTC month."""
+    """Return the start of the UTC month that is *months* months before *instant*."""
     day = _plus_months(instant.astimezone(UTC).date(), -months)
     return datetime(day.year, day.month, 1, tzinfo=UTC)
 

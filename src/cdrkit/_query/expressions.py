@@ -326,7 +326,7 @@ def field_names(expr: Expr) -> set[str]:
 
 
 def equality_values(expr: Expr) -> tuple[str, tuple[Any, ...]] | None:
-    """Return the field of an ``==`` or ``in`` condition, and its allowed values.
+    """For a condition with ``==`` or ``in``, return its field and allowed values.
 
     Return None for any other condition.
     """

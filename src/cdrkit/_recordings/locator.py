@@ -105,7 +105,7 @@ def make_locator(
     if callable(location):
         if not base:
             raise ConfigError(
-                "A callable for recordings also needs the folder that contains them. "
+                "If a callable locates the recordings, cdrkit also needs their root folder. "
                 "Give Recordings(callable, root=...)."
             )
         opened = RecordingsRoot.open(base, options)
@@ -143,7 +143,7 @@ def _relative_callable(
             return None
         if not isinstance(given, str):
             raise ConfigError(
-                f"The callable for recordings returned {given!r}; it must return a string or None."
+                f"The callable that locates recordings must return a string or None, but it returned {given!r}."
             )
         path = root.relative(given)
         if path is None:

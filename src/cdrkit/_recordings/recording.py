@@ -219,7 +219,7 @@ class Recording:
 
     @property
     def sample_rate(self) -> int | None:
-        """The samples per second of a channel; None if the format does not define them.
+        """The sample rate of a channel in hertz; None if the format does not define it.
 
         Raises:
             RecordingNotFoundError: When the file does not exist.

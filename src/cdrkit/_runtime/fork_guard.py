@@ -1,4 +1,4 @@
-"""The fork guard: raise an error if a fork has stopped Polars' threads.
+"""The fork guard: raise an error if a process fork stopped Polars' threads.
 
 Polars' threads do not survive a fork. A child process that needs the threads would wait forever; the guard raises an
 error instead.
@@ -36,7 +36,7 @@ os.register_at_fork(after_in_child=_GUARD.enter_child)
 
 
 def check_process() -> None:
-    """Record that Polars is in use; raise an error if a fork has made it unusable.
+    """Record that Polars is in use; raise an error if a process fork stopped it.
 
     Raises:
         ConfigError: When this process was forked from a process that had computed with Polars.

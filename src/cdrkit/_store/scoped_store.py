@@ -77,7 +77,7 @@ class ScopedStore(Reader):
 
     @property
     def viewer(self) -> str:
-        """The name of the portal viewer, as passed to `Store.scoped`.
+        """The name of the portal viewer (a person), as passed to `Store.scoped`.
 
         Example:
             >>> import cdrkit

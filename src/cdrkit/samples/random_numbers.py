@@ -48,7 +48,7 @@ def draw_below(bits: str, place: int, choices: int) -> pl.Expr:
 
 
 def look_up(values: Sequence[int | str | None], index: pl.Expr, dtype: type[pl.DataType]) -> pl.Expr:
-    """Return the item of *values* at each number in *index*, counted from 0."""
+    """Return the items of *values* at the positions in *index*; positions start at 0."""
     return pl.lit(pl.Series(values, dtype=dtype)).gather(index)
 
 

@@ -1,4 +1,4 @@
-"""Validators for mapping options: strings, lists, tables and patterns."""
+"""Validators for the options of a mapping: strings, lists, tables and patterns."""
 
 from __future__ import annotations
 

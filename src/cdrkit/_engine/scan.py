@@ -77,7 +77,7 @@ class Scan:
         return segments
 
     def period_rows(self, segment: Segment) -> range:
-        """Return the range of rows in *segment* whose calls start in the period."""
+        """Return the range of rows in *segment* that have a start time in the period."""
         start, end = self.query.bounds()
         low, high = 0, segment.rows
         if start is not None and start > segment.first:
@@ -150,7 +150,7 @@ class Scan:
         return Candidates(segment, whole, exact=True)
 
     def _narrow_rows(self, segment: Segment, rows: range) -> Rows:
-        """Return the *rows* of the requested customers; or *rows*, if that is faster."""
+        """Keep only the *rows* of the requested customers; keep all if that is faster."""
         choice = next(filter(None, map(equality_values, self.query.customer_conditions)), None)
         narrowed = choice and self.query.tiers[segment.tier].rows_with(segment, *choice, rows)
         return rows if narrowed is None else narrowed

@@ -35,9 +35,9 @@ def sort_frame(frame: pl.DataFrame, order: SortOrder, *, nulls_first: bool = Fal
 
 
 def beyond(order: SortOrder, values: tuple[Any, ...], *, backward: bool = False) -> pl.Expr:
-    """Return a condition that selects the rows that *order* sorts after *values*.
+    """Return a condition for the rows that come after *values* in *order*.
 
-    If *backward* is true, the condition selects the rows that *order* sorts before *values*. Absent
+    If *backward* is true, return a condition for the rows that come before *values* instead. Absent
     values come last in *order*.
     """
     result = pl.lit(False)

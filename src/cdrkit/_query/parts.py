@@ -29,7 +29,7 @@ class QueryParts(Protocol):
 
     @property
     def presets(self) -> tuple[Preset, ...]:
-        """The named periods; a call must start in all of them."""
+        """The named periods; the start of a call must lie in every one of them."""
 
     @property
     def period(self) -> TimeRange | None:
@@ -110,4 +110,4 @@ class QueryParts(Protocol):
         """Return at most *n* calls."""
 
     def after(self, cursor: str) -> Self:
-        """Match the calls that follow the page whose ``next_cursor`` is *cursor*."""
+        """Continue at the position that *cursor* marks."""

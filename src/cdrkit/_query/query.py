@@ -383,10 +383,10 @@ class Query:
         return attrs.evolve(self, maximum=n)
 
     def after(self, cursor: str) -> Query:
-        """Continue after the page that returned *cursor*.
+        """Continue at the position that *cursor* marks.
 
         Args:
-            cursor: The ``next_cursor`` of a `Page`. The query must have the same order as the page.
+            cursor: The ``next_cursor`` or ``previous_cursor`` of a `Page` in the same order as the query.
 
         Raises:
             QueryError: When *cursor* is not a cursor.

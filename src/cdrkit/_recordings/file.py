@@ -34,7 +34,7 @@ class RecordingFile:
 
     @property
     def path(self) -> str:
-        """The first path that has a file, or the first path if no file exists."""
+        """The path of the first file that exists; if no file exists, the first path."""
         if self._known_path is None:
             existing = next((path for path in self._paths if self._size_of(path) is not None), None)
             if existing is None:

@@ -226,12 +226,12 @@ class Result:
             (True, 0)
 
         Raises:
-            ScopeError: In a scoped store, because the figures depend on other tenants' calls.
+            ScopeError: In a scoped store, because the figures of an explanation depend on other tenants' calls.
         """
         if self._plan.scope != EVERYTHING:
             raise ScopeError(
-                "A scoped store cannot explain a query, because its figures depend on other tenants' calls. To "
-                "explain the query, run it directly on the store, without a scope."
+                "A scoped store cannot explain a query, because the figures of an explanation depend on other "
+                "tenants' calls. To explain the query, run it directly on the store, without a scope."
             )
         return self._plan.explain(self.columns)
 
@@ -395,7 +395,7 @@ class Result:
         return self._plan.frames(self.columns)
 
     def _notify_export(self, format: str) -> None:
-        """Notify the scope's audit function before any call leaves the store."""
+        """Notify the scope's audit function before the first call is exported."""
         self._plan.scope.notify_audit("export", format=format, query=self._query)
 
     def write_csv(

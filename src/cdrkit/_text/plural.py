@@ -1,4 +1,4 @@
-"""Format counts as text, such as ``1 call`` or ``2 calls``."""
+"""Format a number and its noun as text, such as ``1 call`` or ``2 calls``."""
 
 from __future__ import annotations
 

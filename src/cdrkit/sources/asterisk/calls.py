@@ -59,7 +59,7 @@ _SCHEMA: Final = {
 
 
 class BatchRows(Protocol):
-    """A group of rows from a reader, with its rejects, row texts and end offset."""
+    """A group of input rows, with the rejects and the offset at which the rows end."""
 
     @property
     def rejects(self) -> list[Reject]:
@@ -72,7 +72,7 @@ class BatchRows(Protocol):
         ...
 
     def reject(self, row: int, reason: str) -> Reject:
-        """Return a reject for row number *row*."""
+        """Return a reject for row number *row*, with the text of the row."""
         ...
 
 

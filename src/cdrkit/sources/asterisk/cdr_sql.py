@@ -52,9 +52,9 @@ def _column_names(names: Sequence[str]) -> tuple[str, ...]:
     for name in _NEEDED:
         if name not in known:
             raise SchemaError(
-                f"Column {name!r} is missing; the columns are {', '.join(known[:40])}. Asterisk's table has "
-                f"{', '.join(_NEEDED)} (or calldate instead of start). Check that it is the right table and that "
-                "the first line has the column names.",
+                f"Column {name!r} is missing; the columns are {', '.join(known[:40])}. Asterisk's CDR table has the "
+                f"columns {', '.join(_NEEDED)} (or calldate instead of start). Check that you gave this table. In a "
+                "file, the first line must have the column names.",
                 row=1,
             )
     if len(set(known)) != len(known):

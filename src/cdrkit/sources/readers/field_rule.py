@@ -129,7 +129,7 @@ class FieldRule:
     def __attrs_post_init__(self) -> None:
         """Raise an error if the rule has no columns, or its pattern has no group."""
         if not self.columns:
-            raise ConfigError("A rule has no columns. Name at least one column.")
+            raise ConfigError("columns=() is not valid. Give the rule at least one column.")
         if self.pattern is not None and re.compile(self.pattern).groups < 1:
             raise ConfigError(
                 f"The pattern {self.pattern!r} has no group. Put the part to extract in parentheses."

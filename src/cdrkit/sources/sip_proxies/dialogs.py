@@ -123,7 +123,7 @@ def pair_dialogs(
 
 
 def _group_dialogs(answered: pl.DataFrame, byes: pl.DataFrame, failed: pl.DataFrame) -> _Dialogs:
-    """Group answered INVITEs and BYEs into dialogs."""
+    """Group BYEs and answered INVITEs into dialogs."""
     invites = answered.group_by(_DIALOG, maintain_order=True).agg(pl.all().first(), invites=pl.len())
     ends = byes.group_by(_DIALOG, maintain_order=True).agg(
         pl.col("at").first().alias("ended"),

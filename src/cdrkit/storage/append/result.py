@@ -38,7 +38,7 @@ class Conflict:
 
 @attrs.frozen(kw_only=True)
 class AppendResult:
-    """The counts of rows that an append added, skipped and replaced.
+    """The result of an append: the numbers of added, skipped and replaced rows.
 
     Unless ``on_conflict="replace"``, ``added + duplicates + conflicts`` is the number of rows appended. One append may
     contain a call several times, with different contents. The counts of duplicates, conflicts and replaced rows then

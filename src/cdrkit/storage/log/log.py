@@ -109,7 +109,7 @@ class Log:
                 self._on_removed(identity)
 
     def _read_on(self, latest: Snapshot) -> Snapshot:
-        """Read the commits after the snapshot *latest*, and return the newest snapshot."""
+        """Read and apply all commits after *latest*; return the resulting snapshot."""
         while (commit := self._objects.read_commit(latest.version + 1)) is not None:
             latest = latest.with_commit(commit, self.url_of(commit.version))
             self._notify_removed(commit.removed)  # including segments added since this process last looked

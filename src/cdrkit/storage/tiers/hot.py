@@ -246,7 +246,7 @@ def _encode_file(batch: pa.RecordBatch) -> pa.Buffer:
 
 
 def _encode_column(series: pl.Series) -> pa.Array[Any]:
-    """Return *series* as one array of the type that the file stores.
+    """Convert *series* to one array of the data type that is used in the file.
 
     The array's buffers hold no values of other rows.
     """

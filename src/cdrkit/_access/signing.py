@@ -39,7 +39,9 @@ def check_secret(secret: str | bytes) -> bytes:
 
 @attrs.frozen
 class TokenSigner:
-    """A signer of strings for one owner (HMAC-SHA-256, RFC 2104).
+    """A signer of strings that belong to one owner.
+
+    The signatures use HMAC-SHA-256 (RFC 2104).
 
     Attributes:
         secret: The secret of the application.

@@ -1,4 +1,4 @@
-"""Status: report a store's tiers, recent changes and due maintenance."""
+"""Status: report a store's tiers, recent changes and the maintenance that is due."""
 
 from __future__ import annotations
 

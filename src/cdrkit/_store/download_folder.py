@@ -123,7 +123,7 @@ class DownloadFolder:
 
     @staticmethod
     def _continue(path: str, source: Files, segment: Segment) -> int:
-        """Download the rest of the file *path*; return its previous size in bytes."""
+        """Download the rest of the file *path*; return how many bytes it had before."""
         with open(path, "ab") as file:
             before = file.tell()
             while (at := file.tell()) < segment.size_bytes:

@@ -420,7 +420,7 @@ class Store(Reader):
         dry_run: bool = True,
         now: datetime | None = None,
     ) -> EraseReport:
-        """Permanently erase calls that began before an instant.
+        """Permanently erase calls that began before a given time.
 
         .. warning::
             This erasure, like `erase`, cannot be undone. Without ``dry_run=False``, it only counts the calls.
@@ -462,12 +462,13 @@ class Store(Reader):
 
 
 def _refuse_calls(source: object) -> None:
-    """Raise an error if *source* already contains calls, as a table or as records.
+    """Raise an error if *source* is a table or consists of call records.
 
-    ingest() cannot read calls in these forms. Dicts are accepted, because they are documents of JSON formats.
+    Such a source already contains calls, and ingest() cannot read it. Dicts are accepted, because they are documents
+    of JSON formats.
 
     Raises:
-        ConfigError: When *source* holds calls already.
+        ConfigError: When *source* is a table or consists of call records.
     """
     is_table = hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__")
     first = source[0] if isinstance(source, (list, tuple)) and source else source

@@ -1,4 +1,4 @@
-"""The info command: show a store's size, age and due maintenance."""
+"""The info command: show a store's size and age, and the maintenance that is due."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["show_info"]
 @keep_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show_info(store: str, keep: int, as_json: bool) -> None:
-    """Show STORE's size, age and due maintenance.
+    """Show STORE's size and age, and the maintenance that is due.
 
     The command shows each tier's calls, bytes and segments, the first and last call, the last append, and the
     maintenance that is due. Give the same --keep as to maintain.

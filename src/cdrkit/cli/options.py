@@ -150,7 +150,7 @@ def option_message(error: CdrError) -> str:
 
 
 def command_text(text: str) -> str:
-    """Replace the parameters and methods in a message by options and commands."""
+    """Reword a message: name options and commands, not parameters and methods."""
     text = _NEEDED.sub(lambda match: f"needs the option {_source_option(match[1])}", text)
     text = _BEFORE.sub("The time for BEFORE", _PYTHON.sub("", text))
     text = _ARGUMENT.sub(_rewrite_argument, text)

@@ -180,7 +180,7 @@ class TierTests:
     # -- indexes and rollups --------------------------------------------------------------------------------------
 
     def test_find(self, files: Files) -> None:
-        """A search finds all matching rows, and only these if it reports exact hits.
+        """A search finds all matching rows; exact hits contain no other row.
 
         The tier may return None.
         """
@@ -211,7 +211,7 @@ class TierTests:
                 assert not hits.exact or hit_rows == fits
 
     def test_totals(self, files: Files) -> None:
-        """A rollup that the tier stores equals the totals of the calls."""
+        """If the tier stores a rollup, the rollup equals the totals of the calls."""
         tier, frame = self.make_tier(files), _calls()
         segment = tier.write(frame, "GB")
         for reader in (tier, self.make_tier(files)):

@@ -316,7 +316,10 @@ class CallsView(Generic[ViewResultT]):
         return query.columns(*request.settings.columns).order_by(*request.order)
 
     def _has_recording(self, record: CallRecord) -> bool:
-        """Return whether a call has a recording, even if its file is missing."""
+        """Return whether a path to the call's recording is known.
+
+        The file at this path may be missing.
+        """
         try:
             self._find_recording(record)
         except CdrError:

@@ -132,7 +132,7 @@ class AsteriskCsv:
         return ", ".join(f"{name}={value}" for name, value in self._settings().items())
 
     def _layouts(self) -> list[tuple[str, ...]]:
-        """Return the column orders that the settings allow."""
+        """Return every sequence of columns that a row can have under the settings."""
         allowed = (
             (False, True) if v is None else (v,)
             for v in (self.loguniqueid, self.loguserfield, self.newcdrcolumns)

@@ -121,7 +121,7 @@ def _party_fields(channel: Channel) -> dict[str, Any]:
 
 
 def _source(channel: Channel) -> str | None:
-    # On a leg that FreeSWITCH placed, the caller id may be the one shown to the callee; ani is the caller's number.
+    # On a leg that FreeSWITCH originated, the caller id may be the one shown to the callee; ani is the caller's number.
     names = ("ani", "caller_id_number") if channel.is_outbound else ("caller_id_number", "ani")
     for profile in (channel.oldest, channel.newest, channel.variables):
         for name in names:

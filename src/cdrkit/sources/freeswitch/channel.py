@@ -60,7 +60,7 @@ class Channel:
 
     @property
     def is_outbound(self) -> bool:
-        """Return whether FreeSWITCH placed this leg."""
+        """Return whether FreeSWITCH originated this leg."""
         return self.variables.get("direction") == "outbound"
 
 

@@ -1,4 +1,4 @@
-"""Parsers of a format's own strings: times, durations, amounts, numbers, choices."""
+"""Parsers of field values: times, durations, amounts, numbers and choices."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _LENGTHS: Final = ("duration", "billed_duration", "ring_duration", "pdd", "pdd_i
 
 
 def make_parser(info: FieldInfo, rule: FieldRule) -> Parser | None:
-    """Return a function that parses the strings in which a source writes a field.
+    """Return a parser that converts the text of a field into the field's value.
 
     Args:
         info: The field.

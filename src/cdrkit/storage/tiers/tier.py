@@ -1,4 +1,4 @@
-"""The tier protocol: a tier stores segments in a format that it defines."""
+"""The tier protocol: each tier stores segments in a format of its own."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Viewer(Generic[ViewResultT]):
 
     Example:
         >>> import cdrkit
-        >>> viewer = cdrkit.open_store("memory://viewer").run().viewer(page_size=50)  # needs cdrkit[notebook]
+        >>> viewer = cdrkit.open_store("memory://shown").run().viewer(page_size=50)  # needs cdrkit[notebook]
         >>> viewer.result.count()  # the next cell, after `viewer` alone ended a cell and showed the calls
         0
     """
@@ -49,7 +49,7 @@ class Viewer(Generic[ViewResultT]):
 
         Example:
             >>> import cdrkit
-            >>> cdrkit.open_store("memory://viewer").run(cdrkit.Query().connected()).viewer().query.conditions
+            >>> cdrkit.open_store("memory://shown").run(cdrkit.Query().connected()).viewer().query.conditions
             (field('duration') > 0,)
         """
         return self._view.query
@@ -60,7 +60,7 @@ class Viewer(Generic[ViewResultT]):
 
         Example:
             >>> import cdrkit
-            >>> cdrkit.open_store("memory://viewer").run().viewer(page_size=50).settings.page_size
+            >>> cdrkit.open_store("memory://shown").run().viewer(page_size=50).settings.page_size
             50
         """
         return self._view.settings
@@ -73,7 +73,7 @@ class Viewer(Generic[ViewResultT]):
 
         Example:
             >>> import cdrkit
-            >>> store = cdrkit.open_store("memory://viewer")
+            >>> store = cdrkit.open_store("memory://shown")
             >>> store.run().in_timezone("Europe/London").viewer().result.timezone
             'Europe/London'
         """
@@ -85,7 +85,7 @@ class Viewer(Generic[ViewResultT]):
 
         Example:
             >>> import anywidget, cdrkit
-            >>> isinstance(cdrkit.open_store("memory://viewer").run().viewer().widget, anywidget.AnyWidget)
+            >>> isinstance(cdrkit.open_store("memory://shown").run().viewer().widget, anywidget.AnyWidget)
             True
         """
         return self._widget

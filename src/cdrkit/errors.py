@@ -401,7 +401,7 @@ def missing_extra(needed_by: str, extra: str) -> MissingExtraError:
 
 
 def suggestion(name: str, known: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """Find known names similar to *name*; return a hint and these similar names.
+    """Find known names that are similar to *name*; return a hint and the names.
 
     Returns:
         The hint to append to a message: `` Did you mean 'a' or 'b'?`` with a leading space, or an empty string; and

@@ -347,7 +347,7 @@ class _Follower:
             _log.warning("%s: %s cdrkit will read the file again when it has grown.", file.name, exc)
 
     def _reject_all(self, lines: bytes, exc: SchemaError) -> SourceBatch:
-        """Return a batch that has a reject for each line of *lines* that is not blank."""
+        """Return a batch with one reject for each non-blank line in *lines*."""
         rows = enumerate(lines.removesuffix(b"\n").split(b"\n"), self.position.line_count + 1)
         rejects = (
             Reject(row, str(exc), raw.decode("utf-8", "surrogateescape")) for row, raw in rows if raw.strip()

@@ -21,7 +21,7 @@ _NATIONAL: Final = r"^[0-9]{7,15}$"
 
 
 class RegionCheck:
-    """A check for telephone numbers in national form at the start of an ingest.
+    """A check of an ingest's first rows for telephone numbers in national form.
 
     The check examines the first 1,000 numbers. Equal numbers in one frame count once.
     """

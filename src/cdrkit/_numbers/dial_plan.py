@@ -79,7 +79,7 @@ class DialPlan:
         return bool(self.prefix) and re.match(self.prefix, "") is not None
 
     def keeps(self, number: pl.Expr) -> pl.Expr:
-        """Return whether *number* has no prefix that parsing would remove."""
+        """Return whether parsing *number* would remove no prefix."""
         if not self.prefix:
             return pl.lit(True)
         if self.prefix_may_be_empty:

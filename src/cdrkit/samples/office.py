@@ -128,12 +128,13 @@ def write_office(
         Path(office.master).write_bytes("".join(leg.line(local) for leg in legs).encode())
     except PermissionError as exc:
         raise AccessDeniedError(
-            f"The sample office cannot be written to {root}: {exc.strerror}. Choose a folder that you may write to.",
+            f"The files of the sample office cannot be written to {root}: {exc.strerror}. Choose a folder that you may "
+            "write to.",
             url=str(root),
         ) from exc
     except OSError as exc:
         raise StorageError(
-            f"The sample office cannot be written to {root}: {exc.strerror}. Choose another folder.",
+            f"The files of the sample office cannot be written to {root}: {exc.strerror}. Choose another folder.",
             url=str(root),
         ) from exc
     return office

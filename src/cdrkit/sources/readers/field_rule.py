@@ -145,7 +145,9 @@ def check_rules(value: object) -> dict[str, FieldRule]:
         ConfigError: When a rule has another type or is invalid.
     """
     if not isinstance(value, Mapping):
-        raise ConfigError(f"fields={value!r} is not a table. Give a table of fields and their rules.")
+        raise ConfigError(
+            f"fields={value!r} is not a table. Give a table such as {{'call_id': 'id', 'start': 'begin'}}."
+        )
     return {name: _check_rule(name, rule) for name, rule in value.items()}
 
 

@@ -89,7 +89,7 @@ class LineReader:
         self.position: int = 0
 
     def peek(self, index: int = 0) -> Line | None:
-        """Return the next line, or a later line, without consuming any line.
+        """Look ahead: return the next line, or a later line, and consume none.
 
         Args:
             index: The number of lines to skip; 0 returns the next line.

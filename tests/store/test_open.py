@@ -145,6 +145,18 @@ class TestMustExist:
         open_store(tmp_path).append([CALL])
         assert open_store(tmp_path, must_exist=True).count() == 1
 
+    @pytest.mark.parametrize("tier", ["hot", "warm"])
+    def test_a_tier_is_not_a_store(self, tmp_path: Path, tier: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The error names the folder of the store, also for a relative path."""
+        open_store(tmp_path).append(calls_of("2026-05"))
+        open_store(tmp_path).maintenance.move_to_warm(now=NOW)
+        monkeypatch.chdir(tmp_path)
+        for url in (str(tmp_path / tier), tier, f"{tier}/"):
+            with pytest.raises(
+                NotFoundError, match=f"is a tier of a store. Give the store's folder '{tmp_path}'"
+            ):
+                open_store(url, must_exist=True)
+
     def test_a_lost_log(self, tmp_path: Path) -> None:
         """Segments without a log are reported, with the way to make a new log."""
         store = open_store(tmp_path)

@@ -211,11 +211,9 @@ def _check_exists(store: Store, name: str) -> None:
         return
     for problem in store.maintenance.verify().problems:
         raise NotFoundError(problem, url=name)
-    folder, tier = os.path.split(name.rstrip("/"))
-    if tier in ("hot", "warm") and not is_url(name) and os.path.isdir(name):
-        raise NotFoundError(
-            f"{name!r} is a tier of a store. Give the folder of the store, {folder!r}.", url=name
-        )
+    folder, tier = os.path.split(os.path.abspath(name))
+    if tier in ("hot", "warm") and not is_url(name) and os.path.isdir(os.path.join(folder, "hot", "_log")):
+        raise NotFoundError(f"{name!r} is a tier of a store. Give the store's folder {folder!r}.", url=name)
     raise NotFoundError(
         f"No store exists at {name!r}. To create a store, run cdrkit ingest {name} FILE, or call append() in Python.",
         url=name,

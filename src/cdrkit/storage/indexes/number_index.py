@@ -103,7 +103,7 @@ class NumberIndex:
         return self.keys.nbytes + self.offsets.nbytes + self.postings.nbytes
 
     def find(self, search: KeySearch, fields: Iterable[str]) -> pl.Series:
-        """Return the rows whose number matches *search*.
+        """Return the rows whose number has a key in a range of *search*.
 
         Args:
             search: The ranges of keys to search for.
@@ -159,7 +159,7 @@ class BlockIndex:
     def find(
         self, search: KeySearch, fields: Iterable[str], fetch: Callable[[int, int], bytes]
     ) -> pl.Series | None:
-        """Return the rows whose number matches *search*; None if a block is damaged.
+        """Return the rows with a key in a range of *search*; None if a block is damaged.
 
         Args:
             search: The ranges of keys to search for.

@@ -279,7 +279,7 @@ def _may_match(
 def _remove_files(
     tiers: Mapping[str, Tier], sources: Sequence[Segment], leftovers: _Leftovers, after: Snapshot
 ) -> None:
-    """Remove the files of replaced segments, and the files in *leftovers*."""
+    """Remove the files of replaced segments, and *leftovers* that are still unused."""
     for segment in sources:
         tiers[segment.tier].remove(segment)
     for tier, file in leftovers.doomed:

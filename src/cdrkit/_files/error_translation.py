@@ -78,7 +78,7 @@ def translate_errors(url: str, action: str) -> Iterator[None]:
 
 
 def _find_file_above(path: str) -> str | None:
-    """If a parent of *path* is a file, return the path of that file; otherwise None.
+    """If a parent of *path* is a local file, return its path; otherwise None.
 
     The search goes upward from *path*. Nothing can exist below a file.
     """

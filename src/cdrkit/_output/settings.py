@@ -261,5 +261,7 @@ class DisplaySettingsStore:
 
 def _path_of(viewer: str) -> str:
     if not isinstance(viewer, str) or not viewer.strip():
-        raise ConfigError(f"viewer={viewer!r} is not a portal viewer's name. Give the name as a string.")
+        raise ConfigError(
+            f"viewer={viewer!r} is not a portal viewer's name. Give a string that is not blank."
+        )
     return f"{hashlib.sha256(viewer.encode(errors='surrogatepass')).hexdigest()}.json"

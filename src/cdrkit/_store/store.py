@@ -394,7 +394,8 @@ class Store(Reader):
             0
 
         Args:
-            query: The query that selects the calls. It needs a condition or a period, and must have no limit or cursor.
+            query: The query that selects the calls, or a dict that `Query.to_dict` returned. It needs a condition or a
+                period, and must have no limit or cursor.
             reason: The reason, for the log. It must not contain values of the query.
             dry_run: Whether only to count the calls, which is the default. False erases them.
             now: The instant at which presets are resolved, as an aware datetime. The default is the current time.

@@ -34,8 +34,8 @@ def _parse_start_on_confirmed(value: bool | str | None) -> bool:
     if setting is None:
         raise ConfigError(
             f"start_on_confirmed={value!r} is not valid. Give True if kamailio.cfg has cdr_start_on_confirmed=1, and "
-            "False otherwise. With the setting 1, Kamailio's start_time is the time of the answer. Otherwise it is "
-            "the time of the INVITE."
+            "False otherwise. With the setting 1, Kamailio's start_time and duration begin with the answer. Otherwise "
+            "they begin with the INVITE."
         )
     return setting
 

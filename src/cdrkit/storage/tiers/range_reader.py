@@ -20,7 +20,7 @@ _LARGEST_RANGE: Final = 4 << 20
 
 
 class RangeReader:
-    """A reader of byte ranges; it detects truncated files.
+    """A reader of byte ranges of files below one root; it detects truncated files.
 
     Args:
         files: The files below the root.

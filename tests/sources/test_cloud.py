@@ -68,7 +68,7 @@ def test_every_answer(samples: Path, tmp_path: Path, provider: str) -> None:
     store = open_store(tmp_path / "calls")
     for path, calls in answers(samples, provider):
         if calls is None:
-            with pytest.raises(SchemaError, match="The document contains none of .* calls.*recording"):
+            with pytest.raises(SchemaError, match="The JSON value contains none of .* calls.*recording"):
                 store.ingest(path, format=provider)
             assert all(source.sniff(path.read_bytes(), path.name) is None for source in PROVIDERS.values())
             continue
@@ -189,7 +189,7 @@ def test_damaged_calls() -> None:
         (b"\xff\xfe\x00", "cannot be parsed as JSON"),
         (b'{"a": NaN}', "NaN is not a JSON value"),
         (b"[" * 100_000, "cannot be parsed as JSON"),
-        (b"7", "The document contains none of Twilio's calls: it is"),
+        (b"7", "The JSON value contains none of Twilio's calls: it is"),
         (b'{"code": 20404, "message": "not found", "status": 404}', "it is an error response"),
         (b'{"recordings": []}', "it is a list of recordings"),
         (b'{"calls": [{"call_sid": "CA1", "sid": "RE1"}]}', "it is data of a call, such as a recording"),
@@ -460,7 +460,7 @@ def test_telnyx_detail_records() -> None:
     assert detect(json.dumps(page).encode()).format == "telnyx"
     with pytest.raises(SchemaError, match="it is a conference"):
         read(Telnyx(), {"data": [record | {"participant_count": 2}]})
-    with pytest.raises(SchemaError, match="The document contains none of Telnyx's calls"):
+    with pytest.raises(SchemaError, match="The JSON value contains none of Telnyx's calls"):
         read(Telnyx(), {"data": [{"record_type": "messaging", "cli": "a", "cld": "b", "parts": 1}]})
 
 

@@ -98,7 +98,7 @@ def _check_columns(value: str | Iterable[str]) -> tuple[str, ...]:
     for name in _NEEDED:
         if name not in names:
             raise ConfigError(
-                f"The list of columns lacks {name!r}, which every call needs. Add this column to the output of 3CX."
+                f"The list of columns lacks {name!r}, which every call needs. Add the column in 3CX and to this list."
             )
     return names
 

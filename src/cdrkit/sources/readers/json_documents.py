@@ -179,7 +179,7 @@ def _read_whole(first: Line, lines: Iterator[Line]) -> Iterator[tuple[Any, int]]
                 at += 1
     except (ValueError, RecursionError) as exc:
         raise SchemaError(
-            f"The document cannot be parsed as JSON: {exc}. It begins with {quote_value(first.text)}. Check that "
+            f"The file cannot be parsed as JSON: {exc}. It begins with {quote_value(first.text)}. Check that "
             "you gave the right file, and that the file is complete."
         ) from exc
     for document in documents:
@@ -238,7 +238,7 @@ def _not_calls_error(document: Any, pages: PageLayout) -> SchemaError:
         foreign = next((pages.foreign[key] for key in keys if key in pages.foreign), None)
         finding = foreign or f"its keys are {', '.join(map(repr, keys[:_SHOWN_KEYS]))}"
     return SchemaError(
-        f"The document contains none of {pages.provider} calls: {finding}. Give an API response that contains calls."
+        f"The JSON value contains none of {pages.provider} calls: {finding}. Give an API response that contains calls."
     )
 
 
@@ -297,11 +297,11 @@ class _BatchBuilder:
             "".join(chain.from_iterable(texts.items())).encode()
         except UnicodeEncodeError:
             self._add_reject(
-                number, "The document contains half of a surrogate pair: the text is damaged there.", call
+                number, "The call contains half of a surrogate pair: the text is damaged there.", call
             )
             return None
         except RecursionError:
-            self._add_reject(number, "The document is nested too deeply.", {})
+            self._add_reject(number, "The call is nested too deeply.", {})
             return None
         for key, states in self._pages.going_on.items():
             if (state := texts.get(key, "").casefold()) in states:

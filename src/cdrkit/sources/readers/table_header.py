@@ -108,7 +108,8 @@ def parse_names(line: Line, mapping: SourceMapping) -> tuple[SourceMapping, tupl
 def select_rules(mapping: SourceMapping, names: Sequence[str]) -> dict[str, FieldRule]:
     """Select the mapping's rules for a table that does not contain column names.
 
-    Each returned rule keeps only the columns that the table has.
+    A rule is omitted if the table has none of its columns. Each returned rule keeps only the columns that the table
+    has.
 
     Raises:
         ConfigError: When the table has no column for ``start`` or ``call_id``.

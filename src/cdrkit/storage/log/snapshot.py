@@ -81,14 +81,14 @@ class Snapshot:
             if segments.pop(gone, None) is None:
                 raise CorruptDataError(
                     f"The commit {url} removes segment {gone!r}, which the store does not have. "
-                    "Restore the log from a backup, or make a new log with Store.maintenance.rebuild_log().",
+                    "Restore the commit from a backup, or make a new log with Store.maintenance.rebuild_log().",
                     url=url,
                 )
         for segment in commit.added:
             if segments.setdefault(segment.id, segment) is not segment:
                 raise CorruptDataError(
                     f"The commit {url} adds segment {segment.id!r}, which the store already has. "
-                    "Restore the log from a backup, or make a new log with Store.maintenance.rebuild_log().",
+                    "Restore the commit from a backup, or make a new log with Store.maintenance.rebuild_log().",
                     url=url,
                 )
         settings = commit.facts.get("settings", self.settings)

@@ -64,6 +64,6 @@ class RegionCheck:
             f"{self._example!r}, and the store has no region. A search for the number with its country code does not "
             "find these calls.",
             "To set a region, stop all writers. Run cdrkit vacuum STORE an hour after the last maintenance job. Move "
-            "the folder STORE/hot/_log away. Run cdrkit rebuild-log STORE --region CODE, and then cdrkit compact "
-            "STORE. In Python, use the methods of Maintenance and open the store with the region.",
+            "the folder STORE/hot/_log away (with --warm: STORE/_log). Run cdrkit rebuild-log STORE --region CODE, and "
+            "then cdrkit compact STORE. In Python, use the methods of Maintenance and open the store with the region.",
         )

@@ -44,7 +44,7 @@ def check_process() -> None:
     if _GUARD.is_cut_off:
         raise ConfigError(
             "This process was forked from a process that had used a store, and Polars' threads do not survive a "
-            "fork. Do not read or write a store before the fork. Alternatively, start processes with "
-            "multiprocessing's 'spawn' or 'forkserver'."
+            "fork. You can open a store before the fork, but use the store only after the fork. Alternatively, start "
+            "processes with multiprocessing's 'spawn' or 'forkserver'."
         )
     _GUARD.has_computed = True

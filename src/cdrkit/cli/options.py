@@ -109,7 +109,7 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--switch", multiple=True, metavar="NAME"),
         click.option("--min-duration", metavar="SECONDS"),
         click.option("--max-duration", metavar="SECONDS"),
-        click.option("--recorded", "recording", is_flag=True, help="Calls that have a recording."),
+        click.option("--recorded", "recording", is_flag=True, help="Calls whose recording field is set."),
         click.option("--where", multiple=True, metavar="JSON", help="A condition in the query format."),
     ]
     for option in reversed(options):

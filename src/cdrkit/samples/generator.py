@@ -57,7 +57,7 @@ _HOUR: Final = 3_600_000_000  # microseconds
 
 @attrs.frozen(kw_only=True)
 class CallGenerator:
-    """A generator of sample calls; equal seeds give equal calls.
+    """A generator of sample calls; equal arguments give equal calls.
 
     Attributes:
         rows: The total number of calls that the generator makes.

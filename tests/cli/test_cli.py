@@ -367,7 +367,7 @@ def test_orphans_are_explained(filled: str, tmp_path: Path) -> None:
         (["expire", "{store}", "nonsense"], "The time for BEFORE 'nonsense'"),
         (
             ["ingest", "{plain}", "{master}", *_LOCAL, "--region", "US"],
-            "Open the store without --region, or change its region with cdrkit rebuild-log.",
+            "Open the store without --region, or see the help of cdrkit rebuild-log to change its region.",
         ),
         (["ingest", "{store}", "{master}", *_LOCAL, "--follow", "--poll", "0"], "--poll 0.0 is not valid"),
         (["ingest", "{store}", "{odd}", *_LOCAL], "Give -o loguniqueid=true or -o loguserfield=true"),

@@ -268,8 +268,8 @@ class Reader:
             made = "without a region" if snapshot.region is None else f"with region={snapshot.region!r}"
             raise ConfigError(
                 f"The store {self._name!r} was created {made}, but it was opened with region={self._region!r}. Number "
-                "searches depend on the region. Open the store without region=, or change its region with "
-                "maintenance.rebuild_log()."
+                "searches depend on the region. Open the store without region=, or see the help of "
+                "maintenance.rebuild_log() to change its region."
             )
         return snapshot
 

@@ -131,6 +131,8 @@ def _split_transactions(
 ) -> tuple[pl.DataFrame, list[RowProblem]]:
     """Separate the rows with a final SIP code from the rows with a provisional code.
 
+    Return the rows with a final code as transactions, and a problem for each row with a provisional code.
+
     Args:
         result: The result of the mapping.
         chunk: The rows.

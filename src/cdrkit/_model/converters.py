@@ -85,7 +85,7 @@ def _convert_float32(value: object) -> float | None:
     number = _convert_float64(value)
     if number is None:
         return None
-    # The store holds 32 bits, which are exact to five decimals. After this rounding, a record equals its stored copy.
+    # The store holds 32 bits. After this rounding to five decimals, a record equals its stored copy.
     try:
         stored: float = struct.unpack("<f", struct.pack("<f", number))[0]
     except OverflowError:

@@ -415,8 +415,8 @@ class Result:
             0
 
         Args:
-            dest: A path, a URL or a binary file object. A file appears complete or not at all. Its name must
-                end in ``.csv``, or in ``.csv.gz`` or ``.csv.zst`` for a compressed file.
+            dest: A path, a URL or a binary file object. A file at a path or URL appears complete or not at
+                all. Its name ends in ``.csv``, ``.csv.gz`` or ``.csv.zst``, or has no suffix.
             guard: Whether to put ``'`` before text that a spreadsheet would run as a formula. Use False if other
                 programs read the CSV.
             headers: The column headers: field ``names``, or ``labels`` such as ``Call Time``.

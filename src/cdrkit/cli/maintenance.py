@@ -92,8 +92,9 @@ def rebuild_log(store: str, region: str | None) -> None:
     """Make a new log from the segments.
 
     Use this command after the log was lost, and give the store's --region. Without --region, the new log has no region.
-    To change the region of a store, stop all writers. Run vacuum an hour after the last maintenance job. Move the
-    folder STORE/hot/_log away, run this command with the new --region, and run compact.
+    To change the region of a store, stop all processes that use it. Run vacuum more than an hour after the last job.
+    Move the folder STORE/hot/_log away (with --warm: STORE/_log), run this command with the new --region, and run
+    compact.
     """
     count = open_store_argument(store, region=region).maintenance.rebuild_log()
     has = "no region" if region is None else f"the region {region}"

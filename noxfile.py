@@ -84,7 +84,7 @@ def properties(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def crash(session: nox.Session) -> None:
-    """Run all crash tests, which takes half an hour.
+    """Run all crash tests, which takes half an hour to an hour.
 
     They kill processes, let writes fail, fill disks, damage files and run many processes at once. The session
     `tests` runs a sample of each.

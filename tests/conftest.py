@@ -16,6 +16,7 @@ import fsspec
 import pytest
 
 from cdrkit import CallRecord, Store, open_store
+from cdrkit.samples import synthesize_calls
 
 _numbers = itertools.count()
 
@@ -27,6 +28,14 @@ def samples() -> Path:
     if not folder:
         pytest.skip("CDRKIT_SAMPLES names no folder of samples")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def busy() -> Store:
+    """Return a store of 5,000 generated calls in the ten days before 23 November 2026, for reading only."""
+    store = open_store("memory://busy", region="GB")
+    store.append(synthesize_calls(5_000, days=10, end=datetime(2026, 11, 23, tzinfo=UTC)))
+    return store
 
 
 @pytest.fixture

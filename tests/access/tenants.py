@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cdrkit import AuditEvent, CallRecord, ScopedStore, Store
+from cdrkit import AuditEvent, CallRecord, Query, ScopedStore, Store
 
-__all__ = ["MINE", "SECRET", "START", "THEIRS", "audited_scope", "call", "scope"]
+__all__ = ["MINE", "SECRET", "START", "THEIRS", "audited_scope", "call", "prefix_counts", "scope"]
 
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)
 SECRET = "a secret of the application's own"
@@ -44,3 +44,9 @@ def scope(store: Store, **given: Any) -> ScopedStore:
 def audited_scope(store: Store, events: list[AuditEvent], **given: Any) -> ScopedStore:
     """Return a scope whose audit is *events*."""
     return scope(store, **({"recordings": ["play", "download"], "audit": events.append} | given))
+
+
+def prefix_counts(scoped: ScopedStore, number: str) -> list[int]:
+    """Return the number of calls found by each prefix of a source number, from two characters to the whole number."""
+    prefixes = [number[:length] for length in range(2, len(number) + 1)]
+    return [scoped.count(Query().number(f"{prefix}*", role="source")) for prefix in prefixes]

@@ -172,10 +172,13 @@ def test_progress_over_several_inputs() -> None:
 
 
 def test_repr_shows_what_occurred(tmp_path: Path) -> None:
-    """Without counts of zero; as code, it gives an equal report."""
+    """The repr omits counts of zero and other defaults. As code, it gives an equal report."""
     report = open_store(tmp_path).ingest(b"call_id,start\n1,2026-11-22T09:00:00Z\n", format="cdrkit-csv")
-    expected = (
-        "IngestReport(added=1, source='bytes', format='cdrkit-csv', inputs=1, read=1, header='call_id,start')"
-    )
+    expected = "IngestReport(added=1, source='bytes', format='cdrkit-csv', read=1, header='call_id,start')"
     assert repr(report) == expected
-    assert eval(repr(report), {"IngestReport": IngestReport}) == report
+    for each in (
+        report,
+        IngestReport(inputs=0),
+        IngestReport(inputs=2, contradictions={"negative_length": 1}),
+    ):
+        assert eval(repr(each), {"IngestReport": IngestReport}) == each

@@ -11,19 +11,10 @@ import pytest
 
 from cdrkit import CallRecord, Query, Store, open_store
 from cdrkit.errors import ConfigError
-from cdrkit.samples import synthesize_calls
 from tests import truth
 from tests.output.test_display import CHANGES
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def busy() -> Store:
-    """Return a store of some thousand generated calls."""
-    store = open_store("memory://busy-reports", region="GB")
-    store.append(synthesize_calls(5_000, days=10, end=NOW))
-    return store
 
 
 class TestUtcDays:

@@ -35,19 +35,11 @@ from cdrkit.errors import (
     StorageError,
     UnknownFormatError,
 )
-from cdrkit.samples import synthesize_calls, write_office
+from cdrkit.samples import write_office
 from cdrkit.sources import Inputs, SourceBatch
 from tests.strategies import queries, records
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def busy() -> Store:
-    """Return a store of some thousand made-up calls."""
-    store = open_store("memory://busy", region="GB")
-    store.append(synthesize_calls(5_000, days=10, end=NOW))
-    return store
 
 
 class TestAnyFilesystem:

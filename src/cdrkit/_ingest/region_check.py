@@ -63,7 +63,8 @@ class RegionCheck:
             f"{self._national:,} of the first {format_count(self._seen, 'number')} {verb} in national form, such as "
             f"{self._example!r}, and the store has no region. A search for the number with its country code does not "
             "find these calls.",
-            "To set a region, stop all writers. Run cdrkit vacuum STORE an hour after the last maintenance job. Move "
-            "the folder STORE/hot/_log away (with --warm: STORE/_log). Run cdrkit rebuild-log STORE --region CODE, and "
-            "then cdrkit compact STORE. In Python, use the methods of Maintenance and open the store with the region.",
+            "To set a region, stop all processes that use the store. Run cdrkit vacuum STORE more than an hour after "
+            "the last job. Move the folder STORE/hot/_log away (with --warm: STORE/_log). Run cdrkit rebuild-log STORE "
+            "--region CODE, and then cdrkit compact STORE. In Python, use the methods of Maintenance and open the "
+            "store with the region.",
         )

@@ -147,9 +147,11 @@ class IngestReport(AppendReport):
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        # The counts of 0 and the empty tuples would hide the others.
-        values = [(name, getattr(self, name)) for name in attrs.fields_dict(type(self))]
-        return f"IngestReport({', '.join(f'{name}={value!r}' for name, value in values if value)})"
+        # The fields with their default values, mostly 0, would hide the others.
+        empty = IngestReport()
+        values = {name: getattr(self, name) for name in attrs.fields_dict(IngestReport)}
+        shown = [f"{name}={value!r}" for name, value in values.items() if value != getattr(empty, name)]
+        return f"IngestReport({', '.join(shown)})"
 
     @property
     def rejected(self) -> int:

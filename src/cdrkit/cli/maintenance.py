@@ -97,5 +97,5 @@ def rebuild_log(store: str, region: str | None) -> None:
     compact.
     """
     count = open_store_argument(store, region=region).maintenance.rebuild_log()
-    has = "no region" if region is None else f"the region {region}"
-    print_text(f"The new log has {format_count(count, 'call')} and {has}. Run cdrkit verify now.")
+    region_text = "no region" if region is None else f"the region {region}"
+    print_text(f"The new log has {format_count(count, 'call')} and {region_text}. Run cdrkit verify now.")
